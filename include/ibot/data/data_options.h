@@ -1,0 +1,35 @@
+// Options of the training data.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "ibot/base/error.h"
+#include "ibot/base/fields.h"
+
+namespace ibot::data {
+
+struct DataOptions {
+  std::string path;
+  int64_t workers = 10;
+  int64_t prefetch_batches = 4;
+  double max_bad_share = 0.01;
+
+  template <class Visitor>
+  void fields(Visitor&& field) {
+    field("path", path, "root of an image folder: one folder a class, images at any depth");
+    field("workers", workers, "decoding threads a rank");
+    field("prefetch_batches", prefetch_batches, "batches prepared ahead");
+    field("max_bad_share", max_bad_share, "end the run above this share of unreadable images");
+  }
+
+  void validate() const {
+    check_option(workers > 0, "workers", "expected above 0, got ", workers);
+    check_option(prefetch_batches > 0, "prefetch_batches", "expected above 0, got ",
+                 prefetch_batches);
+    check_option(max_bad_share >= 0 && max_bad_share <= 1, "max_bad_share", "expected [0, 1], got ",
+                 max_bad_share);
+  }
+};
+
+}  // namespace ibot::data

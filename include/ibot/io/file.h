@@ -1,0 +1,27 @@
+// Files that are whole or absent.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ibot::io {
+
+/// Writes one piece of a file.
+using ByteSink = std::function<void(const void* data, size_t size)>;
+
+/// Replaces `path` atomically: `write` fills a file beside it, which is then synced and renamed,
+/// and the folder is synced. When `write` throws or the disk is full, the old file stays and
+/// nothing is left behind. Throws Error with the path and the system's reason.
+void write_file(const std::filesystem::path& path,
+                const std::function<void(const ByteSink& sink)>& write);
+
+/// The same for content at hand.
+void write_file(const std::filesystem::path& path, std::string_view content);
+
+/// The whole file. Throws Error with the path and the system's reason.
+std::string read_file(const std::filesystem::path& path);
+
+}  // namespace ibot::io

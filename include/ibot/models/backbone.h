@@ -1,0 +1,63 @@
+// What heads, losses and evaluations know of a backbone.
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "ibot/mask/patch_mask.h"
+#include "ibot/models/backbone_options.h"
+
+namespace ibot::models {
+
+/// Tokens of one image batch.
+///
+///   class_token   [B, D]      of a backbone without one: the mean of its patch tokens
+///   patch_tokens  [B, N, D]   row-major over the patch grid
+struct BackboneOutput {
+  torch::Tensor class_token;
+  torch::Tensor patch_tokens;
+};
+
+/// A vision transformer seen from outside.
+class Backbone : public torch::nn::Module {
+ public:
+  /// Final, normalised tokens.
+  ///
+  ///   images  [B, 3, H, W]
+  ///   mask    [B, N]   bool, patches to replace by the mask token; undefined: none
+  ///
+  /// Throws Error on images smaller than a patch, a mask of another shape, or a mask given to a
+  /// backbone without mask token.
+  virtual BackboneOutput forward(const torch::Tensor& images, const torch::Tensor& mask = {}) = 0;
+
+  /// Outputs of the last `count` blocks, oldest first, each through the final norm.
+  virtual std::vector<BackboneOutput> intermediate(const torch::Tensor& images, int64_t count) = 0;
+
+  /// Softmax attention of the last block: [B, heads, 1 + N, 1 + N].
+  virtual torch::Tensor last_attention(const torch::Tensor& images) = 0;
+
+  /// Width D of the output tokens.
+  virtual int64_t embed_dim() const = 0;
+
+  /// Patches of an image of this size.
+  virtual mask::PatchGrid grid(int64_t height, int64_t width) const = 0;
+
+  /// Source of the drop-path draws in training mode; without one the default generator serves.
+  virtual void set_generator(std::optional<torch::Generator> generator) = 0;
+};
+
+/// Whose part the backbone plays: the student alone has drop path and a mask token.
+enum class Role { kStudent, kTeacher };
+
+/// Builds the backbone that `options.arch` names.
+/// Throws ConfigError on an unknown name, listing the known ones.
+std::shared_ptr<Backbone> build_backbone(const BackboneOptions& options, Role role);
+
+/// The patch grid that build_backbone's result will have, without building it; the data loader
+/// samples masks on it.
+mask::PatchGrid mask_grid(const BackboneOptions& options, int64_t image_size);
+
+}  // namespace ibot::models

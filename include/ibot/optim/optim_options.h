@@ -1,0 +1,57 @@
+// Options of the optimiser.
+#pragma once
+
+#include <cstdint>
+
+#include "ibot/base/enum_names.h"
+#include "ibot/base/error.h"
+#include "ibot/base/fields.h"
+
+namespace ibot {
+namespace optim {
+
+enum class OptimizerKind { kAdamW, kSgd, kLars };
+
+struct OptimOptions {
+  OptimizerKind optimizer = OptimizerKind::kAdamW;
+  double lr = 5e-4;
+  double min_lr = 1e-6;
+  double weight_decay = 0.04;
+  double weight_decay_end = 0.4;
+  double clip_grad = 3.0;
+  int64_t freeze_last_layer = 1;
+
+  template <class Visitor>
+  void fields(Visitor&& field) {
+    field("optimizer", optimizer, "adamw | sgd | lars");
+    field("lr", lr, "peak learning rate for 256 images; scaled by the global batch over 256");
+    field("min_lr", min_lr, "learning rate that the cosine approaches; not scaled");
+    field("weight_decay", weight_decay, "at the first step; biases and 1-D tensors have none");
+    field("weight_decay_end", weight_decay_end, "that the cosine approaches");
+    field("clip_grad", clip_grad, "largest L2 norm of each tensor's gradient; 0: no limit");
+    field("freeze_last_layer", freeze_last_layer, "epochs in which prototypes do not move");
+  }
+
+  void validate() const {
+    check_option(lr > 0, "lr", "expected above 0, got ", lr);
+    check_option(min_lr >= 0, "min_lr", "expected 0 or more, got ", min_lr);
+    check_option(weight_decay >= 0, "weight_decay", "expected 0 or more, got ", weight_decay);
+    check_option(weight_decay_end >= 0, "weight_decay_end", "expected 0 or more, got ",
+                 weight_decay_end);
+    check_option(clip_grad >= 0, "clip_grad", "expected 0 or more, got ", clip_grad);
+    check_option(freeze_last_layer >= 0, "freeze_last_layer", "expected 0 or more, got ",
+                 freeze_last_layer);
+  }
+};
+
+}  // namespace optim
+
+template <>
+struct EnumNames<optim::OptimizerKind> {
+  static constexpr std::array<std::pair<optim::OptimizerKind, std::string_view>, 3> values{
+      {{optim::OptimizerKind::kAdamW, "adamw"},
+       {optim::OptimizerKind::kSgd, "sgd"},
+       {optim::OptimizerKind::kLars, "lars"}}};
+};
+
+}  // namespace ibot

@@ -1,0 +1,67 @@
+// Options of the training loop.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "ibot/base/enum_names.h"
+#include "ibot/base/error.h"
+#include "ibot/base/fields.h"
+
+namespace ibot {
+namespace train {
+
+enum class Precision { kFp32, kFp16, kBf16 };
+
+struct TrainOptions {
+  int64_t epochs = 800;
+  int64_t batch_size = 64;
+  int64_t seed = 0;
+  Precision precision = Precision::kFp16;
+  std::string device = "auto";
+  int64_t max_steps = 0;
+  int64_t save_every_epochs = 40;
+  int64_t save_every_steps = 0;
+  int64_t log_every_steps = 10;
+
+  template <class Visitor>
+  void fields(Visitor&& field) {
+    field("epochs", epochs, "passes over the data that the schedules span");
+    field("batch_size", batch_size, "images a rank and step");
+    field("seed", seed, "of weights, sample order, crops, masks and drop path");
+    field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
+    field("device", device, "auto | cpu | cuda | cuda:N");
+    field("max_steps", max_steps, "stop after this many steps; 0: after all epochs");
+    field("save_every_epochs", save_every_epochs,
+          "keep a checkpoint of every so many epochs; 0: none");
+    field("save_every_steps", save_every_steps,
+          "renew the last checkpoint within an epoch every so many steps; 0: at its end only");
+    field("log_every_steps", log_every_steps, "steps between lines of metrics.jsonl");
+  }
+
+  void validate() const {
+    check_option(epochs > 0, "epochs", "expected above 0, got ", epochs);
+    check_option(batch_size > 0, "batch_size", "expected above 0, got ", batch_size);
+    check_option(seed >= 0, "seed", "expected 0 or more, got ", seed);
+    check_option(device == "auto" || device.rfind("cpu", 0) == 0 || device.rfind("cuda", 0) == 0,
+                 "device", "expected auto, cpu, cuda or cuda:N, got ", device);
+    check_option(max_steps >= 0, "max_steps", "expected 0 or more, got ", max_steps);
+    check_option(save_every_epochs >= 0, "save_every_epochs", "expected 0 or more, got ",
+                 save_every_epochs);
+    check_option(save_every_steps >= 0, "save_every_steps", "expected 0 or more, got ",
+                 save_every_steps);
+    check_option(log_every_steps > 0, "log_every_steps", "expected above 0, got ", log_every_steps);
+  }
+};
+
+}  // namespace train
+
+template <>
+struct EnumNames<train::Precision> {
+  static constexpr std::array<std::pair<train::Precision, std::string_view>, 3> values{
+      {{train::Precision::kFp32, "fp32"},
+       {train::Precision::kFp16, "fp16"},
+       {train::Precision::kBf16, "bf16"}}};
+};
+
+}  // namespace ibot

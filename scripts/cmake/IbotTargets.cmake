@@ -1,0 +1,81 @@
+# One helper a kind of target.
+
+find_program(IBOT_CCACHE ccache)
+if(IBOT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # Precompiled headers need the two sloppiness settings (ccache's manual, "Precompiled headers").
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${IBOT_CCACHE})
+endif()
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
+
+# Compile settings of our targets alone. -fPIC everywhere: the static libraries then fit into a
+# user's shared library, and all targets can share one precompiled header.
+function(ibot_settings target)
+  target_compile_features(${target} PRIVATE cxx_std_20)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  target_compile_options(${target} PRIVATE -fPIC -Wall -Wextra -Wshadow -Wno-unknown-pragmas
+    $<$<BOOL:${IBOT_WERROR}>:-Werror>)
+  if(NOT IBOT_SANITIZE STREQUAL none)
+    target_compile_options(${target} PRIVATE -fsanitize=${IBOT_SANITIZE} -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=${IBOT_SANITIZE})
+  endif()
+  if(IBOT_PCH AND NOT target STREQUAL ibot_pch)
+    target_precompile_headers(${target} REUSE_FROM ibot_pch)
+  endif()
+endfunction()
+
+if(IBOT_PCH)
+  file(WRITE "${CMAKE_BINARY_DIR}/pch.cpp.in" "")
+  configure_file("${CMAKE_BINARY_DIR}/pch.cpp.in" "${CMAKE_BINARY_DIR}/pch.cpp" COPYONLY)
+  add_library(ibot_pch STATIC "${CMAKE_BINARY_DIR}/pch.cpp")
+  target_link_libraries(ibot_pch PRIVATE ibot_torch)
+  ibot_settings(ibot_pch)
+  target_precompile_headers(ibot_pch PRIVATE <torch/torch.h>)
+endif()
+
+# ibot_library(name LINK [PUBLIC ...] [PRIVATE ...] SOURCES ...): the target ibot::name from src/.
+function(ibot_library name)
+  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
+  set(target ibot_${name})
+  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/src/")
+  add_library(${target} STATIC ${ARG_SOURCES})
+  add_library(ibot::${name} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  target_include_directories(${target}
+    PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>
+    PRIVATE "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(${target} ${ARG_LINK})
+  ibot_settings(${target})
+  set_property(GLOBAL APPEND PROPERTY IBOT_LIBRARIES ${target})
+endfunction()
+
+# ibot_program(name LINK ... SOURCES ...): build/bin/name from apps/.
+function(ibot_program name)
+  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
+  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/apps/")
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/apps")
+  target_link_libraries(${name} PRIVATE ${ARG_LINK})
+  ibot_settings(${name})
+  set_property(GLOBAL APPEND PROPERTY IBOT_PROGRAMS ${name})
+endfunction()
+
+# ibot_tests(name LINK ... SOURCES ...): one binary of GoogleTest files below tests/. Suites whose
+# name ends in Golden carry the label "golden".
+function(ibot_tests name)
+  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
+  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/tests/")
+  set(target ibot_${name}_tests)
+  add_executable(${target} ${ARG_SOURCES})
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests" "${PROJECT_SOURCE_DIR}/apps")
+  target_link_libraries(${target} PRIVATE ${ARG_LINK} GTest::gtest_main)
+  target_compile_definitions(${target} PRIVATE IBOT_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+    IBOT_PROGRAM_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  ibot_settings(${target})
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_FILTER "-*Golden.*"
+    PROPERTIES LABELS ${name} TIMEOUT 300)
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_FILTER "*Golden.*"
+    PROPERTIES LABELS "${name};golden" TIMEOUT 300)
+endfunction()

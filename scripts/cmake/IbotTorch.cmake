@@ -1,0 +1,48 @@
+# LibTorch as the imported target ibot_torch.
+#
+# The wheel's own TorchConfig.cmake asks for a whole CUDA toolkit even where only the CPU libraries
+# are used, so the target is made here from the folder that holds include/ and lib/:
+# LIBTORCH (variable or environment), else what Torch_DIR points into, else the project's .deps.
+
+function(ibot_find_torch_root out)
+  foreach(candidate IN ITEMS "${LIBTORCH}" "$ENV{LIBTORCH}" "${Torch_DIR}/../../.." "$ENV{Torch_DIR}/../../.."
+                             "${CMAKE_CURRENT_SOURCE_DIR}/.deps/python/torch")
+    if(EXISTS "${candidate}/include/torch/csrc/api/include/torch/version.h")
+      get_filename_component(root "${candidate}" REALPATH)
+      set(${out} "${root}" PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
+  message(FATAL_ERROR "LibTorch: expected it in LIBTORCH, Torch_DIR or .deps, found none; run scripts/bootstrap.sh")
+endfunction()
+
+ibot_find_torch_root(IBOT_TORCH_ROOT)
+# The version's macros moved from the first header to the second after 2.7.
+set(IBOT_TORCH_VERSION 0.0)
+foreach(header csrc/api/include/torch/version.h headeronly/version.h)
+  set(header "${IBOT_TORCH_ROOT}/include/torch/${header}")
+  if(EXISTS "${header}")
+    file(STRINGS "${header}" lines REGEX "define TORCH_VERSION_(MAJOR|MINOR)")
+    if(lines MATCHES "MAJOR ([0-9]+).*MINOR ([0-9]+)")
+      set(IBOT_TORCH_VERSION "${CMAKE_MATCH_1}.${CMAKE_MATCH_2}")
+    endif()
+  endif()
+endforeach()
+if(IBOT_TORCH_VERSION VERSION_LESS 2.7)
+  message(FATAL_ERROR "LibTorch in ${IBOT_TORCH_ROOT}: expected 2.7 or later, found ${IBOT_TORCH_VERSION}; "
+                      "earlier wheels use the old C++ ABI")
+endif()
+
+add_library(ibot_torch INTERFACE)
+target_compile_features(ibot_torch INTERFACE cxx_std_20)
+target_include_directories(ibot_torch SYSTEM INTERFACE
+  $<BUILD_INTERFACE:${IBOT_TORCH_ROOT}/include> $<BUILD_INTERFACE:${IBOT_TORCH_ROOT}/include/torch/csrc/api/include>)
+target_link_directories(ibot_torch INTERFACE $<BUILD_INTERFACE:${IBOT_TORCH_ROOT}/lib>)
+set(IBOT_TORCH_LIBRARIES torch_cpu c10)
+if(IBOT_CUDA)
+  # Nothing calls into torch_cuda directly: it registers its kernels when it is loaded.
+  list(APPEND IBOT_TORCH_LIBRARIES -Wl,--no-as-needed torch_cuda c10_cuda -Wl,--as-needed)
+endif()
+target_link_libraries(ibot_torch INTERFACE $<BUILD_INTERFACE:${IBOT_TORCH_LIBRARIES}>)
+list(APPEND CMAKE_BUILD_RPATH "${IBOT_TORCH_ROOT}/lib")
+message(STATUS "LibTorch ${IBOT_TORCH_VERSION} in ${IBOT_TORCH_ROOT}")
