@@ -31,7 +31,8 @@ inline ::testing::AssertionResult near(const torch::Tensor& actual, const torch:
          << tolerance.atol << ")";
 }
 
-inline ::testing::AssertionResult equal(const torch::Tensor& actual, const torch::Tensor& expected) {
+inline ::testing::AssertionResult equal(const torch::Tensor& actual,
+                                        const torch::Tensor& expected) {
   if (actual.defined() && actual.dtype() == expected.dtype() && torch::equal(actual, expected)) {
     return ::testing::AssertionSuccess();
   }

@@ -38,7 +38,8 @@ inline nlohmann::json read_json(const std::filesystem::path& path) {
   return nlohmann::json::parse(file);
 }
 
-/// Every case of a group, sorted by name; never empty, since a test over no case would prove nothing.
+/// Every case of a group, sorted by name; never empty, since a test over no case would prove
+/// nothing.
 inline std::vector<GoldenCase> golden_cases(const std::string& group) {
   std::vector<GoldenCase> cases;
   for (const auto& entry : std::filesystem::directory_iterator(golden_root() / group)) {

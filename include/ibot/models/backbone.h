@@ -33,6 +33,11 @@ class Backbone : public torch::nn::Module {
   /// backbone without mask token.
   virtual BackboneOutput forward(const torch::Tensor& images, const torch::Tensor& mask = {}) = 0;
 
+  /// forward(images).class_token: [B, D]; cheaper where a backbone can leave the rest out.
+  virtual torch::Tensor class_tokens(const torch::Tensor& images) {
+    return forward(images).class_token;
+  }
+
   /// Outputs of the last `count` blocks, oldest first, each through the final norm.
   virtual std::vector<BackboneOutput> intermediate(const torch::Tensor& images, int64_t count) = 0;
 

@@ -1,0 +1,68 @@
+// Both terms, weighted, with their centers.
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include "ibot/loss/loss_options.h"
+
+namespace ibot::loss {
+
+/// Student scores.
+///
+///   class_logits  [V·B, K]   all views, crop-major, global views first
+///   patch_logits  [M, K']    at the masked patches of the global views
+struct StudentOutput {
+  torch::Tensor class_logits;
+  torch::Tensor patch_logits;
+};
+
+/// Teacher scores of the global views.
+///
+///   class_logits  [G·B, K]
+///   patch_logits  [M, K']    at the masked patches
+///   patch_mean    [K']       mean over all patches, masked or not: what the center follows
+struct TeacherOutput {
+  torch::Tensor class_logits;
+  torch::Tensor patch_logits;
+  torch::Tensor patch_mean;
+};
+
+/// Temperatures of the teacher in one epoch.
+struct TeacherTemperatures {
+  double cls = 0.0;
+  double patch = 0.0;
+};
+
+/// Linear ramps over `warmup_teacher_temp_epochs`, both ends included, then constant; the patch
+/// ramp starts at `mask_start_epoch`. A run shorter than the ramps ends within them.
+TeacherTemperatures teacher_temperatures(const LossOptions& options, int64_t mask_start_epoch,
+                                         int64_t epoch);
+
+/// Scalars on the device; the terms include their weights.
+struct LossTerms {
+  torch::Tensor total;
+  torch::Tensor class_term;
+  torch::Tensor patch_term;
+};
+
+/// Source: paper section 3.1; reference `main_ibot.py` (iBOTLoss).
+class IbotLossImpl : public torch::nn::Module {
+ public:
+  IbotLossImpl(const LossOptions& options, int64_t prototypes, int64_t patch_prototypes);
+
+  /// The loss against the centers as they are; then the centers move.
+  ///
+  ///   masked_weight  [M]   1 / (number of masked patches of the view)
+  LossTerms forward(const StudentOutput& student, const TeacherOutput& teacher,
+                    const torch::Tensor& masked_weight, int64_t global_views,
+                    TeacherTemperatures temperatures);
+
+ private:
+  LossOptions options_;
+  torch::Tensor center_;
+  torch::Tensor center2_;
+};
+TORCH_MODULE(IbotLoss);
+
+}  // namespace ibot::loss

@@ -1,0 +1,70 @@
+// The projection head: tokens to prototype scores.
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
+#include <torch/nn/pimpl.h>
+
+#include <vector>
+
+#include "ibot/models/head_options.h"
+
+namespace ibot::models {
+
+/// Bias-free linear layer whose weight row k is g_k · v_k / |v_k|.
+/// Source: Salimans & Kingma 2016; the reference's weight_norm'ed `last_layer`.
+class PrototypesImpl : public torch::nn::Module {
+ public:
+  /// `learn_norm` makes g trainable; it starts at 1 and otherwise stays there.
+  PrototypesImpl(int64_t width, int64_t count, bool learn_norm);
+  /// [..., width] → [..., count]
+  torch::Tensor forward(const torch::Tensor& features);
+
+ private:
+  torch::Tensor weight_g_;
+  torch::Tensor weight_v_;
+};
+TORCH_MODULE(Prototypes);
+
+/// An MLP with an L2-normalised bottleneck, shared by class and patch tokens, and linear prototype
+/// layers, one for both or one each. The two halves are separate calls, since everything after
+/// `trunk` is linear: mean scores are the scores of mean features.
+///
+/// Source: paper section 3.2; reference `models/head.py` (iBOTHead).
+class ProjectionHeadImpl : public torch::nn::Module {
+ public:
+  /// `shared`: one prototype layer for class and patch tokens. `learn_norm`: trainable lengths.
+  ProjectionHeadImpl(const HeadOptions& options, int64_t embed_dim, bool shared, bool learn_norm);
+
+  /// tokens [..., D] → features [..., F], F = bottleneck_dim, or hidden_dim without a bottleneck.
+  torch::Tensor trunk(const torch::Tensor& tokens);
+  /// features [..., F] → [..., prototypes]
+  torch::Tensor class_logits(const torch::Tensor& features);
+  /// features [..., F] → [..., patch_prototypes], or prototypes where shared
+  torch::Tensor patch_logits(const torch::Tensor& features);
+
+  /// Whether the trunk's result for one token depends on the others (batch norm).
+  bool mixes_tokens() const;
+  /// Outputs of patch_logits.
+  int64_t patch_prototypes() const { return patch_prototypes_; }
+  bool shared() const { return shared_; }
+
+ private:
+  torch::Tensor normalise(const torch::Tensor& hidden);
+  torch::Tensor activate(const torch::Tensor& hidden) const;
+
+  HeadOptions options_;
+  bool shared_;
+  int64_t patch_prototypes_;
+  std::vector<torch::nn::Linear> linears_;
+  torch::nn::BatchNorm1d batch_norm_{nullptr};
+  torch::nn::LayerNorm layer_norm_{nullptr};
+  Prototypes last_layer_{nullptr};
+  Prototypes last_layer2_{nullptr};
+  torch::nn::Linear mlp2_{nullptr};
+};
+TORCH_MODULE(ProjectionHead);
+
+}  // namespace ibot::models

@@ -1,0 +1,52 @@
+// The vision transformer.
+#pragma once
+
+#include "ibot/models/backbone.h"
+#include "ibot/nn/block.h"
+#include "ibot/nn/patch_embed.h"
+
+namespace ibot::models {
+
+/// Shape of one transformer.
+struct VitShape {
+  int64_t embed_dim = 0;
+  int64_t depth = 0;
+  int64_t heads = 0;
+};
+
+/// ViT with a class token, learnt position embeddings and, as the student, a mask token that takes
+/// the place of masked patches before positions are added.
+///
+/// Source: Dosovitskiy et al. 2021; names and details of the reference's `vision_transformer.py`.
+class VisionTransformer : public Backbone {
+ public:
+  VisionTransformer(const BackboneOptions& options, const VitShape& shape, Role role);
+
+  BackboneOutput forward(const torch::Tensor& images, const torch::Tensor& mask = {}) override;
+  torch::Tensor class_tokens(const torch::Tensor& images) override;
+  std::vector<BackboneOutput> intermediate(const torch::Tensor& images, int64_t count) override;
+  torch::Tensor last_attention(const torch::Tensor& images) override;
+  int64_t embed_dim() const override { return shape_.embed_dim; }
+  mask::PatchGrid grid(int64_t height, int64_t width) const override;
+  void set_generator(std::optional<torch::Generator> generator) override;
+
+  /// Patch tokens, masked, with class token and positions: what enters the first block.
+  torch::Tensor embed(const torch::Tensor& images, const torch::Tensor& mask = {});
+
+ private:
+  torch::Tensor run_blocks(torch::Tensor tokens, size_t count);
+  BackboneOutput finish(const torch::Tensor& tokens);
+
+  BackboneOptions options_;
+  VitShape shape_;
+  std::optional<torch::Generator> generator_;
+  torch::Tensor cls_token_;
+  torch::Tensor pos_embed_;
+  torch::Tensor masked_embed_;
+  nn::PatchEmbed patch_embed_{nullptr};
+  std::vector<nn::Block> blocks_;
+  torch::nn::LayerNorm norm_{nullptr};
+  torch::nn::LayerNorm fc_norm_{nullptr};
+};
+
+}  // namespace ibot::models

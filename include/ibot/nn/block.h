@@ -1,0 +1,72 @@
+// The transformer block and its MLP.
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
+#include <torch/nn/pimpl.h>
+
+#include <optional>
+
+#include "ibot/nn/attention.h"
+
+namespace ibot::nn {
+
+/// Epsilon of every LayerNorm in a backbone.
+inline constexpr double kLayerNormEps = 1e-6;
+
+/// LayerNorm over the last dimension, with the backbones' epsilon.
+torch::nn::LayerNorm layer_norm(int64_t width);
+
+/// Linear, GELU (erf form), Linear.
+class MlpImpl : public torch::nn::Module {
+ public:
+  MlpImpl(int64_t embed_dim, int64_t hidden_dim);
+  torch::Tensor forward(const torch::Tensor& tokens);
+
+ private:
+  torch::nn::Linear fc1_{nullptr};
+  torch::nn::Linear fc2_{nullptr};
+};
+TORCH_MODULE(Mlp);
+
+struct BlockOptions {
+  int64_t embed_dim = 0;
+  int64_t heads = 0;
+  double mlp_ratio = 4.0;
+  bool qkv_bias = true;
+  double drop_path = 0.0;
+  double layer_scale = 0.0;
+};
+
+/// Pre-norm block: x + attention(norm(x)), then x + mlp(norm(x)), each branch scaled by a
+/// learnt vector where layer_scale is above 0 and dropped for some samples while training.
+class BlockImpl : public torch::nn::Module {
+ public:
+  explicit BlockImpl(const BlockOptions& options);
+
+  /// tokens [B, T, D] → [B, T, D]
+  torch::Tensor forward(const torch::Tensor& tokens, const std::optional<at::Generator>& generator);
+
+  /// Token 0 of what forward gives, at a fraction of its cost: [B, T, D] → [B, 1, D].
+  torch::Tensor forward_first(const torch::Tensor& tokens,
+                              const std::optional<at::Generator>& generator);
+
+  /// Softmax attention of this block: [B, T, D] → [B, heads, T, T].
+  torch::Tensor attention(const torch::Tensor& tokens);
+
+ private:
+  torch::Tensor residual(const torch::Tensor& tokens, const torch::Tensor& branch,
+                         const torch::Tensor& gamma, const std::optional<at::Generator>& generator);
+
+  double drop_path_;
+  torch::nn::LayerNorm norm1_{nullptr};
+  Attention attn_{nullptr};
+  torch::nn::LayerNorm norm2_{nullptr};
+  Mlp mlp_{nullptr};
+  torch::Tensor gamma_1_;
+  torch::Tensor gamma_2_;
+};
+TORCH_MODULE(Block);
+
+}  // namespace ibot::nn

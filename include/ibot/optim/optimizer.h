@@ -1,0 +1,56 @@
+// The optimisers behind one face.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ibot/optim/optim_options.h"
+#include "ibot/optim/parameters.h"
+#include "ibot/optim/schedule.h"
+
+namespace ibot::optim {
+
+/// Device scalars of a scaled backward pass; gradients are already unscaled.
+struct Overflow {
+  torch::Tensor found;  // float32, above 0 when a gradient is not finite: the step must not count
+};
+
+/// AdamW, SGD with momentum, or LARS over one list of parameters. A tensor without gradient, or
+/// frozen, is left alone entirely: no decay, no moments, no step count.
+///
+/// AdamW: betas 0.9 and 0.999, eps 1e-8, decoupled decay (Loshchilov & Hutter 2019).
+/// SGD: momentum 0.9, decay added to the gradient.
+/// LARS: trust ratio 0.001, momentum 0.9; 1-D tensors have neither trust ratio nor decay (You et
+/// al. 2017, as in reference `utils.py`).
+class Optimizer {
+ public:
+  Optimizer(OptimizerKind kind, std::vector<Parameter> parameters);
+
+  /// One update from the gradients at hand. With `overflow`, nothing changes when it says so; AdamW
+  /// decides that on the device, the other two ask the device.
+  void step(const StepValues& values, const std::optional<Overflow>& overflow = {});
+
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+
+  /// Moments and step counts by name, such as `exp_avg.backbone.cls_token`; what a checkpoint
+  /// holds.
+  std::map<std::string, torch::Tensor> state() const;
+  /// Takes back what state() gave. Throws CheckpointError on a missing entry or another shape.
+  void load_state(const std::map<std::string, torch::Tensor>& state);
+
+ private:
+  void adamw_(const std::vector<size_t>& active, const StepValues& values,
+              const std::optional<Overflow>& overflow);
+  void sgd_(const std::vector<size_t>& active, const StepValues& values);
+  void lars_(const std::vector<size_t>& active, const StepValues& values);
+
+  OptimizerKind kind_;
+  std::vector<Parameter> parameters_;
+  std::vector<torch::Tensor> first_;   // exp_avg, or momentum
+  std::vector<torch::Tensor> second_;  // exp_avg_sq; AdamW alone
+  std::vector<torch::Tensor> steps_;   // float32 scalars on the parameters' device
+};
+
+}  // namespace ibot::optim

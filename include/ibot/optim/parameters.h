@@ -1,0 +1,34 @@
+// The trained parameters, with what the optimiser must know of each.
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <string>
+#include <vector>
+
+namespace ibot::optim {
+
+/// One trained tensor.
+struct Parameter {
+  std::string name;
+  torch::Tensor tensor;
+  bool decays = true;
+  bool last_layer = false;
+};
+
+/// The parameters of `module` that require gradients, in its order. Names ending in `.bias` and 1-D
+/// tensors do not decay; names with `last_layer` can be frozen.
+///
+/// Source: reference `utils.py` (get_params_groups, cancel_gradients_last_layer).
+std::vector<Parameter> trained_parameters(const torch::nn::Module& module);
+
+/// Those of `parameters` that have a gradient and are not frozen.
+std::vector<size_t> active_parameters(const std::vector<Parameter>& parameters, bool freeze_last);
+
+/// Scales each gradient whose L2 norm exceeds `limit` down to it (0: no limit) and returns the norm
+/// of all gradients before that, on their device. Each tensor for itself, not a global norm.
+///
+/// Source: reference `utils.py` (clip_gradients).
+torch::Tensor clip_gradients_(const std::vector<Parameter>& parameters, double limit);
+
+}  // namespace ibot::optim

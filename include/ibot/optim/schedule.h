@@ -1,0 +1,46 @@
+// What changes from step to step, as pure functions of the step.
+#pragma once
+
+#include <cstdint>
+
+#include "ibot/optim/optim_options.h"
+#include "ibot/optim/schedule_options.h"
+
+namespace ibot::optim {
+
+/// A value that rises linearly from 0 to `base` over `warmup_steps`, both ends included, and then
+/// follows half a cosine from `base` towards `final`, which it approaches but does not reach within
+/// `total_steps`. A warm-up longer than the run is cut off with it.
+///
+/// Source: reference `utils.py` (cosine_scheduler).
+struct CosineSchedule {
+  double base = 0.0;
+  double final = 0.0;
+  int64_t total_steps = 0;
+  int64_t warmup_steps = 0;
+
+  double at(int64_t step) const;
+};
+
+/// How long a run is and how many images a step sees over all ranks.
+struct RunLength {
+  int64_t epochs = 0;
+  int64_t steps_per_epoch = 0;
+  int64_t global_batch = 0;
+
+  int64_t total_steps() const { return epochs * steps_per_epoch; }
+};
+
+/// Schedule values of one step.
+struct StepValues {
+  double lr = 0.0;
+  double weight_decay = 0.0;
+  double momentum_teacher = 0.0;
+  bool freeze_last_layer = false;
+};
+
+/// The learning rate is scaled by global_batch / 256; its floor is not.
+StepValues step_values(const OptimOptions& optim, const ScheduleOptions& schedule,
+                       const RunLength& length, int64_t step);
+
+}  // namespace ibot::optim

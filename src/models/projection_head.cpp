@@ -1,0 +1,109 @@
+#include "ibot/models/projection_head.h"
+
+#include <torch/nn/functional/normalization.h>
+
+namespace ibot::models {
+namespace {
+
+/// Holds layers under the numbers that the reference's sequential container gives them.
+std::shared_ptr<torch::nn::Module> numbered_container() {
+  return std::make_shared<torch::nn::Module>();
+}
+
+}  // namespace
+
+PrototypesImpl::PrototypesImpl(int64_t width, int64_t count, bool learn_norm) {
+  weight_g_ = register_parameter("weight_g", torch::ones({count, 1}), learn_norm);
+  weight_v_ = register_parameter("weight_v", torch::zeros({count, width}));
+}
+
+torch::Tensor PrototypesImpl::forward(const torch::Tensor& features) {
+  return torch::linear(features, at::_weight_norm(weight_v_, weight_g_, 0));
+}
+
+ProjectionHeadImpl::ProjectionHeadImpl(const HeadOptions& options, int64_t embed_dim, bool shared,
+                                       bool learn_norm)
+    : options_(options),
+      shared_(shared),
+      patch_prototypes_(shared ? options.prototypes : options.patch_prototypes) {
+  const bool bottleneck = options.bottleneck_dim > 0;
+  const auto output = bottleneck ? options.bottleneck_dim : options.prototypes;
+  if (options.layers == 1) {
+    linears_.push_back(register_module("mlp", torch::nn::Linear(embed_dim, output)));
+  } else {
+    const bool normed = options.norm != HeadNorm::kNone;
+    const auto mlp = register_module("mlp", numbered_container());
+    for (int64_t i = 0; i < options.layers; ++i) {
+      const auto name = std::to_string(i * (normed ? 3 : 2));
+      linears_.push_back(mlp->register_module(
+          name, torch::nn::Linear(i == 0 ? embed_dim : options.hidden_dim,
+                                  i == options.layers - 1 ? output : options.hidden_dim)));
+      // The reference uses one norm after every hidden layer; it lies under its first name.
+      if (i == 0 && options.norm == HeadNorm::kLayer) {
+        layer_norm_ = mlp->register_module(
+            "1", torch::nn::LayerNorm(torch::nn::LayerNormOptions({options.hidden_dim})));
+      } else if (i == 0 && normed) {
+        batch_norm_ = mlp->register_module("1", torch::nn::BatchNorm1d(options.hidden_dim));
+      }
+    }
+  }
+  if (bottleneck) {
+    const auto width = options.bottleneck_dim;
+    last_layer_ = register_module("last_layer", Prototypes(width, options.prototypes, learn_norm));
+    last_layer2_ =
+        shared ? last_layer_
+               : register_module("last_layer2", Prototypes(width, patch_prototypes_, learn_norm));
+  } else {
+    const auto width = options.layers == 1 ? embed_dim : options.hidden_dim;
+    mlp2_ = shared ? linears_.back()
+                   : register_module("mlp2", torch::nn::Linear(width, patch_prototypes_));
+  }
+}
+
+bool ProjectionHeadImpl::mixes_tokens() const { return !batch_norm_.is_empty(); }
+
+// Statistics over all images and tokens of the call; one instance serves both hidden layers, so
+// that its running statistics move twice a call.
+torch::Tensor ProjectionHeadImpl::normalise(const torch::Tensor& hidden) {
+  if (layer_norm_) return layer_norm_->forward(hidden);
+  if (!batch_norm_) return hidden;
+  const auto rows = hidden.flatten(0, -2);
+  if (options_.norm != HeadNorm::kCentreSyncBatch) {
+    return batch_norm_->forward(rows).view(hidden.sizes());
+  }
+  // Centre-only: subtract the running mean, leave the scale, then let the statistics move.
+  const auto centred = torch::batch_norm(
+      rows, batch_norm_->weight, batch_norm_->bias, batch_norm_->running_mean,
+      torch::ones_like(batch_norm_->running_var), false, 0.0, batch_norm_->options.eps(), false);
+  if (is_training()) {
+    const torch::NoGradGuard no_grad;
+    batch_norm_->running_var.fill_(1.0);
+    batch_norm_->forward(rows);
+  }
+  return centred.view(hidden.sizes());
+}
+
+torch::Tensor ProjectionHeadImpl::activate(const torch::Tensor& hidden) const {
+  return options_.activation == HeadActivation::kGelu ? torch::gelu(hidden) : torch::relu(hidden);
+}
+
+torch::Tensor ProjectionHeadImpl::trunk(const torch::Tensor& tokens) {
+  auto x = tokens;
+  for (size_t i = 0; i + 1 < linears_.size(); ++i) {
+    x = activate(normalise(linears_[i]->forward(x)));
+  }
+  if (!last_layer_) return x;
+  // In half precision the squared norm would under- or overflow, and 1e-12 is zero.
+  return torch::nn::functional::detail::normalize(linears_.back()->forward(x).to(torch::kFloat),
+                                                  2.0, -1, 1e-12, std::nullopt);
+}
+
+torch::Tensor ProjectionHeadImpl::class_logits(const torch::Tensor& features) {
+  return last_layer_ ? last_layer_->forward(features) : linears_.back()->forward(features);
+}
+
+torch::Tensor ProjectionHeadImpl::patch_logits(const torch::Tensor& features) {
+  return last_layer2_ ? last_layer2_->forward(features) : mlp2_->forward(features);
+}
+
+}  // namespace ibot::models

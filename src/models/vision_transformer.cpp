@@ -1,0 +1,108 @@
+#include "ibot/models/vision_transformer.h"
+
+#include "ibot/nn/drop_path.h"
+#include "ibot/nn/pos_embed.h"
+
+namespace ibot::models {
+
+VisionTransformer::VisionTransformer(const BackboneOptions& options, const VitShape& shape,
+                                     Role role)
+    : options_(options), shape_(shape) {
+  const auto width = shape.embed_dim;
+  const auto patches = grid(options.image_size, options.image_size).size();
+  cls_token_ = register_parameter("cls_token", torch::zeros({1, 1, width}));
+  pos_embed_ = register_parameter("pos_embed", torch::zeros({1, patches + 1, width}));
+  if (role == Role::kStudent && options.masked_modeling) {
+    masked_embed_ = register_parameter("masked_embed", torch::zeros({1, width}));
+  }
+  patch_embed_ = register_module("patch_embed", nn::PatchEmbed(options.patch_size, width));
+  const auto blocks = register_module("blocks", std::make_shared<torch::nn::Module>());
+  const double drop_path = role == Role::kStudent ? options.drop_path : 0.0;
+  for (int64_t i = 0; i < shape.depth; ++i) {
+    blocks_.push_back(blocks->register_module(
+        std::to_string(i),
+        nn::Block(nn::BlockOptions{.embed_dim = width,
+                                   .heads = shape.heads,
+                                   .mlp_ratio = options.mlp_ratio,
+                                   .qkv_bias = options.qkv_bias,
+                                   .drop_path = nn::drop_path_rate(drop_path, i, shape.depth),
+                                   .layer_scale = options.layer_scale})));
+  }
+  if (options.mean_pooling) {
+    fc_norm_ = register_module("fc_norm", nn::layer_norm(width));
+  } else {
+    norm_ = register_module("norm", nn::layer_norm(width));
+  }
+}
+
+mask::PatchGrid VisionTransformer::grid(int64_t height, int64_t width) const {
+  return {height / options_.patch_size, width / options_.patch_size};
+}
+
+void VisionTransformer::set_generator(std::optional<torch::Generator> generator) {
+  generator_ = std::move(generator);
+}
+
+torch::Tensor VisionTransformer::embed(const torch::Tensor& images, const torch::Tensor& mask) {
+  const auto height = images.size(2);
+  const auto width = images.size(3);
+  const auto patches = grid(height, width);
+  auto tokens = patch_embed_->forward(images);  // [B, N, D]
+  if (mask.defined()) {
+    IBOT_CHECK(masked_embed_.defined(), "backbone: got a mask but has no mask token");
+    IBOT_CHECK(mask.sizes() == tokens.sizes().slice(0, 2), "backbone: expected a mask of shape ",
+               tokens.sizes().slice(0, 2), ", got ", mask.sizes());
+    tokens = torch::where(mask.unsqueeze(-1), masked_embed_.to(tokens.dtype()), tokens);
+  }
+  const bool native = height == width && patches.size() == pos_embed_.size(1) - 1;
+  const auto positions =
+      nn::interpolate_pos_embed(pos_embed_, patches.rows, patches.columns, native);
+  const auto first = cls_token_.expand({images.size(0), -1, -1}).to(tokens.dtype());
+  return torch::cat({first, tokens}, 1) + positions;  // [B, 1 + N, D]
+}
+
+torch::Tensor VisionTransformer::run_blocks(torch::Tensor tokens, size_t count) {
+  for (size_t i = 0; i < count; ++i) tokens = blocks_[i]->forward(tokens, generator_);
+  return tokens;
+}
+
+BackboneOutput VisionTransformer::finish(const torch::Tensor& tokens) {
+  const auto patches = tokens.size(1) - 1;
+  if (fc_norm_) {
+    const auto patch_tokens = tokens.narrow(1, 1, patches);
+    return {fc_norm_->forward(patch_tokens.mean(1)), patch_tokens};
+  }
+  const auto normalised = norm_->forward(tokens);
+  return {normalised.select(1, 0), normalised.narrow(1, 1, patches)};
+}
+
+BackboneOutput VisionTransformer::forward(const torch::Tensor& images, const torch::Tensor& mask) {
+  return finish(run_blocks(embed(images, mask), blocks_.size()));
+}
+
+torch::Tensor VisionTransformer::class_tokens(const torch::Tensor& images) {
+  if (fc_norm_) return forward(images).class_token;
+  const auto tokens = run_blocks(embed(images), blocks_.size() - 1);
+  return norm_->forward(blocks_.back()->forward_first(tokens, generator_)).squeeze(1);
+}
+
+std::vector<BackboneOutput> VisionTransformer::intermediate(const torch::Tensor& images,
+                                                            int64_t count) {
+  IBOT_CHECK(count > 0 && count <= shape_.depth, "backbone: expected 1 to ", shape_.depth,
+             " last blocks, got ", count);
+  std::vector<BackboneOutput> outputs;
+  auto tokens = embed(images);
+  for (int64_t i = 0; i < shape_.depth; ++i) {
+    tokens = blocks_[i]->forward(tokens, generator_);
+    if (i < shape_.depth - count) continue;
+    const auto finished = norm_ ? norm_->forward(tokens) : tokens;
+    outputs.push_back({finished.select(1, 0), finished.narrow(1, 1, finished.size(1) - 1)});
+  }
+  return outputs;
+}
+
+torch::Tensor VisionTransformer::last_attention(const torch::Tensor& images) {
+  return blocks_.back()->attention(run_blocks(embed(images), blocks_.size() - 1));
+}
+
+}  // namespace ibot::models

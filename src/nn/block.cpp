@@ -1,0 +1,57 @@
+#include "ibot/nn/block.h"
+
+#include "ibot/nn/drop_path.h"
+
+namespace ibot::nn {
+
+torch::nn::LayerNorm layer_norm(int64_t width) {
+  return torch::nn::LayerNorm(torch::nn::LayerNormOptions({width}).eps(kLayerNormEps));
+}
+
+MlpImpl::MlpImpl(int64_t embed_dim, int64_t hidden_dim) {
+  fc1_ = register_module("fc1", torch::nn::Linear(embed_dim, hidden_dim));
+  fc2_ = register_module("fc2", torch::nn::Linear(hidden_dim, embed_dim));
+}
+
+torch::Tensor MlpImpl::forward(const torch::Tensor& tokens) {
+  return fc2_->forward(torch::gelu(fc1_->forward(tokens)));
+}
+
+BlockImpl::BlockImpl(const BlockOptions& options) : drop_path_(options.drop_path) {
+  const auto width = options.embed_dim;
+  if (options.layer_scale > 0) {
+    gamma_1_ = register_parameter("gamma_1", torch::full({width}, options.layer_scale));
+    gamma_2_ = register_parameter("gamma_2", torch::full({width}, options.layer_scale));
+  }
+  norm1_ = register_module("norm1", layer_norm(width));
+  attn_ = register_module("attn", Attention(width, options.heads, options.qkv_bias));
+  norm2_ = register_module("norm2", layer_norm(width));
+  mlp_ = register_module(
+      "mlp", Mlp(width, static_cast<int64_t>(static_cast<double>(width) * options.mlp_ratio)));
+}
+
+torch::Tensor BlockImpl::residual(const torch::Tensor& tokens, const torch::Tensor& branch,
+                                  const torch::Tensor& gamma,
+                                  const std::optional<at::Generator>& generator) {
+  const auto scaled = gamma.defined() ? gamma * branch : branch;
+  return tokens + drop_path(scaled, is_training() ? drop_path_ : 0.0, generator);
+}
+
+torch::Tensor BlockImpl::forward(const torch::Tensor& tokens,
+                                 const std::optional<at::Generator>& generator) {
+  const auto x = residual(tokens, attn_->forward(norm1_->forward(tokens)), gamma_1_, generator);
+  return residual(x, mlp_->forward(norm2_->forward(x)), gamma_2_, generator);
+}
+
+torch::Tensor BlockImpl::forward_first(const torch::Tensor& tokens,
+                                       const std::optional<at::Generator>& generator) {
+  const auto x = residual(tokens.narrow(1, 0, 1), attn_->forward_first(norm1_->forward(tokens)),
+                          gamma_1_, generator);
+  return residual(x, mlp_->forward(norm2_->forward(x)), gamma_2_, generator);
+}
+
+torch::Tensor BlockImpl::attention(const torch::Tensor& tokens) {
+  return attn_->weights(norm1_->forward(tokens));
+}
+
+}  // namespace ibot::nn
