@@ -1,0 +1,117 @@
+#include "ibot/io/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "ibot/base/error.h"
+
+namespace ibot::io {
+
+namespace {
+
+[[noreturn]] void fail(const std::filesystem::path& path, const char* verb, int reason) {
+  throw Error(concat("cannot ", verb, " ", path.string(), ": ", std::strerror(reason)));
+}
+
+class Descriptor {
+ public:
+  Descriptor(const std::filesystem::path& path, int flags)
+      : value_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {}
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  bool valid() const { return value_ >= 0; }
+  int get() const { return value_; }
+
+ private:
+  int value_;
+};
+
+/// A file that disappears unless it is kept.
+class Temporary {
+ public:
+  explicit Temporary(std::filesystem::path path) : path_(std::move(path)) {}
+  ~Temporary() {
+    if (!kept_) ::unlink(path_.c_str());
+  }
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  void keep() { kept_ = true; }
+
+ private:
+  std::filesystem::path path_;
+  bool kept_ = false;
+};
+
+void write_all(int file, const char* data, size_t size, const std::filesystem::path& path) {
+  while (size > 0) {
+    const ssize_t written = ::write(file, data, size);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail(path, "write", errno);
+    data += written;
+    size -= static_cast<size_t>(written);
+  }
+}
+
+void sync_folder_of(const std::filesystem::path& path) {
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  const Descriptor handle(folder, O_RDONLY | O_DIRECTORY);
+  if (!handle.valid()) fail(folder, "open", errno);
+  // Some network file systems cannot sync a folder and say so; the rename is all they offer.
+  if (::fsync(handle.get()) != 0 && errno != EINVAL && errno != ENOTSUP)
+    fail(folder, "sync", errno);
+}
+
+}  // namespace
+
+void write_file(const std::filesystem::path& path,
+                const std::function<void(const ByteSink& sink)>& write) {
+  // A fixed name: what a killed run leaves behind is overwritten by the next one.
+  Temporary temporary(path.string() + ".tmp");
+  {
+    const Descriptor file(temporary.path(), O_WRONLY | O_CREAT | O_TRUNC);
+    if (!file.valid()) fail(path, "write", errno);
+    write([&](const void* data, size_t size) {
+      write_all(file.get(), static_cast<const char*>(data), size, path);
+    });
+    if (::fsync(file.get()) != 0) fail(path, "write", errno);
+  }
+  if (::rename(temporary.path().c_str(), path.c_str()) != 0) fail(path, "write", errno);
+  temporary.keep();
+  sync_folder_of(path);
+}
+
+void write_file(const std::filesystem::path& path, std::string_view content) {
+  write_file(path, [&](const ByteSink& sink) { sink(content.data(), content.size()); });
+}
+
+std::string read_file(const std::filesystem::path& path) {
+  const Descriptor file(path, O_RDONLY);
+  if (!file.valid()) fail(path, "read", errno);
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) fail(path, "read", errno);
+  std::string content(static_cast<size_t>(status.st_size), '\0');
+  size_t size = 0;
+  // One byte more than expected: the end is seen as an end, also in files that report size 0.
+  for (;;) {
+    if (size == content.size()) content.resize(size + 4096);
+    const ssize_t got = ::read(file.get(), content.data() + size, content.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail(path, "read", errno);
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  content.resize(size);
+  return content;
+}
+
+}  // namespace ibot::io
