@@ -1,0 +1,30 @@
+// Event files that TensorBoard opens.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+
+namespace ibot::io {
+
+/// Writes scalars to `events.out.tfevents.<time>.<host>` in a folder, which it creates. Each call
+/// reaches the file before it returns, so that a killed run loses nothing.
+///
+/// Throws Error with the path and the system's reason.
+/// Source: TensorFlow's record format and event.proto, of which scalars need five fields.
+class EventWriter {
+ public:
+  explicit EventWriter(const std::filesystem::path& folder);
+
+  /// `wall_time` in seconds since 1970.
+  void add_scalar(std::string_view tag, int64_t step, double value, double wall_time);
+
+ private:
+  void add_record(std::string_view event);
+
+  std::filesystem::path path_;
+  std::ofstream file_;
+};
+
+}  // namespace ibot::io
