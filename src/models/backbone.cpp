@@ -14,6 +14,8 @@ const std::map<std::string, VitShape>& vit_presets() {
   return presets;
 }
 
+}  // namespace
+
 VitShape vit_shape(const BackboneOptions& options) {
   const auto preset = vit_presets().find(options.arch);
   if (preset == vit_presets().end()) {
@@ -29,8 +31,6 @@ VitShape vit_shape(const BackboneOptions& options) {
                shape.embed_dim, ", got ", shape.heads);
   return shape;
 }
-
-}  // namespace
 
 std::shared_ptr<Backbone> build_backbone(const BackboneOptions& options, Role role) {
   return std::make_shared<VisionTransformer>(options, vit_shape(options), role);

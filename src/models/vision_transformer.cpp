@@ -17,7 +17,8 @@ VisionTransformer::VisionTransformer(const BackboneOptions& options, const VitSh
   }
   patch_embed_ = register_module("patch_embed", nn::PatchEmbed(options.patch_size, width));
   const auto blocks = register_module("blocks", std::make_shared<torch::nn::Module>());
-  const double drop_path = role == Role::kStudent ? options.drop_path : 0.0;
+  const auto drop_path =
+      nn::drop_path_rates(role == Role::kStudent ? options.drop_path : 0.0, shape.depth);
   for (int64_t i = 0; i < shape.depth; ++i) {
     blocks_.push_back(blocks->register_module(
         std::to_string(i),
@@ -25,7 +26,7 @@ VisionTransformer::VisionTransformer(const BackboneOptions& options, const VitSh
                                    .heads = shape.heads,
                                    .mlp_ratio = options.mlp_ratio,
                                    .qkv_bias = options.qkv_bias,
-                                   .drop_path = nn::drop_path_rate(drop_path, i, shape.depth),
+                                   .drop_path = drop_path[i],
                                    .layer_scale = options.layer_scale})));
   }
   if (options.mean_pooling) {

@@ -12,8 +12,11 @@ torch::Tensor drop_path(const torch::Tensor& branch, double rate,
   return branch * kept;
 }
 
-double drop_path_rate(double last, int64_t block, int64_t depth) {
-  return depth > 1 ? last * static_cast<double>(block) / static_cast<double>(depth - 1) : 0.0;
+std::vector<double> drop_path_rates(double last, int64_t depth) {
+  const auto rates = torch::linspace(0.0, last, depth, torch::kFloat);
+  std::vector<double> values;
+  for (int64_t i = 0; i < depth; ++i) values.push_back(rates[i].item<double>());
+  return values;
 }
 
 }  // namespace ibot::nn

@@ -54,11 +54,22 @@ class Backbone : public torch::nn::Module {
   virtual void set_generator(std::optional<torch::Generator> generator) = 0;
 };
 
+/// Shape of a vision transformer.
+struct VitShape {
+  int64_t embed_dim = 0;
+  int64_t depth = 0;
+  int64_t heads = 0;
+};
+
+/// The shape that `options.arch` names, with the overrides of `options`.
+/// Throws OptionError on an unknown name, listing the known ones, and on heads that do not divide
+/// the width.
+VitShape vit_shape(const BackboneOptions& options);
+
 /// Whose part the backbone plays: the student alone has drop path and a mask token.
 enum class Role { kStudent, kTeacher };
 
-/// Builds the backbone that `options.arch` names.
-/// Throws ConfigError on an unknown name, listing the known ones.
+/// Builds the backbone that `options.arch` names; throws as vit_shape does.
 std::shared_ptr<Backbone> build_backbone(const BackboneOptions& options, Role role);
 
 /// The patch grid that build_backbone's result will have, without building it; the data loader

@@ -7,13 +7,6 @@
 
 namespace ibot::models {
 
-/// Shape of one transformer.
-struct VitShape {
-  int64_t embed_dim = 0;
-  int64_t depth = 0;
-  int64_t heads = 0;
-};
-
 /// ViT with a class token, learnt position embeddings and, as the student, a mask token that takes
 /// the place of masked patches before positions are added.
 ///

@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include <optional>
+#include <vector>
 
 namespace ibot::nn {
 
@@ -18,7 +19,8 @@ namespace ibot::nn {
 torch::Tensor drop_path(const torch::Tensor& branch, double rate,
                         const std::optional<at::Generator>& generator);
 
-/// Rates of the blocks of a network: linear from 0 in the first to `last` in the last.
-double drop_path_rate(double last, int64_t block, int64_t depth);
+/// Rates of the blocks of a network: linear from 0 in the first to `last` in the last, in float32 as
+/// the reference computes them.
+std::vector<double> drop_path_rates(double last, int64_t depth);
 
 }  // namespace ibot::nn

@@ -1,0 +1,30 @@
+// Arithmetic of a training step, counted from the shapes.
+#pragma once
+
+#include <cstdint>
+
+#include "ibot/models/backbone_options.h"
+#include "ibot/models/head_options.h"
+
+namespace ibot::train {
+
+/// Views of one image and how many of their patches are masked on average.
+struct ViewCounts {
+  int64_t global_crops = 2;
+  int64_t global_size = 224;
+  int64_t local_crops = 0;
+  int64_t local_size = 96;
+  double masked_ratio = 0.0;
+};
+
+/// Floating-point operations, a multiply-add counted as two, of the backbone's forward pass for one
+/// image of `image_size` pixels: matrix products and attention; norms and activations, below one
+/// percent, are left out.
+double backbone_flops(const models::BackboneOptions& options, int64_t image_size);
+
+/// Useful operations of one training step for one image: forward and backward of the student,
+/// counted as three forwards, and one forward of the teacher, heads on used tokens only.
+double step_flops(const models::BackboneOptions& backbone, const models::HeadOptions& head,
+                  const ViewCounts& views);
+
+}  // namespace ibot::train

@@ -1,0 +1,42 @@
+// The files a run writes as it goes: log.txt, metrics.jsonl and TensorBoard events.
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "ibot/io/tfevents.h"
+#include "ibot/train/observer.h"
+
+namespace ibot::train {
+
+/// A file of one JSON object a line. Opening it for a run that goes on from a checkpoint drops the
+/// lines that the run will write again: those whose `key` is `limit` or more, and a torn last line.
+class JsonLines {
+ public:
+  JsonLines(const std::filesystem::path& path, const std::string& key, int64_t limit);
+  /// One line, in the file before the call returns.
+  void append(const std::string& object);
+
+ private:
+  std::filesystem::path path_;
+  std::ofstream file_;
+};
+
+/// Writes OUT/log.txt with the official keys, OUT/metrics.jsonl and OUT/tensorboard.
+class RunLog : public Observer {
+ public:
+  /// `step` finished steps are already in the files.
+  RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_per_epoch);
+
+  void on_step(const StepRecord& record) override;
+  void on_epoch(const EpochRecord& record) override;
+  void on_evaluation(const EvaluationRecord& record) override;
+
+ private:
+  JsonLines log_;
+  JsonLines metrics_;
+  io::EventWriter events_;
+};
+
+}  // namespace ibot::train

@@ -1,0 +1,31 @@
+// Where a run stands: the part of a checkpoint that is not a tensor.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ibot::train {
+
+/// Sums over the steps of the running epoch, for its means.
+struct EpochSums {
+  int64_t steps = 0;
+  double loss = 0.0;
+  double loss_cls = 0.0;
+  double loss_patch = 0.0;
+  double lr = 0.0;
+  double weight_decay = 0.0;
+  double agreement = 0.0;
+};
+
+/// `step` counts finished steps; with the options it determines everything but tensors and sums.
+struct RunState {
+  int64_t step = 0;
+  EpochSums sums;
+
+  /// As JSON, doubles exact.
+  std::string to_json() const;
+  /// Throws CheckpointError on text that to_json did not write.
+  static RunState from_json(const std::string& text);
+};
+
+}  // namespace ibot::train

@@ -1,0 +1,112 @@
+#include <ATen/ops/tensor.h>
+#include <gtest/gtest.h>
+
+#include "ibot/base/error.h"
+#include "ibot/optim/ema.h"
+#include "ibot/optim/grad_scaler.h"
+#include "ibot/optim/optimizer.h"
+#include "support/expect_tensor.h"
+
+namespace ibot::optim {
+namespace {
+
+Parameter parameter(const std::string& name, const torch::Tensor& value,
+                    const torch::Tensor& gradient) {
+  auto tensor = value.clone().set_requires_grad(true);
+  tensor.mutable_grad() = gradient.clone();
+  return {.name = name, .tensor = tensor, .decays = true, .last_layer = name == "last_layer"};
+}
+
+TEST(ClipGradients, ScalesEachTensorForItself) {
+  const std::vector<Parameter> parameters{
+      parameter("large", torch::zeros({2}), torch::tensor({3.f, 4.f})),
+      parameter("small", torch::zeros({2}), torch::tensor({0.3f, 0.4f}))};
+  const auto norm = clip_gradients_(parameters, 1.0);
+  EXPECT_NEAR(norm.item<float>(), std::sqrt(25.25), 1e-5);
+  EXPECT_TENSOR_NEAR(parameters[0].tensor.grad(), torch::tensor({0.6f, 0.8f}));
+  EXPECT_TENSOR_NEAR(parameters[1].tensor.grad(), torch::tensor({0.3f, 0.4f}));
+}
+
+TEST(ClipGradients, ZeroMeansNoLimit) {
+  const std::vector<Parameter> parameters{
+      parameter("large", torch::zeros({2}), torch::tensor({30.f, 40.f}))};
+  clip_gradients_(parameters, 0.0);
+  EXPECT_TENSOR_EQUAL(parameters[0].tensor.grad(), torch::tensor({30.f, 40.f}));
+}
+
+TEST(Optimizer, AFrozenTensorNeitherDecaysNorCountsASteps) {
+  Optimizer optimizer(OptimizerKind::kAdamW,
+                      {parameter("w", torch::ones({2}), torch::ones({2})),
+                       parameter("last_layer", torch::ones({2}), torch::ones({2}))});
+  optimizer.step({.lr = 0.1, .weight_decay = 0.5, .freeze_last_layer = true});
+  EXPECT_TENSOR_EQUAL(optimizer.parameters()[1].tensor.detach(), torch::ones({2}));
+  EXPECT_EQ(optimizer.state().at("step.last_layer").item<float>(), 0.0f);
+  EXPECT_EQ(optimizer.state().at("step.w").item<float>(), 1.0f);
+  // First AdamW step: p (1 - lr wd) - lr sign(g)
+  EXPECT_TENSOR_NEAR(optimizer.parameters()[0].tensor, torch::full({2}, 1.0f - 0.05f - 0.1f));
+}
+
+TEST(Optimizer, AnOverflowChangesNothing) {
+  for (const auto& [kind, name] : EnumNames<OptimizerKind>::values) {
+    Optimizer optimizer(
+        kind, {parameter("w", torch::ones({2, 2}), torch::full({2, 2}, INFINITY))});
+    optimizer.step({.lr = 0.1, .weight_decay = 0.5}, Overflow{torch::ones({})});
+    EXPECT_TENSOR_EQUAL(optimizer.parameters()[0].tensor.detach(), torch::ones({2, 2}));
+    EXPECT_EQ(optimizer.state().at("step.w").item<float>(), 0.0f) << name;
+  }
+}
+
+TEST(Optimizer, StateOfAnotherShapeIsRefused) {
+  Optimizer optimizer(OptimizerKind::kAdamW, {parameter("w", torch::ones({2}), torch::ones({2}))});
+  auto state = optimizer.state();
+  state["exp_avg.w"] = torch::zeros({3});
+  EXPECT_THROW(optimizer.load_state(state), CheckpointError);
+  state.erase("exp_avg.w");
+  EXPECT_THROW(optimizer.load_state(state), CheckpointError);
+}
+
+TEST(TrainedParameters, BiasesAndVectorsDoNotDecay) {
+  struct Tiny : torch::nn::Module {
+    Tiny() {
+      register_parameter("weight", torch::zeros({2, 2}));
+      register_parameter("gamma_1", torch::zeros({2}));
+      register_parameter("weight_g", torch::zeros({2, 1}), /*requires_grad=*/false);
+      auto layer = register_module("last_layer", std::make_shared<torch::nn::Module>());
+      layer->register_parameter("bias", torch::zeros({1, 2}));
+    }
+  };
+  const auto parameters = trained_parameters(Tiny());
+  ASSERT_EQ(parameters.size(), 3u);
+  EXPECT_TRUE(parameters[0].decays);
+  EXPECT_FALSE(parameters[1].decays);
+  EXPECT_FALSE(parameters[2].decays);
+  EXPECT_TRUE(parameters[2].last_layer);
+}
+
+TEST(Ema, PairsCommonNamesAlone) {
+  torch::nn::Module teacher, student;
+  auto averaged = teacher.register_parameter("a", torch::zeros({2}), false);
+  student.register_parameter("masked_embed", torch::ones({2}));
+  student.register_parameter("a", torch::ones({2}));
+  const auto pairs = common_parameters(teacher, student);
+  ASSERT_EQ(pairs.teacher.size(), 1u);
+  ema_update_(pairs, 0.9);
+  EXPECT_TENSOR_NEAR(averaged, torch::full({2}, 0.1f));
+}
+
+TEST(GradScaler, HalvesAtAnOverflowAndDoublesAfterGoodSteps) {
+  GradScaler scaler(torch::kCPU);
+  auto gradient = torch::tensor({65536.f, 131072.f});
+  EXPECT_EQ(scaler.unscale_({gradient}).item<float>(), 0.0f);
+  EXPECT_TENSOR_EQUAL(gradient, torch::tensor({1.f, 2.f}));
+  auto overflowed = torch::tensor({INFINITY});
+  const auto found = scaler.unscale_({overflowed});
+  EXPECT_GT(found.item<float>(), 0.0f);
+  scaler.update(found);
+  EXPECT_EQ(scaler.scale().item<float>(), 32768.0f);
+  for (int i = 0; i < 2000; ++i) scaler.update(torch::zeros({}));
+  EXPECT_EQ(scaler.scale().item<float>(), 65536.0f);
+}
+
+}  // namespace
+}  // namespace ibot::optim
