@@ -1,0 +1,48 @@
+// What an evaluation found, and of what.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include "ibot/base/enum_names.h"
+
+namespace ibot::eval {
+
+using OptionValue =
+    std::variant<bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>>;
+
+/// The fields of an options struct by name; enumerators as their names.
+template <class Options>
+std::map<std::string, OptionValue> option_values(Options options) {
+  std::map<std::string, OptionValue> values;
+  options.fields([&](const char* name, const auto& value, const char*) {
+    using Value = std::decay_t<decltype(value)>;
+    if constexpr (std::is_enum_v<Value>) {
+      values.emplace(name, std::string(enum_name(value)));
+    } else if constexpr (std::is_constructible_v<OptionValue, Value>) {
+      values.emplace(name, value);
+    } else {
+      values.emplace(name, std::vector<double>(value.begin(), value.end()));
+    }
+  });
+  return values;
+}
+
+/// The content of a report.json; accuracies in percent.
+struct Report {
+  std::string task;
+  std::map<std::string, double> metrics;
+  std::map<std::string, OptionValue> options;
+  std::string weights;
+  std::string data;
+};
+
+/// The report as one indented JSON object with a final line end; a metric that is not finite is
+/// null.
+std::string to_json(const Report& report);
+
+}  // namespace ibot::eval

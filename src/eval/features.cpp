@@ -1,0 +1,75 @@
+#include "ibot/eval/features.h"
+
+#include <torch/utils.h>
+
+#include <vector>
+
+#include "ibot/models/backbone.h"
+
+namespace ibot::eval {
+
+namespace {
+
+class EvaluationMode {
+ public:
+  explicit EvaluationMode(torch::nn::Module& module)
+      : module_(module), training_(module.is_training()) {
+    module_.eval();
+  }
+  ~EvaluationMode() { module_.train(training_); }
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  torch::nn::Module& module_;
+  bool training_;
+};
+
+}  // namespace
+
+torch::Tensor image_features(models::Backbone& backbone, const torch::Tensor& images,
+                             const FeatureOptions& options) {
+  const bool patches_only = options.pooling == Pooling::kPatchMean;
+  const auto outputs = backbone.intermediate(images, patches_only ? 1 : options.blocks);
+  std::vector<torch::Tensor> parts;
+  if (!patches_only) {
+    for (const auto& output : outputs) parts.push_back(output.class_token);
+  }
+  if (options.pooling != Pooling::kClass) parts.push_back(outputs.back().patch_tokens.mean(1));
+  return torch::cat(parts, -1);  // [B, F]
+}
+
+FeatureBank collect_features(const Embedding& embedding,
+                             batch::BatchSource<batch::LabeledBatch>& source,
+                             const batch::Normalization& normalization, torch::Device device,
+                             const FeatureProgress& progress) {
+  // Not InferenceMode: a linear probe trains on these features.
+  const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> features;
+  std::vector<torch::Tensor> labels;
+  std::vector<torch::Tensor> ids;
+  int64_t images = 0;
+  while (const auto batch = source.next()) {
+    features.push_back(embedding(batch::normalized(batch->image.to(device), normalization)));
+    labels.push_back(batch->label.to(device));
+    ids.push_back(batch->sample_id.to(device));
+    images += batch->image.size(0);
+    if (progress) progress(images);
+  }
+  IBOT_CHECK_AS(DataError, images > 0, "features: expected at least one image, got none");
+  return {torch::cat(features).to(torch::kFloat), torch::cat(labels), torch::cat(ids), {}};
+}
+
+FeatureBank extract_features(models::Backbone& backbone,
+                             batch::BatchSource<batch::LabeledBatch>& source,
+                             const FeatureOptions& options,
+                             const batch::Normalization& normalization, torch::Device device,
+                             const FeatureProgress& progress) {
+  const EvaluationMode evaluation_mode(backbone);
+  const auto embedding = [&](const torch::Tensor& images) {
+    return image_features(backbone, images, options);
+  };
+  return collect_features(embedding, source, normalization, device, progress);
+}
+
+}  // namespace ibot::eval

@@ -1,0 +1,171 @@
+#include "ibot/eval/knn.h"
+
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace ibot::eval {
+
+namespace {
+
+// 256 x 65536 similarities: 64 MB, and twice that as keys.
+constexpr int64_t kTestRows = 256;
+constexpr int64_t kTrainRows = 65536;
+constexpr int64_t kLowBits = int64_t{1} << 32;
+
+torch::Tensor unit_length(const torch::Tensor& features) {
+  return features / features.norm(2, 1, true).clamp_min(1e-12);
+}
+
+void check_bank(const FeatureBank& bank, const char* name) {
+  IBOT_CHECK(bank.features.dim() == 2 && bank.features.scalar_type() == torch::kFloat &&
+                 bank.features.numel() > 0,
+             "knn: expected ", name, " features float32 of shape [S, F], got ",
+             bank.features.scalar_type(), " of shape ", bank.features.sizes());
+  IBOT_CHECK(bank.labels.dim() == 1 && bank.labels.size(0) == bank.features.size(0) &&
+                 bank.labels.scalar_type() == torch::kLong,
+             "knn: expected ", bank.features.size(0), ' ', name, " labels, got ",
+             bank.labels.scalar_type(), " of shape ", bank.labels.sizes());
+  IBOT_CHECK(bank.labels.min().item<int64_t>() >= 0, "knn: expected ", name,
+             " labels of 0 and above");
+  IBOT_CHECK(bank.features.isfinite().all().item<bool>(), "knn: expected finite ", name,
+             " features; the weights may have diverged");
+}
+
+/// One integer that orders first by similarity, then by lower index, so that no two are equal and
+/// the choice among equals does not depend on the device, its threads or the chunks.
+torch::Tensor sort_keys(const torch::Tensor& similarity, const torch::Tensor& index) {
+  const auto bits = similarity.view(torch::kInt).to(torch::kLong);
+  // The bits of a negative float order the wrong way round.
+  const auto ordered = torch::where(bits >= 0, bits, bits.bitwise_xor(0x7fffffff));
+  return ordered * kLowBits + (kLowBits - 1 - index);
+}
+
+struct Neighbours {
+  torch::Tensor index;       // [R, k], nearest first
+  torch::Tensor similarity;  // [R, k]
+};
+
+Neighbours from_keys(const torch::Tensor& keys) {
+  const auto ordered = keys.bitwise_right_shift(32);
+  const auto bits = torch::where(ordered >= 0, ordered, ordered.bitwise_xor(0x7fffffff));
+  return {kLowBits - 1 - keys.bitwise_and(kLowBits - 1), bits.to(torch::kInt).view(torch::kFloat)};
+}
+
+torch::Tensor largest(const torch::Tensor& keys, int64_t count) {
+  return std::get<0>(keys.topk(std::min(count, keys.size(1)), 1));
+}
+
+/// The k training rows nearest to each of the rows.
+Neighbours nearest(const torch::Tensor& rows, const torch::Tensor& train, int64_t k) {
+  torch::Tensor best;
+  for (int64_t start = 0; start < train.size(0); start += kTrainRows) {
+    const auto part = train.slice(0, start, start + kTrainRows);
+    const auto index =
+        torch::arange(start, start + part.size(0), rows.options().dtype(torch::kLong));
+    const auto keys = largest(sort_keys(rows.mm(part.t()), index), k);
+    best = best.defined() ? largest(torch::cat({best, keys}, 1), k) : keys;
+  }
+  return from_keys(best);
+}
+
+/// Whether each row's class is among the first `count` by votes.
+torch::Tensor hits(const torch::Tensor& votes, const torch::Tensor& labels, int64_t count) {
+  const auto own = votes.gather(1, labels.unsqueeze(1));  // [R, 1]
+  const auto classes = torch::arange(votes.size(1), labels.options());
+  const auto before = (votes > own) | ((votes == own) & (classes < labels.unsqueeze(1)));
+  return (before.sum(1) < count) & (own.squeeze(1) > 0);
+}
+
+/// Counts the hits of one chunk of test images at every k.
+class Tally {
+ public:
+  Tally(std::vector<int64_t> k, double temperature, int64_t classes)
+      : k_(std::move(k)),
+        temperature_(temperature),
+        classes_(classes),
+        top1_(k_.size()),
+        top5_(k_.size()) {}
+
+  void add(const Neighbours& neighbours, const torch::Tensor& train_labels,
+           const torch::Tensor& labels) {
+    const auto voted = train_labels.take(neighbours.index);  // [R, k]
+    // Relative to the nearest neighbour's vote: the ranking is the same and nothing overflows.
+    const auto similarity = neighbours.similarity.to(torch::kDouble);
+    const auto weight = ((similarity - similarity.slice(1, 0, 1)) / temperature_).exp();
+    const auto votes = torch::zeros({labels.size(0), classes_}, weight.options());
+    // One neighbour of every row at a time: adding them all at once would add in any order on a
+    // GPU.
+    for (int64_t rank = 0; rank < voted.size(1); ++rank) {
+      votes.scatter_add_(1, voted.slice(1, rank, rank + 1), weight.slice(1, rank, rank + 1));
+      count(rank + 1, votes, labels);
+    }
+  }
+
+  std::vector<KnnAccuracy> accuracies(int64_t images) const {
+    std::vector<KnnAccuracy> result;
+    for (size_t i = 0; i < k_.size(); ++i) {
+      const double percent = 100.0 / static_cast<double>(images);
+      result.push_back({k_[i], percent * static_cast<double>(top1_[i]),
+                        percent * static_cast<double>(top5_[i])});
+    }
+    return result;
+  }
+
+ private:
+  void count(int64_t neighbours, const torch::Tensor& votes, const torch::Tensor& labels) {
+    for (size_t i = 0; i < k_.size(); ++i) {
+      if (k_[i] != neighbours) continue;
+      top1_[i] += hits(votes, labels, 1).sum().item<int64_t>();
+      top5_[i] += hits(votes, labels, 5).sum().item<int64_t>();
+    }
+  }
+
+  std::vector<int64_t> k_;
+  double temperature_;
+  int64_t classes_;
+  std::vector<int64_t> top1_;
+  std::vector<int64_t> top5_;
+};
+
+}  // namespace
+
+std::vector<KnnAccuracy> classify_knn(const FeatureBank& train, const FeatureBank& test,
+                                      const KnnOptions& options) {
+  options.validate();
+  check_bank(train, "training");
+  check_bank(test, "test");
+  IBOT_CHECK(train.features.size(1) == test.features.size(1),
+             "knn: expected test features of width ", train.features.size(1), ", got ",
+             test.features.size(1));
+  const int64_t largest_k = *std::max_element(options.k.begin(), options.k.end());
+  IBOT_CHECK(largest_k <= train.features.size(0), "knn: expected k of at most the ",
+             train.features.size(0), " training images, got ", largest_k);
+
+  const torch::NoGradGuard no_grad;
+  const auto device = train.features.device();
+  const auto train_features = unit_length(train.features);
+  const auto train_labels = train.labels.to(device);
+  const int64_t classes =
+      std::max(train.labels.max().item<int64_t>(), test.labels.max().item<int64_t>()) + 1;
+  Tally tally(options.k, options.temperature, classes);
+  const int64_t images = test.features.size(0);
+  for (int64_t start = 0; start < images; start += kTestRows) {
+    const auto rows = test.features.slice(0, start, start + kTestRows).to(device);
+    const auto labels = test.labels.slice(0, start, start + kTestRows).to(device);
+    tally.add(nearest(unit_length(rows), train_features, largest_k), train_labels, labels);
+  }
+  return tally.accuracies(images);
+}
+
+std::map<std::string, double> knn_metrics(const std::vector<KnnAccuracy>& accuracies) {
+  std::map<std::string, double> metrics;
+  for (const auto& accuracy : accuracies) {
+    metrics[concat("top1_k", accuracy.k)] = accuracy.top1;
+    metrics[concat("top5_k", accuracy.k)] = accuracy.top5;
+  }
+  return metrics;
+}
+
+}  // namespace ibot::eval

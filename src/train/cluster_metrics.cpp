@@ -1,0 +1,105 @@
+#include "ibot/train/cluster_metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "ibot/base/error.h"
+
+namespace ibot::train {
+
+namespace {
+
+constexpr int64_t kMaxId = std::numeric_limits<uint32_t>::max();
+
+using Counts = std::unordered_map<uint64_t, int64_t>;
+
+torch::Tensor host_ids(const torch::Tensor& ids, const char* name) {
+  IBOT_CHECK(ids.dim() == 1 && ids.scalar_type() == torch::kLong, "cluster metrics: expected ",
+             name, " int64 of shape [B], got ", ids.scalar_type(), " of shape ", ids.sizes());
+  return ids.to(torch::kCPU).contiguous();
+}
+
+// Sums run over sorted counts: the order of a hash table would change the last bits.
+std::vector<double> sorted_counts(const Counts& counts) {
+  std::vector<double> values;
+  for (const auto& [key, count] : counts) values.push_back(static_cast<double>(count));
+  std::sort(values.begin(), values.end());
+  return values;
+}
+
+double sum_of_squares(const std::vector<double>& counts) {
+  double sum = 0;
+  for (const double count : counts) sum += count * count;
+  return sum;
+}
+
+/// Entropy in nats of a partition of n things.
+double entropy(const std::vector<double>& counts, double n) {
+  double sum = 0;
+  for (const double count : counts) sum -= count / n * std::log(count / n);
+  return sum;
+}
+
+double normalized_information(double label_entropy, double cluster_entropy, double joint_entropy) {
+  // Two partitions without any information agree, by convention.
+  if (label_entropy == 0 && cluster_entropy == 0) return 1;
+  const double information = label_entropy + cluster_entropy - joint_entropy;
+  if (information <= std::numeric_limits<double>::epsilon()) return 0;
+  return information / ((label_entropy + cluster_entropy) / 2);
+}
+
+/// From the sums of squared counts: a sum of n choose 2 is half of "squares - n".
+double adjusted_rand(double pairs, double labels, double clusters, double n) {
+  if (pairs == labels && pairs == clusters) return 1;
+  const double expected = (labels - n) * (clusters - n) / (n * (n - 1));
+  return (pairs - n - expected) / ((labels + clusters) / 2 - n - expected);
+}
+
+double fowlkes_mallows(double pairs, double labels, double clusters, double n) {
+  if (pairs == n) return 0;
+  return std::sqrt((pairs - n) / (clusters - n)) * std::sqrt((pairs - n) / (labels - n));
+}
+
+}  // namespace
+
+void ClusterTable::add(const torch::Tensor& label, const torch::Tensor& cluster) {
+  const auto labels = host_ids(label, "label");
+  const auto clusters = host_ids(cluster, "cluster");
+  IBOT_CHECK(labels.size(0) == clusters.size(0),
+             "cluster metrics: expected one cluster a label, got ", clusters.size(0), " for ",
+             labels.size(0));
+  const auto* label_ids = labels.const_data_ptr<int64_t>();
+  const auto* cluster_ids = clusters.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < labels.size(0); ++i) {
+    IBOT_CHECK(std::min(label_ids[i], cluster_ids[i]) >= 0 &&
+                   std::max(label_ids[i], cluster_ids[i]) <= kMaxId,
+               "cluster metrics: expected ids from 0 to ", kMaxId, ", got label ", label_ids[i],
+               " and cluster ", cluster_ids[i]);
+    const auto a = static_cast<uint64_t>(label_ids[i]);
+    const auto b = static_cast<uint64_t>(cluster_ids[i]);
+    ++pairs_[a << 32 | b];
+    ++labels_[a];
+    ++clusters_[b];
+  }
+  total_ += labels.size(0);
+}
+
+ClusterMetrics ClusterTable::metrics() const {
+  if (total_ == 0) return {};
+  const auto n = static_cast<double>(total_);
+  const auto pairs = sorted_counts(pairs_);
+  const auto labels = sorted_counts(labels_);
+  const auto clusters = sorted_counts(clusters_);
+  const double pair_squares = sum_of_squares(pairs);
+  const double label_squares = sum_of_squares(labels);
+  const double cluster_squares = sum_of_squares(clusters);
+  return {normalized_information(entropy(labels, n), entropy(clusters, n), entropy(pairs, n)),
+          adjusted_rand(pair_squares, label_squares, cluster_squares, n),
+          fowlkes_mallows(pair_squares, label_squares, cluster_squares, n)};
+}
+
+void ClusterTable::clear() { *this = {}; }
+
+}  // namespace ibot::train

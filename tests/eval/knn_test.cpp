@@ -1,0 +1,188 @@
+#include "ibot/eval/knn.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "support/expect_tensor.h"
+#include "support/golden.h"
+
+namespace ibot::eval {
+namespace {
+
+using ::testing::HasSubstr;
+
+FeatureBank bank(const torch::Tensor& features, const std::vector<int64_t>& labels) {
+  return {features.to(torch::kFloat), torch::tensor(labels, torch::kLong),
+          torch::arange(features.size(0)), "hand"};
+}
+
+/// Unit vectors whose cosines with (1, 0) are these.
+torch::Tensor with_cosines(const std::vector<double>& cosines) {
+  const auto x = torch::tensor(cosines, torch::kDouble);
+  return torch::stack({x, (1 - x * x).sqrt()}, 1);
+}
+
+KnnAccuracy classify(const FeatureBank& train, const FeatureBank& test, int64_t k,
+                     double temperature = 1.0) {
+  return classify_knn(train, test, {{k}, temperature}).at(0);
+}
+
+TEST(Knn, WeighsVotesBySimilarity) {
+  // One neighbour of class 0 at cosine 1 against two of class 1 at cosine 0.6: it wins when
+  // exp(0.4 / T) > 2, that is below T = 0.577.
+  const auto train = bank(with_cosines({1.0, 0.6, 0.6}), {0, 1, 1});
+  const auto test = bank(with_cosines({1.0}), {0});
+  EXPECT_EQ(classify(train, test, 3, 0.57).top1, 100.0);
+  EXPECT_EQ(classify(train, test, 3, 0.59).top1, 0.0);
+  EXPECT_EQ(classify(train, test, 1, 0.59).top1, 100.0);
+}
+
+TEST(Knn, IgnoresTheLengthOfFeatures) {
+  const auto train = bank(with_cosines({1.0, 0.6}) * torch::tensor({{0.001}, {1000.0}}), {0, 1});
+  const auto test = bank(with_cosines({1.0}) * 5, {0});
+  EXPECT_EQ(classify(train, test, 1).top1, 100.0);
+  EXPECT_EQ(classify(train, test, 2).top1, 100.0);
+}
+
+TEST(Knn, CountsEveryKOfOneSearch) {
+  const auto train = bank(with_cosines({1.0, 0.9, 0.8, -1.0}), {0, 1, 1, 1});
+  const auto test = bank(with_cosines({1.0, 0.95}), {0, 1});
+  const auto result = classify_knn(train, test, {{4, 1}, 10.0});
+  ASSERT_EQ(result.size(), 2u);
+  EXPECT_EQ(result[0].k, 4);
+  EXPECT_EQ(result[0].top1, 50.0);  // class 1 by numbers
+  EXPECT_EQ(result[1].k, 1);
+  EXPECT_EQ(result[0].top5, 100.0);
+  EXPECT_EQ(knn_metrics(result).at("top1_k4"), 50.0);
+  EXPECT_EQ(knn_metrics(result).size(), 4u);
+}
+
+TEST(Knn, SurvivesATinyTemperature) {
+  const auto train = bank(with_cosines({1.0, 0.6, 0.6}), {0, 1, 1});
+  EXPECT_EQ(classify(train, bank(with_cosines({1.0}), {0}), 3, 1e-6).top1, 100.0);
+}
+
+TEST(Knn, PrefersTheEarlierOfEqualNeighbours) {
+  const auto same = with_cosines({0.5, 0.5, 0.5, 0.5});
+  const auto test = bank(with_cosines({1.0}), {3});
+  EXPECT_EQ(classify(bank(same, {3, 0, 0, 0}), test, 1).top1, 100.0);
+  EXPECT_EQ(classify(bank(same, {0, 3, 3, 3}), test, 1).top1, 0.0);
+}
+
+TEST(Knn, OrdersNegativeSimilaritiesToo) {
+  const auto train = bank(with_cosines({-0.9, -0.1, -0.5}), {0, 1, 2});
+  EXPECT_EQ(classify(train, bank(with_cosines({1.0}), {1}), 1).top1, 100.0);
+}
+
+TEST(Knn, PrefersTheLowerOfEqualClassesAndNeverOneWithoutVotes) {
+  const auto train = bank(with_cosines({0.5, 0.5, -0.9}), {4, 2, 1});
+  EXPECT_EQ(classify(train, bank(with_cosines({1.0}), {2}), 2).top1, 100.0);
+  const auto second = classify(train, bank(with_cosines({1.0}), {4}), 2);
+  EXPECT_EQ(second.top1, 0.0);
+  EXPECT_EQ(second.top5, 100.0);
+  EXPECT_EQ(classify(train, bank(with_cosines({1.0}), {1}), 2).top5, 0.0);
+  EXPECT_EQ(classify(train, bank(with_cosines({1.0}), {9}), 3).top5, 0.0);
+}
+
+TEST(Knn, LeavesTheSixthClassOutOfFive) {
+  const auto train = bank(with_cosines({0.9, 0.8, 0.7, 0.6, 0.5, 0.4}), {5, 4, 3, 2, 1, 0});
+  EXPECT_EQ(classify(train, bank(with_cosines({1.0}), {1}), 6).top5, 100.0);
+  EXPECT_EQ(classify(train, bank(with_cosines({1.0}), {0}), 6).top5, 0.0);
+}
+
+/// The same definition by plain loops, in double.
+double top1_by_sorting(const FeatureBank& train, const FeatureBank& test, int64_t k, double t,
+                       int64_t classes) {
+  const auto unit = [](const torch::Tensor& x) {
+    return (x / x.norm(2, 1, true)).to(torch::kDouble).contiguous();
+  };
+  const auto a = unit(test.features);
+  const auto b = unit(train.features);
+  int64_t hits = 0;
+  for (int64_t row = 0; row < a.size(0); ++row) {
+    std::vector<std::pair<double, int64_t>> order;
+    const auto* x = a.data_ptr<double>() + row * a.size(1);
+    for (int64_t i = 0; i < b.size(0); ++i) {
+      const auto* y = b.data_ptr<double>() + i * a.size(1);
+      double dot = 0;
+      for (int64_t d = 0; d < a.size(1); ++d) dot += x[d] * y[d];
+      order.emplace_back(-dot, i);
+    }
+    std::partial_sort(order.begin(), order.begin() + k, order.end());
+    std::vector<double> votes(static_cast<size_t>(classes));
+    for (int64_t i = 0; i < k; ++i) {
+      const auto label = train.labels[order[static_cast<size_t>(i)].second].item<int64_t>();
+      votes[static_cast<size_t>(label)] += std::exp(-order[static_cast<size_t>(i)].first / t);
+    }
+    const auto best = std::max_element(votes.begin(), votes.end()) - votes.begin();
+    hits += best == test.labels[row].item<int64_t>();
+  }
+  return 100.0 * static_cast<double>(hits) / static_cast<double>(a.size(0));
+}
+
+// More training and test images than one chunk of each holds.
+TEST(Knn, FindsNeighboursInEveryChunk) {
+  constexpr int64_t kClasses = 6;
+  auto generator = torch::make_generator<at::CPUGeneratorImpl>(1);
+  const auto centers = torch::randn({kClasses, 5}, generator);
+  const auto noisy = [&](int64_t count) {
+    const auto labels = torch::arange(count) % kClasses;
+    const auto noise = torch::randn({count, 5}, generator);
+    return FeatureBank{centers.index_select(0, labels) + noise, labels, torch::arange(count), ""};
+  };
+  const auto train = noisy(66000);
+  const auto test = noisy(300);
+  EXPECT_NEAR(classify(train, test, 20, 0.07).top1,
+              top1_by_sorting(train, test, 20, 0.07, kClasses), 1e-9);
+}
+
+void expect_refusal(const FeatureBank& train, const FeatureBank& test, const KnnOptions& options,
+                    const std::string& reason) {
+  try {
+    classify_knn(train, test, options);
+    ADD_FAILURE() << "expected: " << reason;
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr(reason));
+  }
+}
+
+TEST(KnnRefusal, NamesWhatIsWrong) {
+  const auto good = bank(with_cosines({1.0, 0.5}), {0, 1});
+  expect_refusal(good, good, {{3}, 0.07}, "at most the 2 training images, got 3");
+  expect_refusal(good, good, {{0}, 0.07}, "k: expected above 0");
+  expect_refusal(good, good, {{}, 0.07}, "k: expected at least one");
+  expect_refusal(good, good, {{1}, 0.0}, "temperature");
+  expect_refusal(good, bank(torch::ones({1, 3}), {0}), {{1}, 0.07}, "width 2, got 3");
+  expect_refusal(bank(torch::ones({2, 2}), {0}), good, {{1}, 0.07}, "expected 2 training labels");
+  expect_refusal(good, bank(torch::ones({1, 2}), {-1}), {{1}, 0.07}, "test labels of 0 and above");
+  expect_refusal(bank(torch::full({1, 2}, NAN), {0}), good, {{1}, 0.07}, "finite training");
+  expect_refusal(bank(torch::ones({0, 2}), {}), good, {{1}, 0.07}, "training features");
+}
+
+TEST(KnnGolden, GivesTheReferencesAccuracies) {
+  for (const auto& golden : testing::golden_cases("09_knn")) {
+    SCOPED_TRACE(golden.name);
+    const auto tensors = golden.tensors();
+    const FeatureBank train{tensors.at("train_features"), tensors.at("train_labels"), {}, ""};
+    const FeatureBank test{tensors.at("test_features"), tensors.at("test_labels"), {}, ""};
+    KnnOptions options{{}, golden.json["config"]["temperature"]};
+    const auto& expected = golden.json["results"];
+    for (const auto& result : expected) options.k.push_back(result["k"]);
+    const auto accuracies = classify_knn(train, test, options);
+    ASSERT_EQ(accuracies.size(), expected.size());
+    const double image = 100.0 / static_cast<double>(test.labels.size(0));
+    for (size_t i = 0; i < accuracies.size(); ++i) {
+      // "equal, or within one test image if min_relative_margin_top1 is tiny"
+      const bool tiny = expected[i]["min_relative_margin_top1"].get<double>() < 1e-6;
+      EXPECT_NEAR(accuracies[i].top1, expected[i]["top1"].get<double>(), tiny ? image : 1e-9);
+      EXPECT_GE(accuracies[i].top5, expected[i]["top5_bounds"][0].get<double>() - 1e-9);
+      EXPECT_LE(accuracies[i].top5, expected[i]["top5_bounds"][1].get<double>() + 1e-9);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ibot::eval
