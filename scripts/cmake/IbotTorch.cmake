@@ -41,6 +41,7 @@ target_link_directories(ibot_torch INTERFACE $<BUILD_INTERFACE:${IBOT_TORCH_ROOT
 set(IBOT_TORCH_LIBRARIES torch_cpu c10)
 if(IBOT_CUDA)
   # Nothing calls into torch_cuda directly: it registers its kernels when it is loaded.
+  target_compile_definitions(ibot_torch INTERFACE IBOT_WITH_CUDA)
   list(APPEND IBOT_TORCH_LIBRARIES -Wl,--no-as-needed torch_cuda c10_cuda -Wl,--as-needed)
 endif()
 target_link_libraries(ibot_torch INTERFACE $<BUILD_INTERFACE:${IBOT_TORCH_LIBRARIES}>)

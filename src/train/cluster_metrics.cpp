@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <vector>
 
 #include "ibot/base/error.h"
@@ -77,13 +78,35 @@ void ClusterTable::add(const torch::Tensor& label, const torch::Tensor& cluster)
                    std::max(label_ids[i], cluster_ids[i]) <= kMaxId,
                "cluster metrics: expected ids from 0 to ", kMaxId, ", got label ", label_ids[i],
                " and cluster ", cluster_ids[i]);
-    const auto a = static_cast<uint64_t>(label_ids[i]);
-    const auto b = static_cast<uint64_t>(cluster_ids[i]);
-    ++pairs_[a << 32 | b];
-    ++labels_[a];
-    ++clusters_[b];
+    add_pair(static_cast<uint64_t>(label_ids[i]), static_cast<uint64_t>(cluster_ids[i]), 1);
   }
-  total_ += labels.size(0);
+}
+
+void ClusterTable::add_pair(uint64_t label, uint64_t cluster, int64_t count) {
+  pairs_[label << 32 | cluster] += count;
+  labels_[label] += count;
+  clusters_[cluster] += count;
+  total_ += count;
+}
+
+torch::Tensor ClusterTable::counts() const {
+  const std::map<uint64_t, int64_t> sorted(pairs_.begin(), pairs_.end());
+  const auto rows = torch::empty({static_cast<int64_t>(sorted.size()), 3}, torch::kLong);
+  auto* out = rows.data_ptr<int64_t>();
+  for (const auto& [pair, count] : sorted) {
+    *out++ = static_cast<int64_t>(pair >> 32);
+    *out++ = static_cast<int64_t>(pair & kMaxId);
+    *out++ = count;
+  }
+  return rows;
+}
+
+void ClusterTable::add_counts(const torch::Tensor& counts) {
+  const auto rows = counts.contiguous();
+  const auto* row = rows.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < rows.size(0); ++i, row += 3) {
+    add_pair(static_cast<uint64_t>(row[0]), static_cast<uint64_t>(row[1]), row[2]);
+  }
 }
 
 ClusterMetrics ClusterTable::metrics() const {

@@ -28,9 +28,16 @@ class ClusterTable {
 
   ClusterMetrics metrics() const;
 
+  /// Every pair seen, as rows (label, cluster, count) in ascending order: [pairs, 3] int64.
+  torch::Tensor counts() const;
+  /// Adds what counts() of another table gave.
+  void add_counts(const torch::Tensor& counts);
+
   void clear();
 
  private:
+  void add_pair(uint64_t label, uint64_t cluster, int64_t count);
+
   using Counts = std::unordered_map<uint64_t, int64_t>;
 
   Counts pairs_;
