@@ -50,6 +50,19 @@ function(ibot_library name)
   set_property(GLOBAL APPEND PROPERTY IBOT_LIBRARIES ${target})
 endfunction()
 
+# ibot_apps_library(name LINK ... SOURCES ...): ibot_apps_<name> from apps/, what programs share. Not
+# installed.
+function(ibot_apps_library name)
+  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
+  set(target ibot_apps_${name})
+  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/apps/")
+  add_library(${target} STATIC ${ARG_SOURCES})
+  target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}/apps")
+  target_link_libraries(${target} ${ARG_LINK})
+  target_compile_definitions(${target} PRIVATE IBOT_VERSION="${PROJECT_VERSION}")
+  ibot_settings(${target})
+endfunction()
+
 # ibot_program(name LINK ... SOURCES ...): build/bin/name from apps/.
 function(ibot_program name)
   cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})

@@ -42,4 +42,9 @@ struct RunConfig {
   }
 };
 
+/// Throws OptionError, its key "section.key", unless every section is in range and they fit each
+/// other: crops are whole numbers of patches. Whether a path, a device or a precision can be used
+/// is found out by who uses it.
+void validate(const RunConfig& config);
+
 }  // namespace ibot::config

@@ -1,0 +1,108 @@
+#include "common/arguments.h"
+
+#include <torch/version.h>
+
+#include <CLI/CLI.hpp>
+#include <cctype>
+
+#include "common/logging.h"
+#include "ibot/base/error.h"
+#include "ibot/config/nearest.h"
+
+namespace ibot::apps {
+namespace {
+
+constexpr const char* kFooter =
+    "Results go to standard output; logs, progress and errors to standard error.\n"
+    "Exit status: 0 done, 1 the run failed, 2 the request was wrong.";
+
+void lay_out(CLI::App& app) {
+  app.set_help_flag("-h,--help", "print this help and leave");
+  app.get_formatter()->column_width(36);
+  if (app.get_footer().empty()) app.footer(kFooter);
+}
+
+const CLI::App& chosen(const CLI::App& app) {
+  const auto subcommands = app.get_subcommands();
+  return subcommands.empty() ? app : chosen(*subcommands.front());
+}
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* level = &app; level != nullptr; level = level->get_parent()) {
+    for (const CLI::Option* option : level->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
+std::vector<std::string> subcommand_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* subcommand : app.get_subcommands({})) names.push_back(subcommand->get_name());
+  return names;
+}
+
+std::string explain_extra(const CLI::App& app, std::string word) {
+  word = word.substr(0, word.find('='));
+  const bool is_option = word.rfind('-', 0) == 0;
+  const auto names = is_option ? option_names(app) : subcommand_names(app);
+  std::string text = (is_option ? "unknown option " : "unexpected argument ") + word;
+  if (const auto meant = config::nearest(word, names)) return text + "; did you mean " + *meant + "?";
+  if (is_option && word.find('.') != std::string::npos) {
+    return text + "; keys are written without dashes, as in optim.lr=0.001";
+  }
+  return text + "; see --help";
+}
+
+}  // namespace
+
+void add_common_arguments(CLI::App& app, CommonArguments& arguments) {
+  lay_out(app);
+  app.set_version_flag("--version",
+                       app.get_name() + " (ibot " IBOT_VERSION ", LibTorch " TORCH_VERSION ")",
+                       "print the versions and leave");
+  app.add_option("--threads", arguments.threads, "threads of one operation; default: LibTorch's choice")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("N");
+  app.add_option("--log-level", arguments.log_level, "least severe log lines shown")
+      ->check(CLI::IsMember(log_levels()))
+      ->type_name("LEVEL")
+      ->capture_default_str();
+  for (CLI::App* subcommand : app.get_subcommands({})) {
+    lay_out(*subcommand);
+    subcommand->fallthrough();
+  }
+}
+
+std::string explain_parse_error(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App& where = chosen(app);
+  std::string name = app.get_name();
+  if (&where != &app) name += " " + where.get_name();
+  const auto extras = app.remaining(true);
+  if (!extras.empty()) return name + ": " + explain_extra(where, extras.front());
+  std::string what = error.what();
+  if (what.rfind("--", 0) != 0 && what.size() > 1 && std::islower(what[1]) != 0) {
+    what[0] = static_cast<char>(std::tolower(what[0]));
+  }
+  return name + ": " + what + "; see --help";
+}
+
+ConfigArguments split_config_arguments(const std::vector<std::string>& words) {
+  ConfigArguments arguments;
+  for (const std::string& word : words) {
+    std::error_code unknown;
+    const bool exists = std::filesystem::exists(word, unknown);
+    if (word.find('=') != std::string::npos && !exists) {
+      arguments.overrides.push_back(word);
+    } else {
+      IBOT_CHECK_AS(ConfigError, !arguments.file, "arguments: expected one config, got ",
+                    arguments.file->string(), " and ", word,
+                    "; write what differs as section.key=value");
+      arguments.file = word;
+    }
+  }
+  return arguments;
+}
+
+}  // namespace ibot::apps

@@ -1,0 +1,109 @@
+// Configurations as YAML: read, override, check, write, explain.
+//
+// A configuration is any struct with a member template `sections(visitor)`, such as RunConfig, made
+// of options structs (ibot/base/fields.h). Precedence: defaults < file < overrides.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ibot/base/error.h"
+#include "ibot/config/section.h"
+
+namespace ibot::config {
+
+/// Where each key that is no default was set: "section.key" to "run.yaml:14" or "command line".
+using Origins = std::map<std::string, std::string>;
+
+/// Sets what the YAML text states and notes where.
+///
+///   name   of the file, for messages and origins
+///
+/// Throws ConfigError with name, line and key: text that is not UTF-8, not YAML or above 1 MB,
+/// anchors, aliases and tags, nesting above 8, a section or key that is unknown (with the nearest
+/// one) or stated twice, a value of another type. Empty text changes nothing.
+void apply_yaml(const Sections& sections, std::string_view text, const std::string& name,
+                Origins& origins);
+
+/// Sets what `section.key=value` states, the last of several for one key. A value is written as in
+/// YAML: `[0, 0.3]`, `off`, `1e-3`; a list of one number needs no brackets, text no quotes. Throws
+/// ConfigError.
+void apply_override(const Sections& sections, const std::string& assignment, Origins& origins);
+
+/// Content of a configuration file. Throws ConfigError when there is none or it is above 1 MB.
+std::string read_config_file(const std::filesystem::path& path);
+
+/// Rethrows a refusal of "section.key" with the place where that key was set.
+[[noreturn]] void refuse(const OptionError& error, const Origins& origins);
+
+/// Each section's own ranges; an OptionError names "section.key".
+template <class Config>
+void validate_sections(Config config) {
+  config.sections([](const std::string& name, const auto& options) {
+    try {
+      options.validate();
+    } catch (const OptionError& error) {
+      throw OptionError(name + "." + error.key(), error.problem());
+    }
+  });
+}
+
+/// The ranges of every section and, where `validate(config)` is declared beside the struct, what
+/// sections ask of each other. Throws ConfigError with the key and where it was set.
+template <class Config>
+void check(const Config& config, const Origins& origins = {}) {
+  try {
+    if constexpr (requires { validate(config); }) {
+      validate(config);
+    } else {
+      validate_sections(config);
+    }
+  } catch (const OptionError& error) {
+    refuse(error, origins);
+  }
+}
+
+/// The configuration of a YAML text and overrides, checked.
+template <class Config>
+Config parse_config(std::string_view text, const std::string& name,
+                    const std::vector<std::string>& overrides = {}) {
+  Config config;
+  Origins origins;
+  const Sections sections = sections_of(config);
+  apply_yaml(sections, text, name, origins);
+  for (const std::string& assignment : overrides) apply_override(sections, assignment, origins);
+  check(config, origins);
+  return config;
+}
+
+/// The same of a file; without one (an empty path) of the overrides alone.
+template <class Config>
+Config read_config(const std::filesystem::path& path,
+                   const std::vector<std::string>& overrides = {}) {
+  return parse_config<Config>(path.empty() ? "" : read_config_file(path), path.string(), overrides);
+}
+
+enum class Comments { kNone, kText };
+
+/// Every key in order as YAML; reading it gives equal values, doubles to the bit.
+std::string write_sections(const Sections& sections, Comments comments);
+
+template <class Config>
+std::string write_config(Config config, Comments comments = Comments::kText) {
+  return write_sections(sections_of(config), comments);
+}
+
+/// What `key` ("section.key", or a section for all its keys) means: text, type, default and value.
+/// Throws ConfigError for an unknown one.
+std::string explain_key(const Sections& sections, const Sections& defaults, const std::string& key);
+
+template <class Config>
+std::string explain(Config config, const std::string& key) {
+  Config defaults;
+  return explain_key(sections_of(config), sections_of(defaults), key);
+}
+
+}  // namespace ibot::config

@@ -1,0 +1,197 @@
+#include "ibot/config/yaml.h"
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include "config/document.h"
+#include "config/suggest.h"
+#include "config/value.h"
+
+namespace ibot::config {
+namespace {
+
+constexpr const char* kCommandLine = "command line";
+
+[[noreturn]] void fail(const std::string& key, const std::string& problem,
+                       const std::string& origin) {
+  throw ConfigError(key + ": " + problem + " (" + origin + ")");
+}
+
+const Section* find_section(const Sections& sections, const std::string& name) {
+  const auto found = std::find_if(sections.begin(), sections.end(),
+                                  [&](const Section& section) { return section.name == name; });
+  return found == sections.end() ? nullptr : &*found;
+}
+
+const Field* find_field(const Section& section, const std::string& name) {
+  const auto found = std::find_if(section.fields.begin(), section.fields.end(),
+                                  [&](const Field& field) { return field.name == name; });
+  return found == section.fields.end() ? nullptr : &*found;
+}
+
+const Field* find_field(const Sections& sections, const std::string& key) {
+  const size_t point = key.find('.');
+  const Section* section = find_section(sections, key.substr(0, point));
+  if (section == nullptr || point == std::string::npos) return nullptr;
+  return find_field(*section, key.substr(point + 1));
+}
+
+void store(const Field& field, const Node& node, const std::string& key, const std::string& origin,
+           Origins& origins) {
+  const std::string problem = assign(field.slot, node);
+  if (!problem.empty()) fail(key, problem, origin);
+  origins[key] = origin;
+}
+
+// Reads one file's tree into the sections.
+class FileReader {
+ public:
+  FileReader(const Sections& sections, const std::string& name, Origins& origins)
+      : sections_(sections), name_(name), origins_(origins) {}
+
+  void read(const Node& root) {
+    if (root.kind == Node::Kind::kNull) return;
+    if (root.kind != Node::Kind::kMap) {
+      throw ConfigError(concat(name_, ":", root.line, ": expected sections such as ",
+                               sections_.front().name, ": {...}, got ", describe(root)));
+    }
+    std::set<std::string> seen;
+    for (size_t i = 0; i < root.keys.size(); ++i) {
+      const Node& key = root.keys[i];
+      const Section* section = find_section(sections_, key.text);
+      if (section == nullptr) fail_unknown_section(key);
+      if (!seen.insert(key.text).second) fail(key.text, "section stated twice", place(key));
+      read_section(*section, root.values[i]);
+    }
+  }
+
+ private:
+  std::string place(const Node& node) const { return concat(name_, ":", node.line); }
+
+  [[noreturn]] void fail_unknown_section(const Node& key) const {
+    const Field* field = find_field(sections_, key.text);
+    if (field == nullptr) {
+      fail(key.text, "unknown section" + suggest(sections_, key.text), place(key));
+    }
+    const std::string section = key.text.substr(0, key.text.find('.'));
+    fail(key.text, "a file nests keys; write " + section + ": {" + field->name + ": ...}",
+         place(key));
+  }
+
+  void read_section(const Section& section, const Node& node) {
+    if (node.kind == Node::Kind::kNull) return;
+    if (node.kind != Node::Kind::kMap) {
+      fail(section.name, "expected keys, got " + describe(node), place(node));
+    }
+    std::set<std::string> seen;
+    for (size_t i = 0; i < node.keys.size(); ++i) {
+      const Node& name = node.keys[i];
+      const std::string key = section.name + "." + name.text;
+      const Field* field = find_field(section, name.text);
+      if (field == nullptr) fail(key, "unknown key" + suggest(sections_, key), place(name));
+      if (!seen.insert(name.text).second) fail(key, "stated twice", place(name));
+      store(*field, node.values[i], key, place(name), origins_);
+    }
+  }
+
+  const Sections& sections_;
+  const std::string& name_;
+  Origins& origins_;
+};
+
+// Text is taken as it is, since a shell has its own quotes; but quotes that are there are YAML's.
+Node parse_override(const Field& field, const std::string& text) {
+  const bool quoted = !text.empty() && (text.front() == '"' || text.front() == '\'');
+  if (!std::holds_alternative<std::string*>(field.slot) || quoted) {
+    return parse_document(text);
+  }
+  check_text(text);
+  Node node;
+  node.kind = Node::Kind::kScalar;
+  node.text = text;
+  return node;
+}
+
+std::string explain_field(const std::string& key, const Field& field, const Field& standard) {
+  return concat(key, "\n  ", field.text, "\n  type     ", type_name(field.slot), "\n  default  ",
+                write_value(standard.slot), "\n  value    ", write_value(field.slot), "\n");
+}
+
+}  // namespace
+
+void apply_yaml(const Sections& sections, std::string_view text, const std::string& name,
+                Origins& origins) {
+  try {
+    FileReader(sections, name, origins).read(parse_document(text));
+  } catch (const DocumentError& error) {
+    throw ConfigError(concat(name, ":", error.line(), ": ", error.what()));
+  }
+}
+
+void apply_override(const Sections& sections, const std::string& assignment, Origins& origins) {
+  const size_t equals = assignment.find('=');
+  const std::string key = assignment.substr(0, equals);
+  const Field* field = find_field(sections, key);
+  if (field == nullptr) fail(key, "unknown key" + suggest(sections, key), kCommandLine);
+  if (equals == std::string::npos) fail(key, "expected " + key + "=value", kCommandLine);
+  try {
+    store(*field, parse_override(*field, assignment.substr(equals + 1)), key, kCommandLine, origins);
+  } catch (const DocumentError& error) {
+    fail(key, error.what(), kCommandLine);
+  }
+}
+
+std::string read_config_file(const std::filesystem::path& path) {
+  std::error_code error;
+  const bool is_folder = std::filesystem::is_directory(path, error);
+  std::ifstream file(path, std::ios::binary);
+  IBOT_CHECK_AS(ConfigError, file && !is_folder, path.string(),
+                ": expected a YAML file, found ", is_folder ? "a folder" : "none");
+  // One byte more than allowed tells a file that is too large, even one without an end.
+  std::string text(kMaxBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  IBOT_CHECK_AS(ConfigError, text.size() <= kMaxBytes, path.string(),
+                ": expected at most 1 MB of YAML, got more");
+  return text;
+}
+
+void refuse(const OptionError& error, const Origins& origins) {
+  const auto origin = origins.find(error.key());
+  fail(error.key(), error.problem(), origin == origins.end() ? "default" : origin->second);
+}
+
+std::string write_sections(const Sections& sections, Comments comments) {
+  constexpr size_t kTextColumn = 40;
+  std::string yaml;
+  for (const Section& section : sections) {
+    yaml += section.name + ":\n";
+    for (const Field& field : section.fields) {
+      std::string line = "  " + field.name + ": " + write_value(field.slot);
+      if (comments == Comments::kText) {
+        line.resize(std::max(line.size() + 2, kTextColumn), ' ');
+        line += "# " + field.text;
+      }
+      yaml += line + "\n";
+    }
+  }
+  return yaml;
+}
+
+std::string explain_key(const Sections& sections, const Sections& defaults,
+                        const std::string& key) {
+  std::string text;
+  for (size_t s = 0; s < sections.size(); ++s) {
+    for (size_t f = 0; f < sections[s].fields.size(); ++f) {
+      const Field& field = sections[s].fields[f];
+      const std::string full = sections[s].name + "." + field.name;
+      if (key != full && key != sections[s].name) continue;
+      text += (text.empty() ? "" : "\n") + explain_field(full, field, defaults[s].fields[f]);
+    }
+  }
+  if (text.empty()) throw ConfigError(key + ": unknown key" + suggest(sections, key));
+  return text;
+}
+
+}  // namespace ibot::config
