@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <cctype>
+#include <memory>
+#include <sstream>
 
 #include "common/logging.h"
 #include "ibot/base/error.h"
@@ -16,9 +18,31 @@ constexpr const char* kFooter =
     "Results go to standard output; logs, progress and errors to standard error.\n"
     "Exit status: 0 done, 1 the run failed, 2 the request was wrong.";
 
+constexpr size_t kNameColumns = 32;
+constexpr size_t kTextColumns = 64;
+
+// CLI11 leaves long descriptions to the terminal.
+class HelpLayout : public CLI::Formatter {
+ public:
+  HelpLayout() { column_width(kNameColumns); }
+
+  std::string make_option_desc(const CLI::Option* option) const override {
+    std::istringstream words(option->get_description());
+    std::string text;
+    size_t column = 0;
+    for (std::string word; words >> word; column += word.size() + 1) {
+      const bool wraps = column > 0 && column + word.size() > kTextColumns;
+      if (column > 0) text += wraps ? '\n' : ' ';
+      if (wraps) column = 0;
+      text += word;
+    }
+    return text;
+  }
+};
+
 void lay_out(CLI::App& app) {
   app.set_help_flag("-h,--help", "print this help and leave");
-  app.get_formatter()->column_width(36);
+  app.formatter(std::make_shared<HelpLayout>());
   if (app.get_footer().empty()) app.footer(kFooter);
 }
 
@@ -39,7 +63,8 @@ std::vector<std::string> option_names(const CLI::App& app) {
 
 std::vector<std::string> subcommand_names(const CLI::App& app) {
   std::vector<std::string> names;
-  for (const CLI::App* subcommand : app.get_subcommands({})) names.push_back(subcommand->get_name());
+  for (const CLI::App* subcommand : app.get_subcommands({}))
+    names.push_back(subcommand->get_name());
   return names;
 }
 
@@ -48,7 +73,8 @@ std::string explain_extra(const CLI::App& app, std::string word) {
   const bool is_option = word.rfind('-', 0) == 0;
   const auto names = is_option ? option_names(app) : subcommand_names(app);
   std::string text = (is_option ? "unknown option " : "unexpected argument ") + word;
-  if (const auto meant = config::nearest(word, names)) return text + "; did you mean " + *meant + "?";
+  if (const auto meant = config::nearest(word, names))
+    return text + "; did you mean " + *meant + "?";
   if (is_option && word.find('.') != std::string::npos) {
     return text + "; keys are written without dashes, as in optim.lr=0.001";
   }
@@ -62,13 +88,15 @@ void add_common_arguments(CLI::App& app, CommonArguments& arguments) {
   app.set_version_flag("--version",
                        app.get_name() + " (ibot " IBOT_VERSION ", LibTorch " TORCH_VERSION ")",
                        "print the versions and leave");
-  app.add_option("--threads", arguments.threads, "threads of one operation; default: LibTorch's choice")
+  app.add_option("--threads", arguments.threads,
+                 "threads of one operation; default: LibTorch's choice")
       ->check(CLI::Range(1, 4096))
-      ->type_name("N");
-  app.add_option("--log-level", arguments.log_level, "least severe log lines shown")
+      ->option_text("N");
+  app.add_option("--log-level", arguments.log_level,
+                 "least severe log lines shown: trace, debug, info (default), warning, error, "
+                 "critical or off")
       ->check(CLI::IsMember(log_levels()))
-      ->type_name("LEVEL")
-      ->capture_default_str();
+      ->option_text("LEVEL");
   for (CLI::App* subcommand : app.get_subcommands({})) {
     lay_out(*subcommand);
     subcommand->fallthrough();

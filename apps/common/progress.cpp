@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <sstream>
+
+#include "ibot/base/error.h"
 
 namespace ibot::apps {
 namespace {
@@ -42,11 +45,10 @@ void RateEstimate::add(double counts, double seconds) {
 std::string format_duration(double seconds) {
   const auto total = static_cast<int64_t>(std::llround(std::max(seconds, 0.0)));
   const auto pair = [](int64_t large, const char* unit, int64_t small, const char* small_unit) {
-    std::string text = std::to_string(large) + " " + unit;
-    if (small > 0) text += " " + std::to_string(small) + " " + small_unit;
-    return text;
+    return small > 0 ? concat(large, " ", unit, " ", small, " ", small_unit)
+                     : concat(large, " ", unit);
   };
-  if (total < 60) return std::to_string(total) + " s";
+  if (total < 60) return concat(total, " s");
   if (total < 3600) return pair(total / 60, "min", total % 60, "s");
   if (total < 86400) return pair(total / 3600, "h", total % 3600 / 60, "min");
   return pair(total / 86400, "d", total % 86400 / 3600, "h");
@@ -54,16 +56,18 @@ std::string format_duration(double seconds) {
 
 std::string progress_line(const ProgressOptions& options, int64_t done, double rate,
                           const std::string& note, int width) {
-  std::string text = std::to_string(done);
-  if (options.total > 0) text += "/" + std::to_string(options.total);
-  text += " " + options.unit;
+  std::ostringstream words;
+  words << done;
+  if (options.total > 0) words << '/' << options.total;
+  words << ' ' << options.unit;
   if (rate > 0) {
-    text += ", " + format_number(rate * options.items_per_count) + " " + options.item + "/s";
+    words << ", " << format_number(rate * options.items_per_count) << ' ' << options.item << "/s";
     if (options.total > 0) {
-      text += ", " + format_duration(static_cast<double>(options.total - done) / rate) + " left";
+      words << ", " << format_duration(static_cast<double>(options.total - done) / rate) << " left";
     }
   }
-  if (!note.empty()) text += ", " + note;
+  if (!note.empty()) words << ", " << note;
+  const std::string text = words.str();
   const std::string label = options.label + " ";
   const int free_columns = width - static_cast<int>(label.size() + text.size()) - 4;
   if (options.total <= 0 || free_columns < 10) return label + text;
@@ -101,9 +105,9 @@ void Progress::finish() {
   const double seconds = seconds_between(started_, Clock::now());
   const auto counts = static_cast<double>(done_ - options_.first);
   const double items = seconds > 0 ? counts / seconds * options_.items_per_count : 0;
-  console_.print_line(options_.label + " " + std::to_string(done_) + " " + options_.unit + " in " +
-                      format_duration(seconds) + ", " + format_number(items) + " " +
-                      options_.item + "/s");
+  console_.print_line(concat(options_.label, " ", done_, " ", options_.unit, " in ",
+                             format_duration(seconds), ", ", format_number(items), " ",
+                             options_.item, "/s"));
 }
 
 }  // namespace ibot::apps

@@ -21,7 +21,7 @@ size_t sequence_length(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t lead = byte(at);
   if (lead < 0x20 && lead != '\n' && lead != '\t' && lead != '\r') return 0;
-  const size_t length = lead < 0x80              ? 1
+  const size_t length = lead < 0x80             ? 1
                         : (lead & 0xE0) == 0xC0 ? 2
                         : (lead & 0xF0) == 0xE0 ? 3
                         : (lead & 0xF8) == 0xF0 ? 4
@@ -129,8 +129,8 @@ void check_text(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
     const size_t length = sequence_length(text, at);
     if (length == 0) {
-      throw DocumentError(line,
-              concat("expected YAML in UTF-8, got byte ", static_cast<int>(uint8_t(text[at]))));
+      throw DocumentError(
+          line, concat("expected YAML in UTF-8, got byte ", static_cast<int>(uint8_t(text[at]))));
     }
     if (text[at] == '\n') ++line;
     at += length;

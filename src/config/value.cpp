@@ -1,8 +1,8 @@
 #include "config/value.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <string_view>
@@ -108,8 +108,8 @@ std::string written(double value) {
 
 // Plain where no reader could take it for anything but text.
 bool is_plain_word(const std::string& text) {
-  static const std::vector<std::string> kReserved{"null", "true", "false", "yes",
-                                                  "no",   "on",   "off",   "y", "n"};
+  static const std::vector<std::string> kReserved{"null", "true", "false", "yes", "no",
+                                                  "on",   "off",  "y",     "n"};
   if (text.empty() || std::isalpha(static_cast<unsigned char>(text[0])) == 0) return false;
   const auto allowed = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; };
   if (!std::all_of(text.begin(), text.end(), allowed)) return false;

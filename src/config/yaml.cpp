@@ -136,7 +136,8 @@ void apply_override(const Sections& sections, const std::string& assignment, Ori
   if (field == nullptr) fail(key, "unknown key" + suggest(sections, key), kCommandLine);
   if (equals == std::string::npos) fail(key, "expected " + key + "=value", kCommandLine);
   try {
-    store(*field, parse_override(*field, assignment.substr(equals + 1)), key, kCommandLine, origins);
+    store(*field, parse_override(*field, assignment.substr(equals + 1)), key, kCommandLine,
+          origins);
   } catch (const DocumentError& error) {
     fail(key, error.what(), kCommandLine);
   }
@@ -146,8 +147,8 @@ std::string read_config_file(const std::filesystem::path& path) {
   std::error_code error;
   const bool is_folder = std::filesystem::is_directory(path, error);
   std::ifstream file(path, std::ios::binary);
-  IBOT_CHECK_AS(ConfigError, file && !is_folder, path.string(),
-                ": expected a YAML file, found ", is_folder ? "a folder" : "none");
+  IBOT_CHECK_AS(ConfigError, file && !is_folder, path.string(), ": expected a YAML file, found ",
+                is_folder ? "a folder" : "none");
   // One byte more than allowed tells a file that is too large, even one without an end.
   std::string text(kMaxBytes + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));

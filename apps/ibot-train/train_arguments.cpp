@@ -1,0 +1,45 @@
+#include "ibot-train/train_arguments.h"
+
+#include "common/arguments.h"
+#include "ibot/config/yaml.h"
+
+namespace ibot::apps {
+
+void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
+  app.add_option("CONFIG", arguments.words,
+                 "a YAML file (default: the built-in values), then what differs from it, each as "
+                 "section.key=value")
+      ->option_text("section.key=value ...");
+  app.add_option("--output", arguments.output,
+                 "folder of the run; default: runs/ and CONFIG's name")
+      ->option_text("DIR");
+  app.add_option(
+         "--resume", arguments.resume,
+         "go on from the run's last checkpoint if there is one (default), from none, or from "
+         "this file")
+      ->option_text("auto|none|PATH");
+  app.add_flag("--print-config", arguments.print_config,
+               "print the configuration with every key and leave");
+  app.add_option("--explain", arguments.explain, "tell what a key, or each key of a section, means")
+      ->option_text("KEY");
+  app.add_flag("--dry-run", arguments.dry_run,
+               "build everything, run two steps, print what a full run would take");
+  app.add_flag("--quiet", arguments.quiet, "no progress and no log lines but warnings");
+}
+
+TrainRequest train_request(const TrainArguments& arguments) {
+  const ConfigArguments chosen = split_config_arguments(arguments.words);
+  const std::filesystem::path file = chosen.file.value_or("");
+  TrainRequest request;
+  request.config = config::read_config<config::RunConfig>(file, chosen.overrides);
+  request.output = arguments.output;
+  if (request.output.empty()) {
+    request.output = std::filesystem::path("runs") / (file.empty() ? "default" : file.stem());
+  }
+  request.resume = arguments.resume;
+  request.dry_run = arguments.dry_run;
+  request.quiet = arguments.quiet;
+  return request;
+}
+
+}  // namespace ibot::apps
