@@ -110,7 +110,7 @@ std::string explain_parse_error(const CLI::App& app, const CLI::ParseError& erro
   const auto extras = app.remaining(true);
   if (!extras.empty()) return name + ": " + explain_extra(where, extras.front());
   std::string what = error.what();
-  if (what.rfind("--", 0) != 0 && what.size() > 1 && std::islower(what[1]) != 0) {
+  if (what.rfind("--", 0) != 0 && what.size() > 1 && std::isupper(what[1]) == 0) {
     what[0] = static_cast<char>(std::tolower(what[0]));
   }
   return name + ": " + what + "; see --help";

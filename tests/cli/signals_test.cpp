@@ -1,0 +1,32 @@
+#include "common/signals.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+namespace ibot::apps {
+namespace {
+
+// In a child process: a signal's disposition belongs to the whole process.
+TEST(SignalsDeathTest, TheFirstOnlyRaisesTheFlag) {
+  const auto body = [] {
+    catch_stop_signals();
+    if (stop_requested()) std::_Exit(1);
+    std::raise(SIGTERM);
+    std::raise(SIGTERM);
+    std::_Exit(stop_requested() && stop_signal() == SIGTERM ? 0 : 2);
+  };
+  EXPECT_EXIT(body(), ::testing::ExitedWithCode(0), "");
+}
+
+TEST(SignalsDeathTest, ASecondInterruptKills) {
+  const auto body = [] {
+    catch_stop_signals();
+    std::raise(SIGINT);
+    std::raise(SIGINT);
+  };
+  EXPECT_EXIT(body(), ::testing::KilledBySignal(SIGINT), "");
+}
+
+}  // namespace
+}  // namespace ibot::apps

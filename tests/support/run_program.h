@@ -1,0 +1,58 @@
+// Runs one of the built programs and keeps what it printed.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace ibot::testing {
+
+struct ProgramResult {
+  int status = -1;  // exit status; 128 plus the signal that ended it
+  std::string out;
+  std::string err;
+};
+
+inline std::string read_text(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream content;
+  content << file.rdbuf();
+  return content.str();
+}
+
+/// A folder of the running test's own, empty at first.
+inline std::filesystem::path test_folder() {
+  const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+  const auto folder = std::filesystem::path(::testing::TempDir()) / "ibot-tests" /
+                      (std::string(test->test_suite_name()) + "." + test->name());
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  return folder;
+}
+
+/// A word that a shell leaves alone.
+inline std::string shell_quoted(const std::string& word) {
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+/// Runs build/bin/`program` in `folder`; the outputs are kept there too.
+inline ProgramResult run_program(const std::string& program, const std::vector<std::string>& words,
+                                 const std::filesystem::path& folder) {
+  std::string command = "cd " + shell_quoted(folder.string()) + " && exec " +
+                        shell_quoted(std::string(IBOT_PROGRAM_DIR) + "/" + program);
+  for (const std::string& word : words) command += " " + shell_quoted(word);
+  command += " >stdout.txt 2>stderr.txt </dev/null";
+  const int status = std::system(command.c_str());
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return {code, read_text(folder / "stdout.txt"), read_text(folder / "stderr.txt")};
+}
+
+}  // namespace ibot::testing
