@@ -9,6 +9,7 @@
 
 #include "common/logging.h"
 #include "ibot/base/error.h"
+#include "ibot/base/version.h"
 #include "ibot/config/nearest.h"
 
 namespace ibot::apps {
@@ -86,7 +87,7 @@ std::string explain_extra(const CLI::App& app, std::string word) {
 void add_common_arguments(CLI::App& app, CommonArguments& arguments) {
   lay_out(app);
   app.set_version_flag("--version",
-                       app.get_name() + " (ibot " IBOT_VERSION ", LibTorch " TORCH_VERSION ")",
+                       concat(app.get_name(), " (ibot ", kVersion, ", LibTorch " TORCH_VERSION ")"),
                        "print the versions and leave");
   app.add_option("--threads", arguments.threads,
                  "threads of one operation; default: LibTorch's choice")

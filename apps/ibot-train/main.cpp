@@ -9,16 +9,17 @@
 namespace {
 
 int run(const ibot::apps::TrainArguments& arguments) {
-  const ibot::apps::TrainRequest request = ibot::apps::train_request(arguments);
-  if (!arguments.explain.empty()) {
-    std::cout << ibot::config::explain(request.config, arguments.explain);
-    return ibot::apps::kDone;
-  }
-  if (arguments.print_config) {
-    std::cout << ibot::config::write_config(request.config);
-    return ibot::apps::kDone;
-  }
-  throw ibot::ConfigError("ibot-train: expected --print-config or --explain KEY; see --help");
+  const auto requests = ibot::apps::train_requests(arguments);
+  const bool only_tells = arguments.print_config || !arguments.explain.empty();
+  IBOT_CHECK_AS(ibot::ConfigError, only_tells,
+                "ibot-train: expected --print-config or --explain KEY; see --help");
+  IBOT_CHECK_AS(ibot::ConfigError, requests.size() == 1,
+                "ibot-train: expected one configuration to print, got a sweep of ",
+                requests.size());
+  const auto& config = requests.front().config;
+  std::cout << (arguments.explain.empty() ? ibot::config::write_config(config)
+                                          : ibot::config::explain(config, arguments.explain));
+  return ibot::apps::kDone;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "ibot-train/train_arguments.h"
 
 #include "common/arguments.h"
+#include "ibot/config/sweep.h"
 #include "ibot/config/yaml.h"
 
 namespace ibot::apps {
@@ -8,7 +9,7 @@ namespace ibot::apps {
 void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
   app.add_option("CONFIG", arguments.words,
                  "a YAML file (default: the built-in values), then what differs from it, each as "
-                 "section.key=value")
+                 "section.key=value; '{a, b}' for a value makes a run of each")
       ->option_text("section.key=value ...");
   app.add_option("--output", arguments.output,
                  "folder of the run; default: runs/ and CONFIG's name")
@@ -27,19 +28,21 @@ void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
   app.add_flag("--quiet", arguments.quiet, "no progress and no log lines but warnings");
 }
 
-TrainRequest train_request(const TrainArguments& arguments) {
+std::vector<TrainRequest> train_requests(const TrainArguments& arguments) {
   const ConfigArguments chosen = split_config_arguments(arguments.words);
   const std::filesystem::path file = chosen.file.value_or("");
-  TrainRequest request;
-  request.config = config::read_config<config::RunConfig>(file, chosen.overrides);
-  request.output = arguments.output;
-  if (request.output.empty()) {
-    request.output = std::filesystem::path("runs") / (file.empty() ? "default" : file.stem());
+  std::filesystem::path output = arguments.output;
+  if (output.empty())
+    output = std::filesystem::path("runs") / (file.empty() ? "default" : file.stem());
+  std::vector<TrainRequest> requests;
+  for (const config::SweepRun& run : config::expand_sweep(chosen.overrides)) {
+    requests.push_back({.config = config::read_config<config::RunConfig>(file, run.overrides),
+                        .output = run.name.empty() ? output : output / run.name,
+                        .resume = arguments.resume,
+                        .dry_run = arguments.dry_run,
+                        .quiet = arguments.quiet});
   }
-  request.resume = arguments.resume;
-  request.dry_run = arguments.dry_run;
-  request.quiet = arguments.quiet;
-  return request;
+  return requests;
 }
 
 }  // namespace ibot::apps

@@ -21,7 +21,8 @@ struct TrainArguments {
 
 void add_train_arguments(CLI::App& app, TrainArguments& arguments);
 
-/// The run that was asked for, its configuration checked. Throws ConfigError.
-TrainRequest train_request(const TrainArguments& arguments);
+/// The runs that were asked for, several where an override is a set in braces; every configuration
+/// is checked before the first begins. Throws ConfigError.
+std::vector<TrainRequest> train_requests(const TrainArguments& arguments);
 
 }  // namespace ibot::apps

@@ -59,7 +59,6 @@ function(ibot_apps_library name)
   add_library(${target} STATIC ${ARG_SOURCES})
   target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}/apps")
   target_link_libraries(${target} ${ARG_LINK})
-  target_compile_definitions(${target} PRIVATE IBOT_VERSION="${PROJECT_VERSION}")
   ibot_settings(${target})
 endfunction()
 

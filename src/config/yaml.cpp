@@ -186,7 +186,7 @@ std::string explain_key(const Sections& sections, const Sections& defaults,
   for (size_t s = 0; s < sections.size(); ++s) {
     for (size_t f = 0; f < sections[s].fields.size(); ++f) {
       const Field& field = sections[s].fields[f];
-      const std::string full = sections[s].name + "." + field.name;
+      const std::string full = concat(sections[s].name, ".", field.name);
       if (key != full && key != sections[s].name) continue;
       text += (text.empty() ? "" : "\n") + explain_field(full, field, defaults[s].fields[f]);
     }
