@@ -154,12 +154,24 @@ Node parse_document(std::string_view text) {
   return builder.root();
 }
 
+std::string shown(std::string text) {
+  constexpr size_t kMost = 60;
+  const bool is_long = text.size() > kMost;
+  if (is_long) text.resize(kMost);
+  // A character that was cut through would make the message invalid.
+  while (is_long && !text.empty() && static_cast<uint8_t>(text.back()) >= 0x80) text.pop_back();
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) < 0x20; }, ' ');
+  return is_long ? text + "..." : text;
+}
+
 std::string describe(const Node& node) {
   switch (node.kind) {
     case Node::Kind::kNull:
       return "nothing";
     case Node::Kind::kScalar:
-      return node.quoted || node.text.empty() ? "\"" + node.text + "\"" : node.text;
+      return node.quoted || node.text.empty() ? concat('"', shown(node.text), '"')
+                                              : shown(node.text);
     case Node::Kind::kList:
       return concat("a list of ", node.values.size());
     case Node::Kind::kMap:

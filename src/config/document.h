@@ -39,6 +39,9 @@ void check_text(std::string_view text);
 /// Parses one document; a null node when there is none. Throws DocumentError.
 Node parse_document(std::string_view text);
 
+/// The text as a message can hold it: one line of at most 60 bytes.
+std::string shown(std::string text);
+
 /// The value in a few words, for messages.
 std::string describe(const Node& node);
 

@@ -15,7 +15,7 @@ constexpr const char* kCommandLine = "command line";
 
 [[noreturn]] void fail(const std::string& key, const std::string& problem,
                        const std::string& origin) {
-  throw ConfigError(key + ": " + problem + " (" + origin + ")");
+  throw ConfigError(concat(shown(key), ": ", problem, " (", origin, ")"));
 }
 
 const Section* find_section(const Sections& sections, const std::string& name) {
@@ -75,7 +75,7 @@ class FileReader {
       fail(key.text, "unknown section" + suggest(sections_, key.text), place(key));
     }
     const std::string section = key.text.substr(0, key.text.find('.'));
-    fail(key.text, "a file nests keys; write " + section + ": {" + field->name + ": ...}",
+    fail(key.text, concat("a file nests keys; write ", section, ": {", field->name, ": ...}"),
          place(key));
   }
 

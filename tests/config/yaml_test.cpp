@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "ibot/base/rng.h"
 #include "ibot/config/run_config.h"
 
 namespace ibot::config {
@@ -327,6 +328,32 @@ TEST(YamlRefusal, GarbageIsOneClearLine) {
     EXPECT_EQ(message.rfind("run.yaml:", 0), 0u) << text << ": " << message;
     EXPECT_EQ(message.find('\n'), std::string::npos) << text;
   }
+}
+
+TEST(YamlRefusal, MessagesStayShort) {
+  EXPECT_EQ(refusal("train: {epochs: \"a\\nb\"}"),
+            "train.epochs: expected an integer, got \"a b\" (run.yaml:1)");
+  EXPECT_LT(refusal("train: {epochs: " + std::string(100000, 'x') + "}").size(), 200u);
+  EXPECT_LT(refusal(std::string(1000, 'x') + ": 1").size(), 200u);
+}
+
+// Whatever happens to a file, it is read or refused with one line.
+TEST(YamlRefusal, DamageNeverDoesMore) {
+  const std::string text = write_config(RunConfig{});
+  constexpr std::string_view kBytes = "{}[]:,-#&*!|>'\"%@`? \n\t~=<a1.\xc3\xff";
+  Rng rng(1, 0, 0, 0);
+  int refused = 0;
+  for (int i = 0; i < 500; ++i) {
+    std::string damaged = text;
+    for (uint64_t edit = rng.index(4) + 1; edit > 0; --edit) {
+      damaged[rng.index(damaged.size())] = kBytes[rng.index(kBytes.size())];
+    }
+    if (rng.index(4) == 0) damaged.resize(rng.index(damaged.size()));
+    const std::string message = refusal(damaged);
+    refused += message.empty() ? 0 : 1;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  }
+  EXPECT_GT(refused, 100);
 }
 
 TEST(YamlRefusal, FilesMustExist) {
