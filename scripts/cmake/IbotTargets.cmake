@@ -9,9 +9,10 @@ endif()
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
 
-# Compile settings of our targets alone. -fPIC everywhere: the static libraries then fit into a
-# user's shared library, and all targets can share one precompiled header.
+# ibot_settings(target [PCH library]): compile settings of our targets alone. -fPIC everywhere: the
+# static libraries then fit into a user's shared library, and all can share one precompiled header.
 function(ibot_settings target)
+  cmake_parse_arguments(ARG "" "PCH" "" ${ARGN})
   target_compile_features(${target} PRIVATE cxx_std_20)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
   target_compile_options(${target} PRIVATE -fPIC -Wall -Wextra -Wshadow -Wno-unknown-pragmas
@@ -20,18 +21,31 @@ function(ibot_settings target)
     target_compile_options(${target} PRIVATE -fsanitize=${IBOT_SANITIZE} -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=${IBOT_SANITIZE})
   endif()
-  if(IBOT_PCH AND NOT target STREQUAL ibot_pch)
-    target_precompile_headers(${target} REUSE_FROM ibot_pch)
+  if(IBOT_PCH AND ARG_PCH)
+    target_precompile_headers(${target} REUSE_FROM ${ARG_PCH})
   endif()
 endfunction()
 
+# ibot_pch_library(name OPTIONS ... LINK ... HEADERS ...): a precompiled header and the options that
+# it needs of its users.
+function(ibot_pch_library name)
+  cmake_parse_arguments(ARG "" "" "OPTIONS;LINK;HEADERS" ${ARGN})
+  file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/${name}.cpp" CONTENT "")
+  add_library(${name} STATIC "${CMAKE_BINARY_DIR}/${name}.cpp")
+  target_link_libraries(${name} PRIVATE ${ARG_LINK})
+  ibot_settings(${name})
+  target_compile_options(${name} PRIVATE ${ARG_OPTIONS})
+  target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
+endfunction()
+
+# Tests run for seconds and compile for minutes: they are not optimised.
+set(IBOT_TEST_OPTIONS -O0)
 if(IBOT_PCH)
-  file(WRITE "${CMAKE_BINARY_DIR}/pch.cpp.in" "")
-  configure_file("${CMAKE_BINARY_DIR}/pch.cpp.in" "${CMAKE_BINARY_DIR}/pch.cpp" COPYONLY)
-  add_library(ibot_pch STATIC "${CMAKE_BINARY_DIR}/pch.cpp")
-  target_link_libraries(ibot_pch PRIVATE ibot_torch)
-  ibot_settings(ibot_pch)
-  target_precompile_headers(ibot_pch PRIVATE <torch/torch.h>)
+  ibot_pch_library(ibot_pch LINK ibot_torch HEADERS <torch/torch.h>)
+  if(IBOT_BUILD_TESTS)
+    ibot_pch_library(ibot_test_pch OPTIONS ${IBOT_TEST_OPTIONS} LINK ibot_torch ibot_json GTest::gtest
+      HEADERS <torch/torch.h> <gtest/gtest.h> <nlohmann/json.hpp>)
+  endif()
 endif()
 
 # ibot_library(name LINK [PUBLIC ...] [PRIVATE ...] SOURCES ...): the target ibot::name from src/.
@@ -46,7 +60,7 @@ function(ibot_library name)
     PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>
     PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_link_libraries(${target} ${ARG_LINK})
-  ibot_settings(${target})
+  ibot_settings(${target} PCH ibot_pch)
   set_property(GLOBAL APPEND PROPERTY IBOT_LIBRARIES ${target})
 endfunction()
 
@@ -59,7 +73,7 @@ function(ibot_apps_library name)
   add_library(${target} STATIC ${ARG_SOURCES})
   target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}/apps")
   target_link_libraries(${target} ${ARG_LINK})
-  ibot_settings(${target})
+  ibot_settings(${target} PCH ibot_pch)
 endfunction()
 
 # ibot_program(name LINK ... SOURCES ...): build/bin/name from apps/.
@@ -69,7 +83,7 @@ function(ibot_program name)
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/apps")
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
-  ibot_settings(${name})
+  ibot_settings(${name} PCH ibot_pch)
   set_property(GLOBAL APPEND PROPERTY IBOT_PROGRAMS ${name})
 endfunction()
 
@@ -84,7 +98,8 @@ function(ibot_tests name)
   target_link_libraries(${target} PRIVATE ${ARG_LINK} GTest::gtest_main)
   target_compile_definitions(${target} PRIVATE IBOT_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     IBOT_PROGRAM_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
-  ibot_settings(${target})
+  ibot_settings(${target} PCH ibot_test_pch)
+  target_compile_options(${target} PRIVATE ${IBOT_TEST_OPTIONS})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_FILTER "-*Golden.*"
     PROPERTIES LABELS ${name} TIMEOUT 300)

@@ -7,9 +7,9 @@ namespace ibot::optim {
 
 double CosineSchedule::at(int64_t step) const {
   if (step < warmup_steps) {
-    return warmup_steps == 1
-               ? 0.0
-               : base * static_cast<double>(step) / static_cast<double>(warmup_steps - 1);
+    if (warmup_steps == 1) return start;
+    const auto done = static_cast<double>(step) / static_cast<double>(warmup_steps - 1);
+    return start + (base - start) * done;
   }
   const auto done =
       static_cast<double>(step - warmup_steps) / static_cast<double>(total_steps - warmup_steps);

@@ -33,6 +33,14 @@ torch::Tensor agreement(const torch::Tensor& cluster, const torch::Tensor& stude
 
 }  // namespace
 
+StepInputs step_inputs(const StepOptions& options, const optim::ScheduleOptions& schedule,
+                       int64_t mask_start_epoch, const optim::RunLength& length, int64_t step) {
+  const auto epoch = step / length.steps_per_epoch;
+  return {.step = step,
+          .values = optim::step_values(options.optim, schedule, length, step),
+          .temperatures = loss::teacher_temperatures(options.loss, mask_start_epoch, epoch)};
+}
+
 TrainStep::TrainStep(const StepOptions& options, torch::Device device)
     : options_(options), device_(device), generator_(make_generator(device)) {
   IBOT_CHECK_AS(ConfigError, options.precision != Precision::kFp16 || !device.is_cpu(),

@@ -58,18 +58,18 @@ Ending Trainer::run(batch::BatchSource<batch::MultiCropBatch>& batches) {
   return Ending::kDone;
 }
 
+StepInputs Trainer::inputs_of(int64_t step) const {
+  return step_inputs(step_.options(), options_.schedule, options_.mask_start_epoch, options_.length,
+                     step);
+}
+
 void Trainer::take_step(batch::BatchSource<batch::MultiCropBatch>& batches) {
-  const auto epoch = state_.step / options_.length.steps_per_epoch;
   const double before = now_s();
   auto loaded = batches.next();
   window_wait_ += now_s() - before;
   IBOT_CHECK(loaded.has_value(), "trainer: batches ended at step ", state_.step);
   const auto batch = batch::prepared(*loaded, step_.device(), options_.normalization);
-  const StepInputs inputs{
-      .step = state_.step,
-      .values = optim::step_values(options_.optim, options_.schedule, options_.length, state_.step),
-      .temperatures =
-          loss::teacher_temperatures(options_.loss, options_.mask_start_epoch, epoch)};
+  const auto inputs = inputs_of(state_.step);
   const auto result = step_.run(batch, inputs);
   rows_.push_back(torch::stack({result.loss.total, result.loss.class_term, result.loss.patch_term,
                                 result.grad_norm, result.agreement}));
@@ -95,8 +95,7 @@ void Trainer::flush() {
   state_.sums.agreement += sum(kAgreement);
   const auto steps = static_cast<double>(rows_.size());
   const double elapsed = now_s() - window_start_;
-  const auto values =
-      optim::step_values(options_.optim, options_.schedule, options_.length, state_.step - 1);
+  const auto values = inputs_of(state_.step - 1).values;
   const StepRecord record{
       .step = state_.step,
       .epoch = (state_.step - 1) / options_.length.steps_per_epoch,

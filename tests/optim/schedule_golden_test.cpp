@@ -21,7 +21,8 @@ CosineSchedule cosine_of(const nlohmann::json& item) {
   const int64_t per_epoch = item["niter"];
   const int64_t warmup_steps = item.value("warmup_steps", int64_t{-1});
   return {item["base"], item["final"], item["epochs"].get<int64_t>() * per_epoch,
-          warmup_steps > 0 ? warmup_steps : item["warmup_epochs"].get<int64_t>() * per_epoch};
+          warmup_steps > 0 ? warmup_steps : item["warmup_epochs"].get<int64_t>() * per_epoch,
+          item.value("start", 0.0)};
 }
 
 TEST(ScheduleGolden, CosineTables) {

@@ -8,7 +8,7 @@
 
 namespace ibot::optim {
 
-/// A value that rises linearly from 0 to `base` over `warmup_steps`, both ends included, and then
+/// A value that rises linearly from `start` to `base` over `warmup_steps`, both ends included, and then
 /// follows half a cosine from `base` towards `final`, which it approaches but does not reach within
 /// `total_steps`. A warm-up longer than the run is cut off with it.
 ///
@@ -18,6 +18,7 @@ struct CosineSchedule {
   double final = 0.0;
   int64_t total_steps = 0;
   int64_t warmup_steps = 0;
+  double start = 0.0;
 
   double at(int64_t step) const;
 };

@@ -34,6 +34,10 @@ struct StepInputs {
   loss::TeacherTemperatures temperatures;
 };
 
+/// The values of step `step` of a run.
+StepInputs step_inputs(const StepOptions& options, const optim::ScheduleOptions& schedule,
+                       int64_t mask_start_epoch, const optim::RunLength& length, int64_t step);
+
 /// Results of one step, all still on the device.
 ///
 ///   loss       total, class term, patch term; weighted
@@ -63,6 +67,7 @@ class TrainStep {
   StudentTeacher& networks() { return *networks_; }
   const StudentTeacher& networks() const { return *networks_; }
   const optim::Optimizer& optimizer() const { return *optimizer_; }
+  const StepOptions& options() const { return options_; }
   torch::Device device() const { return device_; }
 
   /// Everything the next step depends on, by name: `student.…`, `teacher.…`, `loss.…`, `optim.…`,

@@ -18,8 +18,6 @@ namespace ibot::train {
 
 struct TrainerOptions {
   TrainOptions train;
-  loss::LossOptions loss;
-  optim::OptimOptions optim;
   optim::ScheduleOptions schedule;
   int64_t mask_start_epoch = 0;
   optim::RunLength length;
@@ -59,6 +57,7 @@ class Trainer {
   std::filesystem::path last_checkpoint() const;
 
  private:
+  StepInputs inputs_of(int64_t step) const;
   void take_step(batch::BatchSource<batch::MultiCropBatch>& batches);
   void flush();
   void check_finite(const torch::Tensor& rows) const;

@@ -1,0 +1,67 @@
+#include "ibot-train/dry_run.h"
+
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "common/run_main.h"
+#include "ibot/base/memory.h"
+#include "ibot/train/flops.h"
+
+namespace ibot::apps {
+namespace {
+
+int64_t count_parameters(const torch::nn::Module& module) {
+  int64_t count = 0;
+  for (const auto& parameter : module.parameters()) count += parameter.numel();
+  return count;
+}
+
+double step_flops(const config::RunConfig& config) {
+  const auto& ratio = config.mask.ratio;
+  const double mean = std::accumulate(ratio.begin(), ratio.end(), 0.0) / static_cast<double>(ratio.size());
+  return train::step_flops(config.backbone, config.head,
+                           {.global_crops = config.augment.global_crops,
+                            .global_size = config.augment.global_size,
+                            .local_crops = config.augment.local_crops,
+                            .local_size = config.augment.local_size,
+                            .masked_ratio = mean});
+}
+
+}  // namespace
+
+int dry_run(const config::RunConfig& config, train::TrainStep& step,
+            batch::BatchSource<batch::MultiCropBatch>& batches, int64_t steps_per_epoch) {
+  using Clock = std::chrono::steady_clock;
+  double seconds = 0.0;
+  for (int64_t i = 0; i < 2; ++i) {
+    const auto loaded = batches.next();
+    IBOT_CHECK(loaded.has_value(), "dry run: no batch");
+    const auto start = Clock::now();
+    const auto batch =
+        batch::prepared(*loaded, step.device(), {config.augment.mean, config.augment.std});
+    const auto inputs = train::step_inputs(
+        step.options(), config.schedule, config.mask.start_epoch,
+        {config.train.epochs, steps_per_epoch, config.train.batch_size}, i);
+    const auto loss = step.run(batch, inputs).loss.total.item<double>();  // waits for the device
+    IBOT_CHECK_AS(DivergenceError, std::isfinite(loss), "dry run: loss ", loss, " at step ", i);
+    seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  }
+  const auto images = static_cast<double>(config.train.batch_size);
+  const auto total = static_cast<double>(config.train.epochs * steps_per_epoch);
+  const nlohmann::ordered_json summary{
+      {"parameters_backbone", count_parameters(*step.networks().teacher().backbone)},
+      {"parameters_trained", count_parameters(step.networks().student())},
+      {"flops_per_step", step_flops(config) * images},
+      {"peak_memory_bytes", peak_memory_bytes(step.device())},
+      {"step_s", seconds},
+      {"images_per_s", images / seconds},
+      {"steps", static_cast<int64_t>(total)},
+      {"hours", total * seconds / 3600.0}};
+  std::cout << summary.dump(2) << '\n';
+  return kDone;
+}
+
+}  // namespace ibot::apps

@@ -1,0 +1,45 @@
+#include "ibot-train/in_run_knn.h"
+
+#include <algorithm>
+
+#include "ibot/data/labeled_loader.h"
+#include "ibot/eval/features.h"
+#include "ibot/eval/knn.h"
+
+namespace ibot::apps {
+
+InRunKnn::InRunKnn(const eval::InRunOptions& options, int64_t epochs, int64_t workers,
+                   const batch::Normalization& normalization)
+    : options_(options),
+      epochs_(epochs),
+      workers_(workers),
+      normalization_(normalization),
+      train_(std::filesystem::path(options.path) / "train"),
+      test_(std::filesystem::path(options.path) / "val") {
+  const auto largest = *std::max_element(options.k.begin(), options.k.end());
+  IBOT_CHECK_AS(ConfigError, largest <= train_.size(), "eval.k: expected at most the ",
+                train_.size(), " training images, got ", largest);
+}
+
+std::optional<train::EvaluationRecord> InRunKnn::evaluate(models::Backbone& backbone,
+                                                          torch::Device device,
+                                                          int64_t epoch) const {
+  if ((epoch + 1) % options_.every_epochs != 0 && epoch + 1 != epochs_) return std::nullopt;
+  const auto bank = [&](const data::ImageFolder& images) {
+    data::LabeledLoaderOptions loading;
+    loading.transform.resize_size = options_.resize_size;
+    loading.transform.crop_size = options_.crop_size;
+    loading.batch_size = options_.batch_size;
+    loading.workers = workers_;
+    data::LabeledLoader loader(images, loading);
+    return eval::extract_features(backbone, loader, {}, normalization_, device);
+  };
+  const eval::KnnOptions knn{.k = options_.k, .temperature = options_.temperature};
+  return train::EvaluationRecord{
+      .step = 0,
+      .epoch = epoch,
+      .name = "knn",
+      .metrics = eval::knn_metrics(eval::classify_knn(bank(train_), bank(test_), knn))};
+}
+
+}  // namespace ibot::apps

@@ -1,0 +1,126 @@
+#include "ibot-train/pretrain.h"
+
+#include <iomanip>
+#include <iostream>
+
+#include "common/device.h"
+#include "common/logging.h"
+#include "common/run_main.h"
+#include "common/signals.h"
+#include "ibot-train/bad_sample_log.h"
+#include "ibot-train/dry_run.h"
+#include "ibot-train/in_run_knn.h"
+#include "ibot-train/run_console.h"
+#include "ibot-train/run_folder.h"
+#include "ibot/data/image_folder.h"
+#include "ibot/train/run_log.h"
+#include "ibot/train/trainer.h"
+
+namespace ibot::apps {
+namespace {
+
+train::StepOptions step_options(const config::RunConfig& config) {
+  return {.backbone = config.backbone,
+          .head = config.head,
+          .loss = config.loss,
+          .optim = config.optim,
+          .precision = config.train.precision,
+          .seed = static_cast<uint64_t>(config.train.seed),
+          .global_views = config.augment.global_crops};
+}
+
+data::MultiCropLoaderOptions loader_options(const config::RunConfig& config, int64_t first_step,
+                                            int64_t steps_per_epoch, bool pin_memory) {
+  return {.data = config.data,
+          .augment = config.augment,
+          .mask = config.mask,
+          .grid = models::mask_grid(config.backbone, config.augment.global_size),
+          .seed = static_cast<uint64_t>(config.train.seed),
+          .batch_size = config.train.batch_size,
+          .share = {},
+          .first_epoch = first_step / steps_per_epoch,
+          .first_step = first_step % steps_per_epoch,
+          .num_epochs = config.train.epochs,
+          .pin_memory = pin_memory};
+}
+
+train::TrainerOptions trainer_options(const TrainRequest& request, int64_t steps_per_epoch,
+                                      std::string resolved) {
+  const auto& config = request.config;
+  return {.train = config.train,
+          .schedule = config.schedule,
+          .mask_start_epoch = config.mask.start_epoch,
+          .length = {config.train.epochs, steps_per_epoch, config.train.batch_size},
+          .normalization = {config.augment.mean, config.augment.std},
+          .checkpoints = request.output / "checkpoints",
+          .config = std::move(resolved)};
+}
+
+data::ImageFolder open_images(const config::RunConfig& config) {
+  IBOT_CHECK_AS(ConfigError, !config.data.path.empty(),
+                "data.path: expected the root of an image folder, got nothing; add data.path=DIR");
+  return open_input([&] { return data::ImageFolder(config.data.path); });
+}
+
+/// Trains from `checkpoint`, or from the start, to the end or to a signal.
+train::Ending train_run(const TrainRequest& request, const data::ImageFolder& images,
+                        train::TrainStep& step, int64_t steps_per_epoch) {
+  const auto& config = request.config;
+  const auto checkpoint = find_checkpoint(request);
+  std::optional<InRunKnn> knn;
+  if (!config.eval.path.empty()) {
+    knn.emplace(open_input([&] {
+      return InRunKnn(config.eval, config.train.epochs, config.data.workers,
+                      {config.augment.mean, config.augment.std});
+    }));
+  }
+  const auto options =
+      trainer_options(request, steps_per_epoch, write_resolved_config(request));
+  const int64_t first = checkpoint ? checkpoint->run.step : 0;
+  const auto total = options.length.total_steps();
+  train::RunLog files(request.output, first, steps_per_epoch);
+  RunConsole shown(first, config.train.max_steps > 0 ? std::min(config.train.max_steps, total) : total,
+                   config.train.batch_size, config.train.epochs, request.quiet);
+  train::Trainer trainer(options, step, {&files, &shown});
+  if (checkpoint) {
+    trainer.resume(*checkpoint);
+    log_info(concat("resumed at step ", first, " of ", total));
+  }
+  trainer.set_stop(stop_requested);
+  trainer.set_evaluation([&](int64_t epoch) -> std::optional<train::EvaluationRecord> {
+    if (!knn) return std::nullopt;
+    return knn->evaluate(*step.networks().teacher().backbone, step.device(), epoch);
+  });
+  data::MultiCropLoader loader(
+      images, loader_options(config, first, steps_per_epoch, step.device().is_cuda()));
+  BadSampleLog batches(loader, request.output);
+  const auto ending = trainer.run(batches);
+  shown.finish();
+  log_info(concat(ending == train::Ending::kDone ? "done" : "stopped", " at step ",
+                  trainer.state().step, "; checkpoint: ", trainer.last_checkpoint().string()));
+  return ending;
+}
+
+}  // namespace
+
+int pretrain(const TrainRequest& request) {
+  catch_stop_signals();
+  const auto& config = request.config;
+  const auto device = choose_device(config.train.device);
+  const auto images = open_images(config);
+  const auto steps_per_epoch = open_input(
+      [&] { return data::steps_per_epoch(images.size(), config.train.batch_size, 1); });
+  log_info(concat(images.size(), " images in ", images.class_names().size(), " classes; ",
+                  steps_per_epoch, " steps an epoch on ", device));
+  train::TrainStep step(step_options(config), device);
+  if (request.dry_run) {
+    data::MultiCropLoader loader(
+        images, loader_options(config, 0, steps_per_epoch, device.is_cuda()));
+    return dry_run(config, step, loader, steps_per_epoch);
+  }
+  prepare_output(request.output);
+  const auto ending = train_run(request, images, step, steps_per_epoch);
+  return ending == train::Ending::kDone ? kDone : 128 + stop_signal();
+}
+
+}  // namespace ibot::apps

@@ -1,0 +1,27 @@
+// What a run shows on the terminal.
+#pragma once
+
+#include <optional>
+
+#include "common/progress.h"
+#include "ibot/train/observer.h"
+
+namespace ibot::apps {
+
+/// A progress line with rate, time left and loss; a log line an epoch and an evaluation.
+class RunConsole : public train::Observer {
+ public:
+  /// Steps from `first` to `total`, each of `images` images.
+  RunConsole(int64_t first, int64_t total, int64_t images, int64_t epochs, bool quiet);
+
+  void on_step(const train::StepRecord& record) override;
+  void on_epoch(const train::EpochRecord& record) override;
+  void on_evaluation(const train::EvaluationRecord& record) override;
+  void finish();
+
+ private:
+  int64_t epochs_;
+  std::optional<Progress> progress_;
+};
+
+}  // namespace ibot::apps
