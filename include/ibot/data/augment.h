@@ -1,0 +1,28 @@
+// The random changes of one crop.
+#pragma once
+
+#include <array>
+
+#include "ibot/base/rng.h"
+#include "ibot/data/augment_options.h"
+#include "ibot/data/crop_view.h"
+#include "ibot/data/resize.h"
+
+namespace ibot::data {
+
+/// Which of the three recipes a crop follows: they differ in size, blur and solarisation.
+enum class View { kFirstGlobal, kOtherGlobal, kLocal };
+
+/// Draws the box of a random resized crop: up to ten attempts at a share of the area within `scale`
+/// and an aspect within [3/4, 4/3], else the largest central box of a permitted aspect.
+///
+/// Source: torchvision `RandomResizedCrop`.
+Box sample_box(int64_t height, int64_t width, const std::array<double, 2>& scale, Rng& rng);
+
+/// One crop with its colour jitter, grey, blur and solarisation, drawn from `rng`.
+///
+/// Source: reference `main_ibot.py` (DataAugmentationiBOT).
+void augmented_crop(const ColumnPlanes& image, View view, const AugmentOptions& options, Rng& rng,
+                    CropView out);
+
+}  // namespace ibot::data

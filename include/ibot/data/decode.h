@@ -1,0 +1,39 @@
+// From the bytes of a file to pixels.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "ibot/data/image.h"
+
+namespace ibot::data {
+
+enum class ImageFormat { kJpeg, kPng, kWebp, kBmp, kPnm, kTiff };
+
+/// "JPEG", "PNG", … as shown to a reader.
+std::string format_name(ImageFormat format);
+
+/// What the first bytes of an image say.
+struct ImageHeader {
+  ImageFormat format{};
+  int64_t width = 0;
+  int64_t height = 0;
+};
+
+/// Reads format and size from the content, whatever the file's name. Throws DataError, naming the
+/// file, when the bytes are no image of a known format, or one without pixels or of more than
+/// 178 956 970 (Pillow's limit against decompression bombs). Allocates nothing.
+ImageHeader read_header(std::span<const uint8_t> bytes, const std::string& name);
+
+/// The pixels as `PIL.Image.open(file).convert("RGB")` gives them: alpha dropped, not blended; grey
+/// copied to three channels, 16-bit grey clipped at 255; CMYK taken as stored inverted; EXIF
+/// orientation ignored.
+///
+/// Throws DataError, naming the file, when it is truncated, damaged or refused by read_header, or a
+/// JPEG of more than 256 scans. Prints nothing.
+///
+/// Source: Pillow 12.2; JPEG by libjpeg-turbo's accurate integer transform and smooth upsampling.
+Image decode(std::span<const uint8_t> bytes, const std::string& name);
+
+}  // namespace ibot::data

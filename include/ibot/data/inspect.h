@@ -1,0 +1,47 @@
+// Looking through a data set.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "ibot/data/dataset.h"
+
+namespace ibot::data {
+
+/// Smallest, middle (the lower of two) and largest of some numbers.
+struct Spread {
+  int64_t min = 0;
+  int64_t median = 0;
+  int64_t max = 0;
+};
+
+/// A file that is no whole image.
+struct DamagedFile {
+  int64_t sample = 0;
+  std::string path;
+  std::string reason;
+};
+
+struct DatasetSummary {
+  int64_t images = 0;
+  int64_t bytes = 0;
+  /// One count a class, in the order of class_names().
+  std::vector<int64_t> images_per_class;
+  /// Format name → images.
+  std::map<std::string, int64_t> formats;
+  /// Of the readable images.
+  Spread width;
+  Spread height;
+  /// Files whose header is unreadable.
+  std::vector<DamagedFile> damaged;
+};
+
+/// Reads the header of every file, on `workers` threads.
+DatasetSummary summarize(const Dataset& dataset, int64_t workers);
+
+/// Decodes every file, on `workers` threads; returns those that fail, in the data set's order.
+std::vector<DamagedFile> verify(const Dataset& dataset, int64_t workers);
+
+}  // namespace ibot::data

@@ -1,0 +1,37 @@
+// The threaded stream of evaluation batches.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "ibot/batch/batch_source.h"
+#include "ibot/batch/labeled_batch.h"
+#include "ibot/data/dataset.h"
+#include "ibot/data/eval_transform.h"
+
+namespace ibot::data {
+
+struct LabeledLoaderOptions {
+  EvalTransformOptions transform;
+  int64_t batch_size = 64;
+  int64_t workers = 10;
+  int64_t prefetch_batches = 4;
+  /// Batches in page-locked memory, from which a GPU copies without waiting.
+  bool pin_memory = false;
+};
+
+/// Delivers every sample once, in the data set's order; the last batch may be smaller. A sample that
+/// does not decode is a DataError. The data set must outlive the loader.
+class LabeledLoader : public batch::BatchSource<batch::LabeledBatch> {
+ public:
+  LabeledLoader(const Dataset& dataset, const LabeledLoaderOptions& options);
+  ~LabeledLoader() override;
+
+  std::optional<batch::LabeledBatch> next() override;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ibot::data

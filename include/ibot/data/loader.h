@@ -1,0 +1,71 @@
+// The threaded stream of pre-training batches.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ibot/batch/batch_source.h"
+#include "ibot/batch/multi_crop_batch.h"
+#include "ibot/data/augment_options.h"
+#include "ibot/data/data_options.h"
+#include "ibot/data/dataset.h"
+#include "ibot/data/sampler.h"
+#include "ibot/mask/mask_options.h"
+#include "ibot/mask/patch_mask.h"
+
+namespace ibot::data {
+
+/// A file that could not be decoded, met in `epoch` as `sample`.
+struct BadSample {
+  int64_t sample = 0;
+  int64_t epoch = 0;
+  std::string path;
+  std::string reason;
+};
+
+struct MultiCropLoaderOptions {
+  DataOptions data;
+  AugmentOptions augment;
+  mask::MaskOptions mask;
+  mask::PatchGrid grid;
+  uint64_t seed = 0;
+  int64_t batch_size = 1;
+  Share share;
+  /// Where the stream begins, and the epoch it ends before.
+  int64_t first_epoch = 0;
+  int64_t first_step = 0;
+  int64_t num_epochs = 1;
+  /// Batches in page-locked memory, from which a GPU copies without waiting.
+  bool pin_memory = false;
+};
+
+/// Delivers the batches of epochs first_epoch, …, num_epochs - 1 in order, steps_per_epoch() each,
+/// without a pause between epochs. A batch is a pure function of the options and its place in that
+/// order, whatever the number of threads or where the stream began.
+///
+/// A sample that does not decode is replaced by the next one in the data set's order that does,
+/// cropped with the random numbers of the lost one. Once the distinct files found bad are more than
+/// max_bad_share of the data set, next() throws DataError; so it does, as for any other failure of a
+/// thread, at the batch concerned, so that an error too comes at a fixed place in the order.
+///
+/// The data set must outlive the loader.
+class MultiCropLoader : public batch::BatchSource<batch::MultiCropBatch> {
+ public:
+  MultiCropLoader(const Dataset& dataset, const MultiCropLoaderOptions& options);
+  ~MultiCropLoader() override;
+
+  std::optional<batch::MultiCropBatch> next() override;
+  int64_t steps_per_epoch() const;
+  /// Seconds that next() has waited for its threads so far.
+  double waited_s() const;
+  /// The bad files met in the batches delivered since the last call, each only once.
+  std::vector<BadSample> take_bad_samples();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ibot::data

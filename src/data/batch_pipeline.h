@@ -1,0 +1,137 @@
+// Threads that fill batches ahead of their use, delivered strictly in order.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace ibot::data {
+
+/// A batch consists of tasks, which any threads run in any order; the result depends on neither.
+template <class Batch>
+class BatchPipeline {
+ public:
+  struct Work {
+    /// Makes the next batch, in order; nothing at the end. Never called by two threads at once.
+    std::function<std::optional<Batch>()> open;
+    /// How many tasks fill it.
+    std::function<int64_t(const Batch&)> tasks;
+    /// Runs one of them. Called by many threads at once.
+    std::function<void(Batch&, int64_t task)> fill;
+  };
+
+  BatchPipeline(Work work, int64_t threads, int64_t prefetch)
+      : work_(std::move(work)), prefetch_(prefetch) {
+    for (int64_t i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
+  }
+
+  ~BatchPipeline() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    room_.notify_all();
+    for (auto& thread : threads_) thread.join();
+  }
+
+  /// The next batch; nothing at the end. Throws what opening or filling it threw, from then on.
+  std::optional<Batch> next() {
+    std::unique_lock lock(mutex_);
+    const auto begin = std::chrono::steady_clock::now();
+    ready_.wait(lock, [this] {
+      return queue_.empty() ? exhausted_ : queue_.front()->unfinished == 0;
+    });
+    waited_ += std::chrono::steady_clock::now() - begin;
+    if (queue_.empty()) {
+      if (open_failure_) std::rethrow_exception(open_failure_);
+      return std::nullopt;
+    }
+    if (queue_.front()->failure) std::rethrow_exception(queue_.front()->failure);
+    const auto slot = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    room_.notify_all();
+    return std::move(slot->batch);
+  }
+
+  double waited_s() const {
+    const std::lock_guard lock(mutex_);
+    return std::chrono::duration<double>(waited_).count();
+  }
+
+ private:
+  struct Slot {
+    Batch batch;
+    int64_t tasks = 0;
+    int64_t started = 0;
+    int64_t unfinished = 0;
+    std::exception_ptr failure;
+  };
+
+  /// The first batch with a task that nobody runs yet, opening one if there is room.
+  std::shared_ptr<Slot> slot_with_task() {
+    for (const auto& slot : queue_) {
+      if (slot->started < slot->tasks) return slot;
+    }
+    if (exhausted_ || static_cast<int64_t>(queue_.size()) >= prefetch_) return nullptr;
+    try {
+      auto batch = work_.open();
+      if (batch) {
+        const int64_t tasks = work_.tasks(*batch);
+        queue_.push_back(std::make_shared<Slot>(Slot{std::move(*batch), tasks, 0, tasks, nullptr}));
+        return queue_.back();
+      }
+    } catch (...) {
+      open_failure_ = std::current_exception();
+    }
+    exhausted_ = true;
+    ready_.notify_all();
+    return nullptr;
+  }
+
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      std::shared_ptr<Slot> slot;
+      room_.wait(lock, [&] {
+        if (stopping_) return true;
+        slot = slot_with_task();
+        return slot != nullptr || exhausted_;
+      });
+      if (stopping_ || slot == nullptr) return;
+      const int64_t task = slot->started++;
+      lock.unlock();
+      std::exception_ptr failure;
+      try {
+        work_.fill(slot->batch, task);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      if (failure && !slot->failure) slot->failure = failure;
+      if (--slot->unfinished == 0) ready_.notify_all();
+    }
+  }
+
+  const Work work_;
+  const int64_t prefetch_;
+  mutable std::mutex mutex_;
+  std::condition_variable room_;
+  std::condition_variable ready_;
+  std::deque<std::shared_ptr<Slot>> queue_;
+  std::exception_ptr open_failure_;
+  std::chrono::steady_clock::duration waited_{};
+  bool exhausted_ = false;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace ibot::data

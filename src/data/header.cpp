@@ -1,0 +1,158 @@
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+#include "data/codecs.h"
+#include "ibot/base/error.h"
+
+namespace ibot::data {
+namespace {
+
+constexpr int64_t kMaxPixels = 178956970;
+
+struct Size {
+  int64_t width = 0;
+  int64_t height = 0;
+};
+
+bool starts_with(Bytes bytes, size_t position, std::string_view text) {
+  return bytes.size() >= position + text.size() &&
+         std::memcmp(bytes.data() + position, text.data(), text.size()) == 0;
+}
+
+/// The size in the first frame header; nothing when there is none.
+std::optional<Size> jpeg_size(Bytes bytes) {
+  size_t position = 2;
+  while (position + 9 < bytes.size()) {
+    const uint8_t marker = bytes[position + 1];
+    if (bytes[position] != 0xFF || marker == 0xFF || marker == 0) {
+      ++position;
+      continue;
+    }
+    const bool frame =
+        marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+    if (frame) return Size{read_big(bytes, position + 7, 2), read_big(bytes, position + 5, 2)};
+    const bool alone = marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8);
+    position += 2 + (alone ? 0 : read_big(bytes, position + 2, 2));
+  }
+  return std::nullopt;
+}
+
+std::optional<Size> png_size(Bytes bytes) {
+  if (bytes.size() < 24 || !starts_with(bytes, 12, "IHDR")) return std::nullopt;
+  return Size{read_big(bytes, 16, 4), read_big(bytes, 20, 4)};
+}
+
+std::optional<Size> webp_size(Bytes bytes) {
+  if (bytes.size() < 30) return std::nullopt;
+  if (starts_with(bytes, 12, "VP8 ")) {
+    return Size{read_little(bytes, 26, 2) & 0x3FFF, read_little(bytes, 28, 2) & 0x3FFF};
+  }
+  if (starts_with(bytes, 12, "VP8L")) {
+    const uint32_t bits = read_little(bytes, 21, 4);
+    return Size{(bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1};
+  }
+  if (starts_with(bytes, 12, "VP8X")) {
+    return Size{read_little(bytes, 24, 3) + 1, read_little(bytes, 27, 3) + 1};
+  }
+  return std::nullopt;
+}
+
+std::optional<Size> bmp_size(Bytes bytes) {
+  if (bytes.size() < 26) return std::nullopt;
+  if (read_little(bytes, 14, 4) == 12) {
+    return Size{read_little(bytes, 18, 2), read_little(bytes, 20, 2)};
+  }
+  // A negative height says that the rows run from top to bottom.
+  const int64_t height = static_cast<int32_t>(read_little(bytes, 22, 4));
+  return Size{static_cast<int32_t>(read_little(bytes, 18, 4)), std::abs(height)};
+}
+
+std::optional<Size> tiff_size(Bytes bytes) {
+  const bool little = bytes[0] == 'I';
+  const auto number = [&](size_t position, int size) {
+    return little ? read_little(bytes, position, size) : read_big(bytes, position, size);
+  };
+  if (bytes.size() < 8) return std::nullopt;
+  const size_t directory = number(4, 4);
+  if (directory + 2 > bytes.size()) return std::nullopt;
+  Size size;
+  const size_t entries = number(directory, 2);
+  for (size_t i = 0; i < entries && directory + 2 + 12 * (i + 1) <= bytes.size(); ++i) {
+    const size_t entry = directory + 2 + 12 * i;
+    const int64_t value = number(entry + 8, number(entry + 2, 2) == 3 ? 2 : 4);
+    if (number(entry, 2) == 256) size.width = value;
+    if (number(entry, 2) == 257) size.height = value;
+  }
+  return size;
+}
+
+std::optional<ImageFormat> sniff(Bytes bytes) {
+  if (starts_with(bytes, 0, "\xFF\xD8\xFF")) return ImageFormat::kJpeg;
+  if (starts_with(bytes, 0, "\x89PNG\r\n\x1A\n")) return ImageFormat::kPng;
+  if (starts_with(bytes, 0, "RIFF") && starts_with(bytes, 8, "WEBP")) return ImageFormat::kWebp;
+  if (starts_with(bytes, 0, "BM")) return ImageFormat::kBmp;
+  if (starts_with(bytes, 0, std::string_view("II*\0", 4))) return ImageFormat::kTiff;
+  if (starts_with(bytes, 0, std::string_view("MM\0*", 4))) return ImageFormat::kTiff;
+  const bool pnm = bytes.size() > 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '6';
+  return pnm ? std::optional(ImageFormat::kPnm) : std::nullopt;
+}
+
+std::optional<Size> size_of(ImageFormat format, Bytes bytes, const std::string& name) {
+  switch (format) {
+    case ImageFormat::kJpeg:
+      return jpeg_size(bytes);
+    case ImageFormat::kPng:
+      return png_size(bytes);
+    case ImageFormat::kWebp:
+      return webp_size(bytes);
+    case ImageFormat::kBmp:
+      return bmp_size(bytes);
+    case ImageFormat::kTiff:
+      return tiff_size(bytes);
+    case ImageFormat::kPnm: {
+      const PnmHeader header = read_pnm_header(bytes, name);
+      return Size{header.width, header.height};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string format_name(ImageFormat format) {
+  switch (format) {
+    case ImageFormat::kJpeg:
+      return "JPEG";
+    case ImageFormat::kPng:
+      return "PNG";
+    case ImageFormat::kWebp:
+      return "WebP";
+    case ImageFormat::kBmp:
+      return "BMP";
+    case ImageFormat::kPnm:
+      return "PNM";
+    case ImageFormat::kTiff:
+      return "TIFF";
+  }
+  return "";
+}
+
+ImageHeader read_header(Bytes bytes, const std::string& name) {
+  const auto format = sniff(bytes);
+  IBOT_CHECK_AS(DataError, format.has_value(), name,
+                ": expected an image (JPEG, PNG, WebP, BMP, PNM, TIFF), got ", bytes.size(),
+                " bytes of another kind");
+  const auto size = size_of(*format, bytes, name);
+  IBOT_CHECK_AS(DataError, size.has_value(), name, ": ", format_name(*format),
+                " file is truncated within its header");
+  IBOT_CHECK_AS(DataError, size->width > 0 && size->height > 0, name, ": expected pixels, got ",
+                size->width, " x ", size->height);
+  IBOT_CHECK_AS(DataError, size->width <= kMaxPixels / size->height, name, ": expected at most ",
+                kMaxPixels, " pixels, got ", size->width, " x ", size->height);
+  return {*format, size->width, size->height};
+}
+
+}  // namespace ibot::data

@@ -1,0 +1,66 @@
+#include "ibot/data/labeled_loader.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+#include "data/batch_pipeline.h"
+#include "ibot/base/error.h"
+#include "ibot/data/decode.h"
+
+namespace ibot::data {
+
+class LabeledLoader::Impl {
+ public:
+  Impl(const Dataset& dataset, const LabeledLoaderOptions& options)
+      : dataset_(dataset), options_(options) {
+    IBOT_CHECK(options.batch_size > 0 && options.workers > 0 && options.prefetch_batches > 0,
+               "labeled loader: expected batch_size, workers and prefetch_batches above 0");
+    pipeline_.emplace(
+        BatchPipeline<batch::LabeledBatch>::Work{
+            .open = [this] { return open(); },
+            .tasks = [](const batch::LabeledBatch& batch) { return batch.image.size(0); },
+            .fill = [this](batch::LabeledBatch& batch, int64_t i) { fill(batch, i); }},
+        options.workers, options.prefetch_batches);
+  }
+
+  std::optional<batch::LabeledBatch> next() { return pipeline_->next(); }
+
+ private:
+  std::optional<batch::LabeledBatch> open() {
+    const int64_t count = std::min(options_.batch_size, dataset_.size() - opened_);
+    if (count == 0) return std::nullopt;
+    const int64_t side = options_.transform.crop_size;
+    const auto empty = [&](at::IntArrayRef shape, at::ScalarType type) {
+      return at::empty(shape, at::TensorOptions(type).pinned_memory(options_.pin_memory));
+    };
+    batch::LabeledBatch batch{empty({count, 3, side, side}, at::kByte), empty({count}, at::kLong),
+                              empty({count}, at::kLong)};
+    for (int64_t i = 0; i < count; ++i) {
+      batch.sample_id.mutable_data_ptr<int64_t>()[i] = opened_++;
+    }
+    return batch;
+  }
+
+  void fill(batch::LabeledBatch& batch, int64_t i) const {
+    const int64_t sample = batch.sample_id.const_data_ptr<int64_t>()[i];
+    const int64_t side = options_.transform.crop_size;
+    const Image image = decode(dataset_.read(sample), dataset_.path(sample));
+    eval_transform(image, options_.transform,
+                   {batch.image.mutable_data_ptr<uint8_t>() + i * 3 * side * side, side, side});
+    batch.label.mutable_data_ptr<int64_t>()[i] = dataset_.label(sample);
+  }
+
+  const Dataset& dataset_;
+  const LabeledLoaderOptions options_;
+  int64_t opened_ = 0;
+  // Last, so that its threads end before what they use.
+  std::optional<BatchPipeline<batch::LabeledBatch>> pipeline_;
+};
+
+LabeledLoader::LabeledLoader(const Dataset& dataset, const LabeledLoaderOptions& options)
+    : impl_(std::make_unique<Impl>(dataset, options)) {}
+LabeledLoader::~LabeledLoader() = default;
+std::optional<batch::LabeledBatch> LabeledLoader::next() { return impl_->next(); }
+
+}  // namespace ibot::data

@@ -1,0 +1,192 @@
+#include "ibot/data/loader.h"
+
+#include <ATen/ops/empty.h>
+
+#include <unordered_set>
+
+#include "data/batch_pipeline.h"
+#include "ibot/base/error.h"
+#include "ibot/base/rng.h"
+#include "ibot/data/decode.h"
+#include "ibot/data/multi_crop.h"
+
+namespace ibot::data {
+namespace {
+
+/// A batch in the making: its place in the order, its samples and what went wrong with each.
+struct Draft {
+  int64_t epoch = 0;
+  std::vector<int64_t> samples;
+  std::vector<std::vector<BadSample>> bad;
+  batch::MultiCropBatch batch;
+};
+
+struct Decoded {
+  Image image;
+  int64_t sample = 0;
+};
+
+}  // namespace
+
+class MultiCropLoader::Impl {
+ public:
+  Impl(const Dataset& dataset, const MultiCropLoaderOptions& options)
+      : dataset_(dataset),
+        options_(options),
+        steps_(data::steps_per_epoch(dataset.size(), options.batch_size, options.share.world)),
+        epoch_(options.first_epoch),
+        step_(options.first_step) {
+    IBOT_CHECK(epoch_ >= 0 && step_ >= 0 && step_ <= steps_, "loader: expected a start within ",
+               steps_, " steps an epoch, got epoch ", epoch_, ", step ", step_);
+    options.data.validate();
+    options.augment.validate();
+    options.mask.validate();
+    pipeline_.emplace(
+        BatchPipeline<Draft>::Work{
+            .open = [this] { return open(); },
+            .tasks = [](const Draft& draft) { return static_cast<int64_t>(draft.samples.size()); },
+            .fill = [this](Draft& draft, int64_t i) { fill(draft, i); }},
+        options.data.workers, options.data.prefetch_batches);
+  }
+
+  std::optional<batch::MultiCropBatch> next() {
+    auto draft = pipeline_->next();
+    if (!draft) return std::nullopt;
+    for (auto& bad : draft->bad) {
+      for (auto& sample : bad) {
+        if (!known_bad_.insert(sample.sample).second) continue;
+        last_reason_ = sample.reason;
+        bad_.push_back(std::move(sample));
+      }
+    }
+    IBOT_CHECK_AS(DataError, !above_limit(known_bad_.size()),
+                  too_many(known_bad_.size(), last_reason_));
+    batch::index_masked_patches(draft->batch);
+    return std::move(draft->batch);
+  }
+
+  int64_t steps_per_epoch() const { return steps_; }
+  double waited_s() const { return pipeline_->waited_s(); }
+  std::vector<BadSample> take_bad_samples() { return std::exchange(bad_, {}); }
+
+ private:
+  std::optional<Draft> open() {
+    if (step_ == steps_) {
+      ++epoch_;
+      step_ = 0;
+      order_.clear();
+    }
+    if (epoch_ >= options_.num_epochs) return std::nullopt;
+    if (order_.empty()) order_ = epoch_order(dataset_.size(), options_.seed, epoch_, options_.share);
+    const auto begin = order_.begin() + step_++ * options_.batch_size;
+    Draft draft;
+    draft.epoch = epoch_;
+    draft.samples.assign(begin, begin + options_.batch_size);
+    draft.bad.resize(draft.samples.size());
+    draft.batch = empty_batch();
+    return draft;
+  }
+
+  batch::MultiCropBatch empty_batch() const {
+    const auto& augment = options_.augment;
+    const int64_t size = options_.batch_size;
+    const auto empty = [&](at::IntArrayRef shape, at::ScalarType type) {
+      return at::empty(shape, at::TensorOptions(type).pinned_memory(options_.pin_memory));
+    };
+    const auto crops = [&](int64_t count, int64_t side) {
+      return empty({count * size, 3, side, side}, at::kByte);
+    };
+    batch::MultiCropBatch batch;
+    batch.global = crops(augment.global_crops, augment.global_size);
+    if (augment.local_crops > 0) batch.local = crops(augment.local_crops, augment.local_size);
+    batch.mask = empty({augment.global_crops * size, options_.grid.size()}, at::kBool);
+    batch.sample_id = empty({size}, at::kLong);
+    batch.label = empty({size}, at::kLong);
+    return batch;
+  }
+
+  void fill(Draft& draft, int64_t i) const {
+    const Decoded decoded = decode_or_replace(draft.samples[i], draft.epoch, draft.bad[i]);
+    const SampleKey key{options_.seed, static_cast<uint64_t>(draft.epoch),
+                        static_cast<uint64_t>(draft.samples[i])};
+    multi_crop(decoded.image, options_.augment, key, crop_views(draft.batch, i));
+    draw_masks(draft.batch, i, key);
+    draft.batch.sample_id.mutable_data_ptr<int64_t>()[i] = decoded.sample;
+    draft.batch.label.mutable_data_ptr<int64_t>()[i] = dataset_.label(decoded.sample);
+  }
+
+  /// The sample, or the first one after it that decodes; those that did not are added to `bad`.
+  Decoded decode_or_replace(int64_t sample, int64_t epoch, std::vector<BadSample>& bad) const {
+    for (int64_t tried = 0; tried < dataset_.size(); ++tried) {
+      const int64_t candidate = (sample + tried) % dataset_.size();
+      try {
+        return {decode(dataset_.read(candidate), dataset_.path(candidate)), candidate};
+      } catch (const DataError& error) {
+        bad.push_back({candidate, epoch, dataset_.path(candidate), error.what()});
+        // No need to look further than where next() is certain to end the run.
+        IBOT_CHECK_AS(DataError, !above_limit(bad.size()), too_many(bad.size(), bad.back().reason));
+      }
+    }
+    throw DataError(too_many(bad.size(), bad.back().reason));
+  }
+
+  std::vector<CropView> crop_views(batch::MultiCropBatch& batch, int64_t i) const {
+    std::vector<CropView> views;
+    const auto add = [&](const at::Tensor& crops, int64_t count, int64_t side) {
+      for (int64_t crop = 0; crop < count; ++crop) {
+        const int64_t row = crop * options_.batch_size + i;
+        views.push_back({crops.mutable_data_ptr<uint8_t>() + row * 3 * side * side, side, side});
+      }
+    };
+    const auto& augment = options_.augment;
+    add(batch.global, augment.global_crops, augment.global_size);
+    if (augment.local_crops > 0) add(batch.local, augment.local_crops, augment.local_size);
+    return views;
+  }
+
+  void draw_masks(batch::MultiCropBatch& batch, int64_t i, const SampleKey& key) const {
+    const int64_t patches = options_.grid.size();
+    for (int64_t view = 0; view < options_.augment.global_crops; ++view) {
+      Rng rng(key.seed, key.epoch, key.sample, kMask + static_cast<uint32_t>(view));
+      const double ratio = mask::sample_ratio(options_.mask, static_cast<int64_t>(key.epoch), rng);
+      const auto mask = mask::sample_mask(options_.mask.shape, ratio, options_.grid, rng);
+      std::copy_n(mask.const_data_ptr<bool>(), patches,
+                  batch.mask.mutable_data_ptr<bool>() +
+                      (view * options_.batch_size + i) * patches);
+    }
+  }
+
+  bool above_limit(size_t count) const {
+    return static_cast<double>(count) >
+           options_.data.max_bad_share * static_cast<double>(dataset_.size());
+  }
+
+  std::string too_many(size_t count, const std::string& last) const {
+    return concat("data: expected at most ", options_.data.max_bad_share, " of ", dataset_.size(),
+                  " images to be unreadable, found ", count, ", the last one ", last,
+                  "; `ibot-data verify` lists them, data.max_bad_share allows more");
+  }
+
+  const Dataset& dataset_;
+  const MultiCropLoaderOptions options_;
+  const int64_t steps_;
+  // The place of the next batch to open.
+  int64_t epoch_;
+  int64_t step_;
+  std::vector<int64_t> order_;
+  std::unordered_set<int64_t> known_bad_;
+  std::vector<BadSample> bad_;
+  std::string last_reason_;
+  // Last, so that its threads end before what they use.
+  std::optional<BatchPipeline<Draft>> pipeline_;
+};
+
+MultiCropLoader::MultiCropLoader(const Dataset& dataset, const MultiCropLoaderOptions& options)
+    : impl_(std::make_unique<Impl>(dataset, options)) {}
+MultiCropLoader::~MultiCropLoader() = default;
+std::optional<batch::MultiCropBatch> MultiCropLoader::next() { return impl_->next(); }
+int64_t MultiCropLoader::steps_per_epoch() const { return impl_->steps_per_epoch(); }
+double MultiCropLoader::waited_s() const { return impl_->waited_s(); }
+std::vector<BadSample> MultiCropLoader::take_bad_samples() { return impl_->take_bad_samples(); }
+
+}  // namespace ibot::data
