@@ -7,12 +7,12 @@
 namespace ibot::data {
 namespace {
 
-inline int gray(int red, int green, int blue) {
+IBOT_SIMD_PART inline int gray(int red, int green, int blue) {
   return (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
 }
 
 /// base + factor * (value - base) in float32, clipped and truncated.
-inline uint8_t blend(int base, int value, float factor) {
+IBOT_SIMD_PART inline uint8_t blend(int base, int value, float factor) {
   const float mixed = static_cast<float>(base) + factor * static_cast<float>(value - base);
   return static_cast<uint8_t>(static_cast<int>(std::min(std::max(mixed, 0.0F), 255.0F)));
 }
@@ -63,51 +63,6 @@ IBOT_SIMD void invert_from(uint8_t* pixels, int64_t count, int threshold) {
   }
 }
 
-// The types below are Pillow's: where it computes in double, rounding to float first would move some
-// values by one level.
-
-IBOT_SIMD void turn_hue(CropView crop, int turn) {
-  uint8_t* __restrict red = crop.plane(0);
-  uint8_t* __restrict green = crop.plane(1);
-  uint8_t* __restrict blue = crop.plane(2);
-  for (int64_t i = 0; i < crop.plane_size(); ++i) {
-    const int r = red[i];
-    const int g = green[i];
-    const int b = blue[i];
-    const int value = std::max(r, std::max(g, b));
-    const int range = value - std::min(r, std::min(g, b));
-    const auto divisor = static_cast<float>(range > 0 ? range : 1);
-    const float red_part = static_cast<float>(value - r) / divisor;
-    const float green_part = static_cast<float>(value - g) / divisor;
-    const float blue_part = static_cast<float>(value - b) / divisor;
-    const double base = r == value ? 0.0 : g == value ? 2.0 : 4.0;
-    const double plus = r == value ? blue_part : g == value ? red_part : green_part;
-    const double minus = r == value ? green_part : g == value ? blue_part : red_part;
-    const auto sector = static_cast<float>(base + plus - minus);
-    const double turned = sector / 6.0 + 1.0;
-    const auto circle = static_cast<float>(turned >= 1.0 ? turned - 1.0 : turned);
-    const int hue = (static_cast<int>(circle * 255.0) + turn) & 255;
-    const float share = static_cast<float>(range) / static_cast<float>(value > 0 ? value : 1);
-    const int saturation = static_cast<int>(share * 255.0);
-
-    const auto angle = static_cast<float>(hue * 6.0 / 255.0);
-    const int whole = static_cast<int>(angle);
-    const float fraction = angle - static_cast<float>(whole);
-    const auto strength = static_cast<float>(saturation / 255.0);
-    const double v = value;
-    const int p = static_cast<int>(v * (1.0 - strength) + 0.5);
-    const int q = static_cast<int>(v * (1.0 - strength * fraction) + 0.5);
-    const int t = static_cast<int>(v * (1.0 - strength * (1.0 - fraction)) + 0.5);
-    const int sixth = whole == 6 ? 0 : whole;
-    const int new_red = sixth == 0 || sixth == 5 ? value : sixth == 1 ? q : sixth == 4 ? t : p;
-    const int new_green = sixth == 1 || sixth == 2 ? value : sixth == 3 ? q : sixth == 0 ? t : p;
-    const int new_blue = sixth == 3 || sixth == 4 ? value : sixth == 5 ? q : sixth == 2 ? t : p;
-    red[i] = static_cast<uint8_t>(new_red);
-    green[i] = static_cast<uint8_t>(new_green);
-    blue[i] = static_cast<uint8_t>(new_blue);
-  }
-}
-
 }  // namespace
 
 void flip_(CropView crop) {
@@ -130,8 +85,6 @@ void adjust_contrast_(CropView crop, double factor) {
 void adjust_saturation_(CropView crop, double factor) {
   blend_with_gray(crop, static_cast<float>(factor));
 }
-
-void adjust_hue_(CropView crop, double shift) { turn_hue(crop, static_cast<int>(shift * 255)); }
 
 void to_grayscale_(CropView crop) { write_gray(crop); }
 

@@ -77,6 +77,7 @@ struct TapTable {
   }
 
   int64_t count(int64_t i) const { return offset[i + 1] - offset[i]; }
+  const int32_t* at(int64_t i) const { return weights.data() + offset[i]; }
 
   std::vector<int64_t> first;
   std::vector<int64_t> offset;
@@ -92,58 +93,50 @@ struct Lines {
 /// out[x] = sum over k of weights[k] * line k [x], in 22-bit fixed point, for x below `length`, which
 /// is rounded up to whole blocks.
 IBOT_SIMD void weighted_sum(Lines lines, const int32_t* weights, int64_t taps, int64_t length,
-                            uint8_t* out) {
-  for (int64_t x = 0; x < length; x += kLanes) {
-    Ints16 sum = Ints16{} + (1 << (kFraction - 1));
+                            uint8_t* __restrict out) {
+  for (int64_t x = 0; x < length; x += kBlock) {
+    int32_t sum[kBlock];
+    for (int64_t i = 0; i < kBlock; ++i) sum[i] = 1 << (kFraction - 1);
     const uint8_t* line = lines.data + x;
     for (int64_t k = 0; k < taps; ++k, line += lines.stride) {
-      Bytes16 pixels;
-      std::memcpy(&pixels, line, sizeof pixels);
-      sum += __builtin_convertvector(pixels, Ints16) * weights[k];
+      for (int64_t i = 0; i < kBlock; ++i) sum[i] += line[i] * weights[k];
     }
-    sum >>= kFraction;
-    sum = sum < 0 ? Ints16{} : sum;
-    sum = sum > 255 ? Ints16{} + 255 : sum;
-    const auto result = __builtin_convertvector(sum, Bytes16);
-    std::memcpy(out + x, &result, sizeof result);
+    for (int64_t i = 0; i < kBlock; ++i) {
+      out[x + i] = static_cast<uint8_t>(std::clamp(sum[i] >> kFraction, 0, 255));
+    }
   }
 }
 
-/// Turns `rows` lines of `columns` bytes into `columns` lines of `rows` bytes.
-IBOT_SIMD void transpose(Lines in, int64_t rows, int64_t columns, uint8_t* out, int64_t out_stride) {
+/// Turns `rows` lines of `columns` pixels, each `step` bytes after the other, into `columns` lines of
+/// `rows` bytes.
+IBOT_SIMD void transpose(Lines in, int64_t step, int64_t rows, int64_t columns, uint8_t* out,
+                         int64_t out_stride) {
+  // So many rows at a time that their cache lines stay until all their pixels are used.
   constexpr int64_t kTile = 16;
   for (int64_t top = 0; top < rows; top += kTile) {
     const int64_t height = std::min(kTile, rows - top);
     for (int64_t x = 0; x < columns; ++x) {
-      const uint8_t* source = in.data + top * in.stride + x;
+      const uint8_t* source = in.data + top * in.stride + step * x;
       uint8_t* target = out + x * out_stride + top;
       for (int64_t y = 0; y < height; ++y) target[y] = source[y * in.stride];
     }
   }
 }
 
-}  // namespace
-
-void ColumnPlanes::assign(const Image& image) {
-  height_ = image.height();
-  width_ = image.width();
-  // Sums read whole blocks from any row on, so up to one block beyond the last line.
-  stride_ = padded(height_);
-  data_.resize(3 * width_ * stride_ + 2 * kLanes);
-  const Lines pixels{image.row(0), 3 * width_};
-  for (int64_t channel = 0; channel < 3; ++channel) {
-    for (int64_t top = 0; top < height_; top += 16) {
-      const int64_t rows = std::min<int64_t>(16, height_ - top);
-      for (int64_t x = 0; x < width_; ++x) {
-        const uint8_t* source = pixels.data + top * pixels.stride + 3 * x + channel;
-        uint8_t* target = data_.data() + (channel * width_ + x) * stride_ + top;
-        for (int64_t y = 0; y < rows; ++y) target[y] = source[y * pixels.stride];
-      }
-    }
+/// A block of 8-bit lines, reused from crop to crop.
+struct LineBuffer {
+  void resize(int64_t count, int64_t length) {
+    stride = padded(length);
+    data.resize(count * stride);
   }
-}
+  uint8_t* line(int64_t i) { return data.data() + i * stride; }
+  Lines from(int64_t i) const { return {data.data() + i * stride, stride}; }
 
-void resized_crop(const ColumnPlanes& image, const ResizePlan& plan, CropView out) {
+  int64_t stride = 0;
+  std::vector<uint8_t> data;
+};
+
+void check_plan(const ColumnPlanes& image, const ResizePlan& plan, CropView out) {
   const Box& box = plan.box;
   IBOT_CHECK(box.height > 0 && box.width > 0 && box.top >= 0 && box.left >= 0 &&
                  box.top + box.height <= image.height() && box.left + box.width <= image.width(),
@@ -153,34 +146,45 @@ void resized_crop(const ColumnPlanes& image, const ResizePlan& plan, CropView ou
                  plan.left + out.width <= plan.width,
              "resized_crop: expected a crop within ", plan.height, " x ", plan.width,
              " pixels, got ", out.height, " x ", out.width, " at ", plan.top, ", ", plan.left);
-  const TapTable across(plan.filter, box.width, plan.width, plan.left, out.width);
-  const TapTable down(plan.filter, box.height, plan.height, plan.top, out.height);
-  // Only the rows that the vertical pass reads are resized horizontally.
-  const int64_t first_row = down.first.front();
-  const int64_t rows = down.first.back() + down.count(out.height - 1) - first_row;
-  const int64_t column_stride = padded(rows);
-  const int64_t row_stride = padded(out.width);
-  thread_local std::vector<uint8_t> columns;
-  thread_local std::vector<uint8_t> lines;
-  thread_local std::vector<uint8_t> result;
-  columns.resize(out.width * column_stride);
-  lines.resize(rows * row_stride + kLanes);
-  result.resize(row_stride);
+}
+
+}  // namespace
+
+void ColumnPlanes::assign(const Image& image) {
+  height_ = image.height();
+  width_ = image.width();
+  stride_ = padded(height_);
+  // A sum reads whole blocks from any row on, so up to one block beyond the last line.
+  data_.resize(3 * width_ * stride_ + kBlock);
   for (int64_t channel = 0; channel < 3; ++channel) {
-    const int64_t image_stride = image.column(0, 1) - image.column(0, 0);
+    const Lines pixels{image.row(0) + channel, 3 * width_};
+    transpose(pixels, 3, height_, width_, data_.data() + channel * width_ * stride_, stride_);
+  }
+}
+
+void resized_crop(const ColumnPlanes& image, const ResizePlan& plan, CropView out) {
+  check_plan(image, plan, out);
+  const TapTable across(plan.filter, plan.box.width, plan.width, plan.left, out.width);
+  const TapTable down(plan.filter, plan.box.height, plan.height, plan.top, out.height);
+  // Only the rows that the vertical pass reads are resized horizontally.
+  const int64_t top = down.first.front();
+  const int64_t rows = down.first.back() + down.count(out.height - 1) - top;
+  thread_local LineBuffer columns, lines, result;
+  columns.resize(out.width, rows);
+  lines.resize(rows, out.width);
+  result.resize(1, out.width);
+  for (int64_t channel = 0; channel < 3; ++channel) {
     for (int64_t x = 0; x < out.width; ++x) {
-      const uint8_t* source =
-          image.column(channel, box.left + across.first[x]) + box.top + first_row;
-      const int64_t target = plan.flip ? out.width - 1 - x : x;
-      weighted_sum({source, image_stride}, across.weights.data() + across.offset[x],
-                   across.count(x), rows, columns.data() + target * column_stride);
+      const Lines source{image.column(channel, plan.box.left + across.first[x]) + plan.box.top + top,
+                         image.stride()};
+      weighted_sum(source, across.at(x), across.count(x), rows,
+                   columns.line(plan.flip ? out.width - 1 - x : x));
     }
-    transpose({columns.data(), column_stride}, out.width, rows, lines.data(), row_stride);
+    transpose(columns.from(0), 1, out.width, rows, lines.line(0), lines.stride);
     for (int64_t y = 0; y < out.height; ++y) {
-      const uint8_t* source = lines.data() + (down.first[y] - first_row) * row_stride;
-      weighted_sum({source, row_stride}, down.weights.data() + down.offset[y], down.count(y),
-                   out.width, result.data());
-      std::memcpy(out.plane(channel) + y * out.width, result.data(), out.width);
+      weighted_sum(lines.from(down.first[y] - top), down.at(y), down.count(y), out.width,
+                   result.line(0));
+      std::memcpy(out.plane(channel) + y * out.width, result.line(0), out.width);
     }
   }
 }

@@ -12,14 +12,19 @@
 #define IBOT_SIMD
 #endif
 
+// Marks a part of such a function, which must be compiled into each of its variants.
+#if defined(__GNUC__)
+#define IBOT_SIMD_PART __attribute__((always_inline))
+#else
+#define IBOT_SIMD_PART
+#endif
+
 namespace ibot::data {
 
-/// Lines are handled this many pixels at a time; their memory is readable up to the next multiple.
-inline constexpr int64_t kLanes = 16;
+/// Lines are handled in blocks of this many pixels, in loops of fixed length, which the compiler keeps in
+/// registers; the memory of a line is readable up to the next multiple.
+inline constexpr int64_t kBlock = 32;
 
-inline constexpr int64_t padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
-
-typedef uint8_t Bytes16 __attribute__((vector_size(16)));
-typedef int32_t Ints16 __attribute__((vector_size(64)));
+inline constexpr int64_t padded(int64_t count) { return (count + kBlock - 1) / kBlock * kBlock; }
 
 }  // namespace ibot::data

@@ -27,6 +27,8 @@ class ColumnPlanes {
   void assign(const Image& image);
   int64_t height() const { return height_; }
   int64_t width() const { return width_; }
+  /// Bytes from one column to the next.
+  int64_t stride() const { return stride_; }
   const uint8_t* column(int64_t channel, int64_t x) const {
     return data_.data() + (channel * width_ + x) * stride_;
   }

@@ -1,0 +1,41 @@
+#include "ibot/data/inspect.h"
+
+#include <gtest/gtest.h>
+
+#include "data/folder_of_pictures.h"
+
+namespace ibot::data {
+namespace {
+
+// Heights 40 41 42 43 44 40 41 and widths 48 47 46 45 44 43 42, less those of file 3.
+TEST(Inspect, SummaryCountsAndMeasures) {
+  const testing::FolderOfPictures folder(7, {3});
+  testing::write_bytes(folder.file(1), testing::encoded(testing::drawing(41, 47), ".png"));
+  const auto summary = summarize(folder.dataset(), 2);
+  EXPECT_EQ(summary.images, 7);
+  EXPECT_EQ(summary.images_per_class, (std::vector<int64_t>{3, 2, 2}));
+  EXPECT_EQ(summary.formats, (std::map<std::string, int64_t>{{"JPEG", 5}, {"PNG", 1}}));
+  EXPECT_EQ(summary.width.min, 42);
+  EXPECT_EQ(summary.width.median, 44);
+  EXPECT_EQ(summary.width.max, 48);
+  EXPECT_EQ(summary.height.min, 40);
+  EXPECT_EQ(summary.height.median, 41);
+  EXPECT_EQ(summary.height.max, 44);
+  ASSERT_EQ(summary.damaged.size(), 1U);
+  EXPECT_EQ(summary.damaged[0].path, folder.file(3));
+}
+
+TEST(Inspect, VerifyListsDamagedFilesInOrder) {
+  const testing::FolderOfPictures folder(9, {4});
+  auto bytes = testing::read_bytes(folder.file(0));
+  bytes.resize(bytes.size() / 2);
+  testing::write_bytes(folder.file(0), bytes);
+  const auto damaged = verify(folder.dataset(), 3);
+  ASSERT_EQ(damaged.size(), 2U);
+  EXPECT_EQ(damaged[0].path, folder.file(0));
+  EXPECT_NE(damaged[0].reason.find("truncated"), std::string::npos);
+  EXPECT_EQ(damaged[1].path, folder.file(4));
+}
+
+}  // namespace
+}  // namespace ibot::data
