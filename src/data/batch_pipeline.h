@@ -46,9 +46,8 @@ class BatchPipeline {
   std::optional<Batch> next() {
     std::unique_lock lock(mutex_);
     const auto begin = std::chrono::steady_clock::now();
-    ready_.wait(lock, [this] {
-      return queue_.empty() ? exhausted_ : queue_.front()->unfinished == 0;
-    });
+    ready_.wait(lock,
+                [this] { return queue_.empty() ? exhausted_ : queue_.front()->unfinished == 0; });
     waited_ += std::chrono::steady_clock::now() - begin;
     if (queue_.empty()) {
       if (open_failure_) std::rethrow_exception(open_failure_);

@@ -11,8 +11,8 @@ namespace {
 
 constexpr int kPasses = 3;
 
-/// A box of fractional width: 2 * reach + 1 taps of weight `inner`, one of weight `outer` at each end,
-/// in 24-bit fixed point.
+/// A box of fractional width: 2 * reach + 1 taps of weight `inner`, one of weight `outer` at each
+/// end, in 24-bit fixed point.
 struct BoxFilter {
   int reach;
   uint32_t inner;
@@ -33,7 +33,8 @@ BoxFilter box_filter(float radius) {
   return {reach, inner, ((1U << 24) - (2 * reach + 1) * inner) / 2};
 }
 
-IBOT_SIMD_PART inline uint8_t rounded(uint32_t inner_sum, uint32_t outer_sum, const BoxFilter& box) {
+IBOT_SIMD_PART inline uint8_t rounded(uint32_t inner_sum, uint32_t outer_sum,
+                                      const BoxFilter& box) {
   return static_cast<uint8_t>((inner_sum * box.inner + outer_sum * box.outer + (1U << 23)) >> 24);
 }
 

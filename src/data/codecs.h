@@ -43,8 +43,11 @@ Image decode_other(Bytes bytes, const std::string& name);
 /// damage and about ancillary chunks it dislikes, and cannot be told not to through OpenCV.
 std::vector<uint8_t> essential_png(Bytes bytes, const std::string& name);
 
-/// Throws DataError when a BMP or TIFF ends before its pixels do, for the same reason.
+/// Throws DataError when a BMP ends before its pixels do: OpenCV would write to stderr.
 void check_bmp_is_whole(Bytes bytes, const std::string& name);
-void check_tiff_is_whole(Bytes bytes, const std::string& name);
+
+/// A TIFF, checked likewise, whose alpha is declared as already multiplied in, so that libtiff
+/// leaves the colours as they are.
+std::vector<uint8_t> plain_tiff(Bytes bytes, const std::string& name);
 
 }  // namespace ibot::data

@@ -58,9 +58,8 @@ Image to_image(const cv::Mat& pixels, const std::string& name) {
 
 Image decode_other(Bytes bytes, const std::string& name) {
   static std::once_flag silenced;
-  std::call_once(silenced, [] {
-    cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-  });
+  std::call_once(silenced,
+                 [] { cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT); });
   cv::Mat pixels;
   try {
     const cv::Mat encoded(1, static_cast<int>(bytes.size()), CV_8U,
@@ -85,8 +84,7 @@ Image decode(std::span<const uint8_t> bytes, const std::string& name) {
       check_bmp_is_whole(bytes, name);
       return decode_other(bytes, name);
     case ImageFormat::kTiff:
-      check_tiff_is_whole(bytes, name);
-      return decode_other(bytes, name);
+      return decode_other(plain_tiff(bytes, name), name);
     case ImageFormat::kWebp:
       return decode_other(bytes, name);
   }

@@ -8,8 +8,8 @@ namespace ibot::data {
 namespace {
 
 // Loops without branches over arrays of fixed length, one result each: what compilers vectorise.
-// Their types are Pillow's, since rounding to float where it computes in double would move some colours
-// by one level.
+// Their types are Pillow's, since rounding to float where it computes in double would move some
+// colours by one level.
 
 struct Hsv {
   int hue[kBlock];
@@ -18,7 +18,7 @@ struct Hsv {
 };
 
 IBOT_SIMD_PART inline void to_hsv(const uint8_t* __restrict red, const uint8_t* __restrict green,
-                   const uint8_t* __restrict blue, Hsv& __restrict out) {
+                                  const uint8_t* __restrict blue, Hsv& __restrict out) {
   float red_part[kBlock], green_part[kBlock], blue_part[kBlock];
   float sector[kBlock];
   int range[kBlock];
@@ -51,8 +51,8 @@ IBOT_SIMD_PART inline void to_hsv(const uint8_t* __restrict red, const uint8_t* 
   }
 }
 
-IBOT_SIMD_PART inline void to_rgb(const Hsv& __restrict in, uint8_t* __restrict red, uint8_t* __restrict green,
-                   uint8_t* __restrict blue) {
+IBOT_SIMD_PART inline void to_rgb(const Hsv& __restrict in, uint8_t* __restrict red,
+                                  uint8_t* __restrict green, uint8_t* __restrict blue) {
   int sixth[kBlock];
   // Value less the saturation's share that the position within the sixth of the circle leaves.
   int low[kBlock], falling[kBlock], rising[kBlock];

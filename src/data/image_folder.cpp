@@ -86,13 +86,15 @@ void walk(const std::string& folder, std::vector<FolderId>& ancestors,
 
 ImageFolder::ImageFolder(const fs::path& root) {
   std::error_code error;
-  IBOT_CHECK_AS(DataError, fs::exists(root, error), "image folder: expected a folder, found nothing at ",
-                root.string(), "; set data.path");
+  IBOT_CHECK_AS(DataError, fs::exists(root, error),
+                "image folder: expected a folder, found nothing at ", root.string(),
+                "; set data.path");
   IBOT_CHECK_AS(DataError, fs::is_directory(root, error), "image folder: expected a folder, got ",
                 root.string(), "; set data.path to the folder that holds one sub-folder a class");
   class_names_ = list(root).folders;
-  IBOT_CHECK_AS(DataError, !class_names_.empty(), "image folder: expected one sub-folder a class in ",
-                root.string(), ", found none; put images without classes into one sub-folder");
+  IBOT_CHECK_AS(DataError, !class_names_.empty(),
+                "image folder: expected one sub-folder a class in ", root.string(),
+                ", found none; put images without classes into one sub-folder");
   std::sort(class_names_.begin(), class_names_.end());
   for (size_t label = 0; label < class_names_.size(); ++label) {
     add_class(root / class_names_[label], static_cast<int64_t>(label));
@@ -121,7 +123,9 @@ void ImageFolder::add_folder(const std::string& folder, int64_t label,
 }
 
 const ImageFolder::Folder& ImageFolder::folder_of(int64_t sample) const {
-  const auto after = [](int64_t value, const Folder& folder) { return value < folder.first_sample; };
+  const auto after = [](int64_t value, const Folder& folder) {
+    return value < folder.first_sample;
+  };
   return *std::prev(std::upper_bound(folders_.begin(), folders_.end(), sample, after));
 }
 
@@ -142,7 +146,8 @@ std::vector<uint8_t> ImageFolder::read(int64_t sample) const {
   IBOT_CHECK_AS(DataError, regular, name, ": expected a file");
   std::vector<uint8_t> bytes(status.st_size);
   const size_t got = std::fread(bytes.data(), 1, bytes.size(), file.get());
-  IBOT_CHECK_AS(DataError, got == bytes.size(), name, ": read ", got, " of ", bytes.size(), " bytes");
+  IBOT_CHECK_AS(DataError, got == bytes.size(), name, ": read ", got, " of ", bytes.size(),
+                " bytes");
   return bytes;
 }
 

@@ -7,13 +7,15 @@
 #include <mutex>
 #include <thread>
 
+#include "data/reason.h"
 #include "ibot/base/error.h"
 #include "ibot/data/decode.h"
 
 namespace ibot::data {
 namespace {
 
-/// Calls `visit` for every sample, on several threads; what it throws ends the visit and is rethrown.
+/// Calls `visit` for every sample, on several threads; what it throws ends the visit and is
+/// rethrown.
 void for_each_sample(int64_t count, int64_t workers, const std::function<void(int64_t)>& visit) {
   std::atomic<int64_t> next = 0;
   std::mutex mutex;
@@ -50,22 +52,27 @@ DatasetSummary summarize(const Dataset& dataset, int64_t workers) {
   DatasetSummary summary;
   summary.images = dataset.size();
   summary.images_per_class.resize(dataset.class_names().size());
+  for (int64_t sample = 0; sample < dataset.size(); ++sample) {
+    ++summary.images_per_class[dataset.label(sample)];
+  }
   std::vector<int64_t> widths;
   std::vector<int64_t> heights;
   std::mutex mutex;
   for_each_sample(dataset.size(), workers, [&](int64_t sample) {
     try {
       const auto bytes = dataset.read(sample);
-      const std::lock_guard lock(mutex);
-      ++summary.images_per_class[dataset.label(sample)];
+      std::unique_lock lock(mutex);
       summary.bytes += static_cast<int64_t>(bytes.size());
+      lock.unlock();
       const ImageHeader header = read_header(bytes, dataset.path(sample));
+      lock.lock();
       ++summary.formats[format_name(header.format)];
       widths.push_back(header.width);
       heights.push_back(header.height);
     } catch (const DataError& error) {
+      const std::string path = dataset.path(sample);
       const std::lock_guard lock(mutex);
-      summary.damaged.push_back({sample, dataset.path(sample), error.what()});
+      summary.damaged.push_back({sample, path, reason_of(error, path)});
     }
   });
   summary.width = spread(std::move(widths));
@@ -81,8 +88,9 @@ std::vector<DamagedFile> verify(const Dataset& dataset, int64_t workers) {
     try {
       decode(dataset.read(sample), dataset.path(sample));
     } catch (const DataError& error) {
+      const std::string path = dataset.path(sample);
       const std::lock_guard lock(mutex);
-      damaged.push_back({sample, dataset.path(sample), error.what()});
+      damaged.push_back({sample, path, reason_of(error, path)});
     }
   });
   sort_by_sample(damaged);

@@ -115,7 +115,8 @@ void read_rows(Decoder& decoder) {
   while (jpeg.output_scanline < jpeg.output_height) {
     // Several rows a call: libjpeg makes up to four at once.
     std::array<JSAMPROW, 4> rows{};
-    const auto count = direct ? std::min<JDIMENSION>(4, jpeg.output_height - jpeg.output_scanline) : 1;
+    const auto count =
+        direct ? std::min<JDIMENSION>(4, jpeg.output_height - jpeg.output_scanline) : 1;
     uint8_t* target = decoder.image.row(jpeg.output_scanline);
     for (JDIMENSION i = 0; i < count; ++i) {
       rows[i] = direct ? target + 3 * decoder.image.width() * i : decoder.row.data();
@@ -151,7 +152,8 @@ Image decode_jpeg(Bytes bytes, const std::string& name) {
   const int components = jpeg.num_components;
   IBOT_CHECK_AS(DataError, components == 1 || components == 3 || components == 4, name,
                 ": expected a JPEG of 1, 3 or 4 components, got ", components);
-  // A Huffman-coded block takes a bit at least, so a header cannot claim memory for what cannot come.
+  // A Huffman-coded block takes a bit at least, so a header cannot claim memory for what cannot
+  // come.
   const uint64_t blocks = uint64_t{jpeg.image_width} * jpeg.image_height / 64;
   IBOT_CHECK_AS(DataError, jpeg.arith_code || blocks / 8 <= bytes.size(), name,
                 ": JPEG file is truncated: ", bytes.size(), " bytes for ", jpeg.image_width, " x ",

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "data/batch_pipeline.h"
+#include "data/reason.h"
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
 #include "ibot/data/decode.h"
@@ -55,12 +56,12 @@ class MultiCropLoader::Impl {
     for (auto& bad : draft->bad) {
       for (auto& sample : bad) {
         if (!known_bad_.insert(sample.sample).second) continue;
-        last_reason_ = sample.reason;
+        last_bad_ = sample;
         bad_.push_back(std::move(sample));
       }
     }
     IBOT_CHECK_AS(DataError, !above_limit(known_bad_.size()),
-                  too_many(known_bad_.size(), last_reason_));
+                  too_many(known_bad_.size(), last_bad_));
     batch::index_masked_patches(draft->batch);
     return std::move(draft->batch);
   }
@@ -77,7 +78,8 @@ class MultiCropLoader::Impl {
       order_.clear();
     }
     if (epoch_ >= options_.num_epochs) return std::nullopt;
-    if (order_.empty()) order_ = epoch_order(dataset_.size(), options_.seed, epoch_, options_.share);
+    if (order_.empty())
+      order_ = epoch_order(dataset_.size(), options_.seed, epoch_, options_.share);
     const auto begin = order_.begin() + step_++ * options_.batch_size;
     Draft draft;
     draft.epoch = epoch_;
@@ -122,12 +124,13 @@ class MultiCropLoader::Impl {
       try {
         return {decode(dataset_.read(candidate), dataset_.path(candidate)), candidate};
       } catch (const DataError& error) {
-        bad.push_back({candidate, epoch, dataset_.path(candidate), error.what()});
+        const std::string path = dataset_.path(candidate);
+        bad.push_back({candidate, epoch, path, reason_of(error, path)});
         // No need to look further than where next() is certain to end the run.
-        IBOT_CHECK_AS(DataError, !above_limit(bad.size()), too_many(bad.size(), bad.back().reason));
+        IBOT_CHECK_AS(DataError, !above_limit(bad.size()), too_many(bad.size(), bad.back()));
       }
     }
-    throw DataError(too_many(bad.size(), bad.back().reason));
+    throw DataError(too_many(bad.size(), bad.back()));
   }
 
   std::vector<CropView> crop_views(batch::MultiCropBatch& batch, int64_t i) const {
@@ -151,8 +154,7 @@ class MultiCropLoader::Impl {
       const double ratio = mask::sample_ratio(options_.mask, static_cast<int64_t>(key.epoch), rng);
       const auto mask = mask::sample_mask(options_.mask.shape, ratio, options_.grid, rng);
       std::copy_n(mask.const_data_ptr<bool>(), patches,
-                  batch.mask.mutable_data_ptr<bool>() +
-                      (view * options_.batch_size + i) * patches);
+                  batch.mask.mutable_data_ptr<bool>() + (view * options_.batch_size + i) * patches);
     }
   }
 
@@ -161,9 +163,10 @@ class MultiCropLoader::Impl {
            options_.data.max_bad_share * static_cast<double>(dataset_.size());
   }
 
-  std::string too_many(size_t count, const std::string& last) const {
+  std::string too_many(size_t count, const BadSample& last) const {
     return concat("data: expected at most ", options_.data.max_bad_share, " of ", dataset_.size(),
-                  " images to be unreadable, found ", count, ", the last one ", last,
+                  " images to be unreadable, found ", count, ", the last one ", last.path, " (",
+                  last.reason, ")",
                   "; `ibot-data verify` lists them, data.max_bad_share allows more");
   }
 
@@ -176,7 +179,7 @@ class MultiCropLoader::Impl {
   std::vector<int64_t> order_;
   std::unordered_set<int64_t> known_bad_;
   std::vector<BadSample> bad_;
-  std::string last_reason_;
+  BadSample last_bad_;
   // Last, so that its threads end before what they use.
   std::optional<BatchPipeline<Draft>> pipeline_;
 };

@@ -76,8 +76,7 @@ void adjust_brightness_(CropView crop, double factor) {
 }
 
 void adjust_contrast_(CropView crop, double factor) {
-  const double mean =
-      static_cast<double>(gray_sum(crop)) / static_cast<double>(crop.plane_size());
+  const double mean = static_cast<double>(gray_sum(crop)) / static_cast<double>(crop.plane_size());
   blend_with_constant(crop.data, 3 * crop.plane_size(), static_cast<int>(mean + 0.5),
                       static_cast<float>(factor));
 }

@@ -21,8 +21,8 @@ class Numbers {
     while (position_ < bytes_.size() && std::isdigit(bytes_[position_])) {
       value = std::min<int64_t>(value * 10 + (bytes_[position_++] - '0'), INT32_MAX);
     }
-    IBOT_CHECK_AS(DataError, position_ > begin, name_, ": PNM file is truncated or no number at byte ",
-                  begin);
+    IBOT_CHECK_AS(DataError, position_ > begin, name_,
+                  ": PNM file is truncated or no number at byte ", begin);
     return value;
   }
 

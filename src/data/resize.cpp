@@ -47,7 +47,6 @@ double filter_weight(Filter filter, double x) {
   return 0.0;
 }
 
-
 /// Taps of output positions begin, …, begin + count - 1 of `in` positions resized to `out`.
 struct TapTable {
   TapTable(Filter filter, int64_t in, int64_t out, int64_t begin, int64_t count) {
@@ -90,8 +89,8 @@ struct Lines {
   int64_t stride;
 };
 
-/// out[x] = sum over k of weights[k] * line k [x], in 22-bit fixed point, for x below `length`, which
-/// is rounded up to whole blocks.
+/// out[x] = sum over k of weights[k] * line k [x], in 22-bit fixed point, for x below `length`,
+/// which is rounded up to whole blocks.
 IBOT_SIMD void weighted_sum(Lines lines, const int32_t* weights, int64_t taps, int64_t length,
                             uint8_t* __restrict out) {
   for (int64_t x = 0; x < length; x += kBlock) {
@@ -107,8 +106,8 @@ IBOT_SIMD void weighted_sum(Lines lines, const int32_t* weights, int64_t taps, i
   }
 }
 
-/// Turns `rows` lines of `columns` pixels, each `step` bytes after the other, into `columns` lines of
-/// `rows` bytes.
+/// Turns `rows` lines of `columns` pixels, each `step` bytes after the other, into `columns` lines
+/// of `rows` bytes.
 IBOT_SIMD void transpose(Lines in, int64_t step, int64_t rows, int64_t columns, uint8_t* out,
                          int64_t out_stride) {
   // So many rows at a time that their cache lines stay until all their pixels are used.
@@ -175,8 +174,9 @@ void resized_crop(const ColumnPlanes& image, const ResizePlan& plan, CropView ou
   result.resize(1, out.width);
   for (int64_t channel = 0; channel < 3; ++channel) {
     for (int64_t x = 0; x < out.width; ++x) {
-      const Lines source{image.column(channel, plan.box.left + across.first[x]) + plan.box.top + top,
-                         image.stride()};
+      const Lines source{
+          image.column(channel, plan.box.left + across.first[x]) + plan.box.top + top,
+          image.stride()};
       weighted_sum(source, across.at(x), across.count(x), rows,
                    columns.line(plan.flip ? out.width - 1 - x : x));
     }

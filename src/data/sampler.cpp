@@ -29,12 +29,13 @@ std::vector<int64_t> epoch_order(int64_t dataset_size, uint64_t seed, int64_t ep
 }
 
 int64_t steps_per_epoch(int64_t dataset_size, int64_t batch_size, int64_t world) {
-  IBOT_CHECK(batch_size > 0 && world > 0, "steps_per_epoch: expected a batch size and a world above 0");
+  IBOT_CHECK(batch_size > 0 && world > 0,
+             "steps_per_epoch: expected a batch size and a world above 0");
   const int64_t samples = samples_per_rank(dataset_size, world);
   const int64_t steps = samples / batch_size;
   IBOT_CHECK_AS(DataError, steps > 0, "train.batch_size: expected at most the ", samples,
-                " images that each of ", world, " ranks has of ", dataset_size, ", got ", batch_size,
-                "; choose a smaller train.batch_size");
+                " images that each of ", world, " ranks has of ", dataset_size, ", got ",
+                batch_size, "; choose a smaller train.batch_size");
   return steps;
 }
 

@@ -36,6 +36,8 @@ bool essential(std::string_view type) {
   return type == "IHDR" || type == "PLTE" || type == "IDAT" || type == "IEND";
 }
 
+bool little_endian(Bytes tiff) { return tiff[0] == 'I'; }
+
 /// Where and how much memory the pixels of a TIFF take, read from one list of its directory.
 struct TiffReader {
   Bytes bytes;
@@ -85,13 +87,13 @@ std::vector<uint8_t> essential_png(Bytes bytes, const std::string& name) {
 void check_bmp_is_whole(Bytes bytes, const std::string& name) {
   IBOT_CHECK_AS(DataError, bytes.size() >= 30, name, ": BMP file is truncated");
   const bool core = read_little(bytes, 14, 4) == 12;
-  const bool compressed = !core && bytes.size() >= 34 && (read_little(bytes, 30, 4) == 1 ||
-                                                          read_little(bytes, 30, 4) == 2);
+  const bool compressed = !core && bytes.size() >= 34 &&
+                          (read_little(bytes, 30, 4) == 1 || read_little(bytes, 30, 4) == 2);
   if (compressed) return;
   const int64_t width = core ? read_little(bytes, 18, 2) : read_little(bytes, 18, 4);
-  const int64_t height = core ? static_cast<int64_t>(read_little(bytes, 20, 2))
-                              : std::abs(static_cast<int64_t>(
-                                    static_cast<int32_t>(read_little(bytes, 22, 4))));
+  const int64_t height =
+      core ? static_cast<int64_t>(read_little(bytes, 20, 2))
+           : std::abs(static_cast<int64_t>(static_cast<int32_t>(read_little(bytes, 22, 4))));
   const int64_t bits = read_little(bytes, core ? 24 : 28, 2);
   const int64_t needed = (width * bits + 31) / 32 * 4 * height;
   const int64_t got = static_cast<int64_t>(bytes.size()) - read_little(bytes, 10, 4);
@@ -99,10 +101,11 @@ void check_bmp_is_whole(Bytes bytes, const std::string& name) {
                 " bytes of pixels");
 }
 
-void check_tiff_is_whole(Bytes bytes, const std::string& name) {
-  const TiffReader tiff{bytes, bytes[0] == 'I'};
+std::vector<uint8_t> plain_tiff(Bytes bytes, const std::string& name) {
+  const TiffReader tiff{bytes, little_endian(bytes)};
   const size_t directory = tiff.number(4, 4);
   const uint64_t entries = tiff.number(directory, 2);
+  std::vector<uint8_t> plain(bytes.begin(), bytes.end());
   size_t offsets = 0;
   size_t sizes = 0;
   IBOT_CHECK_AS(DataError, directory + 2 + 12 * entries <= bytes.size(), name,
@@ -112,6 +115,10 @@ void check_tiff_is_whole(Bytes bytes, const std::string& name) {
     const uint64_t tag = tiff.number(entry, 2);
     if (tag == 273 || tag == 324) offsets = entry;
     if (tag == 279 || tag == 325) sizes = entry;
+    // Extra samples: 2 is separate alpha, 1 alpha that the colours are multiplied with.
+    if (tag == 338 && tiff.number(entry + 4, 4) == 1 && tiff.value(entry, 0) == 2) {
+      plain[entry + (little_endian(bytes) ? 8 : 9)] = 1;
+    }
   }
   IBOT_CHECK_AS(DataError, offsets != 0 && sizes != 0, name, ": TIFF file without pixels");
   const uint64_t parts = std::min(tiff.number(offsets + 4, 4), tiff.number(sizes + 4, 4));
@@ -120,6 +127,7 @@ void check_tiff_is_whole(Bytes bytes, const std::string& name) {
     IBOT_CHECK_AS(DataError, end <= bytes.size(), name, ": TIFF file is truncated: ", bytes.size(),
                   " of ", end, " bytes");
   }
+  return plain;
 }
 
 }  // namespace ibot::data

@@ -44,7 +44,7 @@ Crop cropped(View view, const AugmentOptions& options, uint64_t sample) {
 }
 
 /// How many of many crops one option changes.
-double changed_share(View view, double AugmentOptions::* probability, double value) {
+double changed_share(View view, double AugmentOptions::*probability, double value) {
   auto options = plain();
   options.*probability = value;
   constexpr int kCrops = 1000;

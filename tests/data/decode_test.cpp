@@ -13,6 +13,7 @@ namespace ibot::data {
 namespace {
 
 using testing::Bytes;
+using testing::to_crop;
 
 /// The first pixel of a decoded file.
 std::array<int, 3> first_pixel(const Bytes& bytes) {
@@ -104,7 +105,8 @@ TEST(Decode, TruncatedFilesAreRefused) {
 }
 
 TEST(Decode, ProgressiveJpegMustBeWhole) {
-  auto bytes = testing::encoded(testing::drawing(40, 48), ".jpg", {cv::IMWRITE_JPEG_PROGRESSIVE, 1});
+  auto bytes =
+      testing::encoded(testing::drawing(40, 48), ".jpg", {cv::IMWRITE_JPEG_PROGRESSIVE, 1});
   EXPECT_EQ(decode(bytes, "test").width(), 48);
   bytes.resize(bytes.size() - 20);
   EXPECT_NE(refusal(bytes).find("truncated"), std::string::npos);

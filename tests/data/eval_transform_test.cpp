@@ -10,6 +10,7 @@ namespace ibot::data {
 namespace {
 
 using testing::Crop;
+using testing::to_crop;
 
 Crop transformed(const Image& image, const EvalTransformOptions& options) {
   Crop crop(options.crop_size, options.crop_size);

@@ -43,7 +43,7 @@ TEST(LabeledLoader, DeliversEverySampleInOrder) {
 TEST(LabeledLoader, ABadImageIsAnError) {
   const FolderOfPictures folder(10, {9});
   LabeledLoader loader(folder.dataset(), small(2));
-  EXPECT_THROW(while (loader.next()) {}, DataError);
+  EXPECT_THROW(while (loader.next()){}, DataError);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Pictures for tests: made here, or read by OpenCV alone, so that our own decoder is not its own judge.
+// Pictures for tests: made here, or read by OpenCV alone, so that our own decoder is not its own
+// judge.
 #pragma once
 
 #include <cstdlib>
@@ -26,12 +27,13 @@ inline Bytes read_bytes(const std::filesystem::path& path) {
 inline void write_bytes(const std::filesystem::path& path, const Bytes& bytes) {
   std::filesystem::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary)
-      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
 }
 
 /// A crop that owns its planes.
 struct Crop {
-  Crop(int64_t height, int64_t width) : height(height), width(width), pixels(3 * height * width) {}
+  Crop(int64_t rows, int64_t columns) : height(rows), width(columns), pixels(3 * rows * columns) {}
   data::CropView view() { return {pixels.data(), height, width}; }
   uint8_t& at(int64_t channel, int64_t y, int64_t x) {
     return pixels[(channel * height + y) * width + x];
@@ -53,7 +55,8 @@ inline Crop to_crop(const data::Image& image) {
 }
 
 inline data::Image read_picture(const std::filesystem::path& path) {
-  const cv::Mat pixels = cv::imread(path.string(), cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION);
+  const cv::Mat pixels =
+      cv::imread(path.string(), cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION);
   if (pixels.empty()) throw std::runtime_error("no picture in " + path.string());
   data::Image image(pixels.rows, pixels.cols);
   for (int y = 0; y < pixels.rows; ++y) {

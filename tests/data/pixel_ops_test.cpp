@@ -16,6 +16,7 @@ namespace {
 
 using testing::Crop;
 using testing::difference;
+using testing::to_crop;
 
 Crop pixel(uint8_t red, uint8_t green, uint8_t blue) {
   Crop crop(1, 1);

@@ -12,6 +12,7 @@ namespace {
 
 using testing::Crop;
 using testing::difference;
+using testing::to_crop;
 
 Image gray_row(const std::vector<uint8_t>& values) {
   Image image(1, static_cast<int64_t>(values.size()));
@@ -36,7 +37,8 @@ Crop resized(const Image& image, const ResizePlan& plan) {
   return crop;
 }
 
-// Halving four pixels bilinearly: triangle weights 1, 3, 3, 1 over 8, cut off at the edge to 3, 3, 1.
+// Halving four pixels bilinearly: triangle weights 1, 3, 3, 1 over 8, cut off at the edge to 3,
+// 3, 1.
 TEST(Resize, BilinearHalvingByHand) {
   const auto crop =
       resized(gray_row({70, 0, 140, 210}), plan_of({0, 0, 1, 4}, 1, 2, Filter::kBilinear));
@@ -107,8 +109,7 @@ TEST(ResizeGolden, CropsAreExact) {
       for (const auto& item : photo.at("items")) {
         const std::string op = item.at("op");
         if (!op.starts_with("resized_crop_")) continue;
-        const Filter filter =
-            op == "resized_crop_bicubic" ? Filter::kBicubic : Filter::kBilinear;
+        const Filter filter = op == "resized_crop_bicubic" ? Filter::kBicubic : Filter::kBilinear;
         const Box box{item["top"], item["left"], item["height"], item["width"]};
         const auto image = testing::read_picture(golden.folder / item.at("source"));
         const auto crop = resized(image, plan_of(box, item["size"], item["size"], filter));

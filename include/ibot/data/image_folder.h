@@ -9,8 +9,8 @@ namespace ibot::data {
 
 /// All images below `root`. Classes are the sub-folders of the root, sorted by code point. A class
 /// holds the files of any depth whose names end in .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp,
-/// in either case: its folders sorted by their full path, the files of each sorted by name. Links are
-/// followed. A class without images keeps its index.
+/// in either case: its folders sorted by their full path, the files of each sorted by name. Links
+/// are followed. A class without images keeps its index.
 ///
 /// Throws DataError when the root or a folder in it is missing or unreadable, when it holds no
 /// folder, or no image, and when links form a cycle.

@@ -47,8 +47,8 @@ struct MultiCropLoaderOptions {
 ///
 /// A sample that does not decode is replaced by the next one in the data set's order that does,
 /// cropped with the random numbers of the lost one. Once the distinct files found bad are more than
-/// max_bad_share of the data set, next() throws DataError; so it does, as for any other failure of a
-/// thread, at the batch concerned, so that an error too comes at a fixed place in the order.
+/// max_bad_share of the data set, next() throws DataError; so it does, as for any other failure of
+/// a thread, at the batch concerned, so that an error too comes at a fixed place in the order.
 ///
 /// The data set must outlive the loader.
 class MultiCropLoader : public batch::BatchSource<batch::MultiCropBatch> {

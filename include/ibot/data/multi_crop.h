@@ -17,7 +17,8 @@ struct SampleKey {
   uint64_t sample = 0;
 };
 
-/// Fills one view a crop, the global ones first: crop i is drawn from stream `kCrop + i` of the key.
+/// Fills one view a crop, the global ones first: crop i is drawn from stream `kCrop + i` of the
+/// key.
 ///
 ///   crops   global_crops views of global_size, then local_crops views of local_size
 ///

@@ -1,5 +1,5 @@
-// Changes of a crop's colours and sharpness, in place; each equals Pillow 12 and torchvision 0.26 on
-// 8-bit RGB images to the last bit.
+// Changes of a crop's colours and sharpness, in place; each equals Pillow 12 and torchvision 0.26
+// on 8-bit RGB images to the last bit.
 #pragma once
 
 #include "ibot/data/crop_view.h"

@@ -40,8 +40,8 @@ class ColumnPlanes {
   std::vector<uint8_t> data_;
 };
 
-/// How a box becomes a crop: resized to height x width, of which the crop shows the part that begins
-/// at (top, left); mirrored last.
+/// How a box becomes a crop: resized to height x width, of which the crop shows the part that
+/// begins at (top, left); mirrored last.
 struct ResizePlan {
   Box box;
   int64_t height = 0;
@@ -54,8 +54,9 @@ struct ResizePlan {
 
 /// Fills `out` with what `plan` shows of `image`; pixels outside the box have no influence.
 ///
-/// Source: Pillow 12 `Image.resize` after `Image.crop`, equal to the last bit: separable, antialiased,
-/// the horizontal pass first, each pass rounded to 8 bits, weights of 22 fractional bits.
+/// Source: Pillow 12 `Image.resize` after `Image.crop`, equal to the last bit: separable,
+/// antialiased, the horizontal pass first, each pass rounded to 8 bits, weights of 22 fractional
+/// bits.
 void resized_crop(const ColumnPlanes& image, const ResizePlan& plan, CropView out);
 
 }  // namespace ibot::data

@@ -12,8 +12,8 @@ struct Share {
   int64_t world = 1;
 };
 
-/// The samples of `share.rank` in one epoch, in order: a permutation drawn from `seed + epoch`, padded
-/// by its own beginning to a multiple of the world size, of which rank r takes r, r + W, …
+/// The samples of `share.rank` in one epoch, in order: a permutation drawn from `seed + epoch`,
+/// padded by its own beginning to a multiple of the world size, of which rank r takes r, r + W, …
 ///
 /// Source: torch `DistributedSampler`.
 std::vector<int64_t> epoch_order(int64_t dataset_size, uint64_t seed, int64_t epoch, Share share);

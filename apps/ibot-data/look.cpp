@@ -1,0 +1,102 @@
+#include "ibot-data/look.h"
+
+#include <algorithm>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "common/run_main.h"
+#include "ibot/data/image_folder.h"
+#include "ibot/data/inspect.h"
+
+namespace ibot::apps {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+data::ImageFolder open_folder(const LookArguments& arguments) {
+  return open_input([&] { return data::ImageFolder(arguments.folder); });
+}
+
+int64_t workers_of(const LookArguments& arguments) {
+  if (arguments.workers > 0) return arguments.workers;
+  return std::max<int64_t>(1, std::thread::hardware_concurrency());
+}
+
+Json as_json(const data::Spread& spread) {
+  return {{"min", spread.min}, {"median", spread.median}, {"max", spread.max}};
+}
+
+Json as_json(const std::vector<data::DamagedFile>& files) {
+  Json list = Json::array();
+  for (const auto& file : files) list.push_back({{"path", file.path}, {"reason", file.reason}});
+  return list;
+}
+
+Json as_json(const data::DatasetSummary& summary, const std::vector<std::string>& class_names) {
+  Json classes = Json::object();
+  for (size_t i = 0; i < class_names.size(); ++i) {
+    classes[class_names[i]] = summary.images_per_class[i];
+  }
+  return {{"images", summary.images},
+          {"bytes", summary.bytes},
+          {"classes", classes},
+          {"formats", summary.formats},
+          {"width", as_json(summary.width)},
+          {"height", as_json(summary.height)},
+          {"damaged", as_json(summary.damaged)}};
+}
+
+// File names need not be UTF-8, which JSON must be.
+std::string text_of(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+std::ostream& operator<<(std::ostream& out, const data::Spread& spread) {
+  return out << spread.min << " to " << spread.max << ", median " << spread.median;
+}
+
+void print(const data::DatasetSummary& summary) {
+  const auto& counts = summary.images_per_class;
+  const auto [fewest, most] = std::minmax_element(counts.begin(), counts.end());
+  std::cout << "images   " << summary.images << "\nbytes    " << summary.bytes << "\nclasses  "
+            << counts.size() << ", of " << *fewest << " to " << *most << " images\nformats ";
+  for (const auto& [format, count] : summary.formats) std::cout << ' ' << format << ' ' << count;
+  std::cout << "\nwidth    " << summary.width << "\nheight   " << summary.height << "\ndamaged  "
+            << summary.damaged.size() << '\n';
+}
+
+}  // namespace
+
+void add_look_arguments(CLI::App& command, LookArguments& arguments) {
+  command.add_option("DIR", arguments.folder, "Image folder: one sub-folder a class")->required();
+  command.add_option("--workers", arguments.workers, "Threads; 0: one a core")
+      ->check(CLI::NonNegativeNumber);
+  command.add_flag("--json", arguments.json, "Print JSON");
+}
+
+int show_info(const LookArguments& arguments) {
+  const auto folder = open_folder(arguments);
+  const auto summary = data::summarize(folder, workers_of(arguments));
+  if (arguments.json) {
+    std::cout << text_of(as_json(summary, folder.class_names())) << '\n';
+  } else {
+    print(summary);
+  }
+  return kDone;
+}
+
+int show_damage(const LookArguments& arguments) {
+  const auto folder = open_folder(arguments);
+  const auto damaged = data::verify(folder, workers_of(arguments));
+  if (arguments.json) {
+    const Json report{{"images", folder.size()}, {"damaged", as_json(damaged)}};
+    std::cout << text_of(report) << '\n';
+  } else {
+    for (const auto& file : damaged) std::cout << file.path << ": " << file.reason << '\n';
+    std::cout << damaged.size() << " of " << folder.size() << " images damaged\n";
+  }
+  return damaged.empty() ? kDone : kRunFailed;
+}
+
+}  // namespace ibot::apps

@@ -1,0 +1,25 @@
+// The subcommands that only read.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <cstdint>
+#include <string>
+
+namespace ibot::apps {
+
+struct LookArguments {
+  std::string folder;
+  int64_t workers = 0;  // 0: one a core
+  bool json = false;
+};
+
+/// Adds DIR, --workers and --json.
+void add_look_arguments(CLI::App& command, LookArguments& arguments);
+
+/// Prints what the folder holds; returns the exit status.
+int show_info(const LookArguments& arguments);
+
+/// Prints every damaged file with its reason; returns 1 when there is one.
+int show_damage(const LookArguments& arguments);
+
+}  // namespace ibot::apps
