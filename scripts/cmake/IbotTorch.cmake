@@ -2,18 +2,25 @@
 #
 # The wheel's own TorchConfig.cmake asks for a whole CUDA toolkit even where only the CPU libraries
 # are used, so the target is made here from the folder that holds include/ and lib/:
-# LIBTORCH (variable or environment), else what Torch_DIR points into, else the project's .deps.
+# LIBTORCH (variable or environment), else what Torch_DIR points into, else a folder of
+# CMAKE_PREFIX_PATH, else the project's .deps. Installed beside ibotConfig.cmake, which reads it too.
 
 function(ibot_find_torch_root out)
-  foreach(candidate IN ITEMS "${LIBTORCH}" "$ENV{LIBTORCH}" "${Torch_DIR}/../../.." "$ENV{Torch_DIR}/../../.."
-                             "${CMAKE_CURRENT_SOURCE_DIR}/.deps/python/torch")
+  set(candidates "${LIBTORCH}" "$ENV{LIBTORCH}" "${Torch_DIR}/../../.." "$ENV{Torch_DIR}/../../..")
+  foreach(prefix IN LISTS CMAKE_PREFIX_PATH)
+    # The second: what torch.utils.cmake_prefix_path gives.
+    list(APPEND candidates "${prefix}" "${prefix}/../..")
+  endforeach()
+  list(APPEND candidates "${CMAKE_CURRENT_SOURCE_DIR}/.deps/python/torch")
+  foreach(candidate IN LISTS candidates)
     if(EXISTS "${candidate}/include/torch/csrc/api/include/torch/version.h")
       get_filename_component(root "${candidate}" REALPATH)
       set(${out} "${root}" PARENT_SCOPE)
       return()
     endif()
   endforeach()
-  message(FATAL_ERROR "LibTorch: expected it in LIBTORCH, Torch_DIR or .deps, found none; run scripts/bootstrap.sh")
+  message(FATAL_ERROR "LibTorch: expected it in LIBTORCH, Torch_DIR, CMAKE_PREFIX_PATH or .deps, found none; "
+                      "set LIBTORCH to the folder that holds include/ and lib/, or run scripts/bootstrap.sh")
 endfunction()
 
 ibot_find_torch_root(IBOT_TORCH_ROOT)

@@ -1,0 +1,14 @@
+# Tests of the repository as a whole: its layers and its installed package.
+
+find_package(Python3 QUIET COMPONENTS Interpreter)
+if(Python3_FOUND)
+  add_test(NAME layers COMMAND Python3::Interpreter "${PROJECT_SOURCE_DIR}/scripts/check_layers.py")
+  add_test(NAME layers_refusals
+    COMMAND Python3::Interpreter "${PROJECT_SOURCE_DIR}/tests/scripts/check_layers_test.py")
+endif()
+
+add_test(NAME package COMMAND "${CMAKE_COMMAND}"
+  -D SOURCE_DIR=${PROJECT_SOURCE_DIR} -D BUILD_DIR=${CMAKE_BINARY_DIR} -D BUILD_TYPE=${CMAKE_BUILD_TYPE}
+  -D GENERATOR=${CMAKE_GENERATOR} -D COMPILER=${CMAKE_CXX_COMPILER} -D LIBTORCH=${IBOT_TORCH_ROOT}
+  -P "${PROJECT_SOURCE_DIR}/tests/consumer/run.cmake")
+set_tests_properties(package PROPERTIES LABELS package TIMEOUT 300)
