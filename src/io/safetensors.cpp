@@ -76,11 +76,13 @@ class Reader {
     read(text.data(), length);
     Header header = parse(text);
     check_extents(header.entries, size_ - 8 - length);
+    data_start_ = 8 + length;
     return header;
   }
 
   torch::Tensor tensor(const Entry& entry) {
     auto result = torch::empty(entry.shape, torch::TensorOptions(entry.dtype));
+    file_.seekg(static_cast<std::streamoff>(data_start_ + entry.begin));
     read(result.mutable_data_ptr(), entry.end - entry.begin);
     if (entry.dtype == torch::kBool) {
       // A bool of another value than 0 and 1 is undefined behaviour wherever it is read.
@@ -204,6 +206,7 @@ class Reader {
   std::string path_;
   std::ifstream file_;
   uint64_t size_ = 0;
+  uint64_t data_start_ = 0;
 };
 
 std::string_view dtype_name(const std::string& name, const torch::Tensor& tensor) {
@@ -257,12 +260,14 @@ std::string header_text(const std::vector<Named>& order,
 
 }  // namespace
 
-Safetensors read_safetensors(const std::filesystem::path& path) {
+Safetensors read_safetensors(const std::filesystem::path& path, std::string_view prefix) {
   Reader reader(path);
   Header header = reader.header();
   Safetensors content;
   content.metadata = std::move(header.metadata);
-  for (const Entry& entry : header.entries) content.tensors[entry.name] = reader.tensor(entry);
+  for (const Entry& entry : header.entries) {
+    if (entry.name.starts_with(prefix)) content.tensors[entry.name] = reader.tensor(entry);
+  }
   return content;
 }
 

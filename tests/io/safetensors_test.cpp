@@ -101,6 +101,20 @@ TEST(Safetensors, KeepsNothing) {
   EXPECT_TRUE(result.metadata.empty());
 }
 
+TEST(Safetensors, ReadsThePartThatAPrefixNames) {
+  const TemporaryFolder folder;
+  write_safetensors(folder / "x", {{{"a.x", torch::ones({2})},
+                                    {"b.x", torch::full({3}, 2.0)},
+                                    {"b.y", torch::full({1}, 3.0)},
+                                    {"c", torch::zeros({4})}},
+                                   {{"k", "v"}}});
+  const auto content = read_safetensors(folder / "x", "b.");
+  ASSERT_EQ(content.tensors.size(), 2u);
+  EXPECT_TENSOR_EQUAL(content.tensors.at("b.x"), torch::full({3}, 2.0));
+  EXPECT_TENSOR_EQUAL(content.tensors.at("b.y"), torch::full({1}, 3.0));
+  EXPECT_EQ(content.metadata.size(), 1u);
+}
+
 TEST(Safetensors, GivesEqualBytesForEqualContentAndAlignsEveryTensor) {
   const Safetensors content{{{"a", torch::ones({3}, torch::kByte)},
                              {"b", torch::ones({2}, torch::kDouble)},

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 
 namespace ibot::io {
 
@@ -15,7 +16,7 @@ struct Safetensors {
   std::map<std::string, std::string> metadata;
 };
 
-/// Reads a whole file into host tensors.
+/// Reads a file into host tensors: those whose name begins with `prefix`, and the metadata.
 ///
 /// Every rule of the format is checked before memory is taken: header length within the file and
 /// 100 MB, unique names, known dtypes, shape times dtype without overflow and equal to the extent,
@@ -23,7 +24,7 @@ struct Safetensors {
 ///
 /// Throws CheckpointError naming the file and the rule.
 /// Source: the safetensors format, https://github.com/huggingface/safetensors
-Safetensors read_safetensors(const std::filesystem::path& path);
+Safetensors read_safetensors(const std::filesystem::path& path, std::string_view prefix = {});
 
 /// Only the header's metadata of a file, checked likewise.
 std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
