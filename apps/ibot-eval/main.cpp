@@ -1,0 +1,123 @@
+// ibot-eval: what a pre-trained network's features are worth.
+#include <torch/cuda.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdio>
+
+#include "common/arguments.h"
+#include "common/run_main.h"
+#include "ibot-eval/task.h"
+#include "ibot/io/file.h"
+
+namespace ibot::apps {
+namespace {
+
+struct EvalArguments {
+  std::vector<std::string> words;  // TASK [section.key=value ...]
+  WeightsArguments weights;
+  std::string data;
+  std::string output;
+  std::string device = "auto";
+  bool list = false;
+};
+
+void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
+  app.add_option("TASK", arguments.words,
+                 "a task that --list names, then what differs from the configuration, each as "
+                 "section.key=value")
+      ->option_text("section.key=value ...");
+  app.add_option("--weights", arguments.weights.file,
+                 "a checkpoint of ibot-train; random: the network that a run would begin with; "
+                 "pixels: no network, the images themselves")
+      ->option_text("FILE|random|pixels");
+  app.add_option("--key", arguments.weights.key, "network of the checkpoint (default: teacher)")
+      ->check(CLI::IsMember({"teacher", "student"}))
+      ->option_text("teacher|student");
+  app.add_option("--config", arguments.weights.config,
+                 "configuration, instead of the one that the checkpoint holds")
+      ->option_text("CONFIG.yaml");
+  app.add_option("--data", arguments.data, "folder with the image folders train/ and val/")
+      ->option_text("DIR");
+  app.add_option("--output", arguments.output, "folder to write report.json to")
+      ->option_text("DIR");
+  app.add_option("--device", arguments.device, "where to compute (default: a GPU if there is one)")
+      ->option_text("cpu|cuda[:N]");
+  app.add_flag("--list", arguments.list, "list the tasks and leave");
+}
+
+torch::Device device_named(const std::string& name) {
+  if (name == "auto") return torch::cuda::is_available() ? torch::kCUDA : torch::kCPU;
+  std::optional<torch::Device> device;
+  try {
+    device = torch::Device(name);
+  } catch (const c10::Error&) {
+    device.reset();
+  }
+  IBOT_CHECK_AS(ConfigError, device && (device->is_cpu() || device->is_cuda()),
+                "--device: expected cpu, cuda or cuda:N, got ", name);
+  IBOT_CHECK_AS(ConfigError,
+                device->is_cpu() || device->index() < static_cast<int>(torch::cuda::device_count()),
+                "--device: expected one of ", torch::cuda::device_count(), " GPUs, got ", name);
+  return *device;
+}
+
+const Task& task_named(const std::string& name) {
+  std::string known;
+  for (const Task& task : tasks()) {
+    if (task.name == name) return task;
+    known += (known.empty() ? "" : " | ") + task.name;
+  }
+  throw ConfigError(concat("TASK: expected ", known, ", got ", name));
+}
+
+void list_tasks() {
+  for (const Task& task : tasks()) std::printf("%-8s %s\n", task.name.c_str(), task.text.c_str());
+}
+
+void write_report(const std::filesystem::path& folder, const eval::Report& report) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  IBOT_CHECK(!error, "cannot write ", folder.string(), ": ", error.message());
+  io::write_file(folder / "report.json", eval::to_json(report));
+}
+
+int run(EvalArguments arguments) {
+  if (arguments.list) {
+    list_tasks();
+    return kDone;
+  }
+  IBOT_CHECK_AS(ConfigError, !arguments.words.empty(), "TASK: expected one; see --list");
+  const Task& task = task_named(arguments.words.front());
+  IBOT_CHECK_AS(ConfigError, !arguments.weights.file.empty(),
+                "--weights: expected a checkpoint, random or pixels");
+  IBOT_CHECK_AS(ConfigError, !arguments.data.empty(), "--data: expected a folder");
+  arguments.weights.overrides.assign(arguments.words.begin() + 1, arguments.words.end());
+
+  TaskRequest request{load_weights(arguments.weights), arguments.data,
+                      device_named(arguments.device)};
+  if (request.weights.backbone != nullptr) request.weights.backbone->to(request.device);
+  eval::Report report = task.run(request);
+  report.weights = arguments.weights.file;
+  report.data = arguments.data;
+  if (!arguments.output.empty()) write_report(arguments.output, report);
+  return kDone;
+}
+
+}  // namespace
+
+const std::vector<Task>& tasks() {
+  static const std::vector<Task> all{
+      {"knn", "weighted nearest neighbours: val/ classified by train/", run_knn}};
+  return all;
+}
+
+}  // namespace ibot::apps
+
+int main(int argc, char** argv) {
+  CLI::App app("Evaluates the frozen features of a pre-trained network.", "ibot-eval");
+  ibot::apps::EvalArguments arguments;
+  ibot::apps::add_eval_arguments(app, arguments);
+  return ibot::apps::run_main(app, argc, argv, [&] { return ibot::apps::run(arguments); });
+}

@@ -1,0 +1,31 @@
+// What is evaluated: a checkpoint's network, an untrained one, or no network at all.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ibot-eval/eval_config.h"
+#include "ibot/models/backbone.h"
+
+namespace ibot::apps {
+
+struct WeightsArguments {
+  std::string file;              // a checkpoint, "random" or "pixels"
+  std::string key = "teacher";   // which network of a checkpoint
+  std::filesystem::path config;  // instead of the checkpoint's own configuration
+  std::vector<std::string> overrides;
+};
+
+struct Weights {
+  EvalConfig config;
+  /// In evaluation mode on the host; none where raw pixels are evaluated.
+  std::shared_ptr<models::Backbone> backbone;
+};
+
+/// Reads the configuration and the weights. Throws RequestError where a file is missing or none of
+/// ours, ConfigError, and CheckpointError where the weights are not those of the configuration.
+Weights load_weights(const WeightsArguments& arguments);
+
+}  // namespace ibot::apps

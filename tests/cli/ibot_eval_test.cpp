@@ -1,0 +1,179 @@
+// ibot-eval from the command line to report.json.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "ibot/config/run_config.h"
+#include "ibot/config/yaml.h"
+#include "ibot/io/safetensors.h"
+#include "ibot/train/checkpoint.h"
+#include "ibot/train/student_teacher.h"
+#include "support/run_program.h"
+
+namespace ibot {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::ProgramResult;
+
+const std::vector<std::string> kTiny{
+    "backbone.embed_dim=16", "backbone.depth=2",  "backbone.heads=2",   "backbone.patch_size=4",
+    "backbone.image_size=8", "head.prototypes=8", "head.hidden_dim=16", "head.bottleneck_dim=8",
+    "eval.resize_size=8",    "eval.crop_size=8",  "eval.k=[1,3]",       "augment.local_crops=0"};
+
+/// Dark images in one class, bright ones in the other.
+void write_images(const std::filesystem::path& folder, int count) {
+  for (const auto& [name, level] : {std::pair{"dark", 20}, std::pair{"bright", 200}}) {
+    std::filesystem::create_directories(folder / name);
+    for (int i = 0; i < count; ++i) {
+      std::ofstream file(folder / name / (std::to_string(i) + ".ppm"), std::ios::binary);
+      file << "P6 8 8 255\n";
+      for (int pixel = 0; pixel < 8 * 8 * 3; ++pixel) {
+        file << static_cast<char>(level + (pixel * (i + 3)) % 30);
+      }
+    }
+  }
+}
+
+class IbotEval : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = testing::test_folder();
+    write_images(folder_ / "data" / "train", 5);
+    write_images(folder_ / "data" / "val", 2);
+  }
+
+  ProgramResult run(std::vector<std::string> words) const {
+    words.insert(words.end(), {"--device", "cpu"});
+    return testing::run_program("ibot-eval", words, folder_);
+  }
+
+  ProgramResult knn(const std::string& weights, std::vector<std::string> more = {}) const {
+    std::vector<std::string> words{"knn", "--weights", weights, "--data", "data"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  }
+
+  /// A checkpoint of the network that a tiny run begins with, its student set to zero.
+  void write_checkpoint(const std::string& name) const {
+    const auto config = config::read_config<config::RunConfig>("", kTiny);
+    train::StudentTeacher networks(config.backbone, config.head, 0);
+    train::Checkpoint checkpoint;
+    checkpoint.config = config::write_config(config);
+    for (auto& [tensor_name, tensor] : models::named_state(networks)) {
+      const bool student = tensor_name.rfind("student.", 0) == 0;
+      checkpoint.tensors[tensor_name] = student ? torch::zeros_like(tensor) : tensor.detach();
+    }
+    train::save_checkpoint(folder_ / name, checkpoint);
+  }
+
+  nlohmann::json report(const std::string& folder) const {
+    return nlohmann::json::parse(testing::read_text(folder_ / folder / "report.json"));
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(IbotEval, ListsItsTasks) {
+  const auto result = run({"--list"});
+  EXPECT_EQ(result.status, 0);
+  EXPECT_THAT(result.out, HasSubstr("knn "));
+}
+
+TEST_F(IbotEval, ClassifiesRawPixels) {
+  auto words = kTiny;
+  words.insert(words.end(), {"--output", "out"});
+  const auto result = knn("pixels", words);
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("top-1"), HasSubstr("     3   100.00   100.00")));
+  const auto json = report("out");
+  EXPECT_EQ(json["task"], "knn");
+  EXPECT_EQ(json["metrics"]["top1_k3"], 100.0);
+  EXPECT_EQ(json["options"]["k"], (std::vector<int>{1, 3}));
+  EXPECT_EQ(json["weights"], "pixels");
+  EXPECT_EQ(json["data"], "data");
+}
+
+// The checkpoint holds its configuration, so nothing else is needed; its teacher is the network
+// that "random" stands for.
+TEST_F(IbotEval, ReadsTheConfigurationFromTheCheckpoint) {
+  write_checkpoint("last.safetensors");
+  const auto trained = knn("last.safetensors", {"--output", "trained"});
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  auto words = kTiny;
+  words.insert(words.end(), {"--output", "random"});
+  const auto random = knn("random", words);
+  ASSERT_EQ(random.status, 0) << random.err;
+  EXPECT_EQ(trained.out, random.out);
+  EXPECT_EQ(report("trained")["metrics"], report("random")["metrics"]);
+  EXPECT_EQ(report("trained")["options"]["pooling"], "class");
+}
+
+TEST_F(IbotEval, EvaluatesTheStudentWhenAsked) {
+  write_checkpoint("last.safetensors");
+  const auto result = knn("last.safetensors", {"--key", "student", "--output", "out"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  // All features of the zeroed student are equal: the first training class wins every vote.
+  EXPECT_EQ(report("out")["metrics"]["top1_k3"], 50.0);
+}
+
+TEST_F(IbotEval, LetsTheCommandLineOverrideTheCheckpoint) {
+  write_checkpoint("last.safetensors");
+  const auto result = knn("last.safetensors", {"eval.k=2", "features.blocks=2", "--output", "out"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(report("out")["options"]["blocks"], 2);
+  EXPECT_EQ(report("out")["options"]["k"], std::vector<int>{2});
+}
+
+TEST_F(IbotEval, RefusesWrongRequestsWithStatusTwo) {
+  const auto expect = [](const ProgramResult& result, const std::string& reason) {
+    EXPECT_EQ(result.status, 2) << result.err;
+    EXPECT_THAT(result.err, AllOf(HasSubstr("error: "), HasSubstr(reason)));
+    EXPECT_EQ(result.out, "");
+  };
+  expect(run({}), "TASK");
+  expect(run({"knm"}), "expected knn, got knm");
+  expect(run({"knn"}), "--weights");
+  expect(run({"knn", "--weights", "pixels"}), "--data");
+  expect(run({"knn", "--weights", "pixels", "--data", "nowhere"}), "nowhere");
+  expect(knn("none.safetensors"), "none.safetensors");
+  expect(knn("pixels", {"eval.q=3"}), "eval.q");
+  expect(knn("pixels", {"features.blocks=0"}), "features.blocks");
+  expect(knn("pixels", {"--config", "none.yaml"}), "none.yaml");
+  expect(knn("pixels", {"--key", "other"}), "--key");
+  expect(testing::run_program("ibot-eval",
+                              {"knn", "--weights", "pixels", "--data", "data", "--device", "tpu"},
+                              folder_),
+         "--device: expected cpu, cuda or cuda:N, got tpu");
+}
+
+TEST_F(IbotEval, NamesWhatIsWrongWithWeights) {
+  io::write_safetensors(folder_ / "other.safetensors", {{{"a", torch::ones({1})}}, {}});
+  const auto foreign = knn("other.safetensors");
+  EXPECT_EQ(foreign.status, 2);
+  EXPECT_THAT(foreign.err, HasSubstr("--config"));
+
+  write_checkpoint("last.safetensors");
+  const auto deeper = knn("last.safetensors", {"backbone.depth=3"});
+  EXPECT_EQ(deeper.status, 1);
+  EXPECT_THAT(deeper.err, HasSubstr("teacher.backbone.blocks.2"));
+  const auto wider = knn("last.safetensors", {"backbone.embed_dim=32"});
+  EXPECT_EQ(wider.status, 1);
+  EXPECT_THAT(wider.err, HasSubstr("expected shape"));
+
+  std::filesystem::resize_file(folder_ / "last.safetensors", 5000);
+  EXPECT_NE(knn("last.safetensors").status, 0);
+}
+
+TEST_F(IbotEval, FailsWhenThereAreFewerImagesThanNeighbours) {
+  auto words = kTiny;
+  words.push_back("eval.k=11");
+  const auto result = knn("pixels", words);
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.err, HasSubstr("10 training images, got 11"));
+}
+
+}  // namespace
+}  // namespace ibot
