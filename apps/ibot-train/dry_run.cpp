@@ -4,11 +4,10 @@
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "common/run_main.h"
+#include "common/step_of_config.h"
 #include "ibot/base/memory.h"
-#include "ibot/train/flops.h"
 
 namespace ibot::apps {
 namespace {
@@ -17,17 +16,6 @@ int64_t count_parameters(const torch::nn::Module& module) {
   int64_t count = 0;
   for (const auto& parameter : module.parameters()) count += parameter.numel();
   return count;
-}
-
-double step_flops(const config::RunConfig& config) {
-  const auto& ratio = config.mask.ratio;
-  const double mean = std::accumulate(ratio.begin(), ratio.end(), 0.0) / static_cast<double>(ratio.size());
-  return train::step_flops(config.backbone, config.head,
-                           {.global_crops = config.augment.global_crops,
-                            .global_size = config.augment.global_size,
-                            .local_crops = config.augment.local_crops,
-                            .local_size = config.augment.local_size,
-                            .masked_ratio = mean});
 }
 
 }  // namespace
@@ -54,7 +42,7 @@ int dry_run(const config::RunConfig& config, train::TrainStep& step,
   const nlohmann::ordered_json summary{
       {"parameters_backbone", count_parameters(*step.networks().teacher().backbone)},
       {"parameters_trained", count_parameters(step.networks().student())},
-      {"flops_per_step", step_flops(config) * images},
+      {"flops_per_step", useful_step_flops(config) * images},
       {"peak_memory_bytes", peak_memory_bytes(step.device())},
       {"step_s", seconds},
       {"images_per_s", images / seconds},

@@ -2,23 +2,38 @@
 #include <CLI/App.hpp>
 #include <iostream>
 
+#include "common/logging.h"
 #include "common/run_main.h"
+#include "common/signals.h"
 #include "ibot-train/train_arguments.h"
 #include "ibot/config/yaml.h"
 
 namespace {
 
-int run(const ibot::apps::TrainArguments& arguments) {
-  const auto requests = ibot::apps::train_requests(arguments);
-  const bool only_tells = arguments.print_config || !arguments.explain.empty();
-  IBOT_CHECK_AS(ibot::ConfigError, only_tells,
-                "ibot-train: expected --print-config or --explain KEY; see --help");
+using ibot::apps::TrainRequest;
+
+/// --print-config and --explain, which concern one configuration.
+int tell(const ibot::apps::TrainArguments& arguments, const std::vector<TrainRequest>& requests) {
   IBOT_CHECK_AS(ibot::ConfigError, requests.size() == 1,
                 "ibot-train: expected one configuration to print, got a sweep of ",
                 requests.size());
   const auto& config = requests.front().config;
   std::cout << (arguments.explain.empty() ? ibot::config::write_config(config)
                                           : ibot::config::explain(config, arguments.explain));
+  return ibot::apps::kDone;
+}
+
+/// One run, or those of a sweep one after the other until one is stopped.
+int run(const ibot::apps::TrainArguments& arguments) {
+  const auto requests = ibot::apps::train_requests(arguments);
+  if (arguments.print_config || !arguments.explain.empty()) return tell(arguments, requests);
+  if (arguments.quiet) ibot::apps::start_logging("warning");
+  ibot::apps::catch_stop_signals();
+  for (const auto& request : requests) {
+    if (requests.size() > 1) ibot::apps::log_info("run " + request.output.string());
+    const int status = ibot::apps::pretrain(request);
+    if (status != ibot::apps::kDone) return status;
+  }
   return ibot::apps::kDone;
 }
 

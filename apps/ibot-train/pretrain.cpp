@@ -1,12 +1,12 @@
 #include "ibot-train/pretrain.h"
 
-#include <iomanip>
-#include <iostream>
+#include <algorithm>
 
 #include "common/device.h"
 #include "common/logging.h"
 #include "common/run_main.h"
 #include "common/signals.h"
+#include "common/step_of_config.h"
 #include "ibot-train/bad_sample_log.h"
 #include "ibot-train/dry_run.h"
 #include "ibot-train/in_run_knn.h"
@@ -18,16 +18,6 @@
 
 namespace ibot::apps {
 namespace {
-
-train::StepOptions step_options(const config::RunConfig& config) {
-  return {.backbone = config.backbone,
-          .head = config.head,
-          .loss = config.loss,
-          .optim = config.optim,
-          .precision = config.train.precision,
-          .seed = static_cast<uint64_t>(config.train.seed),
-          .global_views = config.augment.global_crops};
-}
 
 data::MultiCropLoaderOptions loader_options(const config::RunConfig& config, int64_t first_step,
                                             int64_t steps_per_epoch, bool pin_memory) {
@@ -104,7 +94,6 @@ train::Ending train_run(const TrainRequest& request, const data::ImageFolder& im
 }  // namespace
 
 int pretrain(const TrainRequest& request) {
-  catch_stop_signals();
   const auto& config = request.config;
   const auto device = choose_device(config.train.device);
   const auto images = open_images(config);

@@ -180,6 +180,16 @@ std::string write_sections(const Sections& sections, Comments comments) {
   return yaml;
 }
 
+std::map<std::string, std::string> flat_values_of(const Sections& sections) {
+  std::map<std::string, std::string> values;
+  for (const Section& section : sections) {
+    for (const Field& field : section.fields) {
+      values.emplace(concat(section.name, ".", field.name), write_value(field.slot));
+    }
+  }
+  return values;
+}
+
 std::string explain_key(const Sections& sections, const Sections& defaults,
                         const std::string& key) {
   std::string text;

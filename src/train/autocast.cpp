@@ -4,6 +4,17 @@
 
 namespace ibot::train {
 
+std::optional<torch::ScalarType> autocast_dtype(Precision precision) {
+  switch (precision) {
+    case Precision::kFp16:
+      return torch::kHalf;
+    case Precision::kBf16:
+      return torch::kBFloat16;
+    default:
+      return std::nullopt;
+  }
+}
+
 AutocastScope::AutocastScope(torch::DeviceType device, std::optional<torch::ScalarType> dtype)
     : device_(device),
       was_enabled_(at::autocast::is_autocast_enabled(device)),

@@ -9,17 +9,6 @@
 namespace ibot::train {
 namespace {
 
-std::optional<torch::ScalarType> autocast_dtype(Precision precision) {
-  switch (precision) {
-    case Precision::kFp16:
-      return torch::kHalf;
-    case Precision::kBf16:
-      return torch::kBFloat16;
-    default:
-      return std::nullopt;
-  }
-}
-
 at::Generator make_generator(torch::Device device) {
   return at::globalContext().defaultGenerator(device).clone();
 }

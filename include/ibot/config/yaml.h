@@ -96,6 +96,14 @@ std::string write_config(Config config, Comments comments = Comments::kText) {
   return write_sections(sections_of(config), comments);
 }
 
+/// Every value by "section.key", as YAML on one line.
+std::map<std::string, std::string> flat_values_of(const Sections& sections);
+
+template <class Config>
+std::map<std::string, std::string> flat_values(Config config) {
+  return flat_values_of(sections_of(config));
+}
+
 /// What `key` ("section.key", or a section for all its keys) means: text, type, default and value.
 /// Throws ConfigError for an unknown one.
 std::string explain_key(const Sections& sections, const Sections& defaults, const std::string& key);

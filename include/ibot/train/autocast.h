@@ -5,7 +5,12 @@
 
 #include <optional>
 
+#include "ibot/train/train_options.h"
+
 namespace ibot::train {
+
+/// The type of matrix products in this precision; none for float32.
+std::optional<torch::ScalarType> autocast_dtype(Precision precision);
 
 /// While it lives, matrix products on `device` run in `dtype`; without one, in the tensors' own.
 class AutocastScope {

@@ -1,0 +1,14 @@
+// From a run's configuration to its training step.
+#pragma once
+
+#include "ibot/config/run_config.h"
+#include "ibot/train/step.h"
+
+namespace ibot::apps {
+
+train::StepOptions step_options(const config::RunConfig& config);
+
+/// Useful operations of one step for one image.
+double useful_step_flops(const config::RunConfig& config);
+
+}  // namespace ibot::apps

@@ -1,0 +1,61 @@
+// ibot-bench: how fast the training step, its parts and the data pipeline are.
+#include <CLI/App.hpp>
+
+#include "common/arguments.h"
+#include "common/device.h"
+#include "common/run_main.h"
+#include "ibot-bench/data_bench.h"
+#include "ibot-bench/step_bench.h"
+#include "ibot/config/yaml.h"
+
+namespace {
+
+struct BenchArguments {
+  std::string folder;
+  std::vector<std::string> words;
+  std::string device = "auto";
+  int steps = 10;
+};
+
+/// The configuration of the words; small batches and float32 unless they say otherwise.
+ibot::config::RunConfig bench_config(const BenchArguments& arguments) {
+  const auto split = ibot::apps::split_config_arguments(arguments.words);
+  std::vector<std::string> overrides;
+  if (!split.file) overrides = {"train.batch_size=4", "train.precision=fp32"};
+  overrides.insert(overrides.end(), split.overrides.begin(), split.overrides.end());
+  return ibot::config::read_config<ibot::config::RunConfig>(split.file.value_or(""), overrides);
+}
+
+void add_config_arguments(CLI::App& command, BenchArguments& arguments, const char* repetitions) {
+  command.add_option("config", arguments.words, "[CONFIG.yaml] [section.key=value ...]");
+  command.add_option("--steps", arguments.steps, repetitions)->check(CLI::Range(1, 1000000));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Times the training step, its parts and the data pipeline.", "ibot-bench");
+  app.require_subcommand(1);
+  BenchArguments arguments;
+  auto* step = app.add_subcommand("step", "Whole training steps on synthetic batches");
+  auto* ops = app.add_subcommand("ops", "The parts of a training step");
+  for (auto* command : {step, ops}) {
+    add_config_arguments(*command, arguments, "Timed steps, after one to warm up");
+    command->add_option("--device", arguments.device, "auto, cpu, cuda or cuda:N");
+  }
+  auto* data = app.add_subcommand("data", "Image files to normalised batches, on the CPU");
+  data->add_option("folder", arguments.folder, "Root of an image folder")->required();
+  add_config_arguments(*data, arguments, "Timed passes over the folder, after one to warm up");
+
+  return ibot::apps::run_main(app, argc, argv, [&] {
+    const auto config = bench_config(arguments);
+    if (data->parsed()) {
+      ibot::apps::bench_data(config, arguments.folder, arguments.steps);
+      return ibot::apps::kDone;
+    }
+    const auto device = ibot::apps::choose_device(arguments.device);
+    const auto bench = step->parsed() ? ibot::apps::bench_step : ibot::apps::bench_ops;
+    bench(config, device, arguments.steps);
+    return ibot::apps::kDone;
+  });
+}
