@@ -9,9 +9,9 @@ namespace ibot::eval {
 
 namespace {
 
-// 256 x 65536 similarities: 64 MB, and twice that as keys.
+// 256 x 16384 similarities: 16 MB, and a few times twice that while they become keys.
 constexpr int64_t kTestRows = 256;
-constexpr int64_t kTrainRows = 65536;
+constexpr int64_t kTrainRows = 16384;
 constexpr int64_t kLowBits = int64_t{1} << 32;
 
 torch::Tensor unit_length(const torch::Tensor& features) {
