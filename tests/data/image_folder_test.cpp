@@ -42,14 +42,14 @@ class ImageFolderTest : public ::testing::Test {
 // '-' sorts before '/', and folders are compared by their whole path; upper case before lower.
 TEST_F(ImageFolderTest, OrderIsByClassThenFolderPathThenName) {
   add("b/z.jpg");
-  add("b/a/2.png");
+  add("b/a/c/2.png");
   add("b/a-b/1.png");
   add("b/B.jpg");
   add("a/10.jpg");
   add("a/9.jpg");
   add("Z/x.jpg");
   EXPECT_EQ(names(), (std::vector<std::string>{"Z/x.jpg 0", "a/10.jpg 1", "a/9.jpg 1", "b/B.jpg 2",
-                                               "b/z.jpg 2", "b/a-b/1.png 2", "b/a/2.png 2"}));
+                                               "b/z.jpg 2", "b/a-b/1.png 2", "b/a/c/2.png 2"}));
 }
 
 TEST_F(ImageFolderTest, ExtensionsIgnoreCase) {

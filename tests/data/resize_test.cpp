@@ -47,12 +47,11 @@ TEST(Resize, BilinearHalvingByHand) {
 }
 
 TEST(Resize, SameSizeChangesNothing) {
-  const Crop all = to_crop(testing::read_picture(testing::golden_root() / "08_augment/photo3.jpg"));
+  Crop all = to_crop(testing::read_picture(testing::golden_root() / "08_augment/photo3.jpg"));
   Image image(all.height, all.width);
-  Crop source = all;
   for (int64_t y = 0; y < all.height; ++y) {
     for (int64_t x = 0; x < all.width; ++x) {
-      for (int64_t c = 0; c < 3; ++c) image.row(y)[3 * x + c] = source.at(c, y, x);
+      for (int64_t c = 0; c < 3; ++c) image.row(y)[3 * x + c] = all.at(c, y, x);
     }
   }
   for (const Filter filter : {Filter::kBilinear, Filter::kBicubic, Filter::kLanczos}) {
