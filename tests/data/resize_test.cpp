@@ -37,11 +37,9 @@ Crop resized(const Image& image, const ResizePlan& plan) {
   return crop;
 }
 
-// Halving four pixels bilinearly: triangle weights 1, 3, 3, 1 over 8, cut off at the edge to 3,
-// 3, 1.
+// Triangle weights 1, 3, 3, 1 over 8, cut off at the edge to 3, 3, 1 over 7.
 TEST(Resize, BilinearHalvingByHand) {
-  const auto crop =
-      resized(gray_row({70, 0, 140, 210}), plan_of({0, 0, 1, 4}, 1, 2, Filter::kBilinear));
+  auto crop = resized(gray_row({70, 0, 140, 210}), plan_of({0, 0, 1, 4}, 1, 2, Filter::kBilinear));
   EXPECT_EQ(crop.at(0, 0, 0), (3 * 70 + 140) / 7);
   EXPECT_EQ(crop.at(0, 0, 1), 3 * (140 + 210) / 7);
 }
