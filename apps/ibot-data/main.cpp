@@ -1,11 +1,12 @@
-// ibot-data: looks through image folders.
+// ibot-data: looks through image folders and draws one to try things on.
 #include <CLI/App.hpp>
 
 #include "common/run_main.h"
 #include "ibot-data/look.h"
+#include "ibot-data/synth.h"
 
 int main(int argc, char** argv) {
-  CLI::App app("Looks through image folders.", "ibot-data");
+  CLI::App app("Looks through image folders; draws one to try things on.", "ibot-data");
   app.require_subcommand(1);
   ibot::apps::LookArguments arguments;
 
@@ -14,8 +15,12 @@ int main(int argc, char** argv) {
   auto* verify =
       app.add_subcommand("verify", "Decodes every image; exits with 1 if one is damaged");
   ibot::apps::add_look_arguments(*verify, arguments);
+  ibot::apps::SynthArguments synth_arguments;
+  auto* synth = app.add_subcommand("synth", "Draws a labelled image set, the same on every call");
+  ibot::apps::add_synth_arguments(*synth, synth_arguments);
 
   return ibot::apps::run_main(app, argc, argv, [&] {
+    if (synth->parsed()) return ibot::apps::make_set(synth_arguments);
     return info->parsed() ? ibot::apps::show_info(arguments) : ibot::apps::show_damage(arguments);
   });
 }

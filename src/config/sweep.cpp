@@ -78,9 +78,8 @@ std::vector<SweepRun> expand_sweep(const std::vector<std::string>& overrides) {
   }
   if (runs.size() == 1) return runs;
   for (size_t i = 0; i < runs.size(); ++i) {
-    char number[16];
-    std::snprintf(number, sizeof number, "%03zu", i);
-    runs[i].name.insert(0, number);
+    const auto number = std::to_string(i);
+    runs[i].name.insert(0, std::string(number.size() < 3 ? 3 - number.size() : 0, '0') + number);
   }
   return runs;
 }
