@@ -19,14 +19,13 @@ train::StepOptions step_options(const config::RunConfig& config) {
 double useful_step_flops(const config::RunConfig& config) {
   const auto& ratio = config.mask.ratio;
   const auto& augment = config.augment;
-  return train::step_flops(
-      config.backbone, config.head,
-      {.global_crops = augment.global_crops,
-       .global_size = augment.global_size,
-       .local_crops = augment.local_crops,
-       .local_size = augment.local_size,
-       .masked_ratio = std::accumulate(ratio.begin(), ratio.end(), 0.0) /
-                       static_cast<double>(ratio.size())});
+  return train::step_flops(config.backbone, config.head,
+                           {.global_crops = augment.global_crops,
+                            .global_size = augment.global_size,
+                            .local_crops = augment.local_crops,
+                            .local_size = augment.local_size,
+                            .masked_ratio = std::accumulate(ratio.begin(), ratio.end(), 0.0) /
+                                            static_cast<double>(ratio.size())});
 }
 
 }  // namespace ibot::apps

@@ -13,23 +13,24 @@ class Subject {
  public:
   Subject(const config::RunConfig& config, torch::Device device)
       : config_(config), step_(step_options(config), device) {
-    batch::SyntheticSource source({.images = config.train.batch_size,
-                                   .global_crops = config.augment.global_crops,
-                                   .global_size = config.augment.global_size,
-                                   .local_crops = config.augment.local_crops,
-                                   .local_size = config.augment.local_size,
-                                   .mask = config.mask,
-                                   .grid = models::mask_grid(config.backbone,
-                                                             config.augment.global_size),
-                                   .seed = static_cast<uint64_t>(config.train.seed)});
+    batch::SyntheticSource source(
+        {.images = config.train.batch_size,
+         .global_crops = config.augment.global_crops,
+         .global_size = config.augment.global_size,
+         .local_crops = config.augment.local_crops,
+         .local_size = config.augment.local_size,
+         .mask = config.mask,
+         .grid = models::mask_grid(config.backbone, config.augment.global_size),
+         .seed = static_cast<uint64_t>(config.train.seed)});
     batch_ = batch::prepared(*source.next(), device, {config.augment.mean, config.augment.std});
   }
 
   /// One step of a run in its middle: nothing is frozen, nothing is zero.
   void run() {
     const optim::RunLength length{config_.train.epochs, 1000, config_.train.batch_size};
-    step_.run(batch_, train::step_inputs(step_.options(), config_.schedule, config_.mask.start_epoch,
-                                         length, length.total_steps() / 2));
+    step_.run(batch_,
+              train::step_inputs(step_.options(), config_.schedule, config_.mask.start_epoch,
+                                 length, length.total_steps() / 2));
   }
 
   train::TrainStep& step() { return step_; }
@@ -59,12 +60,13 @@ void bench_ops(const config::RunConfig& config, torch::Device device, int repeti
   subject.run();  // gradients for clipping and update to work on
   auto& networks = subject.step().networks();
   const auto part = [&](const char* name, const std::function<void()>& work) {
-    measure({.name = name, .images = subject.images(), .device = device, .repetitions = repetitions},
-            [&] {
-              const train::AutocastScope autocast(device.type(),
-                                                  train::autocast_dtype(config.train.precision));
-              work();
-            });
+    measure(
+        {.name = name, .images = subject.images(), .device = device, .repetitions = repetitions},
+        [&] {
+          const train::AutocastScope autocast(device.type(),
+                                              train::autocast_dtype(config.train.precision));
+          work();
+        });
   };
   part("teacher_forward", [&] { networks.teacher_forward(subject.batch()); });
   part("student_forward", [&] { networks.student_forward(subject.batch()); });

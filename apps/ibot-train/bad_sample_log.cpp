@@ -15,10 +15,8 @@ std::optional<batch::MultiCropBatch> BadSampleLog::next() {
   for (const auto& bad : loader_.take_bad_samples()) {
     // The file appears with the first bad image; lines of a run that goes on are kept.
     if (!lines_) lines_.emplace(path_, "sample", std::numeric_limits<int64_t>::max());
-    const nlohmann::ordered_json line{{"sample", bad.sample},
-                                      {"epoch", bad.epoch},
-                                      {"path", bad.path},
-                                      {"reason", bad.reason}};
+    const nlohmann::ordered_json line{
+        {"sample", bad.sample}, {"epoch", bad.epoch}, {"path", bad.path}, {"reason", bad.reason}};
     lines_->append(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     log_warning("unreadable image replaced: " + bad.reason);
   }

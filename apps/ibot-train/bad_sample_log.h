@@ -8,8 +8,8 @@
 
 namespace ibot::apps {
 
-/// Passes a loader's batches on; every bad image met in them goes to the log and, as one JSON object
-/// a line, to OUT/bad_samples.jsonl.
+/// Passes a loader's batches on; every bad image met in them goes to the log and, as one JSON
+/// object a line, to OUT/bad_samples.jsonl.
 class BadSampleLog : public batch::BatchSource<batch::MultiCropBatch> {
  public:
   BadSampleLog(data::MultiCropLoader& loader, const std::filesystem::path& output);

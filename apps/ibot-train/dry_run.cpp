@@ -30,9 +30,9 @@ int dry_run(const config::RunConfig& config, train::TrainStep& step,
     const auto start = Clock::now();
     const auto batch =
         batch::prepared(*loaded, step.device(), {config.augment.mean, config.augment.std});
-    const auto inputs = train::step_inputs(
-        step.options(), config.schedule, config.mask.start_epoch,
-        {config.train.epochs, steps_per_epoch, config.train.batch_size}, i);
+    const auto inputs =
+        train::step_inputs(step.options(), config.schedule, config.mask.start_epoch,
+                           {config.train.epochs, steps_per_epoch, config.train.batch_size}, i);
     const auto loss = step.run(batch, inputs).loss.total.item<double>();  // waits for the device
     IBOT_CHECK_AS(DivergenceError, std::isfinite(loss), "dry run: loss ", loss, " at step ", i);
     seconds = std::chrono::duration<double>(Clock::now() - start).count();

@@ -14,8 +14,8 @@ namespace ibot::apps {
 /// Evaluates a backbone on PATH/train and PATH/val every few epochs.
 class InRunKnn {
  public:
-  /// Lists the images, so that a missing folder ends the run before it starts. Throws DataError, and
-  /// ConfigError on a k above the number of training images.
+  /// Lists the images, so that a missing folder ends the run before it starts. Throws DataError,
+  /// and ConfigError on a k above the number of training images.
   InRunKnn(const eval::InRunOptions& options, int64_t epochs, int64_t workers,
            const batch::Normalization& normalization);
 

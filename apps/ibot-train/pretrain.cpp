@@ -64,12 +64,12 @@ train::Ending train_run(const TrainRequest& request, const data::ImageFolder& im
                       {config.augment.mean, config.augment.std});
     }));
   }
-  const auto options =
-      trainer_options(request, steps_per_epoch, write_resolved_config(request));
+  const auto options = trainer_options(request, steps_per_epoch, write_resolved_config(request));
   const int64_t first = checkpoint ? checkpoint->run.step : 0;
   const auto total = options.length.total_steps();
   train::RunLog files(request.output, first, steps_per_epoch);
-  RunConsole shown(first, config.train.max_steps > 0 ? std::min(config.train.max_steps, total) : total,
+  RunConsole shown(first,
+                   config.train.max_steps > 0 ? std::min(config.train.max_steps, total) : total,
                    config.train.batch_size, config.train.epochs, request.quiet);
   train::Trainer trainer(options, step, {&files, &shown});
   if (checkpoint) {
@@ -97,14 +97,14 @@ int pretrain(const TrainRequest& request) {
   const auto& config = request.config;
   const auto device = choose_device(config.train.device);
   const auto images = open_images(config);
-  const auto steps_per_epoch = open_input(
-      [&] { return data::steps_per_epoch(images.size(), config.train.batch_size, 1); });
+  const auto steps_per_epoch =
+      open_input([&] { return data::steps_per_epoch(images.size(), config.train.batch_size, 1); });
   log_info(concat(images.size(), " images in ", images.class_names().size(), " classes; ",
                   steps_per_epoch, " steps an epoch on ", device));
   train::TrainStep step(step_options(config), device);
   if (request.dry_run) {
-    data::MultiCropLoader loader(
-        images, loader_options(config, 0, steps_per_epoch, device.is_cuda()));
+    data::MultiCropLoader loader(images,
+                                 loader_options(config, 0, steps_per_epoch, device.is_cuda()));
     return dry_run(config, step, loader, steps_per_epoch);
   }
   prepare_output(request.output);

@@ -20,8 +20,8 @@ std::string write_resolved_config(const TrainRequest& request);
 /// The checkpoint that `request.resume` asks for: none for "none", the last one of the folder if it
 /// is there for "auto", else the file of that name.
 ///
-/// Throws RequestError when the file is missing or damaged, and when the configuration that wrote it
-/// differs from the request's in a key that changes results, naming every such key.
+/// Throws RequestError when the file is missing or damaged, and when the configuration that wrote
+/// it differs from the request's in a key that changes results, naming every such key.
 std::optional<train::Checkpoint> find_checkpoint(const TrainRequest& request);
 
 }  // namespace ibot::apps

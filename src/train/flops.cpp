@@ -38,8 +38,7 @@ double step_flops(const models::BackboneOptions& backbone, const models::HeadOpt
   const auto width = static_cast<double>(models::vit_shape(backbone).embed_dim);
   const auto globals = static_cast<double>(views.global_crops);
   const auto locals = static_cast<double>(views.local_crops);
-  const auto patches =
-      static_cast<double>(models::mask_grid(backbone, views.global_size).size());
+  const auto patches = static_cast<double>(models::mask_grid(backbone, views.global_size).size());
   const double masked = views.masked_ratio * patches;
   const double global = backbone_flops(backbone, views.global_size);
   const double local = views.local_crops > 0 ? backbone_flops(backbone, views.local_size) : 0.0;

@@ -65,10 +65,12 @@ void RunLog::on_step(const StepRecord& record) {
                        {"memory_bytes", record.memory_bytes}}
                       .dump());
   const double time = wall_time_s();
-  for (const auto& [tag, value] :
-       {std::pair{"step/loss", record.loss}, {"step/loss_cls", record.loss_cls},
-        {"step/loss_patch", record.loss_patch}, {"step/grad_norm", record.grad_norm},
-        {"step/images_per_s", record.images_per_s}, {"step/data_wait", record.data_wait}}) {
+  for (const auto& [tag, value] : {std::pair{"step/loss", record.loss},
+                                   {"step/loss_cls", record.loss_cls},
+                                   {"step/loss_patch", record.loss_patch},
+                                   {"step/grad_norm", record.grad_norm},
+                                   {"step/images_per_s", record.images_per_s},
+                                   {"step/data_wait", record.data_wait}}) {
     events_.add_scalar(tag, record.step, value, time);
   }
 }
@@ -76,11 +78,16 @@ void RunLog::on_step(const StepRecord& record) {
 // Keys and their order are the official ones; adjacc, the accuracy under the best assignment, is
 // switched off in pre-training there too.
 void RunLog::on_epoch(const EpochRecord& record) {
-  const Json line{{"train_loss", record.loss},          {"train_cls", record.loss_cls},
-                  {"train_patch", record.loss_patch},   {"train_lr", record.lr},
-                  {"train_wd", record.weight_decay},    {"train_acc", record.agreement},
-                  {"train_nmi", record.clusters.nmi},   {"train_ari", record.clusters.ari},
-                  {"train_fscore", record.clusters.fmi}, {"train_adjacc", -1},
+  const Json line{{"train_loss", record.loss},
+                  {"train_cls", record.loss_cls},
+                  {"train_patch", record.loss_patch},
+                  {"train_lr", record.lr},
+                  {"train_wd", record.weight_decay},
+                  {"train_acc", record.agreement},
+                  {"train_nmi", record.clusters.nmi},
+                  {"train_ari", record.clusters.ari},
+                  {"train_fscore", record.clusters.fmi},
+                  {"train_adjacc", -1},
                   {"epoch", record.epoch}};
   log_.append(line.dump());
   const double time = wall_time_s();

@@ -80,8 +80,7 @@ StepResult TrainStep::run(const batch::MultiCropBatch& batch, const StepInputs& 
   optimizer_->step(inputs.values, overflow);
   if (scaler_) scaler_->update(overflow->found);
   optim::ema_update_(averaged_, inputs.values.momentum_teacher);
-  for (auto* term :
-       {&result.loss.total, &result.loss.class_term, &result.loss.patch_term}) {
+  for (auto* term : {&result.loss.total, &result.loss.class_term, &result.loss.patch_term}) {
     *term = term->detach();
   }
   return result;

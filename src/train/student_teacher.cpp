@@ -86,8 +86,7 @@ loss::StudentOutput StudentTeacher::student_forward(const batch::MultiCropBatch&
       used.push_back(local.narrow(0, 0, batch.local.size(0)));
     }
     used.push_back(masked_rows(patches, batch.masked));
-    return split_scores(head, torch::cat(used),
-                        views + (has_local ? batch.local.size(0) : 0));
+    return split_scores(head, torch::cat(used), views + (has_local ? batch.local.size(0) : 0));
   }
   std::vector<torch::Tensor> used{global.class_token};
   if (has_local) used.push_back(backbone.class_tokens(batch.local));

@@ -124,12 +124,12 @@ void Trainer::check_finite(const torch::Tensor& rows) const {
   const auto step = state_.step - rows.size(0) + first;
   const auto value = [&](Column column) { return rows[first][column].item<double>(); };
   const bool saved = std::filesystem::exists(last_checkpoint());
-  throw DivergenceError(concat(
-      "training: loss ", value(kLoss), " at step ", step, " of epoch ",
-      step / options_.length.steps_per_epoch, " (class term ", value(kLossCls), ", patch term ",
-      value(kLossPatch), ", gradient norm ", value(kGradNorm), "); last good checkpoint: ",
-      saved ? last_checkpoint().string() : "none",
-      "; a lower optim.lr, loss.teacher_temp or optim.clip_grad, or bf16, may help"));
+  throw DivergenceError(
+      concat("training: loss ", value(kLoss), " at step ", step, " of epoch ",
+             step / options_.length.steps_per_epoch, " (class term ", value(kLossCls),
+             ", patch term ", value(kLossPatch), ", gradient norm ", value(kGradNorm),
+             "); last good checkpoint: ", saved ? last_checkpoint().string() : "none",
+             "; a lower optim.lr, loss.teacher_temp or optim.clip_grad, or bf16, may help"));
 }
 
 void Trainer::finish_epoch() {
@@ -168,8 +168,7 @@ void Trainer::save() {
   if (state_.step % steps == 0 && every > 0 && epoch > 0 && epoch % every == 0) {
     auto number = std::to_string(epoch);
     number.insert(0, number.size() < 4 ? 4 - number.size() : 0, '0');
-    keep_checkpoint(last_checkpoint(),
-                    options_.checkpoints / ("epoch_" + number + ".safetensors"));
+    keep_checkpoint(last_checkpoint(), options_.checkpoints / ("epoch_" + number + ".safetensors"));
   }
   for (auto* observer : observers_) observer->on_checkpoint(last_checkpoint());
   window_start_ = now_s();

@@ -19,9 +19,15 @@ TEST(Rng, IsAPureFunctionOfItsFourNumbers) {
   EXPECT_EQ(first_words(Rng(1, 2, 3, 4)), first_words(Rng(1, 2, 3, 4)));
   std::set<std::vector<uint32_t>> streams;
   for (const auto& [seed, epoch, sample, stream] :
-       std::vector<std::array<uint64_t, 4>>{{1, 2, 3, 4}, {2, 2, 3, 4}, {1, 3, 3, 4}, {1, 2, 4, 4},
-                                            {1, 2, 3, 5}, {2, 1, 3, 4}, {1ull << 32, 2, 3, 4},
-                                            {1, 1ull << 32, 3, 4}, {1, 2, 1ull << 32, 4}}) {
+       std::vector<std::array<uint64_t, 4>>{{1, 2, 3, 4},
+                                            {2, 2, 3, 4},
+                                            {1, 3, 3, 4},
+                                            {1, 2, 4, 4},
+                                            {1, 2, 3, 5},
+                                            {2, 1, 3, 4},
+                                            {1ull << 32, 2, 3, 4},
+                                            {1, 1ull << 32, 3, 4},
+                                            {1, 2, 1ull << 32, 4}}) {
     streams.insert(first_words(Rng(seed, epoch, sample, static_cast<uint32_t>(stream))));
   }
   EXPECT_EQ(streams.size(), 9u);

@@ -10,5 +10,6 @@ int main(int argc, char** argv) {
   const auto config = ibot::config::read_config<ibot::config::RunConfig>(argv[1]);
   const ibot::data::ImageFolder folder(config.data.path);
   ibot::data::LabeledLoader loader(folder, {.workers = config.data.workers});
-  while (const auto batch = loader.next()) std::printf("%d\n", static_cast<int>(batch->image.size(0)));
+  while (const auto batch = loader.next())
+    std::printf("%d\n", static_cast<int>(batch->image.size(0)));
 }

@@ -37,7 +37,8 @@ struct Call {
 Call read_call(const std::map<std::string, torch::Tensor>& tensors, int64_t step, int64_t views) {
   Call call{tensors, "step" + std::to_string(step) + ".", {}};
   std::vector<torch::Tensor> masks;
-  for (int64_t v = 0; v < views; ++v) masks.push_back(call.at("mask" + std::to_string(v)).flatten(1));
+  for (int64_t v = 0; v < views; ++v)
+    masks.push_back(call.at("mask" + std::to_string(v)).flatten(1));
   call.batch.mask = torch::cat(masks).to(torch::kBool);
   batch::index_masked_patches(call.batch);
   return call;
@@ -50,7 +51,8 @@ TEST(IbotLossGolden, MatchesTheReferenceOverConsecutiveCalls) {
     const Tolerance tolerance{golden.json["tolerance"]["rtol"], golden.json["tolerance"]["atol"]};
     const auto options = options_of(config);
     const int64_t views = config["global_crops"];
-    IbotLoss loss(options, config["out_dim"].get<int64_t>(), config["patch_out_dim"].get<int64_t>());
+    IbotLoss loss(options, config["out_dim"].get<int64_t>(),
+                  config["patch_out_dim"].get<int64_t>());
     const auto tensors = golden.tensors();
     for (const auto& expected : golden.json["calls"]) {
       const auto call = read_call(tensors, expected["step"], views);

@@ -45,8 +45,8 @@ Region measure(const bool* mask, PatchGrid grid) {
     for (const auto& [dr, dc] : {std::pair{1, 0}, {-1, 0}, {0, 1}, {0, -1}}) {
       flood(row + dr, column + dc);
       // Between a masked patch and an unmasked one; the border of the image does not count.
-      const bool inside = row + dr >= 0 && row + dr < grid.rows && column + dc >= 0 &&
-                          column + dc < grid.columns;
+      const bool inside =
+          row + dr >= 0 && row + dr < grid.rows && column + dc >= 0 && column + dc < grid.columns;
       region.boundary += inside && !masked(row + dr, column + dc);
     }
   };
@@ -105,8 +105,7 @@ Statistics draw(const MaskOptions& options, PatchGrid grid, int64_t epoch, int64
     statistics.height += static_cast<double>(region.height);
     statistics.width += static_cast<double>(region.width);
     statistics.fill += region.fill();
-    statistics.boundary +=
-        static_cast<double>(region.boundary) / static_cast<double>(region.count);
+    statistics.boundary += static_cast<double>(region.boundary) / static_cast<double>(region.count);
   }
   std::sort(statistics.ratios.begin(), statistics.ratios.end());
   return statistics;
@@ -134,7 +133,8 @@ void compare(const Statistics& drawn, const nlohmann::json& json, PatchGrid grid
   expect_mean(drawn.width, "bbox_width");
   expect_mean(drawn.fill, "bbox_fill");
   expect_mean(drawn.boundary, "boundary_per_masked_patch");
-  // The distribution function of the count, which unlike its quantiles is steady where two modes meet.
+  // The distribution function of the count, which unlike its quantiles is steady where two modes
+  // meet.
   const auto& histogram = json["count_histogram_all"];
   double total = 0, ours = 0, theirs = 0, distance = 0;
   for (const auto& count : histogram) total += count.get<double>();

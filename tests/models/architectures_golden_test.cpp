@@ -10,7 +10,8 @@ namespace ibot::models {
 namespace {
 
 TEST(ArchitecturesGolden, NamesAndShapesOfEveryVit) {
-  const auto json = testing::read_json(testing::golden_root() / "15_architectures/architectures.json");
+  const auto json =
+      testing::read_json(testing::golden_root() / "15_architectures/architectures.json");
   int checked = 0;
   for (const auto& model : json["models"]) {
     const std::string arch = model["arch"];
@@ -37,7 +38,8 @@ TEST(ArchitecturesGolden, NamesAndShapesOfEveryVit) {
 
 /// Means within five standard errors, deviations within a few percent, ranges alike.
 TEST(ArchitecturesGolden, InitialisationHasTheReferenceStatistics) {
-  const auto json = testing::read_json(testing::golden_root() / "15_architectures/architectures.json");
+  const auto json =
+      testing::read_json(testing::golden_root() / "15_architectures/architectures.json");
   const auto& expected = json["initialisation"]["sample_vit_small_patch16"];
   const auto vit = build_backbone({}, Role::kStudent);
   initialize_(*vit, at::detail::createCPUGenerator(3));

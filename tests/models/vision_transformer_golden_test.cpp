@@ -1,7 +1,6 @@
-#include "ibot/models/vision_transformer.h"
-
 #include <gtest/gtest.h>
 
+#include "ibot/models/vision_transformer.h"
 #include "ibot/nn/pos_embed.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"

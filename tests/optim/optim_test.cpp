@@ -48,8 +48,7 @@ TEST(Optimizer, AFrozenTensorNeitherDecaysNorCountsASteps) {
 
 TEST(Optimizer, AnOverflowChangesNothing) {
   for (const auto& [kind, name] : EnumNames<OptimizerKind>::values) {
-    Optimizer optimizer(
-        kind, {parameter("w", torch::ones({2, 2}), torch::full({2, 2}, INFINITY))});
+    Optimizer optimizer(kind, {parameter("w", torch::ones({2, 2}), torch::full({2, 2}, INFINITY))});
     optimizer.step({.lr = 0.1, .weight_decay = 0.5}, Overflow{torch::ones({})});
     EXPECT_TENSOR_EQUAL(optimizer.parameters()[0].tensor.detach(), torch::ones({2, 2}));
     EXPECT_EQ(optimizer.state().at("step.w").item<float>(), 0.0f) << name;

@@ -16,7 +16,8 @@ namespace ibot::testing {
 /// one of `aliases`; names in the module alone are failures.
 inline void load_weights(torch::nn::Module& module,
                          const std::map<std::string, torch::Tensor>& weights,
-                         const std::string& prefix = "", const std::set<std::string>& aliases = {}) {
+                         const std::string& prefix = "",
+                         const std::set<std::string>& aliases = {}) {
   const torch::NoGradGuard no_grad;
   std::set<std::string> used;
   for (auto& [name, tensor] : models::named_state(module)) {
@@ -28,9 +29,9 @@ inline void load_weights(torch::nn::Module& module,
   }
   for (const auto& [name, tensor] : weights) {
     if (name.rfind(prefix, 0) != 0 || used.count(name) > 0) continue;
-    const bool alias = std::any_of(aliases.begin(), aliases.end(), [&name = name](const auto& part) {
-      return name.find(part) != std::string::npos;
-    });
+    const bool alias = std::any_of(
+        aliases.begin(), aliases.end(),
+        [&name = name](const auto& part) { return name.find(part) != std::string::npos; });
     EXPECT_TRUE(alias) << "weight without a place: " << name;
   }
 }

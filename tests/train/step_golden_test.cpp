@@ -31,9 +31,9 @@ StepOptions options_of(const nlohmann::json& config) {
   options.head.hidden_dim = config["head_hidden_dim"];
   options.head.bottleneck_dim = config["head_bottleneck_dim"];
   options.head.norm_last_layer = config["norm_last_layer"];
-  EXPECT_TRUE(parse_enum(config["norm_in_head"].is_null() ? "none"
-                                                          : config["norm_in_head"].get<std::string>(),
-                         options.head.norm));
+  EXPECT_TRUE(parse_enum(
+      config["norm_in_head"].is_null() ? "none" : config["norm_in_head"].get<std::string>(),
+      options.head.norm));
   EXPECT_TRUE(parse_enum(config["act_in_head"].get<std::string>(), options.head.activation));
   options.loss = {.weight_cls = config["lambda1"],
                   .weight_patch = config["lambda2"],
@@ -56,7 +56,8 @@ StepOptions options_of(const nlohmann::json& config) {
   return options;
 }
 
-batch::MultiCropBatch read_batch(const Tensors& inputs, int64_t step, const nlohmann::json& config) {
+batch::MultiCropBatch read_batch(const Tensors& inputs, int64_t step,
+                                 const nlohmann::json& config) {
   const auto prefix = "step" + std::to_string(step) + ".";
   const int64_t globals = config["global_crops_number"];
   const int64_t locals = config["local_crops_number"];
@@ -91,9 +92,9 @@ torch::Tensor comparable(const std::string& name, const torch::Tensor& tensor, b
   return batch_norm && absorbed ? tensor.narrow(0, 0, 0) : tensor;
 }
 
-class Run {
+class StepRun {
  public:
-  explicit Run(const testing::GoldenCase& golden)
+  explicit StepRun(const testing::GoldenCase& golden)
       : json_(golden.json),
         config_(json_["config"]),
         tensors_(golden.tensors()),
@@ -120,8 +121,7 @@ class Run {
     for (const auto& expected : json_["steps"]) {
       const int64_t number = expected["step"];
       SCOPED_TRACE("step " + std::to_string(number));
-      const StepInputs inputs{number,
-                              optim::step_values(options_.optim, schedule, length, number),
+      const StepInputs inputs{number, optim::step_values(options_.optim, schedule, length, number),
                               loss::teacher_temperatures(options_.loss, config_["pred_start_epoch"],
                                                          expected["epoch"])};
       EXPECT_NEAR(inputs.values.lr, expected["lr"][0], 1e-9);
@@ -141,17 +141,18 @@ class Run {
     EXPECT_TRUE(near(result.loss.total, scalar(expected["loss"]), tolerance));
     EXPECT_TRUE(near(result.loss.class_term, scalar(expected["cls"]), tolerance));
     EXPECT_TRUE(near(result.loss.patch_term, scalar(expected["patch"]), tolerance));
-    double squares = 0.0;
-    for (const auto& [name, norm] : expected["grad_norm_before_clip"].items()) {
-      squares += norm.get<double>() * norm.get<double>();
+    const auto& norms = expected["grad_norm_before_clip"];
+    if (!norms.is_null()) {  // the reference computes them only where it clips
+      double squares = 0.0;
+      for (const auto& norm : norms) squares += norm.get<double>() * norm.get<double>();
+      EXPECT_TRUE(near(result.grad_norm, scalar(std::sqrt(squares)), {1e-4, 1e-5}));
     }
-    EXPECT_TRUE(near(result.grad_norm, scalar(std::sqrt(squares)), {1e-4, 1e-5}));
     const auto prefix = "step" + std::to_string(expected["step"].get<int64_t>()) + ".";
     const auto state = step_.state();
     const auto& centers = json_["tolerance"]["centers"];
     for (const auto* name : {"center", "center2"}) {
-      EXPECT_TRUE(near(state.at(std::string("loss.") + name),
-                       tensors_.at(prefix + name + "_after"), {centers["rtol"], centers["atol"]}))
+      EXPECT_TRUE(near(state.at(std::string("loss.") + name), tensors_.at(prefix + name + "_after"),
+                       {centers["rtol"], centers["atol"]}))
           << name;
     }
     compare(prefix + "student.", "student.");
@@ -179,7 +180,8 @@ class Run {
       }
       // Running means move with the biases that batch norm absorbs; the case file allows 2e-3.
       const bool running_mean = name.find("running_mean") != std::string::npos;
-      const Tolerance tolerance{weights["rtol"], running_mean ? 2e-3 : weights["atol"].get<double>()};
+      const Tolerance tolerance{weights["rtol"],
+                                running_mean ? 2e-3 : weights["atol"].get<double>()};
       EXPECT_TRUE(near(comparable(name, match->second, batch_norm()),
                        comparable(name, expected, batch_norm()), tolerance))
           << key;
@@ -201,7 +203,7 @@ TEST(StepGolden, WholeTrainingStepsMatchTheReference) {
   for (const auto& golden : testing::golden_cases("05_train_step")) {
     if (golden.json["config"]["arch"] != "vit") continue;  // Swin is another backbone
     SCOPED_TRACE(golden.name);
-    Run(golden).train();
+    StepRun(golden).train();
     ++checked;
   }
   EXPECT_GT(checked, 0);

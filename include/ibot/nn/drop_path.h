@@ -19,8 +19,8 @@ namespace ibot::nn {
 torch::Tensor drop_path(const torch::Tensor& branch, double rate,
                         const std::optional<at::Generator>& generator);
 
-/// Rates of the blocks of a network: linear from 0 in the first to `last` in the last, in float32 as
-/// the reference computes them.
+/// Rates of the blocks of a network: linear from 0 in the first to `last` in the last, in float32
+/// as the reference computes them.
 std::vector<double> drop_path_rates(double last, int64_t depth);
 
 }  // namespace ibot::nn

@@ -8,9 +8,9 @@
 
 namespace ibot::optim {
 
-/// A value that rises linearly from `start` to `base` over `warmup_steps`, both ends included, and then
-/// follows half a cosine from `base` towards `final`, which it approaches but does not reach within
-/// `total_steps`. A warm-up longer than the run is cut off with it.
+/// A value that rises linearly from `start` to `base` over `warmup_steps`, both ends included, and
+/// then follows half a cosine from `base` towards `final`, which it approaches but does not reach
+/// within `total_steps`. A warm-up longer than the run is cut off with it.
 ///
 /// Source: reference `utils.py` (cosine_scheduler).
 struct CosineSchedule {

@@ -27,7 +27,8 @@ struct StepRecord {
   int64_t memory_bytes = 0;
 };
 
-/// Means over all steps of a finished epoch, and how the teacher's prototypes agree with the labels.
+/// Means over all steps of a finished epoch, and how the teacher's prototypes agree with the
+/// labels.
 struct EpochRecord {
   int64_t step = 0;
   int64_t epoch = 0;

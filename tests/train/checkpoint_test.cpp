@@ -1,0 +1,88 @@
+#include "ibot/train/checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include "ibot/base/error.h"
+#include "ibot/io/file.h"
+#include "ibot/io/safetensors.h"
+#include "support/temporary_folder.h"
+#include "support/tiny.h"
+
+namespace ibot::train {
+namespace {
+
+using testing::TemporaryFolder;
+
+/// The message of the CheckpointError that `work` throws.
+template <class Work>
+std::string refusal(Work work) {
+  try {
+    work();
+  } catch (const CheckpointError& error) {
+    return error.what();
+  }
+  return "no CheckpointError";
+}
+
+void expect_contains(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << text;
+}
+
+TEST(RunState, ComesBackToTheBit) {
+  RunState state{.step = 12345678901, .sums = {3, 0.1, 1.0 / 3.0, 2e-300, 5e-4, 0.04, 0.7}};
+  const auto back = RunState::from_json(state.to_json());
+  EXPECT_EQ(back.step, state.step);
+  EXPECT_EQ(back.sums.loss, state.sums.loss);
+  EXPECT_EQ(back.sums.loss_cls, state.sums.loss_cls);
+  EXPECT_EQ(back.sums.loss_patch, state.sums.loss_patch);
+  EXPECT_EQ(back.sums.agreement, state.sums.agreement);
+  expect_contains(refusal([] { RunState::from_json("{}"); }), "run state");
+}
+
+TEST(Checkpoint, DamagedForeignAndLaterFilesAreRefused) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "last.safetensors";
+  expect_contains(refusal([&] { load_checkpoint(path); }), "found no such file");
+
+  save_checkpoint(path, {.tensors = {{"a", torch::ones({100})}}, .run = {}, .config = "c"});
+  EXPECT_EQ(load_checkpoint(path).config, "c");
+  auto bytes = io::read_file(path);
+  io::write_file(path, bytes.substr(0, bytes.size() - 7));
+  expect_contains(refusal([&] { load_checkpoint(path); }), path.string());
+
+  io::write_safetensors(path, {.tensors = {{"a", torch::ones({1})}}, .metadata = {}});
+  expect_contains(refusal([&] { load_checkpoint(path); }), "another safetensors file");
+
+  io::write_safetensors(path, {.tensors = {},
+                               .metadata = {{"format", "ibot-checkpoint"},
+                                            {"format_version", "2"},
+                                            {"ibot_version", "9.0.0"}}});
+  expect_contains(refusal([&] { load_checkpoint(path); }), "got 2 written by ibot 9.0.0");
+}
+
+TEST(Checkpoint, AnotherShapeIsRefusedBeforeAnythingChanges) {
+  TrainStep step(testing::tiny_step_options(), torch::kCPU);
+  auto state = step.state();
+  for (auto& [name, tensor] : state) tensor = tensor.detach().clone();
+  const auto before = state.at("student.backbone.cls_token").clone();
+  state.at("student.backbone.cls_token").add_(1.0);
+  state["teacher.head.last_layer.weight_v"] = torch::zeros({3, 3});
+  expect_contains(refusal([&] { step.load_state(state); }), "expected shape [24, 8], got [3, 3]");
+  state.erase("teacher.head.last_layer.weight_v");
+  expect_contains(refusal([&] { step.load_state(state); }), "missing teacher.head");
+  EXPECT_TRUE(torch::equal(step.state().at("student.backbone.cls_token"), before));
+}
+
+TEST(Checkpoint, AKeptOneOutlivesTheNextSave) {
+  const TemporaryFolder folder;
+  const auto last = folder.path() / "last.safetensors";
+  const auto kept = folder.path() / "epoch_0001.safetensors";
+  save_checkpoint(last, {.tensors = {}, .run = {.step = 1}, .config = ""});
+  keep_checkpoint(last, kept);
+  save_checkpoint(last, {.tensors = {}, .run = {.step = 2}, .config = ""});
+  EXPECT_EQ(load_checkpoint(kept).run.step, 1);
+  EXPECT_EQ(load_checkpoint(last).run.step, 2);
+}
+
+}  // namespace
+}  // namespace ibot::train

@@ -1,0 +1,169 @@
+#include "ibot/train/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "ibot/base/error.h"
+#include "ibot/train/run_log.h"
+#include "support/expect_tensor.h"
+#include "support/golden.h"
+#include "support/temporary_folder.h"
+#include "support/tiny.h"
+
+namespace ibot::train {
+namespace {
+
+using testing::TemporaryFolder;
+using testing::tiny_step_options;
+using testing::TinySource;
+
+TrainerOptions trainer_options(const std::filesystem::path& folder) {
+  TrainerOptions options;
+  options.train.log_every_steps = 3;
+  options.train.save_every_epochs = 1;
+  options.length = {.epochs = 3, .steps_per_epoch = 4, .global_batch = 3};
+  options.schedule.warmup_epochs = 1;
+  options.checkpoints = folder;
+  options.config = "text of the configuration";
+  return options;
+}
+
+/// Keeps what it is told.
+struct Recorder : Observer {
+  std::vector<StepRecord> steps;
+  std::vector<EpochRecord> epochs;
+  void on_step(const StepRecord& record) override { steps.push_back(record); }
+  void on_epoch(const EpochRecord& record) override { epochs.push_back(record); }
+};
+
+void expect_equal_state(const TrainStep& a, const TrainStep& b) {
+  const auto expected = b.state();
+  for (const auto& [name, tensor] : a.state()) {
+    EXPECT_TRUE(testing::equal(tensor.detach(), expected.at(name).detach())) << name;
+  }
+}
+
+// Stopped in the middle of an epoch, at its end and right after the start: the weights, the epoch
+// means and the cluster metrics are those of the undisturbed run, to the bit.
+TEST(Trainer, AResumedRunEndsWithTheSameBits) {
+  const TemporaryFolder straight_folder;
+  TrainStep straight(tiny_step_options(), torch::kCPU);
+  Recorder straight_record;
+  Trainer straight_trainer(trainer_options(straight_folder.path()), straight, {&straight_record});
+  TinySource straight_source;
+  EXPECT_EQ(straight_trainer.run(straight_source), Ending::kDone);
+
+  for (const int64_t stop_at : {1, 4, 6}) {
+    SCOPED_TRACE(stop_at);
+    const TemporaryFolder folder;
+    {
+      TrainStep step(tiny_step_options(), torch::kCPU);
+      Trainer trainer(trainer_options(folder.path()), step, {});
+      trainer.set_stop([&] { return trainer.state().step == stop_at; });
+      TinySource source;
+      EXPECT_EQ(trainer.run(source), Ending::kStopped);
+    }
+    const auto checkpoint = load_checkpoint(folder.path() / "last.safetensors");
+    EXPECT_EQ(checkpoint.config, "text of the configuration");
+    EXPECT_EQ(checkpoint.run.step, stop_at);
+    TrainStep resumed(tiny_step_options(), torch::kCPU);
+    Recorder record;
+    Trainer trainer(trainer_options(folder.path()), resumed, {&record});
+    trainer.resume(checkpoint);
+    TinySource source(stop_at);
+    EXPECT_EQ(trainer.run(source), Ending::kDone);
+    expect_equal_state(resumed, straight);
+    EXPECT_EQ(record.epochs.back().loss, straight_record.epochs.back().loss);
+    const auto first = static_cast<size_t>(stop_at / 4);
+    EXPECT_EQ(record.epochs.front().loss, straight_record.epochs[first].loss);
+    EXPECT_EQ(record.epochs.front().clusters.nmi, straight_record.epochs[first].clusters.nmi);
+  }
+}
+
+TEST(Trainer, KeepsCheckpointsByEpochAndTellsEveryInterval) {
+  const TemporaryFolder folder;
+  TrainStep step(tiny_step_options(), torch::kCPU);
+  Recorder record;
+  Trainer trainer(trainer_options(folder.path()), step, {&record});
+  TinySource source;
+  trainer.run(source);
+  // Epochs 1 and 2; epoch 0 is never kept, as in the reference.
+  EXPECT_TRUE(std::filesystem::exists(folder.path() / "epoch_0001.safetensors"));
+  EXPECT_TRUE(std::filesystem::exists(folder.path() / "epoch_0002.safetensors"));
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "epoch_0000.safetensors"));
+  EXPECT_EQ(load_checkpoint_header(folder.path() / "epoch_0001.safetensors").run.step, 8);
+  std::vector<int64_t> told;
+  for (const auto& line : record.steps) told.push_back(line.step);
+  EXPECT_EQ(told, (std::vector<int64_t>{3, 4, 6, 8, 9, 12}));
+  EXPECT_NEAR(record.epochs[0].loss, (3 * record.steps[0].loss + record.steps[1].loss) / 4, 1e-6);
+}
+
+/// Spoils the batch of one step.
+class SpoiledSource : public TinySource {
+ public:
+  std::optional<batch::MultiCropBatch> next() override {
+    auto batch = TinySource::next();
+    if (step_++ == 5) batch->masked_weight.fill_(NAN);
+    return batch;
+  }
+
+ private:
+  int64_t step_ = 0;
+};
+
+TEST(Trainer, ALossThatIsNotFiniteNamesStepValuesAndLastGoodCheckpoint) {
+  const TemporaryFolder folder;
+  TrainStep step(tiny_step_options(), torch::kCPU);
+  Trainer trainer(trainer_options(folder.path()), step, {});
+  SpoiledSource source;
+  try {
+    trainer.run(source);
+    FAIL() << "expected a DivergenceError";
+  } catch (const DivergenceError& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find("loss nan at step 5 of epoch 1"), std::string::npos) << message;
+    EXPECT_NE(message.find("last.safetensors"), std::string::npos) << message;
+  }
+  EXPECT_EQ(load_checkpoint(folder.path() / "last.safetensors").run.step, 4);
+}
+
+TEST(RunLog, WritesTheOfficialKeysAndDropsWhatARestartRepeats) {
+  const TemporaryFolder folder;
+  {
+    RunLog log(folder.path(), 0, 4);
+    log.on_step({.step = 3, .loss = 1.5});
+    log.on_step({.step = 4, .loss = 1.25});
+    log.on_epoch({.step = 4, .epoch = 0, .loss = 1.5});
+    log.on_step({.step = 6, .epoch = 1});
+    log.on_epoch({.step = 8, .epoch = 1});
+    std::ofstream(folder.path() / "metrics.jsonl", std::ios::app) << "{\"step\": 9, \"lo";
+  }
+  RunLog log(folder.path(), 4, 4);
+  log.on_step({.step = 6, .epoch = 1, .loss = 0.5});
+  log.on_evaluation({.step = 8, .epoch = 1, .name = "knn", .metrics = {{"top1_k10", 50.0}}});
+  const auto lines = [&](const char* name) {
+    std::ifstream file(folder.path() / name);
+    std::vector<nlohmann::ordered_json> objects;
+    for (std::string line; std::getline(file, line);) {
+      objects.push_back(nlohmann::ordered_json::parse(line));
+    }
+    return objects;
+  };
+  const auto metrics = lines("metrics.jsonl");
+  ASSERT_EQ(metrics.size(), 4u);
+  EXPECT_EQ(metrics[2]["step"], 6);
+  EXPECT_EQ(metrics[2]["loss"], 0.5);
+  EXPECT_EQ(metrics[3]["eval"]["metrics"]["top1_k10"], 50.0);
+  const auto log_lines = lines("log.txt");
+  ASSERT_EQ(log_lines.size(), 1u);
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : log_lines[0].items()) keys.push_back(key);
+  EXPECT_EQ(keys, (std::vector<std::string>{"train_loss", "train_cls", "train_patch", "train_lr",
+                                            "train_wd", "train_acc", "train_nmi", "train_ari",
+                                            "train_fscore", "train_adjacc", "epoch"}));
+}
+
+}  // namespace
+}  // namespace ibot::train
