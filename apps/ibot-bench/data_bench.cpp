@@ -17,7 +17,8 @@ void bench_data(const config::RunConfig& config, const std::filesystem::path& fo
       .mask = config.mask,
       .grid = models::mask_grid(config.backbone, config.augment.global_size),
       .seed = static_cast<uint64_t>(config.train.seed),
-      .batch_size = std::min(config.train.batch_size, images.size())};
+      .batch_size = std::min(config.train.batch_size, images.size()),
+      .share = {}};
   const batch::Normalization normalization{config.augment.mean, config.augment.std};
   const auto steps = data::steps_per_epoch(images.size(), options.batch_size, 1);
   measure({.name = "data",

@@ -1,13 +1,12 @@
 #include "ibot/data/synthesis.h"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cmath>
 #include <fstream>
 #include <numbers>
 #include <opencv2/imgcodecs.hpp>
-#include <string_view>
+#include <opencv2/imgproc.hpp>
 #include <system_error>
 
 #include "ibot/base/rng.h"
@@ -15,138 +14,60 @@
 namespace ibot::data {
 namespace {
 
-// Lengths are in units of the lattice's cell, so that a larger picture shows the same marks larger.
-constexpr double kCellsAcross = 4.0;
-constexpr double kJitter = 0.2;
-constexpr double kMinRadius = 0.3;
-constexpr double kMaxRadius = 0.4;
-constexpr double kStroke = 0.28;
-constexpr int kShadingWaves = 4;
-constexpr double kShading = 0.5;
-constexpr double kGrain = 0.05;
-constexpr double kMean = 128.0;
-constexpr double kDeviation = 36.0;
+// Deviations in grey values: of a picture's mean brightness and, at least and at most, of the
+// pixels around it. The tint's length in RGB space is a fraction of these.
+constexpr double kBrightness = 30.0;
+constexpr double kMinContrast = 25.0;
+constexpr double kMaxContrast = 50.0;
+constexpr double kTint = 9.0;
+constexpr double kHueSpread = 0.15;  // of the step between two classes, to either side
+constexpr int kBlocks = 6;
 constexpr int kJpegQuality = 92;
 
-// Signed distances from a mark of radius 1 around the origin, negative inside.
-
-double stroke(double along, double across) {
-  return std::hypot(std::max(std::abs(along) - 1.0, 0.0), across) - kStroke;
-}
-double horizontal(double x, double y) { return stroke(x, y); }
-double vertical(double x, double y) { return stroke(y, x); }
-double slash(double x, double y) {
-  return stroke((x + y) / std::numbers::sqrt2, (x - y) / std::numbers::sqrt2);
-}
-double plus(double x, double y) { return std::min(stroke(x, y), stroke(y, x)); }
-double cross(double x, double y) { return std::min(slash(x, y), slash(x, -y)); }
-double ring(double x, double y) { return std::abs(std::hypot(x, y) - 0.9) - 0.8 * kStroke; }
-double disc(double x, double y) { return std::hypot(x, y) - 0.95; }
-double frame(double x, double y) {
-  return std::abs(std::max(std::abs(x), std::abs(y)) - 0.9) - 0.8 * kStroke;
-}
-double rungs(double x, double y) { return stroke(x, std::abs(y) - 0.6); }
-double rails(double x, double y) { return stroke(y, std::abs(x) - 0.6); }
-
-struct Mark {
-  std::string_view name;
-  double (*distance)(double x, double y);
-};
-
-constexpr std::array<Mark, kNumMarks> kMarks{{{"bars", horizontal},
-                                              {"crosses", cross},
-                                              {"discs", disc},
-                                              {"frames", frame},
-                                              {"pluses", plus},
-                                              {"posts", vertical},
-                                              {"rails", rails},
-                                              {"rings", ring},
-                                              {"rungs", rungs},
-                                              {"slashes", slash}}};
-
-/// Grey values of a square picture, row by row.
-struct Canvas {
-  explicit Canvas(int64_t side) : size(side), values(static_cast<size_t>(side * side)) {}
-  double& at(int64_t y, int64_t x) { return values[static_cast<size_t>(y * size + x)]; }
-
-  int64_t size;
-  std::vector<double> values;
-};
-
-/// Shifts and scales to mean 0 and deviation `deviation`.
-void standardize(Canvas& canvas, double deviation) {
-  const auto count = static_cast<double>(canvas.values.size());
-  double mean = 0.0;
-  for (const double value : canvas.values) mean += value / count;
-  double variance = 0.0;
-  for (const double value : canvas.values) variance += (value - mean) * (value - mean) / count;
-  // A picture without contrast stays flat.
-  const double scale = variance > 0.0 ? deviation / std::sqrt(variance) : 0.0;
-  for (double& value : canvas.values) value = (value - mean) * scale;
-}
-
-/// Adds one mark of `radius` pixels and height `polarity`, its edge one pixel soft.
-void add_mark(Canvas& canvas, const Mark& mark, double center_x, double center_y, double radius,
-              double flip, double polarity) {
-  const double reach = 1.5 * radius + 1.0;
-  const auto first = [&](double center) {
-    return std::max<int64_t>(0, static_cast<int64_t>(std::floor(center - reach)));
-  };
-  const auto last = [&](double center) {
-    return std::min<int64_t>(canvas.size - 1, static_cast<int64_t>(std::floor(center + reach)));
-  };
-  for (int64_t y = first(center_y); y <= last(center_y); ++y) {
-    for (int64_t x = first(center_x); x <= last(center_x); ++x) {
-      const double u = flip * (static_cast<double>(x) + 0.5 - center_x) / radius;
-      const double v = (static_cast<double>(y) + 0.5 - center_y) / radius;
-      const double inside = std::clamp(0.5 - radius * mark.distance(u, v), 0.0, 1.0);
-      canvas.at(y, x) = std::clamp(canvas.at(y, x) + polarity * inside, -1.0, 1.0);
-    }
+/// A field without sudden changes: normal draws on a coarse grid, interpolated.
+cv::Mat smooth_field(int grid, int size, Rng& rng) {
+  cv::Mat coarse(grid, grid, CV_32FC1);
+  for (int y = 0; y < grid; ++y) {
+    for (int x = 0; x < grid; ++x) coarse.at<float>(y, x) = static_cast<float>(rng.normal());
   }
+  cv::Mat field;
+  cv::resize(coarse, field, {size, size}, 0, 0, cv::INTER_CUBIC);
+  return field;
 }
 
-void add_marks(Canvas& canvas, const Mark& mark, Rng& rng) {
-  const double cell = static_cast<double>(canvas.size) / kCellsAcross;
-  const double shift_x = rng.uniform();
-  const double shift_y = rng.uniform();
-  for (double row = -1.0; row <= kCellsAcross; ++row) {
-    for (double column = -1.0; column <= kCellsAcross; ++column) {
-      const double x = cell * (column + shift_x + 0.5 + rng.uniform(-kJitter, kJitter));
-      const double y = cell * (row + shift_y + 0.5 + rng.uniform(-kJitter, kJitter));
-      const double radius = cell * rng.uniform(kMinRadius, kMaxRadius);
-      const double flip = rng.uniform() < 0.5 ? -1.0 : 1.0;
-      const double polarity = rng.uniform() < 0.5 ? -1.0 : 1.0;
-      add_mark(canvas, mark, x, y, radius, flip, polarity);
-    }
+/// Grey clutter of mean 0 and deviation 1: shading at two scales and upright blocks.
+cv::Mat clutter(int size, Rng& rng) {
+  cv::Mat grey = smooth_field(4, size, rng) + 0.6 * smooth_field(9, size, rng);
+  for (int block = 0; block < kBlocks; ++block) {
+    const auto length = [&] { return static_cast<int>(rng.integer(size / 8, size / 2 - 1)); };
+    const auto corner = [&] { return static_cast<int>(rng.integer(0, size - 1)); };
+    const cv::Rect place(corner(), corner(), length(), length());
+    grey(place & cv::Rect(0, 0, size, size)) += 0.9 * rng.normal();
   }
+  cv::Scalar mean, deviation;
+  cv::meanStdDev(grey, mean, deviation);
+  return (grey - mean) / deviation[0];
 }
 
-/// Adds waves of one to two periods across the picture and grain, relative to marks of deviation 1.
-void add_shading(Canvas& canvas, Rng& rng) {
-  for (int wave = 0; wave < kShadingWaves; ++wave) {
-    const double angle = rng.uniform(0.0, 2.0 * std::numbers::pi);
-    const double phase = rng.uniform(0.0, 2.0 * std::numbers::pi);
-    const double frequency =
-        2.0 * std::numbers::pi * rng.uniform(1.0, 2.0) / static_cast<double>(canvas.size);
-    const double height = kShading * std::sqrt(2.0 / kShadingWaves);
-    for (int64_t y = 0; y < canvas.size; ++y) {
-      for (int64_t x = 0; x < canvas.size; ++x) {
-        const double along =
-            std::cos(angle) * static_cast<double>(x) + std::sin(angle) * static_cast<double>(y);
-        canvas.at(y, x) += height * std::cos(frequency * along + phase);
-      }
-    }
-  }
-  for (double& value : canvas.values) value += kGrain * rng.normal();
+/// The direction of a hue in RGB space, orthogonal to grey, of length 1.
+std::array<double, 3> tint_direction(double turn) {
+  const double angle = 2.0 * std::numbers::pi * turn;
+  const double u = std::cos(angle) / std::numbers::sqrt2;
+  const double v = std::sin(angle) / std::sqrt(6.0);
+  return {u + v, v - u, -2.0 * v};
 }
 
 std::string jpeg(const Image& image) {
-  cv::Mat grey(static_cast<int>(image.height()), static_cast<int>(image.width()), CV_8UC1);
-  for (int y = 0; y < grey.rows; ++y) {
-    for (int x = 0; x < grey.cols; ++x) grey.at<uint8_t>(y, x) = image.row(y)[3 * x];
+  const auto side = static_cast<int>(image.height());
+  cv::Mat colour(side, side, CV_8UC3);
+  for (int y = 0; y < side; ++y) {
+    for (int x = 0; x < side; ++x) {
+      const uint8_t* pixel = image.row(y) + 3 * x;
+      colour.at<cv::Vec3b>(y, x) = {pixel[2], pixel[1], pixel[0]};  // OpenCV's order
+    }
   }
   std::vector<uint8_t> bytes;
-  if (!cv::imencode(".jpg", grey, bytes, {cv::IMWRITE_JPEG_QUALITY, kJpegQuality})) {
+  if (!cv::imencode(".jpg", colour, bytes, {cv::IMWRITE_JPEG_QUALITY, kJpegQuality})) {
     throw Error("synthesis: OpenCV was built without JPEG");
   }
   return {bytes.begin(), bytes.end()};
@@ -186,10 +107,10 @@ std::filesystem::path without_slash(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::vector<std::string> mark_names(int64_t count) {
+std::vector<std::string> tint_names(int64_t count) {
   std::vector<std::string> names;
   for (int64_t label = 0; label < count; ++label) {
-    names.emplace_back(kMarks[static_cast<size_t>(label)].name);
+    names.push_back(concat("tint_", label < 10 ? "0" : "", label));
   }
   return names;
 }
@@ -197,16 +118,23 @@ std::vector<std::string> mark_names(int64_t count) {
 Image draw_synthetic(const SynthesisOptions& options, Split split, int64_t label, int64_t index) {
   const auto sample = (static_cast<uint64_t>(label) << 32) | static_cast<uint64_t>(index);
   Rng rng(static_cast<uint64_t>(options.seed), static_cast<uint64_t>(split), sample, kSynthesis);
-  Canvas canvas(options.size);
-  add_marks(canvas, kMarks[static_cast<size_t>(label)], rng);
-  standardize(canvas, 1.0);
-  add_shading(canvas, rng);
-  standardize(canvas, kDeviation);
+  const auto size = static_cast<int>(options.size);
+  const double brightness = 128.0 + kBrightness * rng.normal();
+  const double contrast = rng.uniform(kMinContrast, kMaxContrast);
+  const auto grey = clutter(size, rng);
+  const double turn = (static_cast<double>(label) + rng.uniform(-kHueSpread, kHueSpread)) /
+                      static_cast<double>(options.classes);
+  const auto direction = tint_direction(turn);
+  const auto strength = smooth_field(4, size, rng);
   Image image(options.size, options.size);
-  for (int64_t y = 0; y < options.size; ++y) {
-    for (int64_t x = 0; x < options.size; ++x) {
-      const double grey = std::clamp(std::round(canvas.at(y, x) + kMean), 0.0, 255.0);
-      std::fill_n(image.row(y) + 3 * x, 3, static_cast<uint8_t>(grey));
+  for (int y = 0; y < size; ++y) {
+    for (int x = 0; x < size; ++x) {
+      const double tint = kTint * (0.7 + 0.6 / (1.0 + std::exp(-strength.at<float>(y, x))));
+      const double value = brightness + contrast * grey.at<float>(y, x);
+      for (int c = 0; c < 3; ++c) {
+        image.row(y)[3 * x + c] =
+            cv::saturate_cast<uint8_t>(value + tint * direction[static_cast<size_t>(c)]);
+      }
     }
   }
   return image;
@@ -219,7 +147,7 @@ void write_synthetic(const SynthesisOptions& options, const std::filesystem::pat
   const std::filesystem::path partial = without_slash(root).string() + ".partial";
   std::error_code error;
   std::filesystem::remove_all(partial, error);
-  const auto names = mark_names(options.classes);
+  const auto names = tint_names(options.classes);
   for (const auto& [split, folder] : {std::pair{Split::kTrain, "train"}, {Split::kVal, "val"}}) {
     for (int64_t label = 0; label < options.classes; ++label) {
       write_class(options, split, label, partial / folder / names[static_cast<size_t>(label)]);

@@ -65,10 +65,12 @@ TEST(Step, EveryOptimiserLowersTheLossOfOneBatch) {
     auto options = tiny_step_options();
     options.optim.optimizer = kind;
     options.backbone.drop_path = 0.0;
+    // A fixed teacher and fixed centers make the task stand still.
+    options.loss.center_momentum = 1.0;
+    options.loss.center_momentum_patch = 1.0;
     TrainStep step(options, torch::kCPU);
     TinySource source;
     const auto batch = batch::prepared(*source.next(), torch::kCPU, {});
-    // A fixed teacher makes the task stand still.
     const StepInputs inputs{.step = 0,
                             .values = {.lr = kind == optim::OptimizerKind::kAdamW ? 1e-3 : 1e-2,
                                        .momentum_teacher = 1.0},
