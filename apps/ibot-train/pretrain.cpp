@@ -1,6 +1,7 @@
 #include "ibot-train/pretrain.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "common/device.h"
 #include "common/logging.h"
@@ -44,6 +45,16 @@ train::TrainerOptions trainer_options(const TrainRequest& request, int64_t steps
           .normalization = {config.augment.mean, config.augment.std},
           .checkpoints = request.output / "checkpoints",
           .config = std::move(resolved)};
+}
+
+/// Ranks that each believed to be alone would train the same run into the same folder.
+void refuse_several_ranks() {
+  for (const char* variable : {"WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE"}) {
+    const char* count = std::getenv(variable);
+    IBOT_CHECK_AS(RequestError, count == nullptr || std::string(count) == "1", variable,
+                  ": expected one rank, got ", count,
+                  "; this version trains in a single process, start it without a launcher");
+  }
 }
 
 data::ImageFolder open_images(const config::RunConfig& config) {
@@ -94,6 +105,7 @@ train::Ending train_run(const TrainRequest& request, const data::ImageFolder& im
 }  // namespace
 
 int pretrain(const TrainRequest& request) {
+  refuse_several_ranks();
   const auto& config = request.config;
   const auto device = choose_device(config.train.device);
   const auto images = open_images(config);
