@@ -47,6 +47,8 @@ target_include_directories(ibot_torch SYSTEM INTERFACE
 target_link_directories(ibot_torch INTERFACE $<BUILD_INTERFACE:${IBOT_TORCH_ROOT}/lib>)
 set(IBOT_TORCH_LIBRARIES torch_cpu c10)
 if(IBOT_CUDA)
+  find_package(CUDAToolkit REQUIRED)  # c10's CUDA headers include the runtime's
+  target_include_directories(ibot_torch SYSTEM INTERFACE $<BUILD_INTERFACE:${CUDAToolkit_INCLUDE_DIRS}>)
   # Nothing calls into torch_cuda directly: it registers its kernels when it is loaded.
   target_compile_definitions(ibot_torch INTERFACE IBOT_WITH_CUDA)
   list(APPEND IBOT_TORCH_LIBRARIES -Wl,--no-as-needed torch_cuda c10_cuda -Wl,--as-needed)
