@@ -16,6 +16,13 @@ const std::map<std::string, VitShape>& vit_presets() {
 
 }  // namespace
 
+SelectedTokens Backbone::forward_selected(const torch::Tensor& images, const torch::Tensor& mask,
+                                          const torch::Tensor& selected) {
+  const auto output = forward(images, mask);
+  if (!selected.defined()) return {output.class_token, {}};
+  return {output.class_token, output.patch_tokens.flatten(0, 1).index_select(0, selected)};
+}
+
 VitShape vit_shape(const BackboneOptions& options) {
   const auto preset = vit_presets().find(options.arch);
   if (preset == vit_presets().end()) {

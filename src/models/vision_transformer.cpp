@@ -80,10 +80,23 @@ BackboneOutput VisionTransformer::forward(const torch::Tensor& images, const tor
   return finish(run_blocks(embed(images, mask), blocks_.size()));
 }
 
-torch::Tensor VisionTransformer::class_tokens(const torch::Tensor& images) {
-  if (fc_norm_) return forward(images).class_token;
-  const auto tokens = run_blocks(embed(images), blocks_.size() - 1);
-  return norm_->forward(blocks_.back()->forward_first(tokens, generator_)).squeeze(1);
+SelectedTokens VisionTransformer::forward_selected(const torch::Tensor& images,
+                                                   const torch::Tensor& mask,
+                                                   const torch::Tensor& selected) {
+  // A mean over all patches leaves none out.
+  if (fc_norm_) return Backbone::forward_selected(images, mask, selected);
+  const auto tokens = run_blocks(embed(images, mask), blocks_.size() - 1);  // [B, 1 + N, D]
+  const auto count = tokens.size(1);
+  const auto first =
+      torch::arange(tokens.size(0), torch::TensorOptions(torch::kLong).device(images.device())) *
+      count;
+  // Patch n of image b is row b · (1 + N) + 1 + n.
+  const auto rows = selected.defined()
+                        ? torch::cat({first, selected + selected.floor_divide(count - 1) + 1})
+                        : first;
+  const auto x = norm_->forward(blocks_.back()->forward_rows(tokens, rows, generator_));
+  if (!selected.defined()) return {x, {}};
+  return {x.narrow(0, 0, first.size(0)), x.narrow(0, first.size(0), selected.size(0))};
 }
 
 std::vector<BackboneOutput> VisionTransformer::intermediate(const torch::Tensor& images,

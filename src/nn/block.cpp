@@ -30,24 +30,40 @@ BlockImpl::BlockImpl(const BlockOptions& options) : drop_path_(options.drop_path
       "mlp", Mlp(width, static_cast<int64_t>(static_cast<double>(width) * options.mlp_ratio)));
 }
 
+/// `scale` is that of drop_path, of a shape that spreads over the branch; undefined: nothing drops.
 torch::Tensor BlockImpl::residual(const torch::Tensor& tokens, const torch::Tensor& branch,
-                                  const torch::Tensor& gamma,
-                                  const std::optional<at::Generator>& generator) {
+                                  const torch::Tensor& gamma, const torch::Tensor& scale) {
   const auto scaled = gamma.defined() ? gamma * branch : branch;
-  return tokens + drop_path(scaled, is_training() ? drop_path_ : 0.0, generator);
+  return tokens + (scale.defined() ? scaled * scale : scaled);
 }
 
 torch::Tensor BlockImpl::forward(const torch::Tensor& tokens,
                                  const std::optional<at::Generator>& generator) {
-  const auto x = residual(tokens, attn_->forward(norm1_->forward(tokens)), gamma_1_, generator);
-  return residual(x, mlp_->forward(norm2_->forward(x)), gamma_2_, generator);
+  const auto scale = [&](const torch::Tensor& branch) {
+    if (!drops()) return torch::Tensor();
+    return drop_path_scale(branch.size(0), drop_path_, generator, branch.options())
+        .view({-1, 1, 1});
+  };
+  const auto attended = attn_->forward(norm1_->forward(tokens));
+  const auto x = residual(tokens, attended, gamma_1_, scale(attended));
+  const auto transformed = mlp_->forward(norm2_->forward(x));
+  return residual(x, transformed, gamma_2_, scale(transformed));
 }
 
-torch::Tensor BlockImpl::forward_first(const torch::Tensor& tokens,
-                                       const std::optional<at::Generator>& generator) {
-  const auto x = residual(tokens.narrow(1, 0, 1), attn_->forward_first(norm1_->forward(tokens)),
-                          gamma_1_, generator);
-  return residual(x, mlp_->forward(norm2_->forward(x)), gamma_2_, generator);
+torch::Tensor BlockImpl::forward_rows(const torch::Tensor& tokens, const torch::Tensor& rows,
+                                      const std::optional<at::Generator>& generator) {
+  const auto sample = rows.floor_divide(tokens.size(1));
+  const auto scale = [&](const torch::Tensor& branch) {
+    if (!drops()) return torch::Tensor();
+    return drop_path_scale(tokens.size(0), drop_path_, generator, branch.options())
+        .index_select(0, sample)
+        .unsqueeze(1);
+  };
+  const auto attended = attn_->forward_rows(norm1_->forward(tokens), rows);
+  const auto x =
+      residual(tokens.flatten(0, 1).index_select(0, rows), attended, gamma_1_, scale(attended));
+  const auto transformed = mlp_->forward(norm2_->forward(x));
+  return residual(x, transformed, gamma_2_, scale(transformed));
 }
 
 torch::Tensor BlockImpl::attention(const torch::Tensor& tokens) {

@@ -2,14 +2,11 @@
 
 namespace ibot::nn {
 
-torch::Tensor drop_path(const torch::Tensor& branch, double rate,
-                        const std::optional<at::Generator>& generator) {
-  if (rate == 0.0) return branch;
+torch::Tensor drop_path_scale(int64_t samples, double rate,
+                              const std::optional<at::Generator>& generator,
+                              const torch::TensorOptions& options) {
   const double keep = 1.0 - rate;
-  auto shape = std::vector<int64_t>(branch.dim(), 1);
-  shape[0] = branch.size(0);
-  const auto kept = torch::empty(shape, branch.options()).bernoulli_(keep, generator).div_(keep);
-  return branch * kept;
+  return torch::empty({samples}, options).bernoulli_(keep, generator).div_(keep);
 }
 
 std::vector<double> drop_path_rates(double last, int64_t depth) {

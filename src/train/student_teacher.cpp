@@ -12,11 +12,6 @@ torch::Tensor all_rows(const models::BackboneOutput& output) {
   return torch::cat({output.class_token, output.patch_tokens.flatten(0, 1)});  // [B·(1 + N), D]
 }
 
-/// Rows of the patches that are masked: [M, D].
-torch::Tensor masked_rows(const torch::Tensor& patches, const torch::Tensor& masked) {
-  return patches.index_select(0, masked);
-}
-
 /// Class scores of the first `class_rows` features, patch scores of the rest.
 loss::StudentOutput split_scores(models::ProjectionHead& head, const torch::Tensor& features,
                                  int64_t class_rows) {
@@ -61,7 +56,8 @@ loss::TeacherOutput StudentTeacher::teacher_forward(const batch::MultiCropBatch&
   const auto views = output.class_token.size(0);
   const auto features = head->trunk(all_rows(output));  // [G·B·(1 + N), F]
   const auto patches = features.narrow(0, views, features.size(0) - views);
-  const auto used = torch::cat({features.narrow(0, 0, views), masked_rows(patches, batch.masked)});
+  const auto used =
+      torch::cat({features.narrow(0, 0, views), patches.index_select(0, batch.masked)});
   const auto scores = split_scores(head, used, views);
   // A mean taken in half precision would lose what the center needs.
   const AutocastScope full_precision(patches.device().type(), std::nullopt);
@@ -72,27 +68,27 @@ loss::TeacherOutput StudentTeacher::teacher_forward(const batch::MultiCropBatch&
 loss::StudentOutput StudentTeacher::student_forward(const batch::MultiCropBatch& batch) {
   auto& head = student_->head;
   auto& backbone = *student_->backbone;
-  const auto global =
-      backbone.forward(batch.global, masked_modeling_ ? batch.mask : torch::Tensor());
-  const auto views = global.class_token.size(0);
+  const auto mask = masked_modeling_ ? batch.mask : torch::Tensor();
   const bool has_local = batch.local.defined();
+  const auto class_rows = batch.global.size(0) + (has_local ? batch.local.size(0) : 0);
   if (head->mixes_tokens()) {
     // Batch statistics span every token of a resolution, so every token has to pass.
-    const auto features = head->trunk(all_rows(global));
+    const auto views = batch.global.size(0);
+    const auto features = head->trunk(all_rows(backbone.forward(batch.global, mask)));
     const auto patches = features.narrow(0, views, features.size(0) - views);
     std::vector<torch::Tensor> used{features.narrow(0, 0, views)};
     if (has_local) {
       const auto local = head->trunk(all_rows(backbone.forward(batch.local)));
       used.push_back(local.narrow(0, 0, batch.local.size(0)));
     }
-    used.push_back(masked_rows(patches, batch.masked));
-    return split_scores(head, torch::cat(used), views + (has_local ? batch.local.size(0) : 0));
+    used.push_back(patches.index_select(0, batch.masked));
+    return split_scores(head, torch::cat(used), class_rows);
   }
+  const auto global = backbone.forward_selected(batch.global, mask, batch.masked);
   std::vector<torch::Tensor> used{global.class_token};
-  if (has_local) used.push_back(backbone.class_tokens(batch.local));
-  used.push_back(masked_rows(global.patch_tokens.flatten(0, 1), batch.masked));
-  return split_scores(head, head->trunk(torch::cat(used)),
-                      views + (has_local ? batch.local.size(0) : 0));
+  if (has_local) used.push_back(backbone.forward_selected(batch.local, {}, {}).class_token);
+  used.push_back(global.patch_tokens);
+  return split_scores(head, head->trunk(torch::cat(used)), class_rows);
 }
 
 }  // namespace ibot::train

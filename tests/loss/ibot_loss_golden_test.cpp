@@ -4,25 +4,13 @@
 #include "ibot/loss/ibot_loss.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"
+#include "support/golden_options.h"
 
 namespace ibot::loss {
 namespace {
 
 using testing::near;
 using testing::Tolerance;
-
-LossOptions options_of(const nlohmann::json& config) {
-  return {.weight_cls = config["lambda1"],
-          .weight_patch = config["lambda2"],
-          .student_temp = config["student_temp"],
-          .warmup_teacher_temp = config["warmup_teacher_temp"],
-          .teacher_temp = config["teacher_temp"],
-          .warmup_teacher_patch_temp = config["warmup_teacher_patch_temp"],
-          .teacher_patch_temp = config["teacher_patch_temp"],
-          .warmup_teacher_temp_epochs = config["warmup_teacher_temp_epochs"],
-          .center_momentum = config["center_momentum"],
-          .center_momentum_patch = config["center_momentum2"]};
-}
 
 /// One stored call, its scores gathered at the masked patches as the training step has them.
 struct Call {
@@ -49,7 +37,7 @@ TEST(IbotLossGolden, MatchesTheReferenceOverConsecutiveCalls) {
     SCOPED_TRACE(golden.name);
     const auto& config = golden.json["config"];
     const Tolerance tolerance{golden.json["tolerance"]["rtol"], golden.json["tolerance"]["atol"]};
-    const auto options = options_of(config);
+    const auto options = testing::loss_options_of(config);
     const int64_t views = config["global_crops"];
     IbotLoss loss(options, config["out_dim"].get<int64_t>(),
                   config["patch_out_dim"].get<int64_t>());

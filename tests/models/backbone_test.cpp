@@ -1,9 +1,11 @@
 #include "ibot/models/backbone.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
 
 #include "ibot/base/error.h"
 #include "ibot/models/network.h"
+#include "support/expect_tensor.h"
 
 namespace ibot::models {
 namespace {
@@ -56,6 +58,36 @@ TEST(Backbone, DropPathBelongsToTheTrainingStudent) {
   EXPECT_GT(spread(), 0.0f);
   student->eval();
   EXPECT_EQ(spread(), 0.0f);
+}
+
+// Leaving out what is not selected changes neither values nor gradients, drop path included.
+TEST(Backbone, SelectedTokensAreThoseOfTheWholePass) {
+  auto options = tiny();
+  options.drop_path = 0.5;
+  options.layer_scale = 0.5;
+  const auto images = torch::rand({3, 3, 16, 24});
+  const auto mask = torch::rand({3, 24}) < 0.4;
+  const auto selected = mask.flatten().nonzero().squeeze(1);
+  const auto student = build_backbone(options, Role::kStudent);
+  initialize_(*student, at::detail::createCPUGenerator(5));
+  student->train();
+  const auto gradients = [&](const torch::Tensor& cls, const torch::Tensor& patches) {
+    student->zero_grad();
+    (cls.sin().sum() + patches.cos().sum()).backward();
+    std::vector<torch::Tensor> all;
+    for (const auto& parameter : student->parameters()) all.push_back(parameter.grad().clone());
+    return all;
+  };
+  student->set_generator(at::detail::createCPUGenerator(9));
+  const auto whole = student->forward(images, mask);
+  const auto patches = whole.patch_tokens.flatten(0, 1).index_select(0, selected);
+  const auto expected = gradients(whole.class_token, patches);
+  student->set_generator(at::detail::createCPUGenerator(9));
+  const auto part = student->forward_selected(images, mask, selected);
+  EXPECT_TENSOR_NEAR(part.class_token, whole.class_token);
+  EXPECT_TENSOR_NEAR(part.patch_tokens, patches);
+  const auto actual = gradients(part.class_token, part.patch_tokens);
+  for (size_t i = 0; i < actual.size(); ++i) EXPECT_TENSOR_NEAR(actual[i], expected[i]);
 }
 
 TEST(Network, CopyRefusesAnotherShape) {

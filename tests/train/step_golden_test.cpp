@@ -3,6 +3,7 @@
 #include "ibot/train/step.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"
+#include "support/golden_options.h"
 #include "support/weights.h"
 
 namespace ibot::train {
@@ -35,16 +36,7 @@ StepOptions options_of(const nlohmann::json& config) {
       config["norm_in_head"].is_null() ? "none" : config["norm_in_head"].get<std::string>(),
       options.head.norm));
   EXPECT_TRUE(parse_enum(config["act_in_head"].get<std::string>(), options.head.activation));
-  options.loss = {.weight_cls = config["lambda1"],
-                  .weight_patch = config["lambda2"],
-                  .student_temp = config["student_temp"],
-                  .warmup_teacher_temp = config["warmup_teacher_temp"],
-                  .teacher_temp = config["teacher_temp"],
-                  .warmup_teacher_patch_temp = config["warmup_teacher_patch_temp"],
-                  .teacher_patch_temp = config["teacher_patch_temp"],
-                  .warmup_teacher_temp_epochs = config["warmup_teacher_temp_epochs"],
-                  .center_momentum = config["center_momentum"],
-                  .center_momentum_patch = config["center_momentum2"]};
+  options.loss = testing::loss_options_of(config);
   EXPECT_TRUE(parse_enum(config["optimizer"].get<std::string>(), options.optim.optimizer));
   options.optim.lr = config["lr"];
   options.optim.min_lr = config["min_lr"];

@@ -21,6 +21,15 @@ struct BackboneOutput {
   torch::Tensor patch_tokens;
 };
 
+/// Class tokens of all images and some patch tokens.
+///
+///   class_token   [B, D]
+///   patch_tokens  [M, D]   one below the other; undefined where none were selected
+struct SelectedTokens {
+  torch::Tensor class_token;
+  torch::Tensor patch_tokens;
+};
+
 /// A vision transformer seen from outside.
 class Backbone : public torch::nn::Module {
  public:
@@ -33,10 +42,12 @@ class Backbone : public torch::nn::Module {
   /// backbone without mask token.
   virtual BackboneOutput forward(const torch::Tensor& images, const torch::Tensor& mask = {}) = 0;
 
-  /// forward(images).class_token: [B, D]; cheaper where a backbone can leave the rest out.
-  virtual torch::Tensor class_tokens(const torch::Tensor& images) {
-    return forward(images).class_token;
-  }
+  /// forward's class tokens and, of its patch tokens, only the selected ones; cheaper, since a
+  /// backbone can leave out what nobody reads.
+  ///
+  ///   selected  [M]   int64, indices in the flattened patches of all images [B·N]; undefined: none
+  virtual SelectedTokens forward_selected(const torch::Tensor& images, const torch::Tensor& mask,
+                                          const torch::Tensor& selected);
 
   /// Outputs of the last `count` blocks, oldest first, each through the final norm.
   virtual std::vector<BackboneOutput> intermediate(const torch::Tensor& images, int64_t count) = 0;

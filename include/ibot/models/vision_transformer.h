@@ -16,7 +16,8 @@ class VisionTransformer : public Backbone {
   VisionTransformer(const BackboneOptions& options, const VitShape& shape, Role role);
 
   BackboneOutput forward(const torch::Tensor& images, const torch::Tensor& mask = {}) override;
-  torch::Tensor class_tokens(const torch::Tensor& images) override;
+  SelectedTokens forward_selected(const torch::Tensor& images, const torch::Tensor& mask,
+                                  const torch::Tensor& selected) override;
   std::vector<BackboneOutput> intermediate(const torch::Tensor& images, int64_t count) override;
   torch::Tensor last_attention(const torch::Tensor& images) override;
   int64_t embed_dim() const override { return shape_.embed_dim; }

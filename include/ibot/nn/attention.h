@@ -16,15 +16,18 @@ class AttentionImpl : public torch::nn::Module {
   /// tokens [B, T, D] → [B, T, D]
   torch::Tensor forward(const torch::Tensor& tokens);
 
-  /// The same for token 0 alone, which attends to all: [B, T, D] → [B, 1, D].
-  torch::Tensor forward_first(const torch::Tensor& tokens);
+  /// Rows `rows` of what forward gives for all tokens, one below the other.
+  ///
+  ///   tokens   [B, T, D]
+  ///   rows     [R]         int64, indices in [0, B·T)
+  ///   returns  [R, D]
+  torch::Tensor forward_rows(const torch::Tensor& tokens, const torch::Tensor& rows);
 
   /// Softmax attention: [B, T, D] → [B, heads, T, T].
   torch::Tensor weights(const torch::Tensor& tokens);
 
  private:
-  torch::Tensor attend(const torch::Tensor& query, const torch::Tensor& key,
-                       const torch::Tensor& value);
+  torch::Tensor attend(const torch::Tensor& tokens);
 
   int64_t heads_;
   torch::nn::Linear qkv_{nullptr};

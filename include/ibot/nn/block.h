@@ -48,16 +48,22 @@ class BlockImpl : public torch::nn::Module {
   /// tokens [B, T, D] → [B, T, D]
   torch::Tensor forward(const torch::Tensor& tokens, const std::optional<at::Generator>& generator);
 
-  /// Token 0 of what forward gives, at a fraction of its cost: [B, T, D] → [B, 1, D].
-  torch::Tensor forward_first(const torch::Tensor& tokens,
-                              const std::optional<at::Generator>& generator);
+  /// Rows `rows` of what forward gives for all tokens, at a fraction of its cost: projection and
+  /// MLP see these rows alone.
+  ///
+  ///   tokens   [B, T, D]
+  ///   rows     [R]         int64, indices in [0, B·T)
+  ///   returns  [R, D]
+  torch::Tensor forward_rows(const torch::Tensor& tokens, const torch::Tensor& rows,
+                             const std::optional<at::Generator>& generator);
 
   /// Softmax attention of this block: [B, T, D] → [B, heads, T, T].
   torch::Tensor attention(const torch::Tensor& tokens);
 
  private:
+  bool drops() const { return is_training() && drop_path_ > 0.0; }
   torch::Tensor residual(const torch::Tensor& tokens, const torch::Tensor& branch,
-                         const torch::Tensor& gamma, const std::optional<at::Generator>& generator);
+                         const torch::Tensor& gamma, const torch::Tensor& scale);
 
   double drop_path_;
   torch::nn::LayerNorm norm1_{nullptr};

@@ -9,15 +9,15 @@
 
 namespace ibot::nn {
 
-/// Drops a residual branch for each sample with probability `rate` and divides what is kept by
-/// 1 - rate, so that the mean does not change.
+/// What stochastic depth multiplies the residual branch of each sample with: 0 with probability
+/// `rate`, else 1 / (1 - rate), so that the mean does not change.
 ///
-///   branch   [B, ...]
-///   returns  [B, ...]
+///   returns  [samples]
 ///
 /// Source: Huang et al. 2016.
-torch::Tensor drop_path(const torch::Tensor& branch, double rate,
-                        const std::optional<at::Generator>& generator);
+torch::Tensor drop_path_scale(int64_t samples, double rate,
+                              const std::optional<at::Generator>& generator,
+                              const torch::TensorOptions& options);
 
 /// Rates of the blocks of a network: linear from 0 in the first to `last` in the last, in float32
 /// as the reference computes them.
