@@ -63,6 +63,11 @@ data::ImageFolder open_images(const config::RunConfig& config) {
   return open_input([&] { return data::ImageFolder(config.data.path); });
 }
 
+void announce(const data::ImageFolder& images, int64_t steps_per_epoch, torch::Device device) {
+  log_info(concat(images.size(), " images in ", images.class_names().size(), " classes; ",
+                  steps_per_epoch, " steps an epoch on ", device));
+}
+
 /// Trains from `checkpoint`, or from the start, to the end or to a signal.
 train::Ending train_run(const TrainRequest& request, const data::ImageFolder& images,
                         train::TrainStep& step, int64_t steps_per_epoch) {
@@ -75,6 +80,9 @@ train::Ending train_run(const TrainRequest& request, const data::ImageFolder& im
                       {config.augment.mean, config.augment.std});
     }));
   }
+  prepare_output(request.output);
+  // Nothing refuses the request from here on: a refusal leaves no folder and is the only line.
+  announce(images, steps_per_epoch, step.device());
   const auto options = trainer_options(request, steps_per_epoch, write_resolved_config(request));
   const int64_t first = checkpoint ? checkpoint->run.step : 0;
   const auto total = options.length.total_steps();
@@ -111,15 +119,13 @@ int pretrain(const TrainRequest& request) {
   const auto images = open_images(config);
   const auto steps_per_epoch =
       open_input([&] { return data::steps_per_epoch(images.size(), config.train.batch_size, 1); });
-  log_info(concat(images.size(), " images in ", images.class_names().size(), " classes; ",
-                  steps_per_epoch, " steps an epoch on ", device));
   train::TrainStep step(step_options(config), device);
   if (request.dry_run) {
+    announce(images, steps_per_epoch, device);
     data::MultiCropLoader loader(images,
                                  loader_options(config, 0, steps_per_epoch, device.is_cuda()));
     return dry_run(config, step, loader, steps_per_epoch);
   }
-  prepare_output(request.output);
   const auto ending = train_run(request, images, step, steps_per_epoch);
   return ending == train::Ending::kDone ? kDone : 128 + stop_signal();
 }
