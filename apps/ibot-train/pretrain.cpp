@@ -102,7 +102,7 @@ train::Ending train_run(const TrainRequest& request, const data::ImageFolder& im
   });
   data::MultiCropLoader loader(
       images, loader_options(config, first, steps_per_epoch, step.device().is_cuda()));
-  BadSampleLog batches(loader, request.output);
+  BadSampleLog batches(loader, request.output, checkpoint.has_value());
   const auto ending = trainer.run(batches);
   shown.finish();
   log_info(concat(ending == train::Ending::kDone ? "done" : "stopped", " at step ",
