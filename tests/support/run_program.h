@@ -43,16 +43,26 @@ inline std::string shell_quoted(const std::string& word) {
   return quoted + "'";
 }
 
-/// Runs build/bin/`program` in `folder`; the outputs are kept there too.
-inline ProgramResult run_program(const std::string& program, const std::vector<std::string>& words,
-                                 const std::filesystem::path& folder) {
+/// The shell command that becomes build/bin/`program` in `folder`; the outputs go to files there.
+inline std::string program_command(const std::string& program,
+                                   const std::vector<std::string>& words,
+                                   const std::filesystem::path& folder) {
   std::string command = "cd " + shell_quoted(folder.string()) + " && exec " +
                         shell_quoted(std::string(IBOT_PROGRAM_DIR) + "/" + program);
   for (const std::string& word : words) command += " " + shell_quoted(word);
-  command += " >stdout.txt 2>stderr.txt </dev/null";
-  const int status = std::system(command.c_str());
+  return command + " >stdout.txt 2>stderr.txt </dev/null";
+}
+
+/// What the program left in `folder`, given the status that wait(2) told of.
+inline ProgramResult program_result(int status, const std::filesystem::path& folder) {
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return {code, read_text(folder / "stdout.txt"), read_text(folder / "stderr.txt")};
+}
+
+/// Runs build/bin/`program` in `folder`; the outputs are kept there too.
+inline ProgramResult run_program(const std::string& program, const std::vector<std::string>& words,
+                                 const std::filesystem::path& folder) {
+  return program_result(std::system(program_command(program, words, folder).c_str()), folder);
 }
 
 }  // namespace ibot::testing

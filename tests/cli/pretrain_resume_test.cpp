@@ -1,0 +1,118 @@
+// Runs of ibot-train that are interrupted go on as if nothing had happened.
+#include "cli/pretrain_folder.h"
+#include "ibot/train/checkpoint.h"
+
+namespace ibot::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class PretrainResume : public PretrainFolder {
+ protected:
+  /// Starts or continues `output` and sends it a signal once `condition` holds.
+  ProgramResult interrupt(const std::string& output, int signal_number,
+                          const std::function<bool()>& condition, const Words& more = {}) const {
+    RunningProgram program("ibot-train", train_words(output, more), folder_);
+    EXPECT_TRUE(program.wait_until(condition)) << "ended before it could be interrupted";
+    return program.interrupt(signal_number);
+  }
+};
+
+TEST_F(PretrainResume, KilledAtAnyMomentTheResultIsTheSame) {
+  finish("plain");
+  const auto kill_once = [this](const std::function<bool()>& condition) {
+    EXPECT_EQ(interrupt("killed", SIGKILL, condition).status, 128 + SIGKILL);
+  };
+  kill_once([] { return true; });
+  kill_once([this] { return std::filesystem::exists(folder_ / "killed/config.yaml"); });
+  kill_once([this] { return steps("killed") >= 2; });
+  EXPECT_FALSE(std::filesystem::exists(last("killed")));
+  kill_once([this] { return std::filesystem::exists(last("killed")); });
+  kill_once([this] { return steps("killed") >= 10; });
+  kill_once([] { return true; });
+  finish("killed");
+  expect_same_weights("plain", "killed");
+  expect_same_logs("plain", "killed");
+}
+
+TEST_F(PretrainResume, ATerminatedRunGoesOnWithinTheEpoch) {
+  const Words long_epochs{"train.batch_size=1", "train.epochs=2"};
+  finish("plain", long_epochs);
+  const auto stopped = interrupt(
+      "stopped", SIGTERM, [this] { return steps("stopped") >= 3; }, long_epochs);
+  EXPECT_EQ(stopped.status, 143);
+  const auto step = train::load_checkpoint_header(last("stopped")).run.step;
+  EXPECT_NE(step % 16, 0);
+  EXPECT_EQ(steps("stopped"), step);
+  EXPECT_THAT(stopped.err, HasSubstr("stopped at step " + std::to_string(step) + ";"));
+
+  const auto resumed = train("stopped", long_epochs);
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("resumed at step " + std::to_string(step) + " of 32"));
+  expect_same_weights("plain", "stopped");
+  expect_same_logs("plain", "stopped");
+}
+
+// An evaluation belongs to its step: it is neither lost nor repeated.
+TEST_F(PretrainResume, KeepsEvaluations) {
+  const Words evaluated{"eval.path=set", "eval.every_epochs=1"};
+  finish("plain", evaluated);
+  for (const char* steps : {"train.max_steps=4", "train.max_steps=7"}) {
+    finish("resumed", {evaluated[0], evaluated[1], steps});
+  }
+  finish("resumed", evaluated);
+  expect_same_weights("plain", "resumed");
+  expect_same_logs("plain", "resumed");
+}
+
+TEST_F(PretrainResume, AFinishedRunStaysAsItIs) {
+  finish("run");
+  const auto checkpoint = text("run/checkpoints/last.safetensors");
+  const auto log = text("run/log.txt"), metrics = text("run/metrics.jsonl");
+  finish("run");
+  EXPECT_EQ(text("run/checkpoints/last.safetensors"), checkpoint);
+  EXPECT_EQ(text("run/log.txt"), log);
+  EXPECT_EQ(text("run/metrics.jsonl"), metrics);
+}
+
+TEST_F(PretrainResume, TakesOtherWorkersAndEvaluations) {
+  finish("plain");
+  finish("run", {"train.max_steps=6", "data.workers=1"});
+  finish("run", {"data.workers=3", "eval.path=set", "eval.temperature=0.1"});
+  expect_same_weights("plain", "run");
+}
+
+TEST_F(PretrainResume, RefusesAnotherConfiguration) {
+  finish("run", {"train.max_steps=2"});
+  const auto config = text("run/config.yaml");
+  expect_failure(train("run", {"optim.lr=0.1", "head.layers=2"}), 2,
+                 "run/checkpoints/last.safetensors: written by another configuration: "
+                 "head.layers 3 -> 2, optim.lr 0.0005 -> 0.1; ");
+  EXPECT_EQ(text("run/config.yaml"), config);
+  EXPECT_EQ(steps("run"), 2);
+}
+
+TEST_F(PretrainResume, RefusesADamagedCheckpointUnlessToldToStartAnew) {
+  finish("plain");
+  finish("run");
+  std::filesystem::resize_file(last("run"), 5000);
+  expect_failure(train("run"), 2, "run/checkpoints/last.safetensors: ");
+  EXPECT_EQ(std::filesystem::file_size(last("run")), 5000u);
+  finish("run", {"--resume", "none"});
+  expect_same_weights("plain", "run");
+  expect_same_logs("plain", "run");
+}
+
+TEST_F(PretrainResume, GoesOnFromTheCheckpointOfAnotherRun) {
+  finish("plain");
+  finish("first", {"train.max_steps=6"});
+  finish("second", {"--resume", last("first").string()});
+  expect_same_weights("plain", "second");
+  EXPECT_EQ(steps("second"), 10);
+  expect_failure(train("third", {"--resume", "none.safetensors"}), 2,
+                 "none.safetensors: expected a checkpoint, found no such file");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "third"));
+}
+
+}  // namespace
+}  // namespace ibot::testing

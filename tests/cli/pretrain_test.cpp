@@ -1,0 +1,193 @@
+// What a run of ibot-train leaves, and that it is a function of its configuration alone.
+#include <sys/mount.h>
+
+#include "cli/pretrain_folder.h"
+#include "ibot/train/checkpoint.h"
+
+namespace ibot::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class Pretrain : public PretrainFolder {
+ protected:
+  static Words keys(const nlohmann::ordered_json& object) {
+    Words names;
+    for (const auto& [key, value] : object.items()) names.push_back(key);
+    return names;
+  }
+  nlohmann::ordered_json first_line(const std::string& file) const {
+    const auto lines = text(file);
+    return nlohmann::ordered_json::parse(lines.substr(0, lines.find('\n')));
+  }
+  /// Cuts two of the 16 training images short.
+  void damage() const {
+    std::filesystem::resize_file(folder_ / "set/train/tint_00/0003.jpg", 200);
+    std::filesystem::resize_file(folder_ / "set/train/tint_01/0005.jpg", 100);
+  }
+};
+
+// As it is in the repository, on images smaller than its crops.
+TEST_F(Pretrain, SmokeConfigTrains) {
+  const auto result =
+      run("ibot-train", {std::string(IBOT_SOURCE_DIR) + "/configs/smoke/tiny.yaml",
+                         "data.path=set/train", "--output", "run", "--threads", "1"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("16 images in 2 classes; 2 steps an epoch on cpu"));
+  EXPECT_THAT(result.err, HasSubstr("done at step 4; checkpoint: run/checkpoints/last"));
+  EXPECT_EQ(steps("run"), 4);
+}
+
+TEST_F(Pretrain, WritesItsFiles) {
+  finish("run");
+  // Names and order of the official log.txt.
+  EXPECT_THAT(
+      keys(first_line("run/log.txt")),
+      ElementsAre("train_loss", "train_cls", "train_patch", "train_lr", "train_wd", "train_acc",
+                  "train_nmi", "train_ari", "train_fscore", "train_adjacc", "epoch"));
+  const auto epochs = objects("run/log.txt");
+  ASSERT_EQ(epochs.size(), 4u);
+  for (size_t i = 0; i < epochs.size(); ++i) EXPECT_EQ(epochs[i]["epoch"], i);
+
+  EXPECT_THAT(keys(first_line("run/metrics.jsonl")),
+              ElementsAre("step", "epoch", "loss", "loss_cls", "loss_patch", "lr", "weight_decay",
+                          "momentum", "grad_norm", "images_per_s", "data_wait", "memory_bytes"));
+  const auto metrics = objects("run/metrics.jsonl");
+  ASSERT_EQ(metrics.size(), 16u);
+  for (size_t i = 0; i < metrics.size(); ++i) {
+    EXPECT_EQ(metrics[i]["step"], i + 1);
+    EXPECT_EQ(metrics[i]["epoch"], i / 4);
+  }
+
+  EXPECT_EQ(train::load_checkpoint_header(last("run")).run.step, 16);
+  EXPECT_EQ(train::load_checkpoint_header(last("run")).config, text("run/config.yaml"));
+  const std::filesystem::directory_iterator events(folder_ / "run/tensorboard");
+  EXPECT_THAT(events->path().filename().string(), StartsWith("events.out.tfevents."));
+  EXPECT_GT(events->file_size(), 1000u);
+}
+
+TEST_F(Pretrain, ItsConfigRepeatsTheRun) {
+  finish("run");
+  const auto again = run("ibot-train", {"run/config.yaml", "--output", "again", "--threads", "1"});
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(text("run/config.yaml"), text("again/config.yaml"));
+  expect_same_weights("run", "again");
+  expect_same_logs("run", "again");
+}
+
+TEST_F(Pretrain, WorkersDoNotChangeTheResult) {
+  finish("one", {"data.workers=1"});
+  finish("three", {"data.workers=3", "data.prefetch_batches=1"});
+  expect_same_weights("one", "three");
+  expect_same_logs("one", "three");
+}
+
+// Guards the comparisons of this file: weights do depend on what is to change them.
+TEST_F(Pretrain, TheSeedChangesTheResult) {
+  finish("zero", {"train.max_steps=1"});
+  finish("one", {"train.max_steps=1", "train.seed=1"});
+  const auto name = "student.backbone.cls_token";
+  EXPECT_FALSE(weights("zero").at(name).equal(weights("one").at(name)));
+}
+
+TEST_F(Pretrain, EvaluatesInTheRunWithoutChangingIt) {
+  finish("plain");
+  finish("run", {"eval.path=set", "eval.every_epochs=3"});
+  expect_same_weights("plain", "run");
+
+  std::vector<Json> evaluations;
+  for (const auto& line : objects("run/metrics.jsonl")) {
+    if (line.contains("eval")) evaluations.push_back(line);
+  }
+  ASSERT_EQ(evaluations.size(), 2u);  // after the third epoch and after the last
+  EXPECT_EQ(evaluations[0]["epoch"], 2);
+  EXPECT_EQ(evaluations[1]["step"], 16);
+  EXPECT_EQ(evaluations[1]["eval"]["name"], "knn");
+
+  const auto result =
+      run("ibot-eval", {"knn", "--weights", "run/checkpoints/last.safetensors", "--data", "set",
+                        "--output", "knn", "--device", "cpu", "--threads", "1"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(Json::parse(text("knn/report.json"))["metrics"], evaluations[1]["eval"]["metrics"]);
+}
+
+TEST_F(Pretrain, ReplacesAndNamesUnreadableImages) {
+  damage();
+  const Words tolerant{"data.max_bad_share=0.5"};
+  const auto names = [this] {
+    Words paths;
+    for (const auto& line : objects("run/bad_samples.jsonl")) paths.push_back(line["path"]);
+    std::sort(paths.begin(), paths.end());
+    return paths;
+  };
+  const Words both{"set/train/tint_00/0003.jpg", "set/train/tint_01/0005.jpg"};
+  const auto first = train("run", {tolerant[0], "train.max_steps=6"});
+  ASSERT_EQ(first.status, 0) << first.err;
+  for (const auto& path : both) {
+    EXPECT_THAT(first.err, HasSubstr("warning unreadable image replaced: " + path));
+  }
+  EXPECT_EQ(names(), both);
+  // The run that goes on meets them again in each epoch.
+  finish("run", tolerant);
+  EXPECT_EQ(names(), both);
+  finish("run", {tolerant[0], "--resume", "none"});
+  EXPECT_EQ(names(), both);
+}
+
+TEST_F(Pretrain, EndsAboveTheLimitOfUnreadableImages) {
+  damage();
+  expect_failure(train("run", {"data.max_bad_share=0.0", "--quiet"}), 1,
+                 "data: expected at most 0 of 16 images to be unreadable, found 1");
+}
+
+TEST_F(Pretrain, DryRunTellsTheCostAndWritesNothing) {
+  const auto result = train("run", {"--dry-run"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  const auto summary = Json::parse(result.out);
+  EXPECT_EQ(summary["steps"], 16);
+  for (const char* key : {"parameters_backbone", "parameters_trained", "flops_per_step",
+                          "peak_memory_bytes", "step_s", "images_per_s", "hours"}) {
+    EXPECT_GT(summary[key], 0) << key;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+}
+
+/// A disk in memory, at `folder`.
+class SmallDisk {
+ public:
+  explicit SmallDisk(std::filesystem::path folder) : folder_(std::move(folder)) {
+    std::filesystem::create_directory(folder_);
+  }
+  ~SmallDisk() { ::umount2(folder_.c_str(), MNT_DETACH); }
+  bool resize(uintmax_t bytes, unsigned long flags) const {
+    const auto size = "size=" + std::to_string(bytes);
+    return ::mount("tmpfs", folder_.c_str(), "tmpfs", flags, size.c_str()) == 0;
+  }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+TEST_F(Pretrain, AFullDiskKeepsTheOldCheckpoint) {
+  finish("plain");
+  const SmallDisk disk(folder_ / "disk");
+  // Room for a checkpoint and a half: the next one does not fit beside the last.
+  const auto bytes = std::filesystem::file_size(last("plain"));
+  if (!disk.resize(bytes * 3 / 2, 0)) {
+    GTEST_SKIP() << "mounting a small disk needs privileges";
+  }
+  finish("disk/run", {"train.max_steps=3"});
+  expect_failure(train("disk/run", {"--quiet"}), 1, "disk/run/checkpoints/last.safetensors");
+  EXPECT_EQ(train::load_checkpoint(last("disk/run")).run.step, 3);
+
+  ASSERT_TRUE(disk.resize(bytes * 4, MS_REMOUNT));
+  finish("disk/run");
+  expect_same_weights("plain", "disk/run");
+  expect_same_logs("plain", "disk/run");
+}
+
+}  // namespace
+}  // namespace ibot::testing
