@@ -92,7 +92,7 @@ train::Ending train_run(const TrainRequest& request, const data::ImageFolder& im
                    config.train.batch_size, config.train.epochs, request.quiet);
   train::Trainer trainer(options, step, {&files, &shown});
   if (checkpoint) {
-    trainer.resume(*checkpoint);
+    open_input([&] { trainer.resume(*checkpoint); });
     log_info(concat("resumed at step ", first, " of ", total));
   }
   trainer.set_stop(stop_requested);

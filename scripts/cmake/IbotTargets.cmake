@@ -15,7 +15,7 @@ function(ibot_settings target)
   cmake_parse_arguments(ARG "" "PCH" "" ${ARGN})
   target_compile_features(${target} PRIVATE cxx_std_20)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
-  target_compile_options(${target} PRIVATE -fPIC -Wall -Wextra -Wshadow -Wno-unknown-pragmas
+  target_compile_options(${target} PRIVATE -fPIC -Wall -Wextra -Wshadow -Wno-unknown-pragmas -Wno-missing-field-initializers
     $<$<BOOL:${IBOT_WERROR}>:-Werror>)
   if(NOT IBOT_SANITIZE STREQUAL none)
     target_compile_options(${target} PRIVATE -fsanitize=${IBOT_SANITIZE} -fno-omit-frame-pointer)

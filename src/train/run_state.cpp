@@ -8,7 +8,7 @@ namespace ibot::train {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EpochSums, steps, loss, loss_cls, loss_patch, lr, weight_decay,
                                    agreement)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RunState, step, sums)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RunState, step, steps_per_epoch, sums)
 
 std::string RunState::to_json() const { return nlohmann::json(*this).dump(); }
 

@@ -20,13 +20,19 @@ double now_s() {
 }  // namespace
 
 Trainer::Trainer(TrainerOptions options, TrainStep& step, std::vector<Observer*> observers)
-    : options_(std::move(options)), step_(step), observers_(std::move(observers)) {}
+    : options_(std::move(options)), step_(step), observers_(std::move(observers)) {
+  state_.steps_per_epoch = options_.length.steps_per_epoch;
+}
 
 std::filesystem::path Trainer::last_checkpoint() const {
   return options_.checkpoints / "last.safetensors";
 }
 
 void Trainer::resume(const Checkpoint& checkpoint) {
+  IBOT_CHECK_AS(CheckpointError, checkpoint.run.steps_per_epoch == options_.length.steps_per_epoch,
+                "checkpoint: expected ", options_.length.steps_per_epoch,
+                " steps an epoch, as these data have, got ", checkpoint.run.steps_per_epoch,
+                "; the run was started on more or fewer images");
   auto tensors = checkpoint.tensors;
   const auto clusters = tensors.extract(kClusterEntry);
   step_.load_state(tensors);

@@ -82,6 +82,18 @@ TEST(Trainer, AResumedRunEndsWithTheSameBits) {
   }
 }
 
+TEST(Trainer, ACheckpointOfMoreOrFewerImagesIsRefused) {
+  const TemporaryFolder folder;
+  TrainStep step(tiny_step_options(), torch::kCPU);
+  auto options = trainer_options(folder.path());
+  options.train.max_steps = 1;
+  TinySource source;
+  Trainer(options, step, {}).run(source);
+  options.length.steps_per_epoch = 5;
+  Trainer other(options, step, {});
+  EXPECT_THROW(other.resume(load_checkpoint(folder.path() / "last.safetensors")), CheckpointError);
+}
+
 TEST(Trainer, KeepsCheckpointsByEpochAndTellsEveryInterval) {
   const TemporaryFolder folder;
   TrainStep step(tiny_step_options(), torch::kCPU);

@@ -65,18 +65,6 @@ class Backbone : public torch::nn::Module {
   virtual void set_generator(std::optional<torch::Generator> generator) = 0;
 };
 
-/// Shape of a vision transformer.
-struct VitShape {
-  int64_t embed_dim = 0;
-  int64_t depth = 0;
-  int64_t heads = 0;
-};
-
-/// The shape that `options.arch` names, with the overrides of `options`.
-/// Throws OptionError on an unknown name, listing the known ones, and on heads that do not divide
-/// the width.
-VitShape vit_shape(const BackboneOptions& options);
-
 /// Whose part the backbone plays: the student alone has drop path and a mask token.
 enum class Role { kStudent, kTeacher };
 

@@ -10,6 +10,20 @@
 
 namespace ibot::models {
 
+struct BackboneOptions;
+
+/// Shape of a vision transformer.
+struct VitShape {
+  int64_t embed_dim = 0;
+  int64_t depth = 0;
+  int64_t heads = 0;
+};
+
+/// The shape that `options.arch` names, with the overrides of `options`.
+/// Throws OptionError on an unknown name, listing the known ones, and on heads that do not divide
+/// the width.
+VitShape vit_shape(const BackboneOptions& options);
+
 struct BackboneOptions {
   std::string arch = "vit_small";
   int64_t patch_size = 16;
@@ -51,6 +65,7 @@ struct BackboneOptions {
     check_option(heads >= 0, "heads", "expected 0 or more, got ", heads);
     check_option(mlp_ratio > 0, "mlp_ratio", "expected above 0, got ", mlp_ratio);
     check_option(layer_scale >= 0, "layer_scale", "expected 0 or more, got ", layer_scale);
+    vit_shape(*this);
   }
 };
 

@@ -18,8 +18,10 @@ struct EpochSums {
 };
 
 /// `step` counts finished steps; with the options it determines everything but tensors and sums.
+/// `steps_per_epoch` tells whether the data are still as many as they were.
 struct RunState {
   int64_t step = 0;
+  int64_t steps_per_epoch = 0;
   EpochSums sums;
 
   /// As JSON, doubles exact.

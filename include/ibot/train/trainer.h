@@ -42,7 +42,8 @@ class Trainer {
   /// Asked after every step; true saves and ends the run.
   void set_stop(std::function<bool()> requested) { stop_ = std::move(requested); }
 
-  /// Takes over a checkpoint: networks, optimiser, position and the epoch's sums.
+  /// Takes over a checkpoint: networks, optimiser, position and the epoch's sums. Throws
+  /// CheckpointError where shapes or the number of steps an epoch differ.
   void resume(const Checkpoint& checkpoint);
 
   /// Trains to the end, from batches that begin where the state stands: the first is that of step
