@@ -88,9 +88,9 @@ ImageFolder::ImageFolder(const fs::path& root) {
   std::error_code error;
   IBOT_CHECK_AS(DataError, fs::exists(root, error),
                 "image folder: expected a folder, found nothing at ", root.string(),
-                "; set data.path");
+                "; check the path");
   IBOT_CHECK_AS(DataError, fs::is_directory(root, error), "image folder: expected a folder, got ",
-                root.string(), "; set data.path to the folder that holds one sub-folder a class");
+                root.string(), "; name the folder that holds one sub-folder a class");
   class_names_ = list(root).folders;
   IBOT_CHECK_AS(DataError, !class_names_.empty(),
                 "image folder: expected one sub-folder a class in ", root.string(),

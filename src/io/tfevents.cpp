@@ -58,6 +58,10 @@ std::string bytes_field(int field, std::string_view content) {
 
 std::string wall_time_field(double seconds) { return key(1, kFixed64) + little_endian(seconds); }
 
+std::string step_field(int64_t step) {
+  return key(2, kVarint) + varint(static_cast<uint64_t>(step));
+}
+
 std::string host_name() {
   std::array<char, 256> name{};
   if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') return "localhost";
@@ -66,7 +70,7 @@ std::string host_name() {
 
 }  // namespace
 
-EventWriter::EventWriter(const std::filesystem::path& folder) {
+EventWriter::EventWriter(const std::filesystem::path& folder, int64_t first_step) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now).count();
   path_ = folder / concat("events.out.tfevents.", seconds, '.', host_name());
@@ -76,15 +80,17 @@ EventWriter::EventWriter(const std::filesystem::path& folder) {
   // A second writer within one second goes on in the same file, which readers accept.
   file_.open(path_, std::ios::binary | std::ios::app);
   IBOT_CHECK(file_, "cannot write ", path_.string(), ": ", std::strerror(errno));
-  add_record(wall_time_field(static_cast<double>(seconds)) + bytes_field(3, "brain.Event:2"));
+  const auto time = wall_time_field(static_cast<double>(seconds));
+  add_record(time + bytes_field(3, "brain.Event:2"));
+  const auto session_started = key(1, kVarint) + varint(1);
+  add_record(time + step_field(first_step) + bytes_field(7, session_started));
 }
 
 void EventWriter::add_scalar(std::string_view tag, int64_t step, double value, double wall_time) {
   const auto entry =
       bytes_field(1, tag) + key(2, kFixed32) + little_endian(static_cast<float>(value));
   const auto summary = bytes_field(1, entry);
-  add_record(wall_time_field(wall_time) + key(2, kVarint) + varint(static_cast<uint64_t>(step)) +
-             bytes_field(5, summary));
+  add_record(wall_time_field(wall_time) + step_field(step) + bytes_field(5, summary));
 }
 
 void EventWriter::add_record(std::string_view event) {

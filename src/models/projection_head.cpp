@@ -3,14 +3,6 @@
 #include <torch/nn/functional/normalization.h>
 
 namespace ibot::models {
-namespace {
-
-/// Holds layers under the numbers that the reference's sequential container gives them.
-std::shared_ptr<torch::nn::Module> numbered_container() {
-  return std::make_shared<torch::nn::Module>();
-}
-
-}  // namespace
 
 PrototypesImpl::PrototypesImpl(int64_t width, int64_t count, bool learn_norm) {
   weight_g_ = register_parameter("weight_g", torch::ones({count, 1}), learn_norm);
@@ -32,7 +24,8 @@ ProjectionHeadImpl::ProjectionHeadImpl(const HeadOptions& options, int64_t embed
     linears_.push_back(register_module("mlp", torch::nn::Linear(embed_dim, output)));
   } else {
     const bool normed = options.norm != HeadNorm::kNone;
-    const auto mlp = register_module("mlp", numbered_container());
+    // Layers lie under the numbers that the reference's sequential container gives them.
+    const auto mlp = register_module("mlp", std::make_shared<torch::nn::Module>());
     for (int64_t i = 0; i < options.layers; ++i) {
       const auto name = std::to_string(i * (normed ? 3 : 2));
       linears_.push_back(mlp->register_module(

@@ -48,7 +48,8 @@ void JsonLines::append(const std::string& object) {
 RunLog::RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_per_epoch)
     : log_(output / "log.txt", "epoch", step / steps_per_epoch),
       metrics_(output / "metrics.jsonl", "step", step + 1),
-      events_(output / "tensorboard") {}
+      // A run from scratch also drops epoch 0, whose values lie at step 0.
+      events_(output / "tensorboard", step == 0 ? 0 : step + 1) {}
 
 void RunLog::on_step(const StepRecord& record) {
   metrics_.append(Json{{"step", record.step},

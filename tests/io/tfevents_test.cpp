@@ -73,15 +73,18 @@ TEST(TfEvents, TheTestsChecksumIsThePublishedOne) { EXPECT_EQ(crc32c("123456789"
 
 TEST(TfEvents, WritesRecordsByteForByte) {
   const TemporaryFolder folder;
-  EventWriter writer(folder / "tensorboard");
+  EventWriter writer(folder / "tensorboard", 300);
   writer.add_scalar("loss", 300, 1.5, 2.0);
   const auto path = only_file(folder / "tensorboard");
   EXPECT_THAT(path.filename().string(), HasSubstr("events.out.tfevents."));
   const auto events = records(read_file(path));
-  ASSERT_EQ(events.size(), 2u);
+  ASSERT_EQ(events.size(), 3u);
   EXPECT_EQ(events[0].substr(9), std::string("\x1a\x0d"
                                              "brain.Event:2"));
-  // wall_time 2.0, step 300 = 0b10'0101100, summary { value { tag "loss" simple_value 1.5 } }
+  // step 300 = 0b10'0101100, session_log { status START }
+  EXPECT_EQ(events[1].substr(9), std::string("\x10\xac\x02"
+                                             "\x3a\x02\x08\x01"));
+  // wall_time 2.0, step 300, summary { value { tag "loss" simple_value 1.5 } }
   const std::string expected(
       "\x09\0\0\0\0\0\0\0\x40"
       "\x10\xac\x02"
@@ -91,15 +94,15 @@ TEST(TfEvents, WritesRecordsByteForByte) {
       "loss"
       "\x15\0\0\xc0\x3f",
       27);
-  EXPECT_EQ(events[1], expected);
+  EXPECT_EQ(events[2], expected);
 }
 
 TEST(TfEvents, EachCallReachesTheFile) {
   const TemporaryFolder folder;
-  EventWriter writer(folder.path());
+  EventWriter writer(folder.path(), 0);
   for (size_t step = 0; step < 3; ++step) {
     writer.add_scalar("train/loss", static_cast<int64_t>(step), 0.0, 0.0);
-    EXPECT_EQ(records(read_file(only_file(folder.path()))).size(), step + 2);
+    EXPECT_EQ(records(read_file(only_file(folder.path()))).size(), step + 3);
   }
 }
 
@@ -107,7 +110,7 @@ TEST(TfEvents, NamesAFolderThatCannotBe) {
   const TemporaryFolder folder;
   write_file(folder / "x", "a file");
   try {
-    EventWriter writer(folder / "x");
+    EventWriter writer(folder / "x", 0);
     FAIL();
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr((folder / "x").string()));
@@ -123,25 +126,44 @@ std::string output_of(const std::string& command) {
   return output;
 }
 
+/// What Python's tensorboard reads in a folder, a line a tag.
+std::string read_by_tensorboard(const std::filesystem::path& folder) {
+  return output_of(
+      "python3 -c '\n"
+      "from tensorboard.backend.event_processing import event_accumulator\n"
+      "events = event_accumulator.EventAccumulator(\"" +
+      folder.string() +
+      "\").Reload()\n"
+      "for tag in sorted(events.Tags()[\"scalars\"]):\n"
+      "  print(tag, [(e.wall_time, e.step, e.value) for e in events.Scalars(tag)])'"
+      " 2>/dev/null");
+}
+
+bool have_tensorboard() {
+  return output_of("python3 -c 'import tensorboard; print(1)' 2>/dev/null") == "1\n";
+}
+
 TEST(TfEvents, TensorBoardReadsThem) {
-  if (output_of("python3 -c 'import tensorboard; print(1)' 2>/dev/null") != "1\n") {
-    GTEST_SKIP() << "python3 has no tensorboard";
-  }
+  if (!have_tensorboard()) GTEST_SKIP() << "python3 has no tensorboard";
   const TemporaryFolder folder;
-  EventWriter writer(folder.path());
+  EventWriter writer(folder.path(), 0);
   writer.add_scalar("loss", 1, 0.5, 1700000000.25);
   writer.add_scalar("lr", 1, 0.125, 1700000000.5);
   writer.add_scalar("loss", 5000000000, -2.0, 1700000001.0);
-  EXPECT_EQ(output_of("python3 -c '\n"
-                      "from tensorboard.backend.event_processing import event_accumulator\n"
-                      "events = event_accumulator.EventAccumulator(\"" +
-                      folder.path().string() +
-                      "\").Reload()\n"
-                      "for tag in sorted(events.Tags()[\"scalars\"]):\n"
-                      "  print(tag, [(e.wall_time, e.step, e.value) for e in events.Scalars(tag)])'"
-                      " 2>/dev/null"),
+  EXPECT_EQ(read_by_tensorboard(folder.path()),
             "loss [(1700000000.25, 1, 0.5), (1700000001.0, 5000000000, -2.0)]\n"
             "lr [(1700000000.5, 1, 0.125)]\n");
+}
+
+TEST(TfEvents, TensorBoardDropsWhatALaterWriterBeginsAgain) {
+  if (!have_tensorboard()) GTEST_SKIP() << "python3 has no tensorboard";
+  const TemporaryFolder folder;
+  EventWriter first(folder.path(), 0);
+  for (const int64_t step : {1, 2, 3}) first.add_scalar("loss", step, 0.5, 1700000000.0);
+  EventWriter second(folder.path(), 3);
+  second.add_scalar("loss", 3, 0.25, 1700000001.0);
+  EXPECT_EQ(read_by_tensorboard(folder.path()),
+            "loss [(1700000000.0, 1, 0.5), (1700000000.0, 2, 0.5), (1700000001.0, 3, 0.25)]\n");
 }
 
 }  // namespace

@@ -9,13 +9,15 @@
 namespace ibot::io {
 
 /// Writes scalars to `events.out.tfevents.<time>.<host>` in a folder, which it creates. Each call
-/// reaches the file before it returns, so that a killed run loses nothing.
+/// reaches the file before it returns, so that a killed run loses nothing. Readers drop what
+/// earlier files of the folder say of `first_step` and later ones, so that a run may begin again
+/// there.
 ///
 /// Throws Error with the path and the system's reason.
-/// Source: TensorFlow's record format and event.proto, of which scalars need five fields.
+/// Source: TensorFlow's record format and event.proto, of which scalars need six fields.
 class EventWriter {
  public:
-  explicit EventWriter(const std::filesystem::path& folder);
+  EventWriter(const std::filesystem::path& folder, int64_t first_step);
 
   /// `wall_time` in seconds since 1970.
   void add_scalar(std::string_view tag, int64_t step, double value, double wall_time);
