@@ -44,7 +44,8 @@ TEST(ScheduleGolden, CosineTables) {
 }
 
 TEST(ScheduleGolden, CosineAnnealing) {
-  for (const auto& item : schedules()["cosine_annealing"]) {
+  const auto json = schedules();
+  for (const auto& item : json["cosine_annealing"]) {
     const CosineSchedule schedule{item["lr"], 0.0, item["epochs"], 0};
     const auto& values = item["lr_used_in_epoch"];
     for (size_t epoch = 0; epoch < values.size(); ++epoch) {
@@ -54,7 +55,8 @@ TEST(ScheduleGolden, CosineAnnealing) {
 }
 
 TEST(ScheduleGolden, TeacherTemperatures) {
-  for (const auto& item : schedules()["teacher_temperature"]) {
+  const auto json = schedules();
+  for (const auto& item : json["teacher_temperature"]) {
     const loss::LossOptions options{
         .warmup_teacher_temp = item["warmup_teacher_temp"],
         .teacher_temp = item["teacher_temp"],
@@ -72,7 +74,8 @@ TEST(ScheduleGolden, TeacherTemperatures) {
 }
 
 TEST(ScheduleGolden, DropPathRates) {
-  for (const auto& item : schedules()["drop_path_rates"]) {
+  const auto json = schedules();
+  for (const auto& item : json["drop_path_rates"]) {
     const auto rates = nn::drop_path_rates(item["drop_path"], item["depth"]);
     for (size_t i = 0; i < rates.size(); ++i) {
       expect_close(rates[i], item["per_block"][i], "block " + std::to_string(i));
