@@ -27,6 +27,10 @@ class EvaluationMode {
 
 }  // namespace
 
+torch::Tensor unit_length(const torch::Tensor& features) {
+  return features / features.norm(2, 1, true).clamp_min(1e-12);
+}
+
 torch::Tensor image_features(models::Backbone& backbone, const torch::Tensor& images,
                              const FeatureOptions& options) {
   const bool patches_only = options.pooling == Pooling::kPatchMean;

@@ -14,10 +14,6 @@ constexpr int64_t kTestRows = 256;
 constexpr int64_t kTrainRows = 16384;
 constexpr int64_t kLowBits = int64_t{1} << 32;
 
-torch::Tensor unit_length(const torch::Tensor& features) {
-  return features / features.norm(2, 1, true).clamp_min(1e-12);
-}
-
 void check_bank(const FeatureBank& bank, const char* name) {
   IBOT_CHECK(bank.features.dim() == 2 && bank.features.scalar_type() == torch::kFloat &&
                  bank.features.numel() > 0,

@@ -2,13 +2,13 @@
 
 #include "ibot/eval/knn.h"
 #include "ibot/io/safetensors.h"
-#include "ibot/train/cluster_metrics.h"
+#include "ibot/metrics/cluster_metrics.h"
 
 int main() {
   const ibot::eval::FeatureBank bank{torch::eye(3), torch::arange(3), torch::arange(3), "consumer"};
   ibot::io::write_safetensors("bank.safetensors", {{{"features", bank.features}}, {}});
   const auto again = ibot::io::read_safetensors("bank.safetensors").tensors.at("features");
-  ibot::train::ClusterTable table;
+  ibot::metrics::ClusterTable table;
   table.add(bank.labels, bank.labels);
   const auto accuracy =
       ibot::eval::classify_knn(bank, {again, bank.labels, bank.sample_id, ""}, {{1}, 0.07});

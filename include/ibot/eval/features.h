@@ -24,6 +24,11 @@ class Backbone;
 namespace ibot {
 namespace eval {
 
+/// Rows scaled to length 1, those shorter than 1e-12 to less.
+///
+///   features  [S, F]
+torch::Tensor unit_length(const torch::Tensor& features);
+
 /// Which tokens make a feature; the reference's avgpool_patchtokens 0, 1 and 2.
 enum class Pooling { kClass, kPatchMean, kClassAndPatchMean };
 

@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "ibot/train/cluster_metrics.h"
+#include "ibot/metrics/cluster_metrics.h"
 
 namespace ibot::train {
 
@@ -38,7 +38,7 @@ struct EpochRecord {
   double lr = 0.0;
   double weight_decay = 0.0;
   double agreement = 0.0;
-  ClusterMetrics clusters;
+  metrics::ClusterMetrics clusters;
 };
 
 /// An evaluation in the middle of a run; accuracies in percent.

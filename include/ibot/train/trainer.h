@@ -71,7 +71,7 @@ class Trainer {
   std::function<std::optional<EvaluationRecord>(int64_t)> evaluate_;
   std::function<bool()> stop_;
   RunState state_;
-  ClusterTable clusters_;
+  metrics::ClusterTable clusters_;
   // Results not yet read from the device: one row and one [B] tensor a step.
   std::vector<torch::Tensor> rows_;
   std::vector<torch::Tensor> assigned_;

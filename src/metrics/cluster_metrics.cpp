@@ -1,4 +1,4 @@
-#include "ibot/train/cluster_metrics.h"
+#include "ibot/metrics/cluster_metrics.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 
 #include "ibot/base/error.h"
 
-namespace ibot::train {
+namespace ibot::metrics {
 
 namespace {
 
@@ -125,4 +125,4 @@ ClusterMetrics ClusterTable::metrics() const {
 
 void ClusterTable::clear() { *this = {}; }
 
-}  // namespace ibot::train
+}  // namespace ibot::metrics

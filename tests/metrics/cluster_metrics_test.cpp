@@ -1,4 +1,4 @@
-#include "ibot/train/cluster_metrics.h"
+#include "ibot/metrics/cluster_metrics.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include "ibot/base/error.h"
 #include "support/golden.h"
 
-namespace ibot::train {
+namespace ibot::metrics {
 namespace {
 
 ClusterMetrics metrics_of(const std::vector<int64_t>& labels,
@@ -92,4 +92,4 @@ TEST(ClusterMetricsGolden, MatchTheReference) {
 }
 
 }  // namespace
-}  // namespace ibot::train
+}  // namespace ibot::metrics

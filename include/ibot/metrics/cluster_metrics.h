@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <unordered_map>
 
-namespace ibot::train {
+namespace ibot::metrics {
 
 /// Normalised mutual information (arithmetic mean of the entropies), adjusted Rand index and
 /// Fowlkes-Mallows index. All are 0 before the first pair is added.
@@ -46,4 +46,4 @@ class ClusterTable {
   int64_t total_ = 0;
 };
 
-}  // namespace ibot::train
+}  // namespace ibot::metrics

@@ -1,0 +1,65 @@
+// Unsupervised classification: clusters against classes.
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "ibot/base/error.h"
+#include "ibot/base/fields.h"
+
+namespace ibot::eval {
+
+struct KmeansOptions {
+  int64_t clusters = 0;
+  int64_t iterations = 100;
+  int64_t restarts = 5;
+  int64_t seed = 0;
+
+  template <class Visitor>
+  void fields(Visitor&& field) {
+    field("clusters", clusters, "number of clusters; 0: as many as classes");
+    field("iterations", iterations, "most passes of one run");
+    field("restarts", restarts, "runs from other first centres; the tightest is kept");
+    field("seed", seed, "of the first centres");
+  }
+
+  void validate() const {
+    check_option(clusters >= 0, "clusters", "expected 0 or more, got ", clusters);
+    check_option(iterations > 0, "iterations", "expected above 0, got ", iterations);
+    check_option(restarts > 0, "restarts", "expected above 0, got ", restarts);
+    check_option(seed >= 0, "seed", "expected 0 or more, got ", seed);
+  }
+};
+
+///   cluster   [S]   int64
+///   inertia   sum of squared distances to the nearest centre
+struct Kmeans {
+  torch::Tensor cluster;
+  double inertia = 0;
+};
+
+/// Lloyd's algorithm from k-means++ centres; a cluster that loses all its rows moves to the row
+/// that lies farthest from its centre. Distances are taken a block of rows at a time.
+///
+///   features  [S, F]   float32
+///
+/// Throws Error when there are fewer rows than clusters.
+/// Source: Arthur and Vassilvitskii 2007.
+Kmeans kmeans(const torch::Tensor& features, const KmeansOptions& options);
+
+/// acc, nmi, ari and fmi, each in percent: accuracy under the best one-to-one matching of clusters
+/// and classes, mutual information, Rand and Fowlkes-Mallows index.
+///
+/// The reference shifts the predictions when cluster 0 is unused and cuts its table to the number
+/// of classes, both after solving the assignment; here every cluster counts as what it is.
+///
+///   labels, clusters   [S]   int64, from 0
+///
+/// Source: evaluation/unsupervised/unsup_cls.py of the reference implementation.
+std::map<std::string, double> cluster_metrics(const torch::Tensor& labels,
+                                              const torch::Tensor& clusters);
+
+}  // namespace ibot::eval

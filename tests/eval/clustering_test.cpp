@@ -1,0 +1,89 @@
+#include "ibot/eval/clustering.h"
+
+#include <gtest/gtest.h>
+#include <torch/utils.h>
+
+#include "support/expect_tensor.h"
+#include "support/python.h"
+
+namespace ibot::eval {
+namespace {
+
+TEST(Kmeans, FindsSeparatedGroups) {
+  torch::manual_seed(1);
+  const auto labels = torch::arange(60).remainder(4);
+  const auto centres = torch::tensor({{0., 0.}, {0., 10.}, {10., 0.}, {10., 10.}});
+  const auto features =
+      (centres.index_select(0, labels) + 0.1 * torch::randn({60, 2})).to(torch::kFloat);
+  const auto found = kmeans(features, {.clusters = 4});
+  const auto metrics = cluster_metrics(labels, found.cluster);
+  EXPECT_EQ(metrics.at("acc"), 100);
+  EXPECT_NEAR(metrics.at("nmi"), 100, 1e-9);
+  double inertia = 0;
+  for (int64_t group = 0; group < 4; ++group) {
+    const auto rows = features.index_select(0, labels.eq(group).nonzero().flatten());
+    inertia += (rows - rows.mean(0)).square().sum().item<double>();
+  }
+  EXPECT_NEAR(found.inertia, inertia, 1e-3 * inertia);
+}
+
+TEST(Kmeans, IsAFixedPointOfItsOwnSteps) {
+  torch::manual_seed(2);
+  const auto features = torch::randn({200, 3});
+  const auto found = kmeans(features, {.clusters = 7, .iterations = 1000, .restarts = 2});
+  std::vector<torch::Tensor> centres;
+  for (int64_t cluster = 0; cluster < 7; ++cluster) {
+    const auto rows = features.index_select(0, found.cluster.eq(cluster).nonzero().flatten());
+    ASSERT_GT(rows.size(0), 0);
+    centres.push_back(rows.mean(0));
+  }
+  const auto distance = torch::cdist(features, torch::stack(centres));
+  EXPECT_TENSOR_EQUAL(distance.argmin(1), found.cluster);
+  EXPECT_NEAR(found.inertia, std::get<0>(distance.min(1)).square().sum().item<double>(), 1e-3);
+}
+
+TEST(Kmeans, RepeatsItselfAndRefusesTooFewRows) {
+  torch::manual_seed(3);
+  const auto features = torch::randn({50, 3});
+  const KmeansOptions options{.clusters = 5};
+  EXPECT_TENSOR_EQUAL(kmeans(features, options).cluster, kmeans(features, options).cluster);
+  EXPECT_THROW(kmeans(features, {.clusters = 51}), Error);
+  // As many clusters as rows: every row its own.
+  EXPECT_NEAR(kmeans(features, {.clusters = 50}).inertia, 0, 1e-3);
+}
+
+TEST(ClusterScores, AgreeWithScikitLearn) {
+  if (!testing::python_has("sklearn, scipy")) GTEST_SKIP() << "python3 has no sklearn";
+  torch::manual_seed(4);
+  const auto labels = torch::randint(6, {300}, torch::kLong);
+  // Three clusters more than classes, some of them right.
+  const auto clusters = torch::where(torch::rand({300}) < 0.6, (labels * 5 + 1).remainder(9),
+                                     torch::randint(9, {300}, torch::kLong));
+  const auto list = [](const torch::Tensor& ids) {
+    std::string text = "[";
+    for (int64_t i = 0; i < ids.numel(); ++i) text += std::to_string(ids[i].item<int64_t>()) + ",";
+    return text + "]";
+  };
+  const auto theirs = testing::python_output(
+      "import numpy as np\n"
+      "from scipy.optimize import linear_sum_assignment\n"
+      "from sklearn import metrics as m\n"
+      "a, b = np.array(" +
+      list(labels) + "), np.array(" + list(clusters) +
+      ")\n"
+      "t = m.cluster.contingency_matrix(a, b)\n"
+      "print(t[linear_sum_assignment(-t)].sum() / len(a))\n"
+      "print(m.normalized_mutual_info_score(a, b))\n"
+      "print(m.adjusted_rand_score(a, b))\n"
+      "print(m.fowlkes_mallows_score(a, b))\n");
+  std::istringstream lines(theirs);
+  const auto ours = cluster_metrics(labels, clusters);
+  for (const char* name : {"acc", "nmi", "ari", "fmi"}) {
+    double expected = -1;
+    lines >> expected;
+    EXPECT_NEAR(ours.at(name), 100 * expected, 1e-6) << name;
+  }
+}
+
+}  // namespace
+}  // namespace ibot::eval

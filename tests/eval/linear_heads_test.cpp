@@ -1,0 +1,147 @@
+#include "ibot/eval/linear_heads.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "ibot/eval/features.h"
+#include "support/expect_tensor.h"
+#include "support/golden.h"
+
+namespace ibot::eval {
+namespace {
+
+using testing::near;
+
+TEST(LinearHeadsGolden, TheGridIsTheOneOfTheReference) {
+  for (const auto& golden : testing::golden_cases("10_linear")) {
+    if (!golden.json.contains("full_sweep")) continue;
+    const auto rates = golden.json["full_sweep"]["lrs"].get<std::vector<double>>();
+    const LinearOptions options{.weight_decay = golden.json["full_sweep"]["wds"], .lars = true};
+    const auto settings = linear_settings(options, 512);
+    ASSERT_EQ(settings.size(), golden.json["full_sweep"]["count"].get<size_t>());
+    for (size_t h = 0; h < settings.size(); ++h) {
+      EXPECT_NEAR(settings[h].lr, 2 * rates[h / 4], 1e-12);
+      EXPECT_EQ(settings[h].weight_decay, options.weight_decay[h / 2 % 2]);
+      EXPECT_EQ(settings[h].lars, h % 2 == 1);
+    }
+  }
+}
+
+/// One classifier, by autograd and torch's own optimiser or the reference's formula of LARS.
+class OneHead {
+ public:
+  OneHead(const torch::Tensor& weight, const torch::Tensor& bias, const LinearSetting& setting)
+      : setting_(setting),
+        weight_(weight.clone().requires_grad_()),
+        bias_(bias.clone().requires_grad_()),
+        sgd_(
+            {weight_, bias_},
+            torch::optim::SGDOptions(setting.lr).momentum(0.9).weight_decay(setting.weight_decay)) {
+  }
+
+  void step(const torch::Tensor& features, const torch::Tensor& labels) {
+    sgd_.zero_grad();
+    torch::nn::functional::cross_entropy(torch::linear(features, weight_, bias_), labels)
+        .backward();
+    if (!setting_.lars) {
+      sgd_.step();
+      return;
+    }
+    const torch::NoGradGuard no_grad;
+    auto d = weight_.grad() + setting_.weight_decay * weight_;
+    d = d * 0.001 * weight_.norm() / d.norm();
+    weight_momentum_ = weight_momentum_.defined() ? 0.9 * weight_momentum_ + d : d;
+    bias_momentum_ =
+        bias_momentum_.defined() ? 0.9 * bias_momentum_ + bias_.grad() : bias_.grad().clone();
+    weight_ -= setting_.lr * weight_momentum_;
+    bias_ -= setting_.lr * bias_momentum_;
+  }
+
+  const torch::Tensor& weight() const { return weight_; }
+  const torch::Tensor& bias() const { return bias_; }
+
+ private:
+  LinearSetting setting_;
+  torch::Tensor weight_;
+  torch::Tensor bias_;
+  torch::Tensor weight_momentum_;
+  torch::Tensor bias_momentum_;
+  torch::optim::SGD sgd_;
+};
+
+TEST(LinearHeads, EachHeadIsTrainedAsIfItWereAlone) {
+  torch::manual_seed(5);
+  const std::vector<LinearSetting> settings{
+      {0.1, 0.0, false}, {0.01, 0.1, false}, {2.0, 0.0, true}, {30.0, 0.1, true}};
+  LinearHeads heads(settings, 6, 4, 3, torch::kCPU);
+  std::vector<OneHead> alone;
+  for (size_t h = 0; h < settings.size(); ++h) {
+    const auto state = heads.state();
+    alone.emplace_back(state.at("weight")[h], state.at("bias")[h], settings[h]);
+  }
+  for (int i = 0; i < 5; ++i) {
+    const auto features = torch::randn({7, 6});
+    const auto labels = torch::randint(4, {7}, torch::kLong);
+    heads.step(features, labels, 1.0);
+    for (auto& head : alone) head.step(features, labels);
+  }
+  for (size_t h = 0; h < settings.size(); ++h) {
+    const auto state = heads.state();
+    EXPECT_TRUE(torch::allclose(state.at("weight")[h], alone[h].weight(), 1e-4, 1e-6)) << h;
+    EXPECT_TRUE(torch::allclose(state.at("bias")[h], alone[h].bias(), 1e-4, 1e-6)) << h;
+  }
+}
+
+TEST(LinearHeads, CountsHitsOfEachHead) {
+  LinearHeads heads({{1, 0, false}, {1, 0, false}}, 6, 6, 0, torch::kCPU);
+  auto state = heads.state();
+  state.at("weight").zero_();
+  state.at("weight")[0].copy_(torch::eye(6));
+  // The second head scores every class the other way round.
+  state.at("weight")[1].copy_(-torch::eye(6) * torch::arange(6, 0, -1));
+  const auto features = torch::eye(6).slice(0, 0, 3) + 0.1 * torch::arange(6);
+  const auto hits = heads.hits(features, torch::arange(3));
+  EXPECT_EQ(hits.top1[0].item<int64_t>(), 3);
+  EXPECT_EQ(hits.top5[0].item<int64_t>(), 3);
+  EXPECT_EQ(hits.top1[1].item<int64_t>(), 0);
+}
+
+TEST(LinearHeadsGolden, TrainsAsTheReference) {
+  for (const auto& golden : testing::golden_cases("10_linear")) {
+    if (!golden.json.contains("train_loss_per_step")) continue;
+    SCOPED_TRACE(golden.name);
+    const auto tensors = golden.tensors();
+    const testing::Tolerance tolerance{golden.json["tolerance"]["rtol"],
+                                       golden.json["tolerance"]["atol"]};
+    const auto& config = golden.json["config"];
+    const LinearSetting setting{config["lr_used"], config["weight_decay"], false};
+    LinearHeads heads({setting}, config["feature_dim"], config["num_labels"], 0, torch::kCPU);
+    auto state = heads.state();
+    state.at("weight")[0].copy_(tensors.at("init.linear.weight"));
+    state.at("bias")[0].copy_(tensors.at("init.linear.bias"));
+    const auto data =
+        io::read_safetensors(golden.folder / golden.json["data"].get<std::string>()).tensors;
+    const int64_t epochs = config["epochs"];
+    size_t step = 0;
+    for (int64_t epoch = 0; epoch < epochs; ++epoch) {
+      const double factor = linear_lr_factor(epoch, epochs);
+      EXPECT_NEAR(setting.lr * factor, golden.json["lr_per_epoch"][epoch].get<double>(), 1e-9);
+      for (int64_t i = 0; i < config["iterations_per_epoch"].get<int64_t>(); ++i, ++step) {
+        const auto loss = heads.step(tensors.at(concat("features", i)),
+                                     data.at(concat("train_labels", i)), factor);
+        EXPECT_NEAR(loss.item<double>(), golden.json["train_loss_per_step"][step].get<double>(),
+                    1e-5);
+      }
+      if (epoch == 0) {
+        EXPECT_TRUE(
+            near(state.at("weight")[0], tensors.at("after_epoch0.linear.weight"), tolerance));
+        EXPECT_TRUE(near(state.at("bias")[0], tensors.at("after_epoch0.linear.bias"), tolerance));
+      }
+    }
+    EXPECT_TRUE(near(state.at("weight")[0], tensors.at("final.linear.weight"), tolerance));
+    EXPECT_TRUE(near(state.at("bias")[0], tensors.at("final.linear.bias"), tolerance));
+  }
+}
+
+}  // namespace
+}  // namespace ibot::eval
