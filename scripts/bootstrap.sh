@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 packages=(
   cmake g++ make ninja-build
   python3 python3-pip
-  nlohmann-json3-dev libyaml-cpp-dev libspdlog-dev libcli11-dev
+  nlohmann-json3-dev libxxhash-dev libyaml-cpp-dev libspdlog-dev libcli11-dev
   libopencv-imgproc-dev libopencv-imgcodecs-dev libjpeg-dev
   libgtest-dev libgmock-dev
 )

@@ -1,36 +1,179 @@
 #include "ibot-eval/features.h"
 
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "common/launch.h"
+#include "common/logging.h"
 #include "common/progress.h"
 #include "common/run_main.h"
+#include "ibot/base/hash.h"
 #include "ibot/data/image_folder.h"
 #include "ibot/data/labeled_loader.h"
+#include "ibot/eval/feature_store.h"
+#include "ibot/models/network.h"
 
 namespace ibot::apps {
+namespace {
 
-eval::FeatureBank folder_features(const TaskRequest& request, const std::string& name) {
-  const auto folder = open_input([&] { return data::ImageFolder(request.data / name); });
+// Samples of one part: what an interrupted extraction loses at most.
+constexpr int64_t kPart = 8192;
+
+std::string weights_hash(const models::Backbone* backbone) {
+  if (backbone == nullptr) return "pixels";
+  Hash hash;
+  for (const auto& [name, tensor] : models::named_state(*backbone)) {
+    const auto host = tensor.to(torch::kCPU).contiguous();
+    hash.add(name);
+    hash.add(host.const_data_ptr(), host.nbytes());
+  }
+  return hash.hex();
+}
+
+std::string listing_hash(const data::ImageFolder& images, const std::string& root) {
+  Hash hash;
+  for (const auto& name : images.class_names()) hash.add(name + '\n');
+  for (int64_t i = 0; i < images.size(); ++i) hash.add(images.path(i).substr(root.size()) + '\n');
+  return hash.hex();
+}
+
+/// Everything that the features of `images` depend on.
+std::string description(const TaskRequest& request, const data::ImageFolder& images,
+                        const std::string& root) {
   const auto& config = request.weights.config;
   const auto& run = config.run;
-  data::LabeledLoader loader(
-      folder, {.transform = {.resize_size = run.eval.resize_size, .crop_size = run.eval.crop_size},
-               .batch_size = run.eval.batch_size,
-               .workers = run.data.workers,
-               .prefetch_batches = run.data.prefetch_batches,
-               .pin_memory = request.device.is_cuda()});
-  const batch::Normalization normalization{run.augment.mean, run.augment.std};
-  Progress progress({.label = name, .unit = "images", .total = folder.size(), .item = "images"});
-  const auto show = [&](int64_t images) { progress.update(images); };
-  eval::FeatureBank bank;
-  if (request.weights.backbone == nullptr) {
-    const auto pixels = [](const torch::Tensor& images) { return images.flatten(1); };
-    bank = eval::collect_features(pixels, loader, normalization, request.device, show);
-  } else {
-    bank = eval::extract_features(*request.weights.backbone, loader, config.features, normalization,
-                                  request.device, show);
+  std::ostringstream text;
+  text.precision(17);
+  text << "weights " << weights_hash(request.weights.backbone.get()) << "\nimages "
+       << listing_hash(images, root) << "\nresize " << run.eval.resize_size << "\ncrop "
+       << run.eval.crop_size << "\npooling " << enum_name(config.features.pooling) << "\nblocks "
+       << config.features.blocks << "\nmean and std";
+  for (const auto& values : {run.augment.mean, run.augment.std}) {
+    for (const double value : values) text << ' ' << value;
   }
-  progress.finish();
-  bank.name = (request.data / name).string();
-  return bank;
+  text << "\nversion 1\n";
+  return text.str();
+}
+
+/// Computes or reads the features of one folder, part by part.
+class Extraction {
+ public:
+  Extraction(const TaskRequest& request, const data::ImageFolder& images, const std::string& name)
+      : request_(request),
+        images_(images),
+        progress_({.label = name, .unit = "images", .total = images.size(), .item = "images"}) {
+    if (!request.cache.empty()) {
+      store_.emplace(request.cache, description(request, images, (request.data / name).string()));
+    }
+  }
+
+  /// Its own parts first, then what others have not finished: a process that died is not waited
+  /// for.
+  eval::FeatureBank run() {
+    const auto launch = launched_as();
+    const int64_t parts = (images_.size() + kPart - 1) / kPart;
+    for (int64_t first = 0; first < launch.world; ++first) {
+      const int64_t owner = (launch.rank + first) % launch.world;
+      for (int64_t part = owner; part < parts; part += launch.world) take(part * kPart);
+    }
+    progress_.finish();
+    return std::move(bank_);
+  }
+
+ private:
+  void take(int64_t begin) {
+    const int64_t count = std::min(kPart, images_.size() - begin);
+    auto part = store_ ? store_->read(begin, count) : std::nullopt;
+    if (!part) {
+      part = compute(begin, count);
+      if (store_) store_->write(begin, *part);
+    }
+    if (!bank_.features.defined()) {
+      bank_.features = torch::empty({images_.size(), part->features.size(1)});
+      bank_.labels = torch::empty({images_.size()}, torch::kLong);
+      bank_.sample_id = torch::empty({images_.size()}, torch::kLong);
+    }
+    bank_.features.narrow(0, begin, count).copy_(part->features);
+    bank_.labels.narrow(0, begin, count).copy_(part->labels);
+    bank_.sample_id.narrow(0, begin, count).copy_(part->sample_id);
+    done_ += count;
+    progress_.update(done_);
+  }
+
+  eval::FeatureBank compute(int64_t begin, int64_t count) {
+    const auto& config = request_.weights.config;
+    const auto& run = config.run;
+    data::LabeledLoader loader(images_, {.transform = {.resize_size = run.eval.resize_size,
+                                                       .crop_size = run.eval.crop_size},
+                                         .batch_size = run.eval.batch_size,
+                                         .workers = run.data.workers,
+                                         .prefetch_batches = run.data.prefetch_batches,
+                                         .begin = begin,
+                                         .end = begin + count,
+                                         .pin_memory = request_.device.is_cuda()});
+    const batch::Normalization normalization{run.augment.mean, run.augment.std};
+    const auto show = [&](int64_t images) { progress_.update(done_ + images); };
+    if (request_.weights.backbone == nullptr) {
+      const auto pixels = [](const torch::Tensor& images) { return images.flatten(1); };
+      return eval::collect_features(pixels, loader, normalization, request_.device, show);
+    }
+    return eval::extract_features(*request_.weights.backbone, loader, config.features,
+                                  normalization, request_.device, show);
+  }
+
+  const TaskRequest& request_;
+  const data::ImageFolder& images_;
+  Progress progress_;
+  std::optional<eval::FeatureStore> store_;
+  eval::FeatureBank bank_;
+  int64_t done_ = 0;
+};
+
+void check_every_class(const data::ImageFolder& images, const std::string& folder) {
+  std::vector<bool> seen(images.class_names().size());
+  for (int64_t i = 0; i < images.size(); ++i) seen[images.label(i)] = true;
+  for (size_t label = 0; label < seen.size(); ++label) {
+    IBOT_CHECK_AS(RequestError, seen[label], folder, "/", images.class_names()[label],
+                  ": expected images of this class, found none; remove the folder or fill it");
+  }
+}
+
+/// For each class of `test`, its index among those of `train`: [classes of test].
+torch::Tensor class_map(const std::vector<std::string>& train, const std::vector<std::string>& test,
+                        const std::string& test_folder) {
+  std::vector<int64_t> index;
+  for (const auto& name : test) {
+    const auto found = std::lower_bound(train.begin(), train.end(), name);
+    IBOT_CHECK_AS(RequestError, found != train.end() && *found == name, test_folder, "/", name,
+                  ": a class that train/ lacks; remove it or add it there");
+    index.push_back(found - train.begin());
+  }
+  if (test.size() < train.size()) {
+    log_warning(concat(test_folder, ": holds ", test.size(), " of the ", train.size(),
+                       " training classes; classes are matched by name"));
+  }
+  return torch::tensor(index, torch::kLong);
+}
+
+}  // namespace
+
+FeatureBanks folder_features(const TaskRequest& request) {
+  const auto open = [&](const char* name) {
+    return open_input([&] { return data::ImageFolder(request.data / name); });
+  };
+  const auto train = open("train");
+  const auto test = open("val");
+  const auto test_folder = (request.data / "val").string();
+  check_every_class(train, (request.data / "train").string());
+  const auto map = class_map(train.class_names(), test.class_names(), test_folder);
+  FeatureBanks banks{Extraction(request, train, "train").run(),
+                     Extraction(request, test, "val").run(), train.class_names()};
+  banks.train.name = (request.data / "train").string();
+  banks.test.name = test_folder;
+  banks.test.labels = map.index_select(0, banks.test.labels);
+  return banks;
 }
 
 }  // namespace ibot::apps

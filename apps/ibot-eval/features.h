@@ -1,15 +1,28 @@
-// Features of an image folder, with progress.
+// Features of image folders, with progress, cache and helpers.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "ibot-eval/task.h"
 #include "ibot/eval/features.h"
 
 namespace ibot::apps {
 
-/// Features of the images in the folder `name` of the request's data: of its network, or the
-/// normalised pixels themselves. Throws RequestError where the folder cannot be read.
-eval::FeatureBank folder_features(const TaskRequest& request, const std::string& name);
+/// Training and validation features with the classes' names; labels of both are indices into them.
+struct FeatureBanks {
+  eval::FeatureBank train;
+  eval::FeatureBank test;
+  std::vector<std::string> classes;
+};
+
+/// Features of the images in DATA/train and DATA/val: of the request's network, or the normalised
+/// pixels themselves. Parts that the request's cache holds are read, others computed and stored
+/// there; several processes of one job share the work through the cache.
+///
+/// Classes are matched by their folders' names. Throws RequestError where a folder cannot be read,
+/// a training class has no image, or val holds a class that train lacks; a class that val lacks is
+/// a warning.
+FeatureBanks folder_features(const TaskRequest& request);
 
 }  // namespace ibot::apps

@@ -7,7 +7,9 @@
 #include <cstdio>
 
 #include "common/arguments.h"
+#include "common/launch.h"
 #include "common/run_main.h"
+#include "ibot-eval/features.h"
 #include "ibot-eval/task.h"
 #include "ibot/io/file.h"
 
@@ -19,6 +21,7 @@ struct EvalArguments {
   WeightsArguments weights;
   std::string data;
   std::string output;
+  std::string cache;
   std::string device = "auto";
   bool list = false;
 };
@@ -41,6 +44,9 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--data", arguments.data, "folder with the image folders train/ and val/")
       ->option_text("DIR");
   app.add_option("--output", arguments.output, "folder to write report.json to")
+      ->option_text("DIR");
+  app.add_option("--cache", arguments.cache,
+                 "folder that keeps features for the next evaluation (default: OUT/features)")
       ->option_text("DIR");
   app.add_option("--device", arguments.device, "where to compute (default: a GPU if there is one)")
       ->option_text("cpu|cuda[:N]");
@@ -83,6 +89,22 @@ void write_report(const std::filesystem::path& folder, const eval::Report& repor
   io::write_file(folder / "report.json", eval::to_json(report));
 }
 
+std::filesystem::path cache_folder(const EvalArguments& arguments) {
+  if (!arguments.cache.empty() || arguments.output.empty()) return arguments.cache;
+  return std::filesystem::path(arguments.output) / "features";
+}
+
+/// Whether this is one of several processes and not the one that evaluates.
+bool only_helps(const Task& task, const TaskRequest& request) {
+  const auto launch = launched_as();
+  if (launch.world == 1) return false;
+  IBOT_CHECK_AS(RequestError, task.frozen, task.name, ": expected one process, got ", launch.world,
+                "; start it without a launcher");
+  IBOT_CHECK_AS(RequestError, !request.cache.empty(), "--cache: expected a folder that all ",
+                launch.world, " processes see, to share features through");
+  return launch.rank > 0;
+}
+
 int run(EvalArguments arguments) {
   if (arguments.list) {
     list_tasks();
@@ -96,8 +118,12 @@ int run(EvalArguments arguments) {
   arguments.weights.overrides.assign(arguments.words.begin() + 1, arguments.words.end());
 
   TaskRequest request{load_weights(arguments.weights), arguments.data,
-                      device_named(arguments.device)};
+                      device_named(arguments.device), cache_folder(arguments)};
   if (request.weights.backbone != nullptr) request.weights.backbone->to(request.device);
+  if (only_helps(task, request)) {
+    folder_features(request);
+    return kDone;
+  }
   eval::Report report = task.run(request);
   report.weights = arguments.weights.file;
   report.data = arguments.data;
@@ -107,9 +133,23 @@ int run(EvalArguments arguments) {
 
 }  // namespace
 
+eval::Report feature_report(const std::string& task, const TaskRequest& request,
+                            std::map<std::string, eval::OptionValue> options) {
+  const auto& config = request.weights.config;
+  eval::Report report{task, {}, std::move(options), "", ""};
+  if (request.weights.backbone != nullptr) {
+    report.options.merge(eval::option_values(config.features));
+  }
+  report.options["resize_size"] = config.run.eval.resize_size;
+  report.options["crop_size"] = config.run.eval.crop_size;
+  return report;
+}
+
 const std::vector<Task>& tasks() {
   static const std::vector<Task> all{
-      {"knn", "weighted nearest neighbours: val/ classified by train/", run_knn}};
+      {"knn", "weighted nearest neighbours: val/ classified by train/", run_knn},
+      {"logistic", "logistic regression on train/, tested on val/", run_logistic},
+      {"kmeans", "k-means of val/ against its classes", run_kmeans}};
   return all;
 }
 

@@ -16,6 +16,7 @@ struct TaskRequest {
   Weights weights;
   std::filesystem::path data;
   torch::Device device = torch::kCPU;
+  std::filesystem::path cache;  // where features are kept; empty: nowhere
 };
 
 /// Prints its results and returns them; `weights` and `data` of the report are left to the caller.
@@ -25,12 +26,22 @@ struct Task {
   std::string name;
   std::string text;
   TaskFunction run;
+  /// Reads nothing of the images but their frozen features, so that several processes can help.
+  bool frozen = true;
 };
 
 /// Every task, one file each.
 const std::vector<Task>& tasks();
 
+/// A report of `task` without metrics: its options, and those of the features it reads.
+eval::Report feature_report(const std::string& task, const TaskRequest& request,
+                            std::map<std::string, eval::OptionValue> options);
+
 /// Weighted nearest neighbours: DATA/val classified by DATA/train.
 eval::Report run_knn(const TaskRequest& request);
+/// Logistic regression on DATA/train, tested on DATA/val.
+eval::Report run_logistic(const TaskRequest& request);
+/// k-means of DATA/val against its classes.
+eval::Report run_kmeans(const TaskRequest& request);
 
 }  // namespace ibot::apps

@@ -8,7 +8,7 @@ set(IBOT_PACKAGE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/ibot")
 get_property(libraries GLOBAL PROPERTY IBOT_LIBRARIES)
 get_property(programs GLOBAL PROPERTY IBOT_PROGRAMS)
 # The targets that stand for other packages are empty once installed; ibotConfig.cmake fills them.
-set(packages ibot_torch ibot_json)
+set(packages ibot_torch ibot_json ibot_xxhash)
 if(TARGET ibot_opencv)
   list(APPEND packages ibot_opencv)
 endif()

@@ -9,6 +9,13 @@ endif()
 add_library(ibot_json INTERFACE)
 target_link_libraries(ibot_json INTERFACE $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
 
+find_path(IBOT_XXHASH_INCLUDE xxhash.h)
+if(NOT IBOT_XXHASH_INCLUDE)
+  message(FATAL_ERROR "xxHash's header is needed; Debian and Ubuntu: apt-get install libxxhash-dev")
+endif()
+add_library(ibot_xxhash INTERFACE)
+target_include_directories(ibot_xxhash SYSTEM INTERFACE $<BUILD_INTERFACE:${IBOT_XXHASH_INCLUDE}>)
+
 # ibot_component(VARIABLE MISSING what...): resolves AUTO to ON or OFF and says which.
 function(ibot_component variable)
   set(missing ${ARGN})

@@ -13,9 +13,15 @@ namespace ibot::data {
 class LabeledLoader::Impl {
  public:
   Impl(const Dataset& dataset, const LabeledLoaderOptions& options)
-      : dataset_(dataset), options_(options) {
+      : dataset_(dataset),
+        options_(options),
+        opened_(options.begin),
+        end_(options.end < 0 ? dataset.size() : options.end) {
     IBOT_CHECK(options.batch_size > 0 && options.workers > 0 && options.prefetch_batches > 0,
                "labeled loader: expected batch_size, workers and prefetch_batches above 0");
+    IBOT_CHECK(0 <= opened_ && opened_ <= end_ && end_ <= dataset.size(),
+               "labeled loader: expected samples within [0, ", dataset.size(), "], got ", opened_,
+               " to ", end_);
     pipeline_.emplace(
         BatchPipeline<batch::LabeledBatch>::Work{
             .open = [this] { return open(); },
@@ -28,7 +34,7 @@ class LabeledLoader::Impl {
 
  private:
   std::optional<batch::LabeledBatch> open() {
-    const int64_t count = std::min(options_.batch_size, dataset_.size() - opened_);
+    const int64_t count = std::min(options_.batch_size, end_ - opened_);
     if (count == 0) return std::nullopt;
     const int64_t side = options_.transform.crop_size;
     const auto empty = [&](at::IntArrayRef shape, at::ScalarType type) {
@@ -53,7 +59,8 @@ class LabeledLoader::Impl {
 
   const Dataset& dataset_;
   const LabeledLoaderOptions options_;
-  int64_t opened_ = 0;
+  int64_t opened_;
+  int64_t end_;
   // Last, so that its threads end before what they use.
   std::optional<BatchPipeline<batch::LabeledBatch>> pipeline_;
 };

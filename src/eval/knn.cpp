@@ -5,14 +5,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "ibot/eval/nearest.h"
+
 namespace ibot::eval {
 
 namespace {
 
-// 256 x 16384 similarities: 16 MB, and a few times twice that while they become keys.
+// Votes of this many test images at a time.
 constexpr int64_t kTestRows = 256;
-constexpr int64_t kTrainRows = 16384;
-constexpr int64_t kLowBits = int64_t{1} << 32;
 
 void check_bank(const FeatureBank& bank, const char* name) {
   IBOT_CHECK(bank.features.dim() == 2 && bank.features.scalar_type() == torch::kFloat &&
@@ -27,43 +27,6 @@ void check_bank(const FeatureBank& bank, const char* name) {
              " labels of 0 and above");
   IBOT_CHECK(bank.features.isfinite().all().item<bool>(), "knn: expected finite ", name,
              " features; the weights may have diverged");
-}
-
-/// One integer that orders first by similarity, then by lower index, so that no two are equal and
-/// the choice among equals does not depend on the device, its threads or the chunks.
-torch::Tensor sort_keys(const torch::Tensor& similarity, const torch::Tensor& index) {
-  const auto bits = similarity.view(torch::kInt).to(torch::kLong);
-  // The bits of a negative float order the wrong way round.
-  const auto ordered = torch::where(bits >= 0, bits, bits.bitwise_xor(0x7fffffff));
-  return ordered * kLowBits + (kLowBits - 1 - index);
-}
-
-struct Neighbours {
-  torch::Tensor index;       // [R, k], nearest first
-  torch::Tensor similarity;  // [R, k]
-};
-
-Neighbours from_keys(const torch::Tensor& keys) {
-  const auto ordered = keys.bitwise_right_shift(32);
-  const auto bits = torch::where(ordered >= 0, ordered, ordered.bitwise_xor(0x7fffffff));
-  return {kLowBits - 1 - keys.bitwise_and(kLowBits - 1), bits.to(torch::kInt).view(torch::kFloat)};
-}
-
-torch::Tensor largest(const torch::Tensor& keys, int64_t count) {
-  return std::get<0>(keys.topk(std::min(count, keys.size(1)), 1));
-}
-
-/// The k training rows nearest to each of the rows.
-Neighbours nearest(const torch::Tensor& rows, const torch::Tensor& train, int64_t k) {
-  torch::Tensor best;
-  for (int64_t start = 0; start < train.size(0); start += kTrainRows) {
-    const auto part = train.slice(0, start, start + kTrainRows);
-    const auto index =
-        torch::arange(start, start + part.size(0), rows.options().dtype(torch::kLong));
-    const auto keys = largest(sort_keys(rows.mm(part.t()), index), k);
-    best = best.defined() ? largest(torch::cat({best, keys}, 1), k) : keys;
-  }
-  return from_keys(best);
 }
 
 /// Whether each row's class is among the first `count` by votes.
@@ -140,17 +103,20 @@ std::vector<KnnAccuracy> classify_knn(const FeatureBank& train, const FeatureBan
              train.features.size(0), " training images, got ", largest_k);
 
   const torch::NoGradGuard no_grad;
-  const auto device = train.features.device();
-  const auto train_features = unit_length(train.features);
+  const auto device = test.features.device();
   const auto train_labels = train.labels.to(device);
+  const auto test_labels = test.labels.to(device);
   const int64_t classes =
-      std::max(train.labels.max().item<int64_t>(), test.labels.max().item<int64_t>()) + 1;
+      std::max(train_labels.max().item<int64_t>(), test_labels.max().item<int64_t>()) + 1;
+  const auto neighbours = nearest_rows(test.features, train.features, largest_k);
   Tally tally(options.k, options.temperature, classes);
   const int64_t images = test.features.size(0);
   for (int64_t start = 0; start < images; start += kTestRows) {
-    const auto rows = test.features.slice(0, start, start + kTestRows).to(device);
-    const auto labels = test.labels.slice(0, start, start + kTestRows).to(device);
-    tally.add(nearest(unit_length(rows), train_features, largest_k), train_labels, labels);
+    const auto rows = [&](const torch::Tensor& all) {
+      return all.slice(0, start, start + kTestRows);
+    };
+    tally.add({rows(neighbours.index), rows(neighbours.similarity)}, train_labels,
+              rows(test_labels));
   }
   return tally.accuracies(images);
 }

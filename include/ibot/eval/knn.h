@@ -40,8 +40,9 @@ struct KnnAccuracy {
 ///
 /// Features are scaled to length 1; a neighbour votes for its class with exp(cosine / temperature).
 /// Of equally near neighbours the earlier row goes first, of classes with equal votes the lower
-/// index; a class without any vote is never among the five. Memory does not grow with the product
-/// of the two sets.
+/// index; a class without any vote is never among the five. The test features
+/// say where to compute; memory does not grow with the product of the two sets, and the training
+/// features are not copied.
 ///
 /// Throws Error when a k exceeds the number of training images or the banks do not match.
 /// Source: Wu et al. 2018, sec. 3.4; evaluation/eval_knn.py of the reference implementation.

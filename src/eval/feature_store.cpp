@@ -1,0 +1,48 @@
+#include "ibot/eval/feature_store.h"
+
+#include <random>
+
+#include "ibot/base/hash.h"
+#include "ibot/io/file.h"
+#include "ibot/io/safetensors.h"
+
+namespace ibot::eval {
+
+namespace fs = std::filesystem;
+
+FeatureStore::FeatureStore(const fs::path& folder, const std::string& description) {
+  Hash hash;
+  hash.add(description);
+  folder_ = folder / hash.hex();
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  IBOT_CHECK(!error, "feature cache: cannot create ", folder_.string(), ": ", error.message());
+  io::write_file(folder_ / "description.txt", description);
+}
+
+fs::path FeatureStore::file_of(int64_t begin) const {
+  return folder_ / (std::to_string(begin) + ".safetensors");
+}
+
+std::optional<FeatureBank> FeatureStore::read(int64_t begin, int64_t count) const {
+  if (!fs::exists(file_of(begin))) return std::nullopt;
+  try {
+    auto tensors = io::read_safetensors(file_of(begin)).tensors;
+    FeatureBank part{tensors.at("features"), tensors.at("labels"), tensors.at("sample_id"), ""};
+    if (part.features.size(0) != count || part.labels.size(0) != count) return std::nullopt;
+    return part;
+  } catch (const CheckpointError&) {
+    return std::nullopt;  // a damaged file is computed anew
+  }
+}
+
+void FeatureStore::write(int64_t begin, const FeatureBank& part) const {
+  // Two processes may write the same part at once; each does so under a name of its own.
+  const fs::path own = file_of(begin).string() + "." + std::to_string(std::random_device()());
+  io::write_safetensors(
+      own,
+      {{{"features", part.features}, {"labels", part.labels}, {"sample_id", part.sample_id}}, {}});
+  fs::rename(own, file_of(begin));
+}
+
+}  // namespace ibot::eval
