@@ -131,7 +131,13 @@ class Extraction {
   int64_t done_ = 0;
 };
 
-void check_every_class(const data::ImageFolder& images, const std::string& folder) {
+void check_training_set(const data::ImageFolder& images, const std::string& folder,
+                        const FeatureNeeds& needs) {
+  IBOT_CHECK_AS(RequestError, images.size() >= needs.train_images, folder, ": expected at least ",
+                needs.train_images, " images, found ", images.size(), "; ask for fewer neighbours");
+  IBOT_CHECK_AS(RequestError, static_cast<int64_t>(images.class_names().size()) >= needs.classes,
+                folder, ": expected at least ", needs.classes, " classes, found ",
+                images.class_names().size());
   std::vector<bool> seen(images.class_names().size());
   for (int64_t i = 0; i < images.size(); ++i) seen[images.label(i)] = true;
   for (size_t label = 0; label < seen.size(); ++label) {
@@ -159,14 +165,14 @@ torch::Tensor class_map(const std::vector<std::string>& train, const std::vector
 
 }  // namespace
 
-FeatureBanks folder_features(const TaskRequest& request) {
+FeatureBanks folder_features(const TaskRequest& request, const FeatureNeeds& needs) {
   const auto open = [&](const char* name) {
     return open_input([&] { return data::ImageFolder(request.data / name); });
   };
   const auto train = open("train");
   const auto test = open("val");
   const auto test_folder = (request.data / "val").string();
-  check_every_class(train, (request.data / "train").string());
+  check_training_set(train, (request.data / "train").string(), needs);
   const auto map = class_map(train.class_names(), test.class_names(), test_folder);
   FeatureBanks banks{Extraction(request, train, "train").run(),
                      Extraction(request, test, "val").run(), train.class_names()};

@@ -33,7 +33,7 @@ eval::LogisticFit fit(const FeatureBanks& banks, double lambda,
 
 eval::Report run_logistic(const TaskRequest& request) {
   const auto& options = request.weights.config.logistic;
-  auto banks = folder_features(request);
+  auto banks = folder_features(request, {.classes = 2});
   for (auto* bank : {&banks.train, &banks.test}) bank->features = bank->features.to(request.device);
   auto report = feature_report("logistic", request, eval::option_values(options));
   double best = 0;

@@ -134,7 +134,7 @@ TEST_F(IbotEval, RefusesWrongRequestsWithStatusTwo) {
     EXPECT_EQ(result.out, "");
   };
   expect(run({}), "TASK");
-  expect(run({"knm"}), "expected knn, got knm");
+  expect(run({"knm"}), "expected knn | logistic | kmeans, got knm");
   expect(run({"knn"}), "--weights");
   expect(run({"knn", "--weights", "pixels"}), "--data");
   expect(run({"knn", "--weights", "pixels", "--data", "nowhere"}), "nowhere");
@@ -167,12 +167,86 @@ TEST_F(IbotEval, NamesWhatIsWrongWithWeights) {
   EXPECT_NE(knn("last.safetensors").status, 0);
 }
 
-TEST_F(IbotEval, FailsWhenThereAreFewerImagesThanNeighbours) {
+TEST_F(IbotEval, RefusesDataThatNoEvaluationCanUse) {
+  const auto expect = [](const ProgramResult& result, const std::string& reason) {
+    EXPECT_EQ(result.status, 2) << result.err;
+    EXPECT_THAT(result.err, AllOf(HasSubstr("error: "), HasSubstr(reason)));
+  };
   auto words = kTiny;
   words.push_back("eval.k=11");
-  const auto result = knn("pixels", words);
-  EXPECT_EQ(result.status, 1);
-  EXPECT_THAT(result.err, HasSubstr("10 training images, got 11"));
+  expect(knn("pixels", words), "expected at least 11 images, found 10");
+
+  std::filesystem::create_directories(folder_ / "data/val/blue");
+  write_images(folder_ / "data" / "val" / "blue", 1);
+  expect(knn("pixels", kTiny), "data/val/blue: a class that train/ lacks");
+  std::filesystem::create_directories(folder_ / "data/train/blue");
+  expect(knn("pixels", kTiny), "data/train/blue: expected images of this class, found none");
+
+  std::filesystem::remove_all(folder_ / "data/train/blue");
+  std::filesystem::remove_all(folder_ / "data/val/blue");
+  for (const char* name : {"data/train/dark", "data/val/dark"}) {
+    std::filesystem::remove_all(folder_ / name);
+  }
+  words = {"logistic", "--weights", "pixels", "--data", "data"};
+  words.insert(words.end(), kTiny.begin(), kTiny.end());
+  expect(run(words), "expected at least 2 classes, found 1");
+}
+
+TEST_F(IbotEval, MatchesClassesByNameWhereValHasFewer) {
+  std::filesystem::remove_all(folder_ / "data/val/bright");  // index 0: "dark" must not become 0
+  const auto result = knn("pixels", kTiny);
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("holds 1 of the 2 training classes"));
+  EXPECT_THAT(result.out, HasSubstr("     3   100.00   100.00"));
+}
+
+TEST_F(IbotEval, AFilledCacheNeedsNoImages) {
+  auto words = kTiny;
+  words.insert(words.end(), {"--output", "first"});
+  const auto first = knn("random", words);
+  ASSERT_EQ(first.status, 0) << first.err;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ / "data")) {
+    if (entry.is_regular_file()) std::ofstream(entry.path()) << "no image";
+  }
+  words = {"logistic", "--weights", "random", "--data", "data", "--cache", "first/features"};
+  words.insert(words.end(), kTiny.begin(), kTiny.end());
+  const auto second = run(words);
+  EXPECT_EQ(second.status, 0) << second.err;
+  EXPECT_THAT(second.out, HasSubstr("objective"));
+  // Other features are another entry, and the images are no longer there to compute them.
+  words.push_back("features.blocks=2");
+  EXPECT_EQ(run(words).status, 1);
+}
+
+// Each process alone would need all images; the second finds what the first has left.
+TEST_F(IbotEval, ProcessesShareTheWorkThroughTheCache) {
+  auto words = kTiny;
+  words.insert(words.end(), {"--cache", "shared"});
+  const auto as_rank = [&](const char* rank) {
+    ::setenv("RANK", rank, 1);
+    ::setenv("WORLD_SIZE", "2", 1);
+    const auto result = knn("random", words);
+    ::unsetenv("RANK");
+    ::unsetenv("WORLD_SIZE");
+    return result;
+  };
+  const auto helper = as_rank("1");
+  EXPECT_EQ(helper.status, 0) << helper.err;
+  EXPECT_EQ(helper.out, "");
+  const auto first = as_rank("0");
+  EXPECT_EQ(first.status, 0) << first.err;
+  EXPECT_THAT(first.out, HasSubstr("top-1"));
+  EXPECT_EQ(as_rank("2").status, 2);
+}
+
+TEST_F(IbotEval, ClustersTheValidationImages) {
+  std::vector<std::string> words{"kmeans", "--weights", "pixels", "--data",
+                                 "data",   "--output",  "out"};
+  words.insert(words.end(), kTiny.begin(), kTiny.end());
+  const auto result = run(words);
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("ACC"));
+  EXPECT_EQ(report("out")["metrics"]["acc"], 100.0);
 }
 
 }  // namespace
