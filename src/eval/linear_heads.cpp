@@ -73,7 +73,7 @@ torch::Tensor LinearHeads::step(const torch::Tensor& features, const torch::Tens
   const torch::NoGradGuard no_grad;
   const auto log_p = scores(features).log_softmax(-1);
   const auto own = labels.view({-1, 1, 1}).expand({labels.size(0), log_p.size(1), 1});
-  const auto loss = -log_p.gather(2, own).mean({0, 2});
+  const auto loss = -log_p.gather(2, own).mean(at::IntArrayRef{0, 2});
   auto gradient = log_p.exp();  // of the scores, times B
   gradient.scatter_add_(2, own, torch::full({1, 1, 1}, -1.0, gradient.options()).expand_as(own));
   gradient /= static_cast<double>(labels.size(0));
@@ -103,7 +103,7 @@ torch::Tensor LinearHeads::loss(const torch::Tensor& features, const torch::Tens
   const torch::NoGradGuard no_grad;
   const auto log_p = scores(features).log_softmax(-1);
   const auto own = labels.view({-1, 1, 1}).expand({labels.size(0), log_p.size(1), 1});
-  return -log_p.gather(2, own).mean({0, 2});
+  return -log_p.gather(2, own).mean(at::IntArrayRef{0, 2});
 }
 
 LinearHits LinearHeads::hits(const torch::Tensor& features, const torch::Tensor& labels) const {
