@@ -119,6 +119,9 @@ int run(EvalArguments arguments) {
 
   TaskRequest request{load_weights(arguments.weights), arguments.data,
                       device_named(arguments.device), cache_folder(arguments)};
+  auto& config = request.weights.config;
+  config.features =
+      eval::resolved(config.features, task.name == "linear", config.run.backbone.arch);
   if (request.weights.backbone != nullptr) request.weights.backbone->to(request.device);
   if (only_helps(task, request)) {
     folder_features(request);

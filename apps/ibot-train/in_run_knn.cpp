@@ -32,7 +32,8 @@ std::optional<train::EvaluationRecord> InRunKnn::evaluate(models::Backbone& back
     loading.batch_size = options_.batch_size;
     loading.workers = workers_;
     data::LabeledLoader loader(images, loading);
-    return eval::extract_features(backbone, loader, {}, normalization_, device);
+    return eval::extract_features(backbone, loader, eval::resolved({}, false, {}), normalization_,
+                                  device);
   };
   const eval::KnnOptions knn{.k = options_.k, .temperature = options_.temperature};
   return train::EvaluationRecord{

@@ -2,6 +2,7 @@
 
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "ibot/models/backbone.h"
@@ -31,8 +32,22 @@ torch::Tensor unit_length(const torch::Tensor& features) {
   return features / features.norm(2, 1, true).clamp_min(1e-12);
 }
 
+FeatureOptions resolved(const FeatureOptions& options, bool linear_probing,
+                        const std::string& arch) {
+  if (options.pooling != Pooling::kPublished) {
+    return {options.pooling, std::max<int64_t>(options.blocks, 1)};
+  }
+  if (!linear_probing) return {Pooling::kClass, 1};
+  const bool small = arch.find("small") != std::string::npos || arch.rfind("swin", 0) == 0;
+  return small ? FeatureOptions{Pooling::kClass, 4}
+               : FeatureOptions{Pooling::kClassAndPatchMean, 1};
+}
+
 torch::Tensor image_features(models::Backbone& backbone, const torch::Tensor& images,
                              const FeatureOptions& options) {
+  IBOT_CHECK(options.pooling != Pooling::kPublished && options.blocks > 0,
+             "features: expected a pooling of one block or more, got ", enum_name(options.pooling),
+             " of ", options.blocks);
   const bool patches_only = options.pooling == Pooling::kPatchMean;
   const auto outputs = backbone.intermediate(images, patches_only ? 1 : options.blocks);
   std::vector<torch::Tensor> parts;

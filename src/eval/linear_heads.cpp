@@ -42,6 +42,21 @@ double linear_lr_factor(int64_t epoch, int64_t epochs) {
   return 0.5 * (1 + std::cos(std::numbers::pi * progress));
 }
 
+LinearBest better_of(const LinearBest& best, const LinearHits& hits, int64_t images, int64_t epoch,
+                     const std::vector<int64_t>& heads) {
+  const auto top1 = hits.top1.to(torch::kCPU);
+  const auto top5 = hits.top5.to(torch::kCPU);
+  const auto percent = [&](const torch::Tensor& counts, int64_t head) {
+    return 100.0 * static_cast<double>(counts[head].item<int64_t>()) / static_cast<double>(images);
+  };
+  auto found = best;
+  for (const int64_t head : heads) {
+    const double accuracy = percent(top1, head);
+    if (accuracy >= found.top1) found = {head, epoch, accuracy, percent(top5, head)};
+  }
+  return found;
+}
+
 LinearHeads::LinearHeads(std::vector<LinearSetting> settings, int64_t features, int64_t classes,
                          uint64_t seed, torch::Device device)
     : settings_(std::move(settings)),

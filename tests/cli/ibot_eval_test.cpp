@@ -121,7 +121,8 @@ TEST_F(IbotEval, EvaluatesTheStudentWhenAsked) {
 
 TEST_F(IbotEval, LetsTheCommandLineOverrideTheCheckpoint) {
   write_checkpoint("last.safetensors");
-  const auto result = knn("last.safetensors", {"eval.k=2", "features.blocks=2", "--output", "out"});
+  const auto result = knn("last.safetensors", {"eval.k=2", "features.pooling=class",
+                                               "features.blocks=2", "--output", "out"});
   ASSERT_EQ(result.status, 0) << result.err;
   EXPECT_EQ(report("out")["options"]["blocks"], 2);
   EXPECT_EQ(report("out")["options"]["k"], std::vector<int>{2});
@@ -140,7 +141,7 @@ TEST_F(IbotEval, RefusesWrongRequestsWithStatusTwo) {
   expect(run({"knn", "--weights", "pixels", "--data", "nowhere"}), "nowhere");
   expect(knn("none.safetensors"), "none.safetensors");
   expect(knn("pixels", {"eval.q=3"}), "eval.q");
-  expect(knn("pixels", {"features.blocks=0"}), "features.blocks");
+  expect(knn("pixels", {"features.blocks=2"}), "features.pooling=class");
   expect(knn("pixels", {"--config", "none.yaml"}), "none.yaml");
   expect(knn("pixels", {"--key", "other"}), "--key");
   expect(testing::run_program("ibot-eval",
@@ -214,7 +215,7 @@ TEST_F(IbotEval, AFilledCacheNeedsNoImages) {
   EXPECT_EQ(second.status, 0) << second.err;
   EXPECT_THAT(second.out, HasSubstr("objective"));
   // Other features are another entry, and the images are no longer there to compute them.
-  words.push_back("features.blocks=2");
+  words.insert(words.end(), {"features.pooling=class", "features.blocks=2"});
   EXPECT_EQ(run(words).status, 1);
 }
 

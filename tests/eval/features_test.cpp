@@ -67,6 +67,7 @@ batch::LabeledBatch grey_images(std::vector<int64_t> levels, int64_t first_id) {
           torch::arange(first_id, first_id + count)};
 }
 
+const FeatureOptions kClassToken{Pooling::kClass, 1};
 const batch::Normalization kPlain{{0, 0, 0}, {1, 1, 1}};
 
 TEST(Features, TakeTheTokensThatTheOptionsName) {
@@ -88,7 +89,7 @@ TEST(Features, CollectASourceInItsOrder) {
   FakeBackbone backbone;
   FakeSource source({grey_images({0, 51}, 10), grey_images({255}, 12)});
   std::vector<int64_t> progress;
-  const auto bank = extract_features(backbone, source, {}, kPlain, torch::kCPU,
+  const auto bank = extract_features(backbone, source, kClassToken, kPlain, torch::kCPU,
                                      [&](int64_t images) { progress.push_back(images); });
   EXPECT_TENSOR_NEAR(bank.features, torch::tensor({{2., 0.}, {2., 0.2}, {2., 1.}}));
   EXPECT_TENSOR_EQUAL(bank.labels, torch::tensor({0, 51, 255}));
@@ -101,14 +102,14 @@ TEST(Features, AreNormalisedAsTold) {
   FakeBackbone backbone;
   FakeSource source({grey_images({255}, 0)});
   const batch::Normalization normalization{{0.5, 0.5, 0.5}, {0.25, 0.25, 0.25}};
-  const auto bank = extract_features(backbone, source, {}, normalization, torch::kCPU);
+  const auto bank = extract_features(backbone, source, kClassToken, normalization, torch::kCPU);
   EXPECT_TENSOR_NEAR(bank.features, torch::tensor({{2., 2.}}));
 }
 
 TEST(Features, CanBeTrainedOn) {
   FakeBackbone backbone;
   FakeSource source({grey_images({255}, 0)});
-  const auto bank = extract_features(backbone, source, {}, kPlain, torch::kCPU);
+  const auto bank = extract_features(backbone, source, kClassToken, kPlain, torch::kCPU);
   const auto weight = torch::ones({2, 1}, torch::requires_grad());
   bank.features.mm(weight).sum().backward();
   EXPECT_TENSOR_NEAR(weight.grad(), torch::tensor({{2.}, {1.}}));
@@ -119,20 +120,35 @@ TEST(Features, LeaveTheBackbonesModeAsItWas) {
   for (const bool training : {true, false}) {
     backbone.train(training);
     FakeSource source({grey_images({1}, 0)});
-    extract_features(backbone, source, {}, kPlain, torch::kCPU);
+    extract_features(backbone, source, kClassToken, kPlain, torch::kCPU);
     EXPECT_EQ(backbone.is_training(), training);
   }
   backbone.train();
   FakeSource empty({});
-  EXPECT_THROW(extract_features(backbone, empty, {}, kPlain, torch::kCPU), DataError);
+  EXPECT_THROW(extract_features(backbone, empty, kClassToken, kPlain, torch::kCPU), DataError);
   EXPECT_TRUE(backbone.is_training());
 }
 
 TEST(Features, OptionsAreChecked) {
-  FeatureOptions options;
-  EXPECT_NO_THROW(options.validate());
-  options.blocks = 0;
-  EXPECT_THROW(options.validate(), OptionError);
+  EXPECT_NO_THROW(FeatureOptions().validate());
+  EXPECT_NO_THROW((FeatureOptions{Pooling::kClass, 4}.validate()));
+  EXPECT_THROW((FeatureOptions{Pooling::kClass, -1}.validate()), OptionError);
+  EXPECT_THROW((FeatureOptions{Pooling::kPublished, 4}.validate()), OptionError);
+}
+
+// evaluation.md section 0: the columns of the table.
+TEST(Features, PublishedChoicesFollowTheBackbone) {
+  const auto published = [](bool linear, const char* arch) {
+    const auto options = resolved({}, linear, arch);
+    return std::pair{options.pooling, options.blocks};
+  };
+  using Choice = std::pair<Pooling, int64_t>;
+  EXPECT_EQ(published(false, "vit_base"), Choice(Pooling::kClass, 1));
+  EXPECT_EQ(published(true, "vit_small"), Choice(Pooling::kClass, 4));
+  EXPECT_EQ(published(true, "swin_tiny"), Choice(Pooling::kClass, 4));
+  EXPECT_EQ(published(true, "vit_tiny"), Choice(Pooling::kClassAndPatchMean, 1));
+  EXPECT_EQ(published(true, "vit_large"), Choice(Pooling::kClassAndPatchMean, 1));
+  EXPECT_EQ(resolved({Pooling::kPatchMean, 0}, true, "vit_small").blocks, 1);
 }
 
 }  // namespace

@@ -29,23 +29,38 @@ namespace eval {
 ///   features  [S, F]
 torch::Tensor unit_length(const torch::Tensor& features);
 
-/// Which tokens make a feature; the reference's avgpool_patchtokens 0, 1 and 2.
-enum class Pooling { kClass, kPatchMean, kClassAndPatchMean };
+/// Which tokens make a feature: the published choice of the task, or the reference's
+/// avgpool_patchtokens 0, 1 and 2.
+enum class Pooling { kPublished, kClass, kPatchMean, kClassAndPatchMean };
 
 struct FeatureOptions {
-  Pooling pooling = Pooling::kClass;
-  int64_t blocks = 1;
+  Pooling pooling = Pooling::kPublished;
+  int64_t blocks = 0;
 
   template <class Visitor>
   void fields(Visitor&& field) {
     field("pooling", pooling,
-          "class: class tokens of the last blocks, oldest first | patch_mean: mean patch token of "
+          "published: what the paper uses for the task and the backbone | class: class tokens of "
+          "the last blocks, oldest first | patch_mean: mean patch token of "
           "the last block | class_and_patch_mean: both, one after the other");
-    field("blocks", blocks, "number of last blocks whose class tokens are taken");
+    field("blocks", blocks, "number of last blocks whose class tokens are taken; 0: one");
   }
 
-  void validate() const { check_option(blocks > 0, "blocks", "expected above 0, got ", blocks); }
+  void validate() const {
+    check_option(blocks >= 0, "blocks", "expected 0 or more, got ", blocks);
+    check_option(pooling != Pooling::kPublished || blocks == 0, "blocks",
+                 "expected 0 while features.pooling is published, got ", blocks,
+                 "; set features.pooling=class too");
+  }
 };
+
+/// `options` with every choice made. Published is the class token of the last block; for linear
+/// probing of a backbone named small or swin, of the last four blocks, and of any other the class
+/// token and the mean patch token of the last.
+///
+/// Source: paper appendix C; the reference's run.sh.
+FeatureOptions resolved(const FeatureOptions& options, bool linear_probing,
+                        const std::string& arch);
 
 /// Features of one set of images.
 ///
@@ -59,7 +74,7 @@ struct FeatureBank {
   std::string name;
 };
 
-/// The features of one batch.
+/// The features of one batch; `options` as `resolved` gives them.
 ///
 ///   images   [B, 3, H, W]   normalised
 ///   returns  [B, F]         F = D * (blocks + 1 with patch mean), D for the patch mean alone
@@ -93,8 +108,9 @@ FeatureBank extract_features(models::Backbone& backbone,
 
 template <>
 struct EnumNames<eval::Pooling> {
-  static constexpr std::array<std::pair<eval::Pooling, std::string_view>, 3> values{
-      {{eval::Pooling::kClass, "class"},
+  static constexpr std::array<std::pair<eval::Pooling, std::string_view>, 4> values{
+      {{eval::Pooling::kPublished, "published"},
+       {eval::Pooling::kClass, "class"},
        {eval::Pooling::kPatchMean, "patch_mean"},
        {eval::Pooling::kClassAndPatchMean, "class_and_patch_mean"}}};
 };

@@ -77,6 +77,19 @@ class LinearHeads {
   torch::Tensor bias_momentum_;
 };
 
+/// The best classifier so far, accuracies in percent.
+struct LinearBest {
+  int64_t head = -1;
+  int64_t epoch = -1;
+  double top1 = -1;
+  double top5 = -1;
+};
+
+/// `best` or, where one of `heads` reaches it, the last of the most accurate of them: of equals the
+/// later head and the later epoch win.
+LinearBest better_of(const LinearBest& best, const LinearHits& hits, int64_t images, int64_t epoch,
+                     const std::vector<int64_t>& heads);
+
 /// Factor of the learning rate in an epoch: a cosine from 1 to 0.
 double linear_lr_factor(int64_t epoch, int64_t epochs);
 
