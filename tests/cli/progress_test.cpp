@@ -45,14 +45,18 @@ class Terminal {
     close(our_side_);
   }
   std::FILE* stream() { return stream_; }
-  // What came through; call it after something was written.
+  // What came through since the last call. A terminal delivers in pieces: a mark says where all of
+  // it has come.
   std::string content() {
-    char buffer[4096];
-    const auto size = read(our_side_, buffer, sizeof buffer);
-    return std::string(buffer, static_cast<size_t>(std::max<ssize_t>(size, 0)));
+    std::fputc(kMark, stream_);
+    std::fflush(stream_);
+    std::string text;
+    for (char byte = 0; read(our_side_, &byte, 1) == 1 && byte != kMark;) text += byte;
+    return text;
   }
 
  private:
+  static constexpr char kMark = '\x01';
   int our_side_ = -1;
   std::FILE* stream_ = nullptr;
 };
