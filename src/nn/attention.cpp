@@ -3,17 +3,13 @@
 #include <cmath>
 
 namespace ibot::nn {
-namespace {
 
-/// [B, T, 3·D] → queries, keys and values, each [B, heads, T, d].
 std::vector<torch::Tensor> split_heads(const torch::Tensor& projected, int64_t heads) {
   // unbind's gradient is one stack; slicing would fill and add a whole tensor for each part.
   return projected.view({projected.size(0), projected.size(1), 3, heads, -1})
       .permute({2, 0, 3, 1, 4})
       .unbind(0);
 }
-
-}  // namespace
 
 AttentionImpl::AttentionImpl(int64_t embed_dim, int64_t heads, bool qkv_bias) : heads_(heads) {
   qkv_ = register_module(

@@ -4,10 +4,6 @@
 
 namespace ibot::nn {
 
-torch::nn::LayerNorm layer_norm(int64_t width) {
-  return torch::nn::LayerNorm(torch::nn::LayerNormOptions({width}).eps(kLayerNormEps));
-}
-
 MlpImpl::MlpImpl(int64_t embed_dim, int64_t hidden_dim) {
   fc1_ = register_module("fc1", torch::nn::Linear(embed_dim, hidden_dim));
   fc2_ = register_module("fc2", torch::nn::Linear(hidden_dim, embed_dim));

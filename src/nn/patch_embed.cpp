@@ -4,10 +4,12 @@
 
 namespace ibot::nn {
 
-PatchEmbedImpl::PatchEmbedImpl(int64_t patch_size, int64_t embed_dim) : patch_size_(patch_size) {
+PatchEmbedImpl::PatchEmbedImpl(int64_t patch_size, int64_t embed_dim, bool norm)
+    : patch_size_(patch_size) {
   proj_ = register_module(
       "proj",
       torch::nn::Conv2d(torch::nn::Conv2dOptions(3, embed_dim, patch_size).stride(patch_size)));
+  if (norm) norm_ = register_module("norm", layer_norm(embed_dim));
 }
 
 // A convolution whose stride is its kernel is one matrix product over the patches; written so, it
@@ -23,7 +25,8 @@ torch::Tensor PatchEmbedImpl::forward(const torch::Tensor& images) {
                            .reshape({images.size(0), 3, rows, p, columns, p})
                            .permute({0, 2, 4, 1, 3, 5})
                            .reshape({images.size(0), rows * columns, 3 * p * p});
-  return torch::linear(patches, proj_->weight.flatten(1), proj_->bias);  // [B, N, D]
+  const auto tokens = torch::linear(patches, proj_->weight.flatten(1), proj_->bias);  // [B, N, D]
+  return norm_ ? norm_->forward(tokens) : tokens;
 }
 
 }  // namespace ibot::nn

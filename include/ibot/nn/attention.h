@@ -5,7 +5,15 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
+#include <vector>
+
 namespace ibot::nn {
+
+/// Projected tokens as queries, keys and values of each head.
+///
+///   projected  [B, T, 3·D]              queries, then keys, then values
+///   returns    three [B, heads, T, d]   views, D = heads · d
+std::vector<torch::Tensor> split_heads(const torch::Tensor& projected, int64_t heads);
 
 /// Self-attention over all tokens, heads of equal width.
 /// Source: Vaswani et al. 2017; names and layout of the reference's `Attention`.

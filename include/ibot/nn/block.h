@@ -3,20 +3,14 @@
 
 #include <torch/nn/module.h>
 #include <torch/nn/modules/linear.h>
-#include <torch/nn/modules/normalization.h>
 #include <torch/nn/pimpl.h>
 
 #include <optional>
 
 #include "ibot/nn/attention.h"
+#include "ibot/nn/layer_norm.h"
 
 namespace ibot::nn {
-
-/// Epsilon of every LayerNorm in a backbone.
-inline constexpr double kLayerNormEps = 1e-6;
-
-/// LayerNorm over the last dimension, with the backbones' epsilon.
-torch::nn::LayerNorm layer_norm(int64_t width);
 
 /// Linear, GELU (erf form), Linear.
 class MlpImpl : public torch::nn::Module {

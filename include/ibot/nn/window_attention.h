@@ -1,0 +1,44 @@
+// Multi-head self-attention within windows.
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/pimpl.h>
+
+namespace ibot::nn {
+
+/// Index of each pair's offset in a table of all offsets within a window.
+///
+///   returns  [T, T]   int64, (row(q) - row(k) + w - 1)·(2w - 1) + column(q) - column(k) + w - 1 of
+///                     the query q and the key k, both row-major over the window, T = w·w
+torch::Tensor relative_position_index(int64_t window);
+
+/// Self-attention of the tokens of each window, with a learnt bias for each head and offset.
+/// Source: Liu et al. 2021 (Swin), eq. 4; names of the reference's `WindowAttention`.
+class WindowAttentionImpl : public torch::nn::Module {
+ public:
+  WindowAttentionImpl(int64_t embed_dim, int64_t heads, int64_t window, bool qkv_bias);
+
+  ///   windows  [B, W·T, D]    T = window·window tokens of each of W windows, one after the other
+  ///   mask     [W, 1, T, T]   added to the scores; undefined: none
+  ///   returns  [B, W·T, D]
+  torch::Tensor forward(const torch::Tensor& windows, const torch::Tensor& mask);
+
+  /// Softmax attention, as forward: [B·W, heads, T, T], the windows of an image one after the
+  /// other.
+  torch::Tensor weights(const torch::Tensor& windows, const torch::Tensor& mask);
+
+ private:
+  std::vector<torch::Tensor> project(const torch::Tensor& windows);
+  torch::Tensor bias(const torch::Tensor& mask);
+
+  int64_t heads_;
+  int64_t tokens_;
+  torch::Tensor relative_position_bias_table_;
+  torch::Tensor relative_position_index_;
+  torch::nn::Linear qkv_{nullptr};
+  torch::nn::Linear proj_{nullptr};
+};
+TORCH_MODULE(WindowAttention);
+
+}  // namespace ibot::nn

@@ -1,0 +1,72 @@
+#include "ibot/nn/swin_block.h"
+
+#include <cmath>
+
+#include "ibot/base/error.h"
+#include "ibot/nn/drop_path.h"
+
+namespace ibot::nn {
+
+int64_t map_side(int64_t tokens) {
+  const auto side = std::llround(std::sqrt(static_cast<double>(tokens)));
+  IBOT_CHECK(side * side == tokens, "swin: expected a square map of tokens, got ", tokens);
+  return side;
+}
+
+SwinBlockImpl::SwinBlockImpl(const SwinBlockOptions& options)
+    : drop_path_(options.drop_path), plans_(options.windows) {
+  const auto width = options.embed_dim;
+  norm1_ = register_module("norm1", layer_norm(width));
+  attn_ = register_module(
+      "attn", WindowAttention(width, options.heads, options.windows.size, options.qkv_bias));
+  norm2_ = register_module("norm2", layer_norm(width));
+  mlp_ = register_module(
+      "mlp", Mlp(width, static_cast<int64_t>(static_cast<double>(width) * options.mlp_ratio)));
+}
+
+const WindowPlan& SwinBlockImpl::plan(const torch::Tensor& tokens) {
+  return plans_.of(map_side(tokens.size(1)), tokens.device());
+}
+
+torch::Tensor SwinBlockImpl::residual(const torch::Tensor& tokens, const torch::Tensor& branch,
+                                      const std::optional<at::Generator>& generator) {
+  if (!is_training() || drop_path_ == 0.0) return tokens + branch;
+  const auto scale =
+      drop_path_scale(branch.size(0), drop_path_, generator, branch.options()).view({-1, 1, 1});
+  return tokens + branch * scale;
+}
+
+torch::Tensor SwinBlockImpl::forward(const torch::Tensor& tokens,
+                                     const std::optional<at::Generator>& generator) {
+  const auto& layout = plan(tokens);
+  const auto windows = to_windows(norm1_->forward(tokens), layout);  // [B, W·T, D]
+  const auto attended = to_map(attn_->forward(windows, layout.mask), layout);
+  const auto x = residual(tokens, attended, generator);
+  return residual(x, mlp_->forward(norm2_->forward(x)), generator);
+}
+
+torch::Tensor SwinBlockImpl::attention(const torch::Tensor& tokens) {
+  const auto& layout = plan(tokens);
+  return attn_->weights(to_windows(norm1_->forward(tokens), layout), layout.mask);
+}
+
+PatchMergingImpl::PatchMergingImpl(int64_t embed_dim) {
+  reduction_ = register_module(
+      "reduction",
+      torch::nn::Linear(torch::nn::LinearOptions(4 * embed_dim, 2 * embed_dim).bias(false)));
+  norm_ = register_module("norm", layer_norm(4 * embed_dim));
+}
+
+torch::Tensor PatchMergingImpl::forward(const torch::Tensor& tokens) {
+  const auto side = map_side(tokens.size(1));
+  const auto width = tokens.size(2);
+  auto map = tokens.unflatten(1, {side, side});
+  if (side % 2 == 1) map = torch::constant_pad_nd(map, {0, 0, 0, 1, 0, 1});
+  const auto half = map.size(1) / 2;
+  const auto joined = map.reshape({-1, half, 2, half, 2, width})
+                          .permute({0, 1, 3, 4, 2, 5})
+                          .reshape({-1, half * half, 4 * width});
+  return reduction_->forward(norm_->forward(joined));
+}
+
+}  // namespace ibot::nn

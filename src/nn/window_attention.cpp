@@ -1,0 +1,85 @@
+#include "ibot/nn/window_attention.h"
+
+#include <cmath>
+
+#include "ibot/nn/attention.h"
+
+namespace ibot::nn {
+namespace {
+
+/// query, key [B·W, heads, T, d], bias [W or 1, heads, T, T] → [B·W, heads, T, T].
+torch::Tensor softmax_scores(const torch::Tensor& query, const torch::Tensor& key,
+                             const torch::Tensor& bias) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(query.size(-1)));
+  const auto scores = (query * scale).matmul(key.transpose(-2, -1));
+  const auto of_image = scores.unflatten(0, {-1, bias.size(0)}) + bias;  // [B, W, heads, T, T]
+  return of_image.softmax(-1).flatten(0, 1);
+}
+
+/// The bias for every window of every image, copied only where windows differ.
+torch::Tensor spread(const torch::Tensor& bias, int64_t windows) {
+  if (bias.size(0) == 1) return bias;
+  return bias.unsqueeze(0).expand({windows / bias.size(0), -1, -1, -1, -1}).flatten(0, 1);
+}
+
+torch::Tensor attend(const torch::Tensor& query, const torch::Tensor& key,
+                     const torch::Tensor& value, const torch::Tensor& bias) {
+  // On a CPU no fused kernel differentiates the bias, and what serves instead takes twice as long.
+  if (query.is_cpu()) return softmax_scores(query, key, bias).to(value.dtype()).matmul(value);
+  return torch::scaled_dot_product_attention(query, key, value,
+                                             spread(bias.to(query.dtype()), query.size(0)));
+}
+
+}  // namespace
+
+torch::Tensor relative_position_index(int64_t window) {
+  const auto cells = torch::arange(window * window, torch::kLong);
+  const auto row = cells.floor_divide(window);
+  const auto column = cells.remainder(window);
+  const auto offset = [window](const torch::Tensor& place) {
+    return place.unsqueeze(1) - place.unsqueeze(0) + window - 1;
+  };
+  return offset(row) * (2 * window - 1) + offset(column);
+}
+
+WindowAttentionImpl::WindowAttentionImpl(int64_t embed_dim, int64_t heads, int64_t window,
+                                         bool qkv_bias)
+    : heads_(heads), tokens_(window * window) {
+  const auto offsets = (2 * window - 1) * (2 * window - 1);
+  relative_position_bias_table_ =
+      register_parameter("relative_position_bias_table", torch::zeros({offsets, heads}));
+  relative_position_index_ =
+      register_buffer("relative_position_index", relative_position_index(window));
+  qkv_ = register_module(
+      "qkv", torch::nn::Linear(torch::nn::LinearOptions(embed_dim, 3 * embed_dim).bias(qkv_bias)));
+  proj_ = register_module("proj", torch::nn::Linear(embed_dim, embed_dim));
+}
+
+std::vector<torch::Tensor> WindowAttentionImpl::project(const torch::Tensor& windows) {
+  const auto projected = qkv_->forward(windows);  // [B, W·T, 3·D]
+  return split_heads(projected.view({-1, tokens_, projected.size(-1)}), heads_);
+}
+
+/// [W or 1, heads, T, T].
+torch::Tensor WindowAttentionImpl::bias(const torch::Tensor& mask) {
+  // A look-up in an embedding: its gradient is a sum of fixed order.
+  const auto learnt = torch::embedding(relative_position_bias_table_, relative_position_index_)
+                          .permute({2, 0, 1})
+                          .unsqueeze(0);  // [1, heads, T, T]
+  return mask.defined() ? learnt + mask.to(learnt.dtype()) : learnt;
+}
+
+torch::Tensor WindowAttentionImpl::forward(const torch::Tensor& windows,
+                                           const torch::Tensor& mask) {
+  const auto parts = project(windows);
+  const auto attended = attend(parts[0], parts[1], parts[2], bias(mask));  // [B·W, heads, T, d]
+  return proj_->forward(attended.transpose(1, 2).reshape(windows.sizes()));
+}
+
+torch::Tensor WindowAttentionImpl::weights(const torch::Tensor& windows,
+                                           const torch::Tensor& mask) {
+  const auto parts = project(windows);
+  return softmax_scores(parts[0], parts[1], bias(mask));
+}
+
+}  // namespace ibot::nn
