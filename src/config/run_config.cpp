@@ -10,12 +10,20 @@ void check_whole_patches(const char* key, int64_t size, int64_t patch_size) {
                patch_size, ", got ", size);
 }
 
+/// Masks lie on the grid of output tokens, which stages coarsen.
+void check_whole_tokens(const char* key, int64_t size, const models::BackboneOptions& backbone) {
+  const auto pixels = models::token_pixels(backbone);
+  check_option(size % pixels == 0, key, "expected a multiple of ", pixels,
+               ", the pixels of an output token of ", backbone.arch, ", got ", size);
+}
+
 }  // namespace
 
 void validate(const RunConfig& config) {
   validate_sections(config);
   const data::AugmentOptions& augment = config.augment;
   check_whole_patches("augment.global_size", augment.global_size, config.backbone.patch_size);
+  check_whole_tokens("augment.global_size", augment.global_size, config.backbone);
   if (augment.local_crops > 0) {
     check_whole_patches("augment.local_size", augment.local_size, config.backbone.patch_size);
   }

@@ -1,5 +1,6 @@
 #include "ibot/models/resize_weights.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string_view>
 

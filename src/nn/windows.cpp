@@ -2,6 +2,7 @@
 
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/utils.h>
 
 namespace ibot::nn {
 namespace {

@@ -293,6 +293,31 @@ TEST(YamlRefusal, CropsAreWholeNumbersOfPatches) {
   EXPECT_THROW(validate(config), OptionError);
 }
 
+TEST(YamlRefusal, SwinNeedsItsPatchSizeAndWholeMaskCells) {
+  EXPECT_EQ(refusal("", {"backbone.arch=swin_tiny"}),
+            "backbone.patch_size: expected 4 with swin_tiny, got 16; set backbone.patch_size=4 "
+            "(default)");
+  const std::string swin = "backbone: {arch: swin_tiny, patch_size: 4}\n";
+  EXPECT_EQ(refusal(swin), "");
+  EXPECT_EQ(refusal(swin + "augment: {local_size: 100}"), "");
+  EXPECT_EQ(refusal(swin + "augment: {global_size: 240}"),
+            "augment.global_size: expected a multiple of 32, the pixels of an output token of "
+            "swin_tiny, got 240 (run.yaml:2)");
+}
+
+TEST(Yaml, DepthAndHeadsAreOneNumberOrOneForEachStage) {
+  const auto vit = parsed("backbone: {depth: 4}", {"backbone.heads=3"}).backbone;
+  EXPECT_EQ(models::vit_shape(vit).depth, 4);
+  EXPECT_EQ(models::vit_shape(vit).heads, 3);
+  // Runs of earlier versions wrote 0 for the preset's.
+  EXPECT_EQ(models::vit_shape(parsed("backbone: {depth: 0, heads: 0}").backbone).depth, 12);
+  const auto swin =
+      parsed("backbone: {arch: swin_tiny, patch_size: 4, heads: [3, 6]}", {"backbone.depth=[2, 4]"})
+          .backbone;
+  EXPECT_EQ(models::swin_shape(swin).size(), 2u);
+  EXPECT_EQ(models::swin_shape(swin).back().depth, 4);
+}
+
 TEST(YamlRefusal, SectionsOfOtherProgramsAreCheckedToo) {
   try {
     parse_config<OtherConfig>("second: {integer: 100}", "other.yaml");

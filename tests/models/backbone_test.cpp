@@ -11,7 +11,7 @@ namespace ibot::models {
 namespace {
 
 BackboneOptions tiny() {
-  return {.patch_size = 4, .image_size = 16, .embed_dim = 12, .depth = 2, .heads = 2};
+  return {.patch_size = 4, .image_size = 16, .embed_dim = 12, .depth = {2}, .heads = {2}};
 }
 
 TEST(Backbone, AnUnknownNameListsTheKnownOnes) {
@@ -29,7 +29,7 @@ TEST(Backbone, AnUnknownNameListsTheKnownOnes) {
 
 TEST(Backbone, HeadsMustDivideTheWidth) {
   auto options = tiny();
-  options.heads = 5;
+  options.heads = {5};
   EXPECT_THROW(build_backbone(options, Role::kStudent), OptionError);
 }
 

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
 #include "ibot/io/safetensors.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"
+#include "support/python.h"
 #include "support/temporary_folder.h"
 
 namespace ibot::models {
@@ -116,21 +116,21 @@ TEST(ResizeWeightsGolden, PositionsOfOtherGridsMatchTheReference) {
 }
 
 TEST(ResizeWeights, TablesMatchPythonsInterpolate) {
+  if (!testing::python_has("torch, safetensors")) {
+    GTEST_SKIP() << "python3 has no torch and safetensors";
+  }
   const testing::TemporaryFolder folder;
-  const auto file = (folder / "tables.safetensors").string();
-  const auto script =
-      "python3 -c '\n"
+  const auto file = folder / "tables.safetensors";
+  testing::python_output(
       "import torch\n"
       "from safetensors.torch import save_file\n"
       "table = torch.linspace(-1, 1, 169 * 4).sin().mul(9).cos().view(169, 4)\n"
       "def resized(side):\n"
       "  x = table.T.reshape(1, 4, 13, 13)\n"
-      "  x = torch.nn.functional.interpolate(x, size=(side, side), mode=\"bicubic\")\n"
+      "  x = torch.nn.functional.interpolate(x, size=(side, side), mode='bicubic')\n"
       "  return x.view(4, side * side).T.contiguous()\n"
-      "save_file({\"table\": table, \"larger\": resized(27),\n"
-      "           \"smaller\": resized(7)}, \"" +
-      file + "\")' 2>/dev/null";
-  if (std::system(script.c_str()) != 0) GTEST_SKIP() << "python3 has no torch and safetensors";
+      "save_file({'table': table, 'larger': resized(27), 'smaller': resized(7)}, '" +
+      file.string() + "')\n");
   const auto tensors = io::read_safetensors(file).tensors;
   for (const auto* name : {"larger", "smaller"}) {
     const auto& expected = tensors.at(name);

@@ -20,8 +20,8 @@ BackboneOptions options_of(const nlohmann::json& config) {
   options.image_size = config["img_size"];
   options.patch_size = config["patch_size"];
   options.embed_dim = config["embed_dim"];
-  options.depth = config["depth"];
-  options.heads = config["num_heads"];
+  options.depth = {config["depth"].get<int64_t>()};
+  options.heads = {config["num_heads"].get<int64_t>()};
   options.mlp_ratio = config["mlp_ratio"];
   options.qkv_bias = config["qkv_bias"];
   options.layer_scale = config["layer_scale_init"];

@@ -7,6 +7,12 @@
 
 namespace ibot::testing {
 
+/// One number or a list of them.
+inline std::vector<int64_t> integers_of(const nlohmann::json& value) {
+  if (value.is_array()) return value.get<std::vector<int64_t>>();
+  return {value.get<int64_t>()};
+}
+
 /// From the `config` of a case, which has the official arguments' names.
 inline loss::LossOptions loss_options_of(const nlohmann::json& config) {
   return {.weight_cls = config["lambda1"],

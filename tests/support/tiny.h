@@ -13,8 +13,8 @@ inline train::StepOptions tiny_step_options() {
   options.backbone.image_size = 16;
   options.backbone.patch_size = 4;
   options.backbone.embed_dim = 16;
-  options.backbone.depth = 2;
-  options.backbone.heads = 2;
+  options.backbone.depth = {2};
+  options.backbone.heads = {2};
   options.head.prototypes = 24;
   options.head.patch_prototypes = 24;
   options.head.hidden_dim = 20;

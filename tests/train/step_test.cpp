@@ -107,6 +107,25 @@ TEST(Flops, BackbonesMatchTheirKnownCosts) {
   }
 }
 
+// What torch.utils.flop_counter counts in the reference's Swin: matrix products, padding included.
+TEST(Flops, SwinMatchesACountOfTheReference) {
+  struct Known {
+    const char* arch;
+    int64_t window;
+    double large, small;
+  };
+  for (const auto& known : {Known{"swin_tiny", 7, 8.979597312, 2.209809408},
+                            Known{"swin_tiny", 14, 9.776191488, 3.71493888},
+                            Known{"swin_base", 7, 30.859845632, 6.994202624}}) {
+    models::BackboneOptions options;
+    options.arch = known.arch;
+    options.patch_size = 4;
+    options.window_size = known.window;
+    EXPECT_NEAR(backbone_flops(options, 224) / 1e9, known.large, 1e-6) << known.arch;
+    EXPECT_NEAR(backbone_flops(options, 96) / 1e9, known.small, 1e-6) << known.arch;
+  }
+}
+
 // ViT-S/16 with 2 + 10 crops, 8192 prototypes, 15 % masked: 129.9 GFLOP an image.
 TEST(Flops, StepMatchesTheCountByHand) {
   const ViewCounts views{.global_crops = 2, .local_crops = 10, .masked_ratio = 0.15};

@@ -38,8 +38,8 @@ class Backbone : public torch::nn::Module {
   ///   images  [B, 3, H, W]
   ///   mask    [B, N]   bool, patches to replace by the mask token; undefined: none
   ///
-  /// Throws Error on images smaller than a patch, a mask of another shape, or a mask given to a
-  /// backbone without mask token.
+  /// Throws Error on images smaller than a patch or of a shape that the backbone cannot take, a
+  /// mask of another shape, or a mask given to a backbone without mask token.
   virtual BackboneOutput forward(const torch::Tensor& images, const torch::Tensor& mask = {}) = 0;
 
   /// forward's class tokens and, of its patch tokens, only the selected ones; cheaper, since a
@@ -49,10 +49,12 @@ class Backbone : public torch::nn::Module {
   virtual SelectedTokens forward_selected(const torch::Tensor& images, const torch::Tensor& mask,
                                           const torch::Tensor& selected);
 
-  /// Outputs of the last `count` blocks, oldest first, each through the final norm.
+  /// Outputs of the last `count` blocks, oldest first, each through the final norm; of a backbone
+  /// in stages, the last stage's alone are normalised, and earlier ones have a width of their own.
   virtual std::vector<BackboneOutput> intermediate(const torch::Tensor& images, int64_t count) = 0;
 
-  /// Softmax attention of the last block: [B, heads, 1 + N, 1 + N].
+  /// Softmax attention of the last block: [B, heads, 1 + N, 1 + N]; of a backbone that attends
+  /// within W windows of T tokens: [B·W, heads, T, T].
   virtual torch::Tensor last_attention(const torch::Tensor& images) = 0;
 
   /// Width D of the output tokens.
@@ -68,11 +70,11 @@ class Backbone : public torch::nn::Module {
 /// Whose part the backbone plays: the student alone has drop path and a mask token.
 enum class Role { kStudent, kTeacher };
 
-/// Builds the backbone that `options.arch` names; throws as vit_shape does.
+/// Builds the backbone that `options.arch` names; throws as vit_shape or swin_shape.
 std::shared_ptr<Backbone> build_backbone(const BackboneOptions& options, Role role);
 
-/// The patch grid that build_backbone's result will have, without building it; the data loader
-/// samples masks on it.
+/// The output tokens that build_backbone's result will give for an image of a multiple of
+/// token_pixels, without building it; the data loader samples masks on this grid.
 mask::PatchGrid mask_grid(const BackboneOptions& options, int64_t image_size);
 
 }  // namespace ibot::models

@@ -5,6 +5,8 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
+#include <vector>
+
 namespace ibot::nn {
 
 /// Index of each pair's offset in a table of all offsets within a window.

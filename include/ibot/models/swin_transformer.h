@@ -1,0 +1,60 @@
+// The Swin transformer.
+#pragma once
+
+#include <functional>
+
+#include "ibot/models/backbone.h"
+#include "ibot/nn/patch_embed.h"
+#include "ibot/nn/swin_block.h"
+
+namespace ibot::models {
+
+/// Blocks of one map size and, but in the last stage, the merging of their patches.
+struct SwinStageImpl : torch::nn::Module {
+  std::vector<nn::SwinBlock> blocks;
+  nn::PatchMerging downsample{nullptr};
+};
+
+/// Attention within windows, shifted in every second block, in stages that halve the map and double
+/// the width. The class token is the mean of the normalised patch tokens. The student's mask token
+/// takes the place of masked patches after the patch embedding's norm.
+///
+/// Images are square; their patch tokens are those of the last stage. A mask is a square grid of
+/// cells, each of which covers the same number of patches: that of `grid`, or a finer one.
+///
+/// Source: Liu et al. 2021; names and details of the reference's `swin_transformer.py`.
+class SwinTransformer : public Backbone {
+ public:
+  SwinTransformer(const BackboneOptions& options, const SwinShape& shape, Role role);
+
+  BackboneOutput forward(const torch::Tensor& images, const torch::Tensor& mask = {}) override;
+  std::vector<BackboneOutput> intermediate(const torch::Tensor& images, int64_t count) override;
+  torch::Tensor last_attention(const torch::Tensor& images) override;
+  int64_t embed_dim() const override { return shape_.back().width; }
+  mask::PatchGrid grid(int64_t height, int64_t width) const override;
+  void set_generator(std::optional<torch::Generator> generator) override;
+
+  /// Softmax attention of every block, each as last_attention's.
+  std::vector<torch::Tensor> attentions(const torch::Tensor& images);
+
+ private:
+  /// Sees the block of this number, counted over all stages, and the tokens before and after it.
+  using Observe = std::function<void(int64_t number, nn::SwinBlock& block,
+                                     const torch::Tensor& before, const torch::Tensor& after)>;
+
+  void add_stage(torch::nn::Module& layers, size_t stage, const BackboneOptions& options,
+                 const double* drop_path);
+  int64_t count_blocks() const;
+  torch::Tensor embed(const torch::Tensor& images, const torch::Tensor& mask);
+  torch::Tensor run_stages(torch::Tensor tokens, const Observe& observe = {});
+
+  SwinShape shape_;
+  int64_t patch_size_;
+  std::optional<torch::Generator> generator_;
+  torch::Tensor masked_embed_;
+  nn::PatchEmbed patch_embed_{nullptr};
+  std::vector<std::shared_ptr<SwinStageImpl>> stages_;
+  torch::nn::LayerNorm norm_{nullptr};
+};
+
+}  // namespace ibot::models

@@ -1,0 +1,54 @@
+// A tiny Swin transformer through the programs: train, evaluate, dry run, bench.
+#include "cli/pretrain_folder.h"
+
+namespace ibot::testing {
+namespace {
+
+class SwinRun : public PretrainFolder {
+ protected:
+  /// Two stages: 4 x 4 and 2 x 2 tokens of a global crop, 2 x 2 and one of a local one.
+  static Words swin() {
+    return {"backbone.arch=swin_tiny", "backbone.embed_dim=16",  "backbone.depth=[2, 1]",
+            "backbone.heads=[1, 2]",   "backbone.window_size=3", "train.epochs=2"};
+  }
+
+  static Words with_swin(Words words) {
+    const auto more = swin();
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+};
+
+TEST_F(SwinRun, TrainsAndIsEvaluated) {
+  finish("swin", swin());
+  EXPECT_EQ(steps("swin"), 8);
+  const auto evaluated = run("ibot-eval", {"knn", "--weights", last("swin").string(), "--data",
+                                           "set", "--output", "report", "--threads", "1"});
+  ASSERT_EQ(evaluated.status, 0) << evaluated.err;
+  EXPECT_EQ(Json::parse(text("report/report.json"))["task"], "knn");
+}
+
+TEST_F(SwinRun, DryRunAndBenchCountIt) {
+  const auto dry = train("dry", with_swin({"--dry-run"}));
+  ASSERT_EQ(dry.status, 0) << dry.err;
+  EXPECT_GT(Json::parse(dry.out)["flops_per_step"].get<double>(), 0.0);
+  auto words = with_swin(config_words());
+  words.insert(words.begin(), "step");
+  words.insert(words.end(), {"--steps", "1", "--device", "cpu", "--threads", "1"});
+  const auto bench = run("ibot-bench", words);
+  ASSERT_EQ(bench.status, 0) << bench.err;
+  EXPECT_EQ(Json::parse(bench.out)["case"], "step");
+}
+
+TEST_F(SwinRun, AnotherPatchSizeIsRefusedInOneLine) {
+  auto words = swin();
+  words.push_back("backbone.patch_size=16");
+  const auto refused = train("refused", words);
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_EQ(refused.err,
+            "error: backbone.patch_size: expected 4 with swin_tiny, got 16; set "
+            "backbone.patch_size=4 (command line)\n");
+}
+
+}  // namespace
+}  // namespace ibot::testing
