@@ -16,6 +16,7 @@ void bench_data(const config::RunConfig& config, const std::filesystem::path& fo
       .augment = config.augment,
       .mask = config.mask,
       .grid = models::mask_grid(config.backbone, config.augment.global_size),
+      .local_grid = models::mask_grid(config.backbone, config.augment.local_size),
       .seed = static_cast<uint64_t>(config.train.seed),
       .batch_size = std::min(config.train.batch_size, images.size()),
       .share = {}};

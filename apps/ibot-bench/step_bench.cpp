@@ -21,6 +21,7 @@ class Subject {
          .local_size = config.augment.local_size,
          .mask = config.mask,
          .grid = models::mask_grid(config.backbone, config.augment.global_size),
+         .local_grid = models::mask_grid(config.backbone, config.augment.local_size),
          .seed = static_cast<uint64_t>(config.train.seed)});
     batch_ = batch::prepared(*source.next(), device, {config.augment.mean, config.augment.std});
   }

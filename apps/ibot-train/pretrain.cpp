@@ -26,6 +26,7 @@ data::MultiCropLoaderOptions loader_options(const config::RunConfig& config, int
           .augment = config.augment,
           .mask = config.mask,
           .grid = models::mask_grid(config.backbone, config.augment.global_size),
+          .local_grid = models::mask_grid(config.backbone, config.augment.local_size),
           .seed = static_cast<uint64_t>(config.train.seed),
           .batch_size = config.train.batch_size,
           .share = {},

@@ -1,16 +1,19 @@
 #include "ibot/batch/multi_crop_batch.h"
 
-#include "ibot/base/error.h"
-
 namespace ibot::batch {
 
-void index_masked_patches(MultiCropBatch& batch) {
-  IBOT_CHECK(batch.mask.dim() == 2 && batch.mask.scalar_type() == torch::kBool,
-             "index_masked_patches: expected a bool mask [V, N], got ", batch.mask.sizes());
-  batch.masked = batch.mask.flatten().nonzero().squeeze(1);
-  const auto per_view = batch.mask.sum(1);  // [V]
-  const auto view = batch.masked.floor_divide(batch.mask.size(1));
-  batch.masked_weight = per_view.index_select(0, view).to(torch::kFloat).reciprocal();
+void index_pairs(MultiCropBatch& batch, mask::PatchPairing pairing, mask::PatchGrid grid) {
+  switch (pairing) {
+    case mask::PatchPairing::kMasked:
+      batch.pairs = masked_pairs(batch.mask, batch.local_mask);
+      break;
+    case mask::PatchPairing::kPosition:
+      batch.pairs = pairs_by_position(batch.crop_box, grid);
+      break;
+    case mask::PatchPairing::kFeature:
+      batch.pairs = pairs_by_feature(batch.mask.size(0), batch.mask.size(1));
+      break;
+  }
 }
 
 MultiCropBatch prepared(const MultiCropBatch& batch, torch::Device device,
@@ -21,8 +24,16 @@ MultiCropBatch prepared(const MultiCropBatch& batch, torch::Device device,
   const auto crops = [&](const torch::Tensor& pixels) {
     return pixels.defined() ? normalized(moved(pixels), normalization) : pixels;
   };
-  return {crops(batch.global),        crops(batch.local), moved(batch.mask), moved(batch.masked),
-          moved(batch.masked_weight), batch.sample_id,    batch.label};
+  const auto& pairs = batch.pairs;
+  return {.global = crops(batch.global),
+          .local = crops(batch.local),
+          .mask = moved(batch.mask),
+          .local_mask = moved(batch.local_mask),
+          .crop_box = batch.crop_box,
+          .pairs = {moved(pairs.student), moved(pairs.student_local), moved(pairs.teacher),
+                    moved(pairs.weight), pairs.views},
+          .sample_id = batch.sample_id,
+          .label = batch.label};
 }
 
 }  // namespace ibot::batch

@@ -5,6 +5,40 @@
 #include "ibot/base/rng.h"
 
 namespace ibot::batch {
+namespace {
+
+/// Masks of `crops` crops of each image, of which the first has number `first`, crop-major.
+torch::Tensor draw_masks(const SyntheticOptions& options, uint64_t epoch, int64_t first,
+                         int64_t crops, mask::PatchGrid grid) {
+  std::vector<torch::Tensor> masks;
+  for (int64_t crop = first; crop < first + crops; ++crop) {
+    for (int64_t image = 0; image < options.images; ++image) {
+      Rng rng(options.seed, epoch, static_cast<uint64_t>(image),
+              kMask + static_cast<uint32_t>(crop));
+      masks.push_back(
+          mask::sample_crop_mask(options.mask, options.mask.start_epoch, crop, grid, rng));
+    }
+  }
+  return torch::stack(masks);
+}
+
+torch::Tensor draw_boxes(const SyntheticOptions& options, uint64_t epoch) {
+  std::vector<double> edges;
+  for (int64_t crop = 0; crop < options.global_crops; ++crop) {
+    for (int64_t image = 0; image < options.images; ++image) {
+      Rng rng(options.seed, epoch, static_cast<uint64_t>(image),
+              kCrop + static_cast<uint32_t>(crop));
+      const double height = rng.uniform(0.5, 1.0), width = rng.uniform(0.5, 1.0);
+      const double top = rng.uniform(0.0, 1.0 - height), left = rng.uniform(0.0, 1.0 - width);
+      const bool flip = rng.uniform() < 0.5;
+      edges.insert(edges.end(),
+                   {top, flip ? left + width : left, top + height, flip ? left : left + width});
+    }
+  }
+  return torch::tensor(edges, torch::kDouble).view({-1, 4});
+}
+
+}  // namespace
 
 std::optional<MultiCropBatch> SyntheticSource::next() {
   const auto& o = options_;
@@ -16,18 +50,14 @@ std::optional<MultiCropBatch> SyntheticSource::next() {
   MultiCropBatch batch;
   batch.global = pixels(o.global_crops, o.global_size);
   if (o.local_crops > 0) batch.local = pixels(o.local_crops, o.local_size);
-  std::vector<torch::Tensor> masks;
-  for (int64_t view = 0; view < o.global_crops; ++view) {
-    for (int64_t image = 0; image < o.images; ++image) {
-      Rng rng(o.seed, epoch, static_cast<uint64_t>(image), kMask + static_cast<uint32_t>(view));
-      const double ratio = mask::sample_ratio(o.mask, o.mask.start_epoch, rng);
-      masks.push_back(mask::sample_mask(o.mask.shape, ratio, o.grid, rng));
-    }
+  batch.mask = draw_masks(o, epoch, 0, o.global_crops, o.grid);
+  if (o.mask.views == mask::MaskViews::kAll) {
+    batch.local_mask = draw_masks(o, epoch, o.global_crops, o.local_crops, o.local_grid);
   }
-  batch.mask = torch::stack(masks);
+  batch.crop_box = draw_boxes(o, epoch);
   batch.sample_id = torch::arange(o.images);
   batch.label = torch::zeros({o.images}, torch::kLong);
-  index_masked_patches(batch);
+  index_pairs(batch, o.mask.pairs, o.grid);
   return batch;
 }
 

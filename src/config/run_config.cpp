@@ -17,6 +17,15 @@ void check_whole_tokens(const char* key, int64_t size, const models::BackboneOpt
                ", the pixels of an output token of ", backbone.arch, ", got ", size);
 }
 
+/// The crops whose patches learn exist.
+void check_learning_crops(const mask::MaskOptions& mask, const data::AugmentOptions& augment) {
+  check_option(mask.views != mask::MaskViews::kAll || augment.local_crops > 0, "mask.views",
+               "expected global or first_global without local crops, got all");
+  check_option(mask.pairs == mask::PatchPairing::kMasked || augment.global_crops == 2,
+               "augment.global_crops", "expected 2 with mask.pairs ", enum_name(mask.pairs),
+               ", got ", augment.global_crops);
+}
+
 }  // namespace
 
 void validate(const RunConfig& config) {
@@ -27,6 +36,7 @@ void validate(const RunConfig& config) {
   if (augment.local_crops > 0) {
     check_whole_patches("augment.local_size", augment.local_size, config.backbone.patch_size);
   }
+  check_learning_crops(config.mask, augment);
 }
 
 }  // namespace ibot::config

@@ -86,8 +86,8 @@ Box sample_box(int64_t height, int64_t width, const std::array<double, 2>& scale
   return central_box(height, width);
 }
 
-void augmented_crop(const ColumnPlanes& image, View view, const AugmentOptions& options, Rng& rng,
-                    CropView out) {
+CropPlace augmented_crop(const ColumnPlanes& image, View view, const AugmentOptions& options,
+                         Rng& rng, CropView out) {
   const auto& scale = view == View::kLocal ? options.local_scale : options.global_scale;
   ResizePlan plan;
   plan.height = out.height;
@@ -101,6 +101,7 @@ void augmented_crop(const ColumnPlanes& image, View view, const AugmentOptions& 
     gaussian_blur_(out, rng.uniform(kMinBlur, kMaxBlur));
   }
   if (view == View::kOtherGlobal && rng.uniform() < options.solarize_prob) solarize_(out);
+  return {plan.box, plan.flip};
 }
 
 }  // namespace ibot::data

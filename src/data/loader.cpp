@@ -62,7 +62,7 @@ class MultiCropLoader::Impl {
     }
     IBOT_CHECK_AS(DataError, !above_limit(known_bad_.size()),
                   too_many(known_bad_.size(), last_bad_));
-    batch::index_masked_patches(draft->batch);
+    batch::index_pairs(draft->batch, options_.mask.pairs, options_.grid);
     return std::move(draft->batch);
   }
 
@@ -102,6 +102,10 @@ class MultiCropLoader::Impl {
     batch.global = crops(augment.global_crops, augment.global_size);
     if (augment.local_crops > 0) batch.local = crops(augment.local_crops, augment.local_size);
     batch.mask = empty({augment.global_crops * size, options_.grid.size()}, at::kBool);
+    if (options_.mask.views == mask::MaskViews::kAll) {
+      batch.local_mask = empty({augment.local_crops * size, options_.local_grid.size()}, at::kBool);
+    }
+    batch.crop_box = at::empty({augment.global_crops * size, 4}, at::kDouble);
     batch.sample_id = empty({size}, at::kLong);
     batch.label = empty({size}, at::kLong);
     return batch;
@@ -111,8 +115,13 @@ class MultiCropLoader::Impl {
     const Decoded decoded = decode_or_replace(draft.samples[i], draft.epoch, draft.bad[i]);
     const SampleKey key{options_.seed, static_cast<uint64_t>(draft.epoch),
                         static_cast<uint64_t>(draft.samples[i])};
-    multi_crop(decoded.image, options_.augment, key, crop_views(draft.batch, i));
-    draw_masks(draft.batch, i, key);
+    const auto places =
+        multi_crop(decoded.image, options_.augment, key, crop_views(draft.batch, i));
+    write_boxes(draft.batch, i, places);
+    draw_masks(draft.batch.mask, i, key, 0);
+    if (draft.batch.local_mask.defined()) {
+      draw_masks(draft.batch.local_mask, i, key, options_.augment.global_crops);
+    }
     draft.batch.sample_id.mutable_data_ptr<int64_t>()[i] = decoded.sample;
     draft.batch.label.mutable_data_ptr<int64_t>()[i] = dataset_.label(decoded.sample);
   }
@@ -147,14 +156,31 @@ class MultiCropLoader::Impl {
     return views;
   }
 
-  void draw_masks(batch::MultiCropBatch& batch, int64_t i, const SampleKey& key) const {
-    const int64_t patches = options_.grid.size();
-    for (int64_t view = 0; view < options_.augment.global_crops; ++view) {
-      Rng rng(key.seed, key.epoch, key.sample, kMask + static_cast<uint32_t>(view));
-      const double ratio = mask::sample_ratio(options_.mask, static_cast<int64_t>(key.epoch), rng);
-      const auto mask = mask::sample_mask(options_.mask.shape, ratio, options_.grid, rng);
-      std::copy_n(mask.const_data_ptr<bool>(), patches,
-                  batch.mask.mutable_data_ptr<bool>() + (view * options_.batch_size + i) * patches);
+  void write_boxes(batch::MultiCropBatch& batch, int64_t i,
+                   const std::vector<CropPlace>& places) const {
+    for (int64_t crop = 0; crop < options_.augment.global_crops; ++crop) {
+      const auto& [box, flip] = places[crop];
+      const auto near = static_cast<double>(box.left);
+      const auto far = static_cast<double>(box.left + box.width);
+      double* edges =
+          batch.crop_box.mutable_data_ptr<double>() + 4 * (crop * options_.batch_size + i);
+      edges[0] = static_cast<double>(box.top);
+      edges[1] = flip ? far : near;
+      edges[2] = static_cast<double>(box.top + box.height);
+      edges[3] = flip ? near : far;
+    }
+  }
+
+  /// Fills the rows of image `i`; the first of its crops has number `first`.
+  void draw_masks(const at::Tensor& masks, int64_t i, const SampleKey& key, int64_t first) const {
+    const auto grid = first == 0 ? options_.grid : options_.local_grid;
+    const int64_t crops = masks.size(0) / options_.batch_size;
+    for (int64_t crop = 0; crop < crops; ++crop) {
+      Rng rng(key.seed, key.epoch, key.sample, kMask + static_cast<uint32_t>(first + crop));
+      const auto mask = mask::sample_crop_mask(options_.mask, static_cast<int64_t>(key.epoch),
+                                               first + crop, grid, rng);
+      std::copy_n(mask.const_data_ptr<bool>(), grid.size(),
+                  masks.mutable_data_ptr<bool>() + (crop * options_.batch_size + i) * grid.size());
     }
   }
 

@@ -2,18 +2,18 @@
 
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
-#include "ibot/data/augment.h"
 
 namespace ibot::data {
 
-void multi_crop(const Image& image, const AugmentOptions& options, const SampleKey& key,
-                std::span<const CropView> crops) {
+std::vector<CropPlace> multi_crop(const Image& image, const AugmentOptions& options,
+                                  const SampleKey& key, std::span<const CropView> crops) {
   const int64_t count = options.global_crops + options.local_crops;
   IBOT_CHECK(static_cast<int64_t>(crops.size()) == count, "multi_crop: expected ", count,
              " crops, got ", crops.size());
   // Kept between calls: the memory of one image a thread.
   thread_local ColumnPlanes planes;
   planes.assign(image);
+  std::vector<CropPlace> places;
   for (int64_t i = 0; i < count; ++i) {
     const bool global = i < options.global_crops;
     const int64_t size = global ? options.global_size : options.local_size;
@@ -21,8 +21,9 @@ void multi_crop(const Image& image, const AugmentOptions& options, const SampleK
                " of ", size, " pixels, got ", crops[i].height, " x ", crops[i].width);
     const View view = i == 0 ? View::kFirstGlobal : global ? View::kOtherGlobal : View::kLocal;
     Rng rng(key.seed, key.epoch, key.sample, kCrop + static_cast<uint32_t>(i));
-    augmented_crop(planes, view, options, rng, crops[i]);
+    places.push_back(augmented_crop(planes, view, options, rng, crops[i]));
   }
+  return places;
 }
 
 }  // namespace ibot::data

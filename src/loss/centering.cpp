@@ -14,4 +14,14 @@ torch::Tensor teacher_probabilities(const torch::Tensor& logits, const torch::Te
   return logits.to(torch::kFloat).sub(row).div_(temperature).softmax(-1);
 }
 
+torch::Tensor sharpened_probabilities(const torch::Tensor& logits, double temperature) {
+  return logits.to(torch::kFloat).div(temperature).softmax(-1);
+}
+
+torch::Tensor most_likely(const torch::Tensor& logits, const torch::Tensor& center) {
+  const auto scores = logits.to(torch::kFloat).sub(center.view({1, -1}));
+  // Not one_hot, which reads the largest index back from the device.
+  return torch::zeros_like(scores).scatter_(-1, scores.argmax(-1, /*keepdim=*/true), 1.0);
+}
+
 }  // namespace ibot::loss

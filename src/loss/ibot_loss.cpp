@@ -35,18 +35,29 @@ IbotLossImpl::IbotLossImpl(const LossOptions& options, int64_t prototypes, int64
   center2_ = register_buffer("center2", torch::zeros({1, 1, patch_prototypes}));
 }
 
+torch::Tensor IbotLossImpl::patch_target(const torch::Tensor& logits, double temperature) const {
+  switch (options_.patch_target) {
+    case PatchTarget::kCentered:
+      return teacher_probabilities(logits, center2_, temperature);
+    case PatchTarget::kSharpened:
+      return sharpened_probabilities(logits, temperature);
+    case PatchTarget::kHard:
+      return most_likely(logits, center2_);
+  }
+  return {};
+}
+
 LossTerms IbotLossImpl::forward(const StudentOutput& student, const TeacherOutput& teacher,
-                                const torch::Tensor& masked_weight, int64_t global_views,
+                                const PatchAverage& average, int64_t global_views,
                                 TeacherTemperatures temperatures) {
   const auto class_target =
       teacher_probabilities(teacher.class_logits, center_, temperatures.cls).detach();
-  const auto patch_target =
-      teacher_probabilities(teacher.patch_logits, center2_, temperatures.patch).detach();
+  const auto patch_target = this->patch_target(teacher.patch_logits, temperatures.patch).detach();
   const auto class_term =
       class_loss(student.class_logits, class_target, global_views, options_.student_temp) *
       options_.weight_cls;
-  const auto patch_term = patch_loss(student.patch_logits, patch_target, masked_weight,
-                                     teacher.class_logits.size(0), options_.student_temp) *
+  const auto patch_term = patch_loss(student.patch_logits, patch_target, average.weight,
+                                     average.views, options_.student_temp) *
                           options_.weight_patch;
   update_center_(center_, teacher.class_logits.to(torch::kFloat).mean(0), options_.center_momentum);
   update_center_(center2_, teacher.patch_mean, options_.center_momentum_patch);

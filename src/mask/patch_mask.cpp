@@ -73,4 +73,10 @@ torch::Tensor sample_mask(MaskShape shape, double ratio, PatchGrid grid, Rng& rn
   return mask;
 }
 
+torch::Tensor sample_crop_mask(const MaskOptions& options, int64_t epoch, int64_t crop,
+                               PatchGrid grid, Rng& rng) {
+  const bool masked = options.views != MaskViews::kFirstGlobal || crop == 0;
+  return sample_mask(options.shape, masked ? sample_ratio(options, epoch, rng) : 0.0, grid, rng);
+}
+
 }  // namespace ibot::mask

@@ -76,14 +76,21 @@ double step_flops(const models::BackboneOptions& backbone, const models::HeadOpt
   const auto globals = static_cast<double>(views.global_crops);
   const auto locals = static_cast<double>(views.local_crops);
   const auto patches = static_cast<double>(models::mask_grid(backbone, views.global_size).size());
-  const double masked = views.masked_ratio * patches;
+  const auto local_patches =
+      static_cast<double>(models::mask_grid(backbone, views.local_size).size());
+  const bool masks_local = views.local_masked_ratio > 0.0;
+  const double paired =
+      globals * views.masked_ratio * patches + locals * views.local_masked_ratio * local_patches;
   const double global = backbone_flops(backbone, views.global_size);
   const double local = views.local_crops > 0 ? backbone_flops(backbone, views.local_size) : 0.0;
-  const double scored = globals * (1.0 + masked);
-  const double student = globals * global + locals * local +
-                         (scored + locals) * (trunk_flops(head, width) + prototype_flops(head));
-  const double teacher = globals * global + globals * (1.0 + patches) * trunk_flops(head, width) +
-                         (scored + 1.0) * prototype_flops(head);
+  const double student =
+      globals * global + locals * local +
+      (globals + locals + paired) * (trunk_flops(head, width) + prototype_flops(head));
+  const double taught_locals = masks_local ? locals : 0.0;
+  const double teacher =
+      globals * global + taught_locals * local +
+      (globals * (1.0 + patches) + taught_locals * local_patches) * trunk_flops(head, width) +
+      (globals + paired + 1.0) * prototype_flops(head);
   return 3.0 * student + teacher;
 }
 

@@ -53,8 +53,8 @@ StepResult TrainStep::forward_backward(const batch::MultiCropBatch& batch,
     const AutocastScope autocast(device_.type(), autocast_dtype(options_.precision));
     const auto teacher = networks_->teacher_forward(batch);
     const auto student = networks_->student_forward(batch);
-    result.loss = loss_->forward(student, teacher, batch.masked_weight, options_.global_views,
-                                 inputs.temperatures);
+    result.loss = loss_->forward(student, teacher, {batch.pairs.weight, batch.pairs.views},
+                                 options_.global_views, inputs.temperatures);
     const torch::NoGradGuard no_grad;
     result.cluster = teacher.class_logits.narrow(0, 0, batch.sample_id.size(0)).argmax(-1);
     result.agreement = agreement(result.cluster, student.class_logits);

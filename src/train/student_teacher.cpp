@@ -26,6 +26,19 @@ loss::StudentOutput split_scores(models::ProjectionHead& head, const torch::Tens
 
 }  // namespace
 
+torch::Tensor most_similar_patches(const torch::Tensor& patches) {
+  const auto views = patches.size(0), count = patches.size(1);
+  // Half precision cannot tell near neighbours apart.
+  const AutocastScope full_precision(patches.device().type(), std::nullopt);
+  const auto unit = patches.to(torch::kFloat) /
+                    patches.to(torch::kFloat).norm(2, -1, true).clamp_min(1e-12);  // [2·B, N, D]
+  const auto similarity = unit.bmm(unit.roll(views / 2, 0).transpose(1, 2));       // [2·B, N, N]
+  const auto other = torch::arange(views, similarity.options().dtype(torch::kLong))
+                         .roll(views / 2)
+                         .unsqueeze(1);  // [2·B, 1]
+  return (similarity.argmax(-1) + other * count).flatten();
+}
+
 StudentTeacher::StudentTeacher(const models::BackboneOptions& backbone,
                                const models::HeadOptions& head, uint64_t seed)
     : masked_modeling_(backbone.masked_modeling) {
@@ -52,12 +65,20 @@ StudentTeacher::StudentTeacher(const models::BackboneOptions& backbone,
 loss::TeacherOutput StudentTeacher::teacher_forward(const batch::MultiCropBatch& batch) {
   const torch::NoGradGuard no_grad;
   auto& head = teacher_->head;
-  const auto output = teacher_->backbone->forward(batch.global);
+  auto& backbone = *teacher_->backbone;
+  const auto output = backbone.forward(batch.global);
   const auto views = output.class_token.size(0);
-  const auto features = head->trunk(all_rows(output));  // [G·B·(1 + N), F]
+  auto rows = all_rows(output);  // [G·B·(1 + N), D]
+  if (batch.pairs.student_local.defined()) {
+    rows = torch::cat({rows, backbone.forward(batch.local).patch_tokens.flatten(0, 1)});
+  }
+  const auto features = head->trunk(rows);  // [G·B·(1 + N), F], and L·B·n with masked local crops
   const auto patches = features.narrow(0, views, features.size(0) - views);
+  const auto learnt_from = batch.pairs.teacher.defined()
+                               ? batch.pairs.teacher
+                               : most_similar_patches(output.patch_tokens);
   const auto used =
-      torch::cat({features.narrow(0, 0, views), patches.index_select(0, batch.masked)});
+      torch::cat({features.narrow(0, 0, views), patches.index_select(0, learnt_from)});
   const auto scores = split_scores(head, used, views);
   // A mean taken in half precision would lose what the center needs.
   const AutocastScope full_precision(patches.device().type(), std::nullopt);
@@ -65,30 +86,38 @@ loss::TeacherOutput StudentTeacher::teacher_forward(const batch::MultiCropBatch&
   return {scores.class_logits, scores.patch_logits, mean};
 }
 
-loss::StudentOutput StudentTeacher::student_forward(const batch::MultiCropBatch& batch) {
+models::SelectedTokens StudentTeacher::used_rows(const torch::Tensor& crops,
+                                                 const torch::Tensor& mask,
+                                                 const torch::Tensor& selected) {
   auto& head = student_->head;
   auto& backbone = *student_->backbone;
-  const auto mask = masked_modeling_ ? batch.mask : torch::Tensor();
-  const bool has_local = batch.local.defined();
-  const auto class_rows = batch.global.size(0) + (has_local ? batch.local.size(0) : 0);
-  if (head->mixes_tokens()) {
-    // Batch statistics span every token of a resolution, so every token has to pass.
-    const auto views = batch.global.size(0);
-    const auto features = head->trunk(all_rows(backbone.forward(batch.global, mask)));
-    const auto patches = features.narrow(0, views, features.size(0) - views);
-    std::vector<torch::Tensor> used{features.narrow(0, 0, views)};
-    if (has_local) {
-      const auto local = head->trunk(all_rows(backbone.forward(batch.local)));
-      used.push_back(local.narrow(0, 0, batch.local.size(0)));
-    }
-    used.push_back(patches.index_select(0, batch.masked));
-    return split_scores(head, torch::cat(used), class_rows);
-  }
-  const auto global = backbone.forward_selected(batch.global, mask, batch.masked);
+  const auto seen = masked_modeling_ ? mask : torch::Tensor();
+  if (!head->mixes_tokens()) return backbone.forward_selected(crops, seen, selected);
+  // Batch statistics span every token of a resolution, so every token has to pass.
+  const auto views = crops.size(0);
+  const auto features = head->trunk(all_rows(backbone.forward(crops, seen)));
+  const auto patches = features.narrow(0, views, features.size(0) - views);
+  return {features.narrow(0, 0, views),
+          selected.defined() ? patches.index_select(0, selected) : torch::Tensor()};
+}
+
+loss::StudentOutput StudentTeacher::student_forward(const batch::MultiCropBatch& batch) {
+  auto& head = student_->head;
+  const auto& pairs = batch.pairs;
+  const auto global = used_rows(batch.global, batch.mask, pairs.student);
   std::vector<torch::Tensor> used{global.class_token};
-  if (has_local) used.push_back(backbone.forward_selected(batch.local, {}, {}).class_token);
+  int64_t class_rows = batch.global.size(0);
+  torch::Tensor local_patches;
+  if (batch.local.defined()) {
+    const auto local = used_rows(batch.local, batch.local_mask, pairs.student_local);
+    used.push_back(local.class_token);
+    class_rows += batch.local.size(0);
+    local_patches = local.patch_tokens;
+  }
   used.push_back(global.patch_tokens);
-  return split_scores(head, head->trunk(torch::cat(used)), class_rows);
+  if (local_patches.defined()) used.push_back(local_patches);
+  const auto rows = torch::cat(used);
+  return split_scores(head, head->mixes_tokens() ? rows : head->trunk(rows), class_rows);
 }
 
 }  // namespace ibot::train

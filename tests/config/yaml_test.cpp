@@ -186,18 +186,6 @@ TEST(Yaml, DefaultFileIsWhatIsPrinted) {
   EXPECT_EQ(content.str(), write_config(RunConfig{}));
 }
 
-TEST(Yaml, EveryFileInConfigsIsValid) {
-  int read = 0;
-  for (const char* folder : {"pretrain", "smoke"}) {
-    const auto path = std::filesystem::path(IBOT_SOURCE_DIR) / "configs" / folder;
-    for (const auto& entry : std::filesystem::directory_iterator(path)) {
-      EXPECT_NO_THROW(read_config<RunConfig>(entry.path())) << entry.path();
-      ++read;
-    }
-  }
-  EXPECT_GE(read, 2);
-}
-
 TEST(Yaml, ExplainsAKeyOrASection) {
   RunConfig config;
   config.optim.lr = 0.25;
@@ -316,6 +304,22 @@ TEST(Yaml, DepthAndHeadsAreOneNumberOrOneForEachStage) {
           .backbone;
   EXPECT_EQ(models::swin_shape(swin).size(), 2u);
   EXPECT_EQ(models::swin_shape(swin).back().depth, 4);
+}
+
+TEST(YamlRefusal, CropsWhosePatchesLearnExist) {
+  EXPECT_EQ(
+      refusal("mask: {views: all}\naugment: {local_crops: 0}\n"),
+      "mask.views: expected global or first_global without local crops, got all (run.yaml:1)");
+  EXPECT_EQ(refusal("mask: {pairs: position, ratio: 0, ratio_var: 0}\n"
+                    "augment: {global_crops: 3}\n"),
+            "augment.global_crops: expected 2 with mask.pairs position, got 3 (run.yaml:2)");
+  EXPECT_EQ(refusal("mask: {pairs: feature}\n"),
+            "mask.ratio: expected 0 with mask.pairs feature, which compares patches that are not "
+            "masked, got 0.3 (default)");
+  EXPECT_EQ(refusal("mask: {pairs: feature, ratio: 0, ratio_var: 0, views: all}\n"),
+            "mask.views: expected global with mask.pairs feature, got all (run.yaml:1)");
+  EXPECT_EQ(refusal("mask: {pairs: position, ratio: 0, ratio_var: 0}\n"), "");
+  EXPECT_EQ(refusal("mask: {views: all}\n"), "");
 }
 
 TEST(YamlRefusal, SectionsOfOtherProgramsAreCheckedToo) {

@@ -40,8 +40,10 @@ void expect_equal(const MultiCropBatch& actual, const MultiCropBatch& expected) 
   EXPECT_TENSOR_EQUAL(actual.global, expected.global);
   EXPECT_TENSOR_EQUAL(actual.local, expected.local);
   EXPECT_TENSOR_EQUAL(actual.mask, expected.mask);
-  EXPECT_TENSOR_EQUAL(actual.masked, expected.masked);
-  EXPECT_TENSOR_EQUAL(actual.masked_weight, expected.masked_weight);
+  EXPECT_TENSOR_EQUAL(actual.crop_box, expected.crop_box);
+  EXPECT_TENSOR_EQUAL(actual.pairs.student, expected.pairs.student);
+  EXPECT_TENSOR_EQUAL(actual.pairs.teacher, expected.pairs.teacher);
+  EXPECT_TENSOR_EQUAL(actual.pairs.weight, expected.pairs.weight);
   EXPECT_TENSOR_EQUAL(actual.sample_id, expected.sample_id);
   EXPECT_TENSOR_EQUAL(actual.label, expected.label);
 }
@@ -54,7 +56,7 @@ TEST(Loader, ShapesAreAsDocumented) {
   EXPECT_EQ(batch.global.sizes(), (std::vector<int64_t>{8, 3, 32, 32}));
   EXPECT_EQ(batch.local.sizes(), (std::vector<int64_t>{12, 3, 16, 16}));
   EXPECT_EQ(batch.mask.sizes(), (std::vector<int64_t>{8, 64}));
-  EXPECT_EQ(batch.masked.size(0), batch.mask.sum().item<int64_t>());
+  EXPECT_EQ(batch.pairs.student.size(0), batch.mask.sum().item<int64_t>());
   EXPECT_EQ(batch.global.scalar_type(), torch::kByte);
   for (int i = 0; i < 4; ++i) {
     EXPECT_EQ(batch.label[i].item<int64_t>(),
@@ -68,6 +70,51 @@ TEST(Loader, WithoutLocalCropsThereAreNone) {
   options.augment.local_crops = 0;
   MultiCropLoader loader(folder.dataset(), options);
   EXPECT_FALSE(loader.next()->local.defined());
+}
+
+/// The first batch with these masks and pairs.
+MultiCropBatch first_batch(const Dataset& dataset, mask::MaskViews views,
+                           mask::PatchPairing pairs = mask::PatchPairing::kMasked) {
+  auto options = small();
+  options.local_grid = {4, 4};
+  options.mask.views = views;
+  options.mask.pairs = pairs;
+  if (pairs != mask::PatchPairing::kMasked) options.mask.ratio = options.mask.ratio_var = {0.0};
+  return *MultiCropLoader(dataset, options).next();
+}
+
+TEST(Loader, MasksTheViewsAskedFor) {
+  const FolderOfPictures folder(4);
+  const auto global = first_batch(folder.dataset(), mask::MaskViews::kGlobal);
+  EXPECT_FALSE(global.local_mask.defined());
+  EXPECT_TRUE(global.mask.any(1).all().item<bool>());
+
+  const auto first = first_batch(folder.dataset(), mask::MaskViews::kFirstGlobal);
+  EXPECT_TENSOR_EQUAL(first.mask.narrow(0, 0, 4), global.mask.narrow(0, 0, 4));
+  EXPECT_FALSE(first.mask.narrow(0, 4, 4).any().item<bool>());
+  EXPECT_EQ(first.pairs.views, 8);
+
+  const auto all = first_batch(folder.dataset(), mask::MaskViews::kAll);
+  EXPECT_TENSOR_EQUAL(all.mask, global.mask);
+  EXPECT_EQ(all.local_mask.sizes(), (std::vector<int64_t>{12, 16}));
+  EXPECT_GT(all.local_mask.any(1).sum().item<int64_t>(), 6);
+  EXPECT_EQ(all.pairs.student_local.size(0), all.local_mask.sum().item<int64_t>());
+  EXPECT_EQ(all.pairs.views, 20);
+}
+
+TEST(Loader, PairsByPositionInItsBoxes) {
+  const FolderOfPictures folder(4);
+  const auto batch =
+      first_batch(folder.dataset(), mask::MaskViews::kGlobal, mask::PatchPairing::kPosition);
+  EXPECT_EQ(batch.crop_box.sizes(), (std::vector<int64_t>{8, 4}));
+  const auto expected = batch::pairs_by_position(batch.crop_box, {8, 8});
+  EXPECT_TENSOR_EQUAL(batch.pairs.student, expected.student);
+  EXPECT_TENSOR_EQUAL(batch.pairs.teacher, expected.teacher);
+  EXPECT_GT(expected.student.size(0), 0);
+  const auto edges = batch.crop_box;  // top, left, bottom, right; left > right where mirrored
+  EXPECT_TRUE((edges.select(1, 2) > edges.select(1, 0)).all().item<bool>());
+  EXPECT_TRUE((edges.select(1, 3) != edges.select(1, 1)).all().item<bool>());
+  EXPECT_TRUE((edges >= 0).all().item<bool>());
 }
 
 TEST(Loader, SamplesFollowTheOrderOfTheEpochs) {
@@ -134,8 +181,8 @@ TEST(Loader, MasksBeginWithTheirEpoch) {
   auto options = small();
   options.mask.start_epoch = 1;
   const auto batches = all_batches(folder.dataset(), options);
-  EXPECT_EQ(batches[0].masked.numel(), 0);
-  EXPECT_GT(batches[1].masked.numel(), 0);
+  EXPECT_EQ(batches[0].pairs.student.numel(), 0);
+  EXPECT_GT(batches[1].pairs.student.numel(), 0);
 }
 
 TEST(Loader, BadImagesAreReplacedCountedAndNamedOnce) {

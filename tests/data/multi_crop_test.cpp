@@ -58,6 +58,35 @@ TEST(MultiCrop, FurtherCropsDoNotDisturbTheFirst) {
   for (size_t i = 0; i < few.size(); ++i) EXPECT_EQ(few[i].pixels, many[i].pixels);
 }
 
+// Cutting out the place that is told and resizing it gives the crop, where nothing else is changed.
+TEST(MultiCrop, TellsWhereEachCropLies) {
+  auto options = small();
+  options.jitter_prob = options.grayscale_prob = options.solarize_prob = 0;
+  options.blur_prob_first = options.blur_prob_second = options.blur_prob_local = 0;
+  const auto image = testing::read_picture(testing::golden_root() / "08_augment" / "photo0.jpg");
+  ColumnPlanes planes;
+  planes.assign(image);
+  int flipped = 0;
+  for (uint64_t sample = 0; sample < 4; ++sample) {
+    auto crops = crops_of(options, {1, 2, sample});
+    std::vector<CropView> views;
+    for (auto& crop : crops) views.push_back(crop.view());
+    const auto before = crops;
+    const auto places = multi_crop(image, options, {1, 2, sample}, views);
+    ASSERT_EQ(places.size(), crops.size());
+    for (size_t i = 0; i < crops.size(); ++i) {
+      const int64_t side = i < 2 ? options.global_size : options.local_size;
+      Crop expected(side, side);
+      resized_crop(planes,
+                   {.box = places[i].box, .height = side, .width = side, .flip = places[i].flip},
+                   expected.view());
+      EXPECT_EQ(before[i].pixels, expected.pixels);
+      flipped += places[i].flip;
+    }
+  }
+  EXPECT_GT(flipped, 0);
+}
+
 TEST(MultiCrop, RefusesAnotherNumberOfCrops) {
   Crop crop(32, 32);
   const std::vector<CropView> one{crop.view()};

@@ -28,7 +28,7 @@ Call read_call(const std::map<std::string, torch::Tensor>& tensors, int64_t step
   for (int64_t v = 0; v < views; ++v)
     masks.push_back(call.at("mask" + std::to_string(v)).flatten(1));
   call.batch.mask = torch::cat(masks).to(torch::kBool);
-  batch::index_masked_patches(call.batch);
+  call.batch.pairs = batch::masked_pairs(call.batch.mask);
   return call;
 }
 
@@ -54,11 +54,12 @@ TEST(IbotLossGolden, MatchesTheReferenceOverConsecutiveCalls) {
       auto class_logits = torch::cat(student).set_requires_grad(true);
       auto patch_logits = call.at("student_patch").clone().set_requires_grad(true);
       const auto teacher_patches = call.at("teacher_patch").flatten(0, 1);
-      const auto terms = loss->forward(
-          {class_logits, patch_logits.flatten(0, 1).index_select(0, call.batch.masked)},
-          {call.at("teacher_cls"), teacher_patches.index_select(0, call.batch.masked),
-           teacher_patches.mean(0)},
-          call.batch.masked_weight, views, temperatures);
+      const auto& pairs = call.batch.pairs;
+      const auto terms =
+          loss->forward({class_logits, patch_logits.flatten(0, 1).index_select(0, pairs.student)},
+                        {call.at("teacher_cls"), teacher_patches.index_select(0, pairs.teacher),
+                         teacher_patches.mean(0)},
+                        {pairs.weight, pairs.views}, views, temperatures);
       terms.total.backward();
 
       EXPECT_TRUE(near(terms.total.view({1}), call.at("loss"), tolerance));

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "ibot/base/error.h"
 #include "ibot/loss/centering.h"
@@ -59,6 +61,119 @@ TEST(Centering, AnOverflowedStepLeavesTheCenter) {
   auto center = torch::tensor({{1.f, 2.f}});
   update_center_(center, torch::tensor({INFINITY, 0.f}), 0.9);
   EXPECT_TENSOR_EQUAL(center, torch::tensor({{1.f, 2.f}}));
+}
+
+// Two prototypes, scores log 2 apart: odds of 2 once, of 4 at half the temperature.
+TEST(PatchTargets, SharpenedOnesAreTheSoftmaxAlone) {
+  const auto logits = torch::tensor({{static_cast<float>(std::log(2.0)), 0.f}});
+  EXPECT_TENSOR_NEAR(sharpened_probabilities(logits, 1.0), torch::tensor({{2.f / 3.f, 1.f / 3.f}}));
+  EXPECT_TENSOR_NEAR(sharpened_probabilities(logits, 0.5), torch::tensor({{0.8f, 0.2f}}));
+}
+
+TEST(PatchTargets, HardOnesAreTheLargestCentredScore) {
+  const auto logits = torch::tensor({{3.f, 2.f, 0.f}, {3.f, 0.f, 1.f}, {1.f, 0.f, 0.f}});
+  const auto center = torch::tensor({2.f, 0.f, 0.f}).view({1, 1, 3});
+  // Centred: (1, 2, 0), (1, 0, 1) and (-1, 0, 0); of equals the first.
+  EXPECT_TENSOR_EQUAL(most_likely(logits, center),
+                      torch::tensor({{0.f, 1.f, 0.f}, {1.f, 0.f, 0.f}, {0.f, 1.f, 0.f}}));
+}
+
+/// A loss with centers that are not zero, and scores for 2 global views of 3 images.
+struct PatchCase {
+  static constexpr int64_t kViews = 6, kPatches = 7, kPrototypes = 5;
+
+  explicit PatchCase(PatchTarget target) {
+    torch::manual_seed(0);
+    loss = IbotLoss(LossOptions{.patch_target = target}, kPrototypes, kPrototypes);
+    for (auto& buffer : loss->named_buffers()) buffer.value().uniform_(-0.2, 0.2);
+    center = loss->named_buffers()["center2"].flatten().to(torch::kDouble);
+    teacher = torch::randn({kPatches, kPrototypes}) / 5;
+    student = torch::randn({kPatches, kPrototypes}) / 5;
+    weight = torch::rand({kPatches});
+    classes = torch::randn({kViews, kPrototypes}) / 5;
+  }
+
+  torch::Tensor patch_term(const torch::Tensor& scores) {
+    return loss
+        ->forward({classes, scores}, {classes, teacher, teacher.mean(0)}, {weight, kViews}, 2,
+                  {0.05, 0.07})
+        .patch_term;
+  }
+
+  /// The target of one patch by the definition, in double precision.
+  std::vector<double> target(int64_t patch, PatchTarget kind) const {
+    std::vector<double> scores(kPrototypes);
+    double sum = 0.0;
+    for (int64_t k = 0; k < kPrototypes; ++k) {
+      const double center_k = kind == PatchTarget::kSharpened ? 0.0 : center[k].item<double>();
+      scores[k] = std::exp((teacher[patch][k].item<double>() - center_k) / 0.07);
+      sum += scores[k];
+    }
+    const auto largest = std::max_element(scores.begin(), scores.end()) - scores.begin();
+    for (int64_t k = 0; k < kPrototypes; ++k) {
+      scores[k] = kind == PatchTarget::kHard ? static_cast<double>(k == largest) : scores[k] / sum;
+    }
+    return scores;
+  }
+
+  /// The term in loops, in double precision.
+  double by_definition(PatchTarget kind) const {
+    double total = 0.0;
+    for (int64_t m = 0; m < kPatches; ++m) {
+      double sum = 0.0;
+      for (int64_t k = 0; k < kPrototypes; ++k) {
+        sum += std::exp(student[m][k].item<double>() / 0.1);
+      }
+      const auto probabilities = target(m, kind);
+      for (int64_t k = 0; k < kPrototypes; ++k) {
+        const double log_p = student[m][k].item<double>() / 0.1 - std::log(sum);
+        total -= weight[m].item<double>() * probabilities[k] * log_p;
+      }
+    }
+    return total / kViews;
+  }
+
+  IbotLoss loss{nullptr};
+  torch::Tensor center, teacher, student, weight, classes;
+};
+
+TEST(PatchTargets, EachGivesTheTermOfItsDefinition) {
+  for (const auto& [kind, name] : EnumNames<PatchTarget>::values) {
+    PatchCase example(kind);
+    const double expected = example.by_definition(kind);
+    EXPECT_NEAR(example.patch_term(example.student).item<double>(), expected, 1e-5 * expected)
+        << name;
+  }
+}
+
+TEST(PatchTargets, GradientsAreThoseOfFiniteDifferences) {
+  for (const auto& [kind, name] : EnumNames<PatchTarget>::values) {
+    PatchCase example(kind);
+    auto scores = example.student.clone().set_requires_grad(true);
+    example.patch_term(scores).backward();
+    for (int64_t m = 0; m < PatchCase::kPatches; ++m) {
+      for (int64_t k = 0; k < PatchCase::kPrototypes; ++k) {
+        PatchCase fresh(kind);  // the center has moved in the other one
+        constexpr double kStep = 1e-3;
+        fresh.student[m][k] += kStep;
+        const double above = fresh.by_definition(kind);
+        fresh.student[m][k] -= 2 * kStep;
+        const double below = fresh.by_definition(kind);
+        EXPECT_NEAR(scores.grad()[m][k].item<double>(), (above - below) / (2 * kStep), 1e-4)
+            << name;
+      }
+    }
+  }
+}
+
+// The center follows the teacher whatever the targets, so that checkpoints hold the same.
+TEST(PatchTargets, TheCenterMovesInAll) {
+  for (const auto& [kind, name] : EnumNames<PatchTarget>::values) {
+    PatchCase example(kind);
+    example.patch_term(example.student);
+    EXPECT_TENSOR_NEAR(example.loss->named_buffers()["center2"].flatten(),
+                       example.center * 0.9 + example.teacher.mean(0).to(torch::kDouble) * 0.1);
+  }
 }
 
 TEST(TeacherTemperatures, ARunShorterThanTheRampEndsWithinIt) {

@@ -67,7 +67,7 @@ batch::MultiCropBatch read_batch(const Tensors& inputs, int64_t step,
   if (locals > 0) batch.local = torch::cat(local);
   batch.mask = torch::cat(masks).to(torch::kBool);
   batch.sample_id = torch::arange(global[0].size(0));
-  batch::index_masked_patches(batch);
+  batch.pairs = batch::masked_pairs(batch.mask);
   return batch;
 }
 

@@ -117,7 +117,7 @@ class SpoiledSource : public TinySource {
  public:
   std::optional<batch::MultiCropBatch> next() override {
     auto batch = TinySource::next();
-    if (step_++ == 5) batch->masked_weight.fill_(NAN);
+    if (step_++ == 5) batch->pairs.weight.fill_(NAN);
     return batch;
   }
 

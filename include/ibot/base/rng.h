@@ -7,7 +7,7 @@
 namespace ibot {
 
 /// What a random stream decides, so that no two decisions about one sample share numbers.
-/// Crop `i` of a sample uses `kCrop + i`, the mask of global view `v` uses `kMask + v`.
+/// Crop `i` of a sample uses `kCrop + i` and its mask `kMask + i`; global crops come first.
 enum RngStream : uint32_t {
   kCrop = 0,
   kMask = 1u << 16,

@@ -15,10 +15,12 @@ struct SyntheticOptions {
   int64_t local_size = 96;
   mask::MaskOptions mask;
   mask::PatchGrid grid;
+  mask::PatchGrid local_grid;
   uint64_t seed = 0;
 };
 
-/// An endless stream of batches of random pixels with masks drawn as in training.
+/// An endless stream of batches of random pixels with masks drawn as in training and
+/// boxes drawn in an image of unit size.
 class SyntheticSource : public BatchSource<MultiCropBatch> {
  public:
   explicit SyntheticSource(const SyntheticOptions& options) : options_(options) {}

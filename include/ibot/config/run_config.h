@@ -43,8 +43,8 @@ struct RunConfig {
 };
 
 /// Throws OptionError, its key "section.key", unless every section is in range and they fit each
-/// other: crops are whole numbers of patches. Whether a path, a device or a precision can be used
-/// is found out by who uses it.
+/// other: crops are whole numbers of patches, and those that are compared exist. Whether a path, a
+/// device or a precision can be used is found out by who uses it.
 void validate(const RunConfig& config);
 
 }  // namespace ibot::config

@@ -19,10 +19,17 @@ enum class View { kFirstGlobal, kOtherGlobal, kLocal };
 /// Source: torchvision `RandomResizedCrop`.
 Box sample_box(int64_t height, int64_t width, const std::array<double, 2>& scale, Rng& rng);
 
-/// One crop with its colour jitter, grey, blur and solarisation, drawn from `rng`.
+/// Where a crop was cut out of the image, and whether it was mirrored.
+struct CropPlace {
+  Box box;
+  bool flip = false;
+};
+
+/// One crop with its colour jitter, grey, blur and solarisation, drawn from `rng`. Returns its
+/// place.
 ///
 /// Source: reference `main_ibot.py` (DataAugmentationiBOT).
-void augmented_crop(const ColumnPlanes& image, View view, const AugmentOptions& options, Rng& rng,
-                    CropView out);
+CropPlace augmented_crop(const ColumnPlanes& image, View view, const AugmentOptions& options,
+                         Rng& rng, CropView out);
 
 }  // namespace ibot::data

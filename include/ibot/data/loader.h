@@ -30,6 +30,7 @@ struct MultiCropLoaderOptions {
   AugmentOptions augment;
   mask::MaskOptions mask;
   mask::PatchGrid grid;
+  mask::PatchGrid local_grid;
   uint64_t seed = 0;
   int64_t batch_size = 1;
   Share share;

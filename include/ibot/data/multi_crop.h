@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
+#include "ibot/data/augment.h"
 #include "ibot/data/augment_options.h"
 #include "ibot/data/crop_view.h"
 #include "ibot/data/image.h"
@@ -20,10 +22,11 @@ struct SampleKey {
 /// Fills one view a crop, the global ones first: crop i is drawn from stream `kCrop + i` of the
 /// key.
 ///
-///   crops   global_crops views of global_size, then local_crops views of local_size
+///   crops     global_crops views of global_size, then local_crops views of local_size
+///   returns   where each of them lies in the image
 ///
 /// Errors: another number or size of crops.
-void multi_crop(const Image& image, const AugmentOptions& options, const SampleKey& key,
-                std::span<const CropView> crops);
+std::vector<CropPlace> multi_crop(const Image& image, const AugmentOptions& options,
+                                  const SampleKey& key, std::span<const CropView> crops);
 
 }  // namespace ibot::data

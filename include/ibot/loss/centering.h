@@ -20,4 +20,19 @@ void update_center_(torch::Tensor center, const torch::Tensor& mean, double mome
 torch::Tensor teacher_probabilities(const torch::Tensor& logits, const torch::Tensor& center,
                                     double temperature);
 
+/// Target distribution that is sharpened only: softmax(logits / temperature), float32.
+///
+/// Source: paper appendix E, table 18 ("only sharpening").
+torch::Tensor sharpened_probabilities(const torch::Tensor& logits, double temperature);
+
+/// One-hot target at the most likely prototype of the centred distribution, the first of several;
+/// no temperature changes it.
+///
+///   logits   [R, K]
+///   returns  [R, K]   float32
+///
+/// Source: paper appendix E, table 18 (hard labels), whose entry does not say whether scores are
+/// centred: they are, so that the labels alone differ from the default.
+torch::Tensor most_likely(const torch::Tensor& logits, const torch::Tensor& center);
+
 }  // namespace ibot::loss

@@ -11,7 +11,7 @@ namespace ibot::loss {
 /// Student scores.
 ///
 ///   class_logits  [V·B, K]   all views, crop-major, global views first
-///   patch_logits  [M, K']    at the masked patches of the global views
+///   patch_logits  [M, K']    at the patches that learn
 struct StudentOutput {
   torch::Tensor class_logits;
   torch::Tensor patch_logits;
@@ -20,12 +20,21 @@ struct StudentOutput {
 /// Teacher scores of the global views.
 ///
 ///   class_logits  [G·B, K]
-///   patch_logits  [M, K']    at the masked patches
-///   patch_mean    [K']       mean over all patches, masked or not: what the center follows
+///   patch_logits  [M, K']    at the patches learnt from, row by row
+///   patch_mean    [K']       mean over all patches that the teacher sees: what the center follows
 struct TeacherOutput {
   torch::Tensor class_logits;
   torch::Tensor patch_logits;
   torch::Tensor patch_mean;
+};
+
+/// How patch scores are averaged: as patch_loss does.
+///
+///   weight   [M]   1 / (number of patches of that view among the M)
+///   views    number of views
+struct PatchAverage {
+  torch::Tensor weight;
+  int64_t views = 0;
 };
 
 /// Temperatures of the teacher in one epoch.
@@ -52,13 +61,13 @@ class IbotLossImpl : public torch::nn::Module {
   IbotLossImpl(const LossOptions& options, int64_t prototypes, int64_t patch_prototypes);
 
   /// The loss against the centers as they are; then the centers move.
-  ///
-  ///   masked_weight  [M]   1 / (number of masked patches of the view)
   LossTerms forward(const StudentOutput& student, const TeacherOutput& teacher,
-                    const torch::Tensor& masked_weight, int64_t global_views,
+                    const PatchAverage& average, int64_t global_views,
                     TeacherTemperatures temperatures);
 
  private:
+  torch::Tensor patch_target(const torch::Tensor& logits, double temperature) const;
+
   LossOptions options_;
   torch::Tensor center_;
   torch::Tensor center2_;

@@ -3,10 +3,16 @@
 
 #include <cstdint>
 
+#include "ibot/base/enum_names.h"
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
 
-namespace ibot::loss {
+namespace ibot {
+namespace loss {
+
+/// How the teacher's patch scores become targets: centred and sharpened; sharpened alone; or the
+/// most likely prototype alone. The last two are ablations: paper, appendix E.
+enum class PatchTarget { kCentered, kSharpened, kHard };
 
 struct LossOptions {
   double weight_cls = 1.0;
@@ -19,6 +25,7 @@ struct LossOptions {
   int64_t warmup_teacher_temp_epochs = 30;
   double center_momentum = 0.9;
   double center_momentum_patch = 0.9;
+  PatchTarget patch_target = PatchTarget::kCentered;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -33,6 +40,8 @@ struct LossOptions {
           "epochs of both linear ramps; the patch ramp begins at mask.start_epoch");
     field("center_momentum", center_momentum, "momentum of the class-token center");
     field("center_momentum_patch", center_momentum_patch, "momentum of the patch center");
+    field("patch_target", patch_target,
+          "teacher's patch distribution: centered | sharpened, no center | hard, its argmax");
   }
 
   void validate() const {
@@ -56,4 +65,14 @@ struct LossOptions {
   }
 };
 
-}  // namespace ibot::loss
+}  // namespace loss
+
+template <>
+struct EnumNames<loss::PatchTarget> {
+  static constexpr std::array<std::pair<loss::PatchTarget, std::string_view>, 3> values{
+      {{loss::PatchTarget::kCentered, "centered"},
+       {loss::PatchTarget::kSharpened, "sharpened"},
+       {loss::PatchTarget::kHard, "hard"}}};
+};
+
+}  // namespace ibot

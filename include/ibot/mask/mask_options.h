@@ -1,4 +1,4 @@
-// Options of mask sampling.
+// Options of mask sampling and of what patches learn from.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,47 @@ namespace mask {
 
 enum class MaskShape { kBlock, kRandom };
 
+/// Views whose patches are masked. `kFirstGlobal` and `kAll` are ablations: paper, appendix B.
+enum class MaskViews { kGlobal, kFirstGlobal, kAll };
+
+/// What the student's patches learn from: masked ones from themselves as the teacher sees them, or,
+/// in the dense distillation of the paper's appendix E, all of them from their like in the other of
+/// two global crops: the nearest in the image, or the most similar to the teacher.
+enum class PatchPairing { kMasked, kPosition, kFeature };
+
+}  // namespace mask
+
+template <>
+struct EnumNames<mask::MaskShape> {
+  static constexpr std::array<std::pair<mask::MaskShape, std::string_view>, 2> values{
+      {{mask::MaskShape::kBlock, "block"}, {mask::MaskShape::kRandom, "rand"}}};
+};
+
+template <>
+struct EnumNames<mask::MaskViews> {
+  static constexpr std::array<std::pair<mask::MaskViews, std::string_view>, 3> values{
+      {{mask::MaskViews::kGlobal, "global"},
+       {mask::MaskViews::kFirstGlobal, "first_global"},
+       {mask::MaskViews::kAll, "all"}}};
+};
+
+template <>
+struct EnumNames<mask::PatchPairing> {
+  static constexpr std::array<std::pair<mask::PatchPairing, std::string_view>, 3> values{
+      {{mask::PatchPairing::kMasked, "masked"},
+       {mask::PatchPairing::kPosition, "position"},
+       {mask::PatchPairing::kFeature, "feature"}}};
+};
+
+namespace mask {
+
 struct MaskOptions {
   MaskShape shape = MaskShape::kBlock;
   std::vector<double> ratio{0.0, 0.3};
   std::vector<double> ratio_var{0.0, 0.2};
   int64_t start_epoch = 0;
+  MaskViews views = MaskViews::kGlobal;
+  PatchPairing pairs = PatchPairing::kMasked;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -25,6 +61,9 @@ struct MaskOptions {
     field("ratio", ratio, "masked fraction of a global view; of several, each view draws one");
     field("ratio_var", ratio_var, "half-width of the uniform draw around each ratio");
     field("start_epoch", start_epoch, "epochs without masks at the start");
+    field("views", views, "crops that are masked: global | first_global | all");
+    field("pairs", pairs,
+          "patches compared: masked, within a view; position, feature: across two global crops");
   }
 
   void validate() const {
@@ -41,15 +80,16 @@ struct MaskOptions {
                    "expected ratio + ratio_var of at most 1, got ", ratio[i] + var);
     }
     check_option(start_epoch >= 0, "start_epoch", "expected 0 or more, got ", start_epoch);
+    if (pairs == PatchPairing::kMasked) return;
+    for (const double value : ratio) {
+      check_option(value == 0, "ratio", "expected 0 with mask.pairs ", enum_name(pairs),
+                   ", which compares patches that are not masked, got ", value);
+    }
+    check_option(views == MaskViews::kGlobal, "views", "expected global with mask.pairs ",
+                 enum_name(pairs), ", got ", enum_name(views));
   }
 };
 
 }  // namespace mask
-
-template <>
-struct EnumNames<mask::MaskShape> {
-  static constexpr std::array<std::pair<mask::MaskShape, std::string_view>, 2> values{
-      {{mask::MaskShape::kBlock, "block"}, {mask::MaskShape::kRandom, "rand"}}};
-};
 
 }  // namespace ibot

@@ -27,4 +27,12 @@ double sample_ratio(const MaskOptions& options, int64_t epoch, Rng& rng);
 /// Source: reference `loader.py` (ImageFolderMask); Bao et al. 2022 (BEiT) for the blocks.
 torch::Tensor sample_mask(MaskShape shape, double ratio, PatchGrid grid, Rng& rng);
 
+/// The mask of crop number `crop` of an image, local crops counted after global ones: a ratio and
+/// its patches, or none where `options.views` leaves the crop out.
+///
+/// Source: paper appendix B, pipelines (b), (c) and (d). Which of the global crops (d) masks is not
+/// said: the first.
+torch::Tensor sample_crop_mask(const MaskOptions& options, int64_t epoch, int64_t crop,
+                               PatchGrid grid, Rng& rng);
+
 }  // namespace ibot::mask

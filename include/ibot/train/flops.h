@@ -8,13 +8,15 @@
 
 namespace ibot::train {
 
-/// Views of one image and how many of their patches are masked on average.
+/// Views of one image and the mean shares of their patches whose scores are compared; the teacher
+/// sees local crops where theirs is above 0.
 struct ViewCounts {
   int64_t global_crops = 2;
   int64_t global_size = 224;
   int64_t local_crops = 0;
   int64_t local_size = 96;
   double masked_ratio = 0.0;
+  double local_masked_ratio = 0.0;
 };
 
 /// Floating-point operations, a multiply-add counted as two, of the backbone's forward pass for one

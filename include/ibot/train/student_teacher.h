@@ -11,19 +11,28 @@
 
 namespace ibot::train {
 
+/// For each patch the index, in the flattened patches, of the most similar one (cosine) in the
+/// other of two crops; the first of several.
+///
+///   patches  [2·B, N, D]   crop-major
+///   returns  [2·B·N]       int64, on the same device
+///
+/// Source: paper appendix E, "feat.".
+torch::Tensor most_similar_patches(const torch::Tensor& patches);
+
 /// Student and teacher from the same options, equal at the start. Heads run only on tokens whose
-/// scores are used: class tokens and masked patches; the mean over all of the teacher's patches,
-/// which the center follows, is exact because prototypes are linear. Local crops have no patch
-/// scores at all.
+/// scores are used: class tokens and paired patches; the mean over all of the teacher's patches,
+/// which the center follows, is exact because prototypes are linear. Local crops have patch scores
+/// only where they are masked; the teacher then sees them too, for their patches alone.
 class StudentTeacher : public torch::nn::Module {
  public:
   /// Parameters are drawn from `seed` alone.
   StudentTeacher(const models::BackboneOptions& backbone, const models::HeadOptions& head,
                  uint64_t seed);
 
-  /// Scores of the global views, without masks and without gradients.
+  /// Scores of the global views and of paired patches, without masks and without gradients.
   loss::TeacherOutput teacher_forward(const batch::MultiCropBatch& batch);
-  /// Scores of all views, the global ones masked.
+  /// Scores of all views, masked as the batch says.
   loss::StudentOutput student_forward(const batch::MultiCropBatch& batch);
 
   models::Network& student() { return *student_; }
@@ -32,6 +41,11 @@ class StudentTeacher : public torch::nn::Module {
   const models::Network& teacher() const { return *teacher_; }
 
  private:
+  /// The student's class tokens and selected patches of some crops: as features where the head
+  /// mixes tokens, else as the backbone gives them.
+  models::SelectedTokens used_rows(const torch::Tensor& crops, const torch::Tensor& mask,
+                                   const torch::Tensor& selected);
+
   bool masked_modeling_;
   std::shared_ptr<models::Network> student_;
   std::shared_ptr<models::Network> teacher_;
