@@ -37,6 +37,9 @@ void validate(const RunConfig& config) {
     check_whole_patches("augment.local_size", augment.local_size, config.backbone.patch_size);
   }
   check_learning_crops(config.mask, augment);
+  if (config.mask.views == mask::MaskViews::kAll) {
+    check_whole_tokens("augment.local_size", augment.local_size, config.backbone);
+  }
 }
 
 }  // namespace ibot::config

@@ -288,6 +288,10 @@ TEST(YamlRefusal, SwinNeedsItsPatchSizeAndWholeMaskCells) {
   const std::string swin = "backbone: {arch: swin_tiny, patch_size: 4}\n";
   EXPECT_EQ(refusal(swin), "");
   EXPECT_EQ(refusal(swin + "augment: {local_size: 100}"), "");
+  EXPECT_EQ(refusal(swin + "mask: {views: all}"), "");
+  EXPECT_EQ(refusal(swin + "mask: {views: all}\naugment: {local_size: 100}"),
+            "augment.local_size: expected a multiple of 32, the pixels of an output token of "
+            "swin_tiny, got 100 (run.yaml:3)");
   EXPECT_EQ(refusal(swin + "augment: {global_size: 240}"),
             "augment.global_size: expected a multiple of 32, the pixels of an output token of "
             "swin_tiny, got 240 (run.yaml:2)");
