@@ -13,7 +13,7 @@ namespace {
 
 TEST(Report, HoldsTheKeysThatScriptsRead) {
   Report report{"knn", {{"top1_k10", 61.25}}, option_values(KnnOptions{}), "w.safetensors", "data"};
-  report.options.merge(option_values(FeatureOptions{}));
+  report.options.merge(option_values(FeatureOptions{Pooling::kClass, 1}));
   const auto json = nlohmann::json::parse(to_json(report));
   EXPECT_EQ(json["task"], "knn");
   EXPECT_EQ(json["metrics"]["top1_k10"], 61.25);
