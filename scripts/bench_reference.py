@@ -3,11 +3,12 @@
 
     scripts/bench_reference.py OFFICIAL [--data DIR] [--bench build/release/bin/ibot-bench] [--rounds 5]
 
-OFFICIAL is a checkout of bytedance/ibot. Two cases, one CPU thread each:
+OFFICIAL is a checkout of bytedance/ibot. Three cases, one CPU thread each; knn only when asked for:
 
   step  one whole training step of ViT-S/16 in fp32: 2 x 224 + 10 x 96 px, 8192 prototypes, masks,
         class and patch loss, backward, clipping, AdamW, teacher update
   data  the official 12-crop transform over the images of DIR, decoding included
+  knn   k = 20 neighbours of 2 000 random features among 1 281 167, 384 wide
 
 Every round measures one after the other in processes of their own, so that a busy machine slows
 both; what is printed last is the median of the rounds' ratios. The official side of `data` counts CPU
@@ -30,6 +31,7 @@ import time
 import types
 
 REQUIRED = {"torch": "torch", "torchvision": "torchvision", "numpy": "numpy", "PIL": "pillow"}
+KNN_ROWS, KNN_WIDTH, KNN_QUERIES, KNN_K = 1281167, 384, 2000, 20
 GLOBAL_SIZE, LOCAL_SIZE, LOCAL_CROPS, PROTOTYPES, PATCH = 224, 96, 10, 8192, 16
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -161,12 +163,31 @@ def time_official_data(main, options):
     return len(files) / (time.process_time() - start)
 
 
+def time_official_knn(main, options):
+    import torch
+    from torch.nn.functional import normalize
+
+    sys.path.insert(0, str(options.official / "evaluation"))
+    stand_in("loader", ImageFolderInstance=None)
+    from eval_knn import knn_classifier
+
+    torch.manual_seed(0)
+    train, test = (normalize(torch.randn(count, KNN_WIDTH)) for count in (KNN_ROWS, KNN_QUERIES))
+    labels = [torch.randint(1000, (count,)) for count in (KNN_ROWS, KNN_QUERIES)]
+    seconds = []
+    for _ in range(options.steps):
+        start = time.perf_counter()
+        knn_classifier(train, labels[0], test, labels[1], KNN_K, 0.07, use_cuda=False)
+        seconds.append(time.perf_counter() - start)
+    return KNN_QUERIES / statistics.median(seconds)
+
+
 def official_worker(options):
     import torch
 
     torch.set_num_threads(options.threads)
     main = import_official(options.official)
-    measure = {"step": time_official_step, "data": time_official_data}[options.worker]
+    measure = {"step": time_official_step, "data": time_official_data, "knn": time_official_knn}[options.worker]
     rate = measure(main, options)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"images_per_s": rate, "peak_memory_bytes": peak}))
@@ -197,7 +218,10 @@ def official_command(case, options):
 def our_command(case, options):
     augment = ["augment.global_size=224", "augment.global_scale=[0.25,1.0]", "augment.local_size=96",
                "augment.local_scale=[0.05,0.25]", f"augment.local_crops={LOCAL_CROPS}"]
-    if case == "data":
+    if case == "knn":
+        parts = ["knn", "--rows", KNN_ROWS, "--width", KNN_WIDTH, "--queries", KNN_QUERIES, "--k", KNN_K,
+                 "--device", "cpu", "--steps", options.steps]
+    elif case == "data":
         parts = ["data", options.data, *augment, f"data.workers={options.threads}"]
     else:
         parts = ["step", *augment, "backbone.arch=vit_small", f"backbone.patch_size={PATCH}",
@@ -220,6 +244,7 @@ def compare(case, options):
     """Runs all rounds of a case and prints its table."""
     title = {"step": f"step: ViT-S/16, 2x224 + {LOCAL_CROPS}x96, batch {options.batch}, "
                      f"{PROTOTYPES} prototypes, fp32",
+             "knn": f"knn: {KNN_QUERIES} against {KNN_ROWS} features, {KNN_WIDTH} wide, k = {KNN_K}",
              "data": f"data: 2x224 + {LOCAL_CROPS}x96 crops of {options.data}"}[case]
     print(f"\n{title}, {options.threads} CPU thread{'s'[: options.threads != 1]}")
     print("round   official images/s   ours images/s   ratio", flush=True)
@@ -241,13 +266,13 @@ def parse():
     parser.add_argument("official", type=pathlib.Path, help="checkout of bytedance/ibot")
     parser.add_argument("--bench", type=pathlib.Path, default=root / "build/release/bin/ibot-bench")
     parser.add_argument("--data", type=pathlib.Path, help="folder of images; without it, only the step is timed")
-    parser.add_argument("--case", choices=["step", "data"], help="only this case")
+    parser.add_argument("--case", choices=["step", "data", "knn"], help="only this case")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3, help="timed steps a round, after one to warm up")
     parser.add_argument("--batch", type=int, default=4, help="images a step")
     parser.add_argument("--images", type=int, default=64, help="images a round of the official data case")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--worker", choices=["step", "data"], help=argparse.SUPPRESS)
+    parser.add_argument("--worker", choices=["step", "data", "knn"], help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

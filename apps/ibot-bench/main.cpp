@@ -1,10 +1,11 @@
-// ibot-bench: how fast the training step, its parts and the data pipeline are.
+// ibot-bench: how fast the training step, its parts, the data pipeline and k-NN are.
 #include <CLI/App.hpp>
 
 #include "common/arguments.h"
 #include "common/device.h"
 #include "common/run_main.h"
 #include "ibot-bench/data_bench.h"
+#include "ibot-bench/knn_bench.h"
 #include "ibot-bench/step_bench.h"
 #include "ibot/config/yaml.h"
 
@@ -15,6 +16,7 @@ struct BenchArguments {
   std::vector<std::string> words;
   std::string device = "auto";
   int steps = 10;
+  ibot::apps::KnnBenchOptions knn;
 };
 
 /// The configuration of the words; small batches and float32 unless they say otherwise.
@@ -26,6 +28,16 @@ ibot::config::RunConfig bench_config(const BenchArguments& arguments) {
   return ibot::config::read_config<ibot::config::RunConfig>(split.file.value_or(""), overrides);
 }
 
+void add_knn_arguments(CLI::App& command, BenchArguments& arguments) {
+  auto& knn = arguments.knn;
+  command.add_option("--rows", knn.rows, "Training features")->check(CLI::PositiveNumber);
+  command.add_option("--width", knn.width, "Width of a feature")->check(CLI::PositiveNumber);
+  command.add_option("--queries", knn.queries, "Test features")->check(CLI::PositiveNumber);
+  command.add_option("--k", knn.k, "Numbers of neighbours")->delimiter(',');
+  command.add_option("--steps", arguments.steps, "Timed runs, after one to warm up")
+      ->check(CLI::Range(1, 1000000));
+}
+
 void add_config_arguments(CLI::App& command, BenchArguments& arguments, const char* repetitions) {
   command.add_option("config", arguments.words, "[CONFIG.yaml] [section.key=value ...]");
   command.add_option("--steps", arguments.steps, repetitions)->check(CLI::Range(1, 1000000));
@@ -34,13 +46,17 @@ void add_config_arguments(CLI::App& command, BenchArguments& arguments, const ch
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Times the training step, its parts and the data pipeline.", "ibot-bench");
+  CLI::App app("Times the training step, its parts, the data pipeline and k-NN.", "ibot-bench");
   app.require_subcommand(1);
   BenchArguments arguments;
   auto* step = app.add_subcommand("step", "Whole training steps on synthetic batches");
   auto* ops = app.add_subcommand("ops", "The parts of a training step");
+  auto* knn = app.add_subcommand("knn", "k-NN classification of random features");
+  add_knn_arguments(*knn, arguments);
   for (auto* command : {step, ops}) {
     add_config_arguments(*command, arguments, "Timed steps, after one to warm up");
+  }
+  for (auto* command : {step, ops, knn}) {
     command->add_option("--device", arguments.device, "auto, cpu, cuda or cuda:N");
   }
   auto* data = app.add_subcommand("data", "Image files to normalised batches, on the CPU");
@@ -54,6 +70,10 @@ int main(int argc, char** argv) {
       return ibot::apps::kDone;
     }
     const auto device = ibot::apps::choose_device(arguments.device);
+    if (knn->parsed()) {
+      ibot::apps::bench_knn(arguments.knn, device, arguments.steps);
+      return ibot::apps::kDone;
+    }
     const auto bench = step->parsed() ? ibot::apps::bench_step : ibot::apps::bench_ops;
     bench(config, device, arguments.steps);
     return ibot::apps::kDone;

@@ -51,5 +51,15 @@ TEST_F(IbotBench, TimesTheData) {
   expect_failure(run("ibot-bench", {"data", "nowhere"}), 2, "nowhere");
 }
 
+TEST_F(IbotBench, TimesKnn) {
+  const auto result = run("ibot-bench", {"knn", "--rows", "500", "--width", "8", "--queries", "20",
+                                         "--k", "5,10", "--steps", "2", "--device", "cpu"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  const auto lines = objects("stdout.txt");
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0]["case"], "knn");
+  EXPECT_EQ(lines[0]["flops"], 2.0 * 500 * 8 * 20);
+}
+
 }  // namespace
 }  // namespace ibot::testing

@@ -1,0 +1,32 @@
+#include "ibot-bench/knn_bench.h"
+
+#include <torch/utils.h>
+
+#include "ibot-bench/measure.h"
+#include "ibot/eval/knn.h"
+
+namespace ibot::apps {
+namespace {
+
+eval::FeatureBank random_bank(int64_t count, const KnnBenchOptions& options, torch::Device device) {
+  return {torch::randn({count, options.width}, device),
+          torch::randint(options.classes, {count}, torch::kLong), torch::arange(count), "random"};
+}
+
+}  // namespace
+
+void bench_knn(const KnnBenchOptions& options, torch::Device device, int repetitions) {
+  const auto train = random_bank(options.rows, options, device);
+  const auto test = random_bank(options.queries, options, device);
+  measure({.name = "knn",
+           .images = static_cast<double>(options.queries),
+           .flops = 2.0 * static_cast<double>(options.rows) * static_cast<double>(options.width) *
+                    static_cast<double>(options.queries),
+           .device = device,
+           .repetitions = repetitions},
+          [&] {
+            eval::classify_knn(train, test, {options.k, 0.07});
+          });
+}
+
+}  // namespace ibot::apps

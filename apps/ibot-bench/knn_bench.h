@@ -1,0 +1,23 @@
+// Timing k-NN classification of random features.
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace ibot::apps {
+
+/// Sizes as of ImageNet's training set under ViT-S.
+struct KnnBenchOptions {
+  int64_t rows = 1281167;
+  int64_t width = 384;
+  int64_t queries = 2000;
+  int64_t classes = 1000;
+  std::vector<int64_t> k{20};
+};
+
+/// Classifies `queries` random features by `rows` others; an image is a query.
+void bench_knn(const KnnBenchOptions& options, torch::Device device, int repetitions);
+
+}  // namespace ibot::apps
