@@ -2,7 +2,7 @@
 """Fails on an #include that the table in src/README.md does not allow.
 
 Also fails on a third-party header under include/, on torch/torch.h in a header, and on an option
-header that needs more than the standard library and ibot/base.
+header that needs more than the standard library, ibot/base and other option headers.
 """
 import pathlib
 import re
@@ -56,8 +56,10 @@ def check_file(table, path, room, public):
         problems = []
         if quote == '"' and target.startswith("ibot/"):
             problems.append(edge_problem(table, room, target))
-            if path.name.endswith("_options.h") and not target.startswith("ibot/base/"):
-                problems.append(f"an option header may include ibot/base, not {target}")
+            if path.name.endswith("_options.h") and not (
+                    target.startswith("ibot/base/") or target.endswith("_options.h")):
+                problems.append("an option header may include ibot/base and option headers, "
+                                f"not {target}")
         if public:
             problems.append(header_problem(target, quote))
         for problem in filter(None, problems):

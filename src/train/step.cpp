@@ -4,7 +4,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
-#include "ibot/train/autocast.h"
+#include "ibot/optim/autocast.h"
 
 namespace ibot::train {
 namespace {
@@ -50,7 +50,7 @@ StepResult TrainStep::forward_backward(const batch::MultiCropBatch& batch,
                                        const StepInputs& inputs) {
   StepResult result;
   {
-    const AutocastScope autocast(device_.type(), autocast_dtype(options_.precision));
+    const optim::AutocastScope autocast(device_.type(), optim::autocast_dtype(options_.precision));
     const auto teacher = networks_->teacher_forward(batch);
     const auto student = networks_->student_forward(batch);
     result.loss = loss_->forward(student, teacher, {batch.pairs.weight, batch.pairs.views},
@@ -70,11 +70,7 @@ StepResult TrainStep::run(const batch::MultiCropBatch& batch, const StepInputs& 
   auto result = forward_backward(batch, inputs);
   std::optional<optim::Overflow> overflow;
   if (scaler_) {
-    std::vector<torch::Tensor> gradients;
-    for (const auto& parameter : optimizer_->parameters()) {
-      if (parameter.tensor.grad().defined()) gradients.push_back(parameter.tensor.grad());
-    }
-    overflow = optim::Overflow{scaler_->unscale_(gradients)};
+    overflow = optim::Overflow{scaler_->unscale_(optim::gradients_of(optimizer_->parameters()))};
   }
   result.grad_norm = optim::clip_gradients_(optimizer_->parameters(), options_.optim.clip_grad);
   optimizer_->step(inputs.values, overflow);

@@ -2,7 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
-#include "ibot/train/autocast.h"
+#include "ibot/optim/autocast.h"
 
 namespace ibot::train {
 namespace {
@@ -81,7 +81,7 @@ loss::TeacherOutput StudentTeacher::teacher_forward(const batch::MultiCropBatch&
       torch::cat({features.narrow(0, 0, views), patches.index_select(0, learnt_from)});
   const auto scores = split_scores(head, used, views);
   // A mean taken in half precision would lose what the center needs.
-  const AutocastScope full_precision(patches.device().type(), std::nullopt);
+  const optim::AutocastScope full_precision(patches.device().type(), std::nullopt);
   const auto mean = head->patch_logits(patches.to(torch::kFloat).mean(0, true)).squeeze(0);
   return {scores.class_logits, scores.patch_logits, mean};
 }

@@ -4,14 +4,13 @@
 #include <cstdint>
 #include <string>
 
-#include "ibot/base/enum_names.h"
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
+#include "ibot/optim/precision_options.h"
 
-namespace ibot {
-namespace train {
+namespace ibot::train {
 
-enum class Precision { kFp32, kFp16, kBf16 };
+using optim::Precision;
 
 struct TrainOptions {
   int64_t epochs = 800;
@@ -54,14 +53,4 @@ struct TrainOptions {
   }
 };
 
-}  // namespace train
-
-template <>
-struct EnumNames<train::Precision> {
-  static constexpr std::array<std::pair<train::Precision, std::string_view>, 3> values{
-      {{train::Precision::kFp32, "fp32"},
-       {train::Precision::kFp16, "fp16"},
-       {train::Precision::kBf16, "bf16"}}};
-};
-
-}  // namespace ibot
+}  // namespace ibot::train

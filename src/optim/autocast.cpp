@@ -1,8 +1,8 @@
-#include "ibot/train/autocast.h"
+#include "ibot/optim/autocast.h"
 
 #include <ATen/autocast_mode.h>
 
-namespace ibot::train {
+namespace ibot::optim {
 
 std::optional<torch::ScalarType> autocast_dtype(Precision precision) {
   switch (precision) {
@@ -31,4 +31,4 @@ AutocastScope::~AutocastScope() {
   at::autocast::set_autocast_dtype(device_, was_dtype_);
 }
 
-}  // namespace ibot::train
+}  // namespace ibot::optim

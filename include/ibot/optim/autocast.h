@@ -5,9 +5,9 @@
 
 #include <optional>
 
-#include "ibot/train/train_options.h"
+#include "ibot/optim/precision_options.h"
 
-namespace ibot::train {
+namespace ibot::optim {
 
 /// The type of matrix products in this precision; none for float32.
 std::optional<torch::ScalarType> autocast_dtype(Precision precision);
@@ -26,4 +26,4 @@ class AutocastScope {
   torch::ScalarType was_dtype_;
 };
 
-}  // namespace ibot::train
+}  // namespace ibot::optim
