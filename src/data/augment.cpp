@@ -32,30 +32,6 @@ double factor(double strength, Rng& rng) {
   return rng.uniform(std::max(0.0, 1.0 - strength), 1.0 + strength);
 }
 
-void jitter_(CropView crop, const AugmentOptions& options, Rng& rng) {
-  const double brightness = factor(options.brightness, rng);
-  const double contrast = factor(options.contrast, rng);
-  const double saturation = factor(options.saturation, rng);
-  const double hue = rng.uniform(-options.hue, options.hue);
-  std::array<int, 4> order{0, 1, 2, 3};
-  for (int i = 0; i < 3; ++i) std::swap(order[i], order[rng.integer(i, 3)]);
-  for (const int operation : order) {
-    switch (operation) {
-      case 0:
-        adjust_brightness_(crop, brightness);
-        break;
-      case 1:
-        adjust_contrast_(crop, contrast);
-        break;
-      case 2:
-        adjust_saturation_(crop, saturation);
-        break;
-      default:
-        adjust_hue_(crop, hue);
-    }
-  }
-}
-
 double blur_prob(View view, const AugmentOptions& options) {
   switch (view) {
     case View::kFirstGlobal:
@@ -86,6 +62,31 @@ Box sample_box(int64_t height, int64_t width, const std::array<double, 2>& scale
   return central_box(height, width);
 }
 
+void color_jitter_(CropView crop, const JitterStrength& strength, Rng& rng) {
+  const double brightness = factor(strength.brightness, rng);
+  const double contrast = factor(strength.contrast, rng);
+  const double saturation = factor(strength.saturation, rng);
+  const double hue = rng.uniform(-strength.hue, strength.hue);
+  std::array<int, 4> order{0, 1, 2, 3};
+  for (int i = 0; i < 3; ++i) std::swap(order[i], order[rng.integer(i, 3)]);
+  for (const int operation : order) {
+    switch (operation) {
+      case 0:
+        adjust_brightness_(crop, brightness);
+        break;
+      case 1:
+        adjust_contrast_(crop, contrast);
+        break;
+      case 2:
+        adjust_saturation_(crop, saturation);
+        break;
+      default:
+        // Even a shift by nothing rounds colours on their way through HSV.
+        if (strength.hue > 0) adjust_hue_(crop, hue);
+    }
+  }
+}
+
 CropPlace augmented_crop(const ColumnPlanes& image, View view, const AugmentOptions& options,
                          Rng& rng, CropView out) {
   const auto& scale = view == View::kLocal ? options.local_scale : options.global_scale;
@@ -95,7 +96,10 @@ CropPlace augmented_crop(const ColumnPlanes& image, View view, const AugmentOpti
   plan.box = sample_box(image.height(), image.width(), scale, rng);
   plan.flip = rng.uniform() < options.flip_prob;
   resized_crop(image, plan, out);
-  if (rng.uniform() < options.jitter_prob) jitter_(out, options, rng);
+  if (rng.uniform() < options.jitter_prob) {
+    color_jitter_(out, {options.brightness, options.contrast, options.saturation, options.hue},
+                  rng);
+  }
   if (rng.uniform() < options.grayscale_prob) to_grayscale_(out);
   if (rng.uniform() < blur_prob(view, options)) {
     gaussian_blur_(out, rng.uniform(kMinBlur, kMaxBlur));

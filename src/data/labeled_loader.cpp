@@ -1,10 +1,9 @@
 #include "ibot/data/labeled_loader.h"
 
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 
 #include "data/batch_pipeline.h"
+#include "data/labeled_batches.h"
 #include "ibot/base/error.h"
 #include "ibot/data/decode.h"
 
@@ -36,12 +35,7 @@ class LabeledLoader::Impl {
   std::optional<batch::LabeledBatch> open() {
     const int64_t count = std::min(options_.batch_size, end_ - opened_);
     if (count == 0) return std::nullopt;
-    const int64_t side = options_.transform.crop_size;
-    const auto empty = [&](at::IntArrayRef shape, at::ScalarType type) {
-      return at::empty(shape, at::TensorOptions(type).pinned_memory(options_.pin_memory));
-    };
-    batch::LabeledBatch batch{empty({count, 3, side, side}, at::kByte), empty({count}, at::kLong),
-                              empty({count}, at::kLong)};
+    auto batch = empty_labeled_batch(count, options_.transform.crop_size, options_.pin_memory);
     for (int64_t i = 0; i < count; ++i) {
       batch.sample_id.mutable_data_ptr<int64_t>()[i] = opened_++;
     }
@@ -50,10 +44,8 @@ class LabeledLoader::Impl {
 
   void fill(batch::LabeledBatch& batch, int64_t i) const {
     const int64_t sample = batch.sample_id.const_data_ptr<int64_t>()[i];
-    const int64_t side = options_.transform.crop_size;
     const Image image = decode(dataset_.read(sample), dataset_.path(sample));
-    eval_transform(image, options_.transform,
-                   {batch.image.mutable_data_ptr<uint8_t>() + i * 3 * side * side, side, side});
+    eval_transform(image, options_.transform, image_view(batch, i));
     batch.label.mutable_data_ptr<int64_t>()[i] = dataset_.label(sample);
   }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/blend.h"
 #include "data/simd.h"
 
 namespace ibot::data {
@@ -9,12 +10,6 @@ namespace {
 
 IBOT_SIMD_PART inline int gray(int red, int green, int blue) {
   return (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
-}
-
-/// base + factor * (value - base) in float32, clipped and truncated.
-IBOT_SIMD_PART inline uint8_t blend(int base, int value, float factor) {
-  const float mixed = static_cast<float>(base) + factor * static_cast<float>(value - base);
-  return static_cast<uint8_t>(static_cast<int>(std::min(std::max(mixed, 0.0F), 255.0F)));
 }
 
 IBOT_SIMD void blend_with_constant(uint8_t* pixels, int64_t count, int base, float factor) {

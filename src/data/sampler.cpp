@@ -8,6 +8,8 @@
 namespace ibot::data {
 namespace {
 
+constexpr int64_t kRepeatRounding = 256;
+
 int64_t samples_per_rank(int64_t dataset_size, int64_t world) {
   return (dataset_size + world - 1) / world;
 }
@@ -24,6 +26,24 @@ std::vector<int64_t> epoch_order(int64_t dataset_size, uint64_t seed, int64_t ep
   std::vector<int64_t> order(samples_per_rank(dataset_size, share.world));
   for (size_t i = 0; i < order.size(); ++i) {
     order[i] = sample[(share.rank + static_cast<int64_t>(i) * share.world) % dataset_size];
+  }
+  return order;
+}
+
+std::vector<Appearance> repeated_order(int64_t dataset_size, int64_t repeats, uint64_t seed,
+                                       int64_t epoch, Share share) {
+  IBOT_CHECK(repeats > 0 && share.rank >= 0 && share.rank < share.world,
+             "repeated_order: expected repeats above 0 and a rank in [0, ", share.world, "), got ",
+             repeats, " and rank ", share.rank);
+  const auto samples = epoch_order(dataset_size, seed, epoch, {0, 1});
+  const int64_t rounded = dataset_size < kRepeatRounding
+                              ? dataset_size
+                              : dataset_size / kRepeatRounding * kRepeatRounding;
+  std::vector<Appearance> order(rounded / share.world);
+  for (size_t i = 0; i < order.size(); ++i) {
+    const int64_t place =
+        (share.rank + static_cast<int64_t>(i) * share.world) % (repeats * dataset_size);
+    order[i] = {samples[place / repeats], place % repeats};
   }
   return order;
 }

@@ -19,6 +19,20 @@ enum class View { kFirstGlobal, kOtherGlobal, kLocal };
 /// Source: torchvision `RandomResizedCrop`.
 Box sample_box(int64_t height, int64_t width, const std::array<double, 2>& scale, Rng& rng);
 
+/// Widths of the ranges that colour factors are drawn from; 0 leaves that property alone.
+struct JitterStrength {
+  double brightness = 0.0;
+  double contrast = 0.0;
+  double saturation = 0.0;
+  double hue = 0.0;
+};
+
+/// Changes brightness, contrast and saturation by factors within 1 -+ their strength and the hue by
+/// a share of the circle within -+ its strength, in random order.
+///
+/// Source: torchvision `ColorJitter`.
+void color_jitter_(CropView crop, const JitterStrength& strength, Rng& rng);
+
 /// Where a crop was cut out of the image, and whether it was mirrored.
 struct CropPlace {
   Box box;

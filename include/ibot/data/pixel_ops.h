@@ -28,7 +28,22 @@ void to_grayscale_(CropView crop);
 /// pixels; pixels beyond the edge repeat it.
 void gaussian_blur_(CropView crop, double radius);
 
-/// Inverts values from `threshold` on.
+/// Inverts values from `threshold` on; 0 inverts all, 256 none.
 void solarize_(CropView crop, int threshold = 128);
+
+/// Adds `amount` to values below 128.
+void solarize_add_(CropView crop, int amount);
+
+/// Keeps the `bits` highest bits of each value, in [0, 8].
+void posterize_(CropView crop, int bits);
+
+/// Stretches the values of each channel to the whole of [0, 255].
+void auto_contrast_(CropView crop);
+
+/// Makes the values of each channel about equally frequent.
+void equalize_(CropView crop);
+
+/// Blends with the crop smoothed over 3 x 3 pixels; pixels at the edge stay.
+void adjust_sharpness_(CropView crop, double factor);
 
 }  // namespace ibot::data

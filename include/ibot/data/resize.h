@@ -5,11 +5,10 @@
 #include <vector>
 
 #include "ibot/data/crop_view.h"
+#include "ibot/data/filter_options.h"
 #include "ibot/data/image.h"
 
 namespace ibot::data {
-
-enum class Filter { kBilinear, kBicubic, kLanczos };
 
 /// A rectangle of pixels.
 struct Box {

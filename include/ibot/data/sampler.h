@@ -18,6 +18,21 @@ struct Share {
 /// Source: torch `DistributedSampler`.
 std::vector<int64_t> epoch_order(int64_t dataset_size, uint64_t seed, int64_t epoch, Share share);
 
+/// One of several appearances of a sample in an epoch.
+struct Appearance {
+  int64_t sample = 0;
+  int64_t repetition = 0;
+};
+
+/// The same where each sample of the permutation comes `repeats` times in a row and the list is
+/// then shared out among ranks, so that one epoch is as long as without repeats and shows a share
+/// 1 / repeats of the samples. Its length per rank is that of N rounded down to a multiple of 256,
+/// over W; of N itself below 256 samples, where the reference would have an empty epoch.
+///
+/// Source: Hoffer et al. 2020; timm `RepeatAugSampler`.
+std::vector<Appearance> repeated_order(int64_t dataset_size, int64_t repeats, uint64_t seed,
+                                       int64_t epoch, Share share);
+
 /// Whole batches that each rank takes from one epoch; an incomplete last batch is dropped. Throws
 /// DataError when there is none.
 int64_t steps_per_epoch(int64_t dataset_size, int64_t batch_size, int64_t world);

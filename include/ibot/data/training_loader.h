@@ -1,0 +1,59 @@
+// The threaded stream of training batches of supervised evaluations.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "ibot/batch/batch_source.h"
+#include "ibot/batch/labeled_batch.h"
+#include "ibot/data/dataset.h"
+#include "ibot/data/sampler.h"
+#include "ibot/data/training_options.h"
+
+namespace ibot::data {
+
+struct TrainingLoaderOptions {
+  TrainingTransformOptions transform;
+  uint64_t seed = 0;
+  int64_t batch_size = 64;
+  /// How often a sample comes in an epoch, changed anew each time; see repeated_order. 1: once.
+  int64_t repeats = 1;
+  /// Whether an incomplete last batch is left out.
+  bool drop_last = true;
+  /// Batches of an epoch; the rest of it is left out. 0: all.
+  int64_t max_steps_per_epoch = 0;
+  Share share;
+  /// Where the stream begins, and the epoch it ends before.
+  int64_t first_epoch = 0;
+  int64_t first_step = 0;
+  int64_t num_epochs = 1;
+  int64_t workers = 10;
+  int64_t prefetch_batches = 4;
+  /// Batches in page-locked memory, from which a GPU copies without waiting.
+  bool pin_memory = false;
+};
+
+/// Batches that one epoch of these options has. Throws DataError when there is none.
+int64_t training_steps_per_epoch(int64_t dataset_size, const TrainingLoaderOptions& options);
+
+/// Delivers shuffled, randomly changed batches of epochs first_epoch, …, num_epochs - 1 in order,
+/// without a pause between epochs. A batch is a pure function of the options and its place in that
+/// order, whatever the number of threads or where the stream began: appearance r of a sample is
+/// drawn from stream `kCrop + r` of (seed, epoch, sample). A sample that does not decode is a
+/// DataError at its batch. The data set must outlive the loader.
+class TrainingLoader : public batch::BatchSource<batch::LabeledBatch> {
+ public:
+  TrainingLoader(const Dataset& dataset, const TrainingLoaderOptions& options);
+  ~TrainingLoader() override;
+
+  std::optional<batch::LabeledBatch> next() override;
+  int64_t steps_per_epoch() const;
+  /// Seconds that next() has waited for its threads so far.
+  double waited_s() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ibot::data

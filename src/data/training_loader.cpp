@@ -1,0 +1,127 @@
+#include "ibot/data/training_loader.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "data/batch_pipeline.h"
+#include "data/labeled_batches.h"
+#include "ibot/base/error.h"
+#include "ibot/base/rng.h"
+#include "ibot/data/decode.h"
+#include "ibot/data/training_transform.h"
+
+namespace ibot::data {
+namespace {
+
+/// A batch in the making: its epoch and which appearance of each sample it shows.
+struct Draft {
+  int64_t epoch = 0;
+  std::vector<Appearance> samples;
+  batch::LabeledBatch batch;
+};
+
+std::vector<Appearance> order_of_epoch(int64_t dataset_size, const TrainingLoaderOptions& options,
+                                       int64_t epoch) {
+  if (options.repeats > 1) {
+    return repeated_order(dataset_size, options.repeats, options.seed, epoch, options.share);
+  }
+  std::vector<Appearance> order;
+  for (const int64_t sample : epoch_order(dataset_size, options.seed, epoch, options.share)) {
+    order.push_back({sample, 0});
+  }
+  return order;
+}
+
+}  // namespace
+
+int64_t training_steps_per_epoch(int64_t dataset_size, const TrainingLoaderOptions& options) {
+  IBOT_CHECK(options.batch_size > 0 && options.share.world > 0,
+             "training loader: expected a batch size and a world above 0");
+  // As many for every epoch and rank.
+  const auto samples = static_cast<int64_t>(order_of_epoch(dataset_size, options, 0).size());
+  const int64_t rounding = options.drop_last ? 0 : options.batch_size - 1;
+  const int64_t steps = (samples + rounding) / options.batch_size;
+  IBOT_CHECK_AS(DataError, steps > 0, "batch_size: expected at most the ", samples,
+                " images that each of ", options.share.world, " ranks has of ", dataset_size,
+                ", got ", options.batch_size, "; choose a smaller batch_size");
+  return options.max_steps_per_epoch > 0 ? std::min(steps, options.max_steps_per_epoch) : steps;
+}
+
+class TrainingLoader::Impl {
+ public:
+  Impl(const Dataset& dataset, const TrainingLoaderOptions& options)
+      : dataset_(dataset),
+        options_(options),
+        steps_(training_steps_per_epoch(dataset.size(), options)),
+        epoch_(options.first_epoch),
+        step_(options.first_step) {
+    IBOT_CHECK(epoch_ >= 0 && step_ >= 0 && step_ <= steps_,
+               "training loader: expected a start within ", steps_, " steps an epoch, got epoch ",
+               epoch_, ", step ", step_);
+    IBOT_CHECK(options.workers > 0 && options.prefetch_batches > 0,
+               "training loader: expected workers and prefetch_batches above 0");
+    options.transform.validate();
+    pipeline_.emplace(
+        BatchPipeline<Draft>::Work{
+            .open = [this] { return open(); },
+            .tasks = [](const Draft& draft) { return static_cast<int64_t>(draft.samples.size()); },
+            .fill = [this](Draft& draft, int64_t i) { fill(draft, i); }},
+        options.workers, options.prefetch_batches);
+  }
+
+  std::optional<batch::LabeledBatch> next() {
+    auto draft = pipeline_->next();
+    if (!draft) return std::nullopt;
+    return std::move(draft->batch);
+  }
+
+  int64_t steps_per_epoch() const { return steps_; }
+  double waited_s() const { return pipeline_->waited_s(); }
+
+ private:
+  std::optional<Draft> open() {
+    if (step_ == steps_) {
+      ++epoch_;
+      step_ = 0;
+      order_.clear();
+    }
+    if (epoch_ >= options_.num_epochs) return std::nullopt;
+    if (order_.empty()) order_ = order_of_epoch(dataset_.size(), options_, epoch_);
+    const auto size = static_cast<int64_t>(order_.size());
+    const int64_t begin = step_++ * options_.batch_size;
+    const int64_t end = std::min(begin + options_.batch_size, size);
+    Draft draft{
+        .epoch = epoch_, .samples = {order_.begin() + begin, order_.begin() + end}, .batch = {}};
+    draft.batch = empty_labeled_batch(end - begin, options_.transform.size, options_.pin_memory);
+    return draft;
+  }
+
+  void fill(Draft& draft, int64_t i) const {
+    const auto [sample, repetition] = draft.samples[i];
+    const Image image = decode(dataset_.read(sample), dataset_.path(sample));
+    Rng rng(options_.seed, static_cast<uint64_t>(draft.epoch), static_cast<uint64_t>(sample),
+            kCrop + static_cast<uint32_t>(repetition));
+    training_transform(image, options_.transform, rng, image_view(draft.batch, i));
+    draft.batch.sample_id.mutable_data_ptr<int64_t>()[i] = sample;
+    draft.batch.label.mutable_data_ptr<int64_t>()[i] = dataset_.label(sample);
+  }
+
+  const Dataset& dataset_;
+  const TrainingLoaderOptions options_;
+  const int64_t steps_;
+  // The place of the next batch to open.
+  int64_t epoch_;
+  int64_t step_;
+  std::vector<Appearance> order_;
+  // Last, so that its threads end before what they use.
+  std::optional<BatchPipeline<Draft>> pipeline_;
+};
+
+TrainingLoader::TrainingLoader(const Dataset& dataset, const TrainingLoaderOptions& options)
+    : impl_(std::make_unique<Impl>(dataset, options)) {}
+TrainingLoader::~TrainingLoader() = default;
+std::optional<batch::LabeledBatch> TrainingLoader::next() { return impl_->next(); }
+int64_t TrainingLoader::steps_per_epoch() const { return impl_->steps_per_epoch(); }
+double TrainingLoader::waited_s() const { return impl_->waited_s(); }
+
+}  // namespace ibot::data
