@@ -6,10 +6,10 @@
 #include <array>
 #include <cctype>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <string_view>
 
+#include "data/file_bytes.h"
 #include "ibot/base/error.h"
 
 namespace ibot::data {
@@ -136,19 +136,6 @@ std::string ImageFolder::path(int64_t sample) const {
   return folder_of(sample).path + "/" + names_.substr(begin, name_begin_[sample + 1] - begin);
 }
 
-std::vector<uint8_t> ImageFolder::read(int64_t sample) const {
-  const std::string name = path(sample);
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(name.c_str(), "rb"),
-                                                             &std::fclose);
-  IBOT_CHECK_AS(DataError, file != nullptr, name, ": cannot open: ", std::strerror(errno));
-  struct stat status {};
-  const bool regular = fstat(fileno(file.get()), &status) == 0 && S_ISREG(status.st_mode);
-  IBOT_CHECK_AS(DataError, regular, name, ": expected a file");
-  std::vector<uint8_t> bytes(status.st_size);
-  const size_t got = std::fread(bytes.data(), 1, bytes.size(), file.get());
-  IBOT_CHECK_AS(DataError, got == bytes.size(), name, ": read ", got, " of ", bytes.size(),
-                " bytes");
-  return bytes;
-}
+std::vector<uint8_t> ImageFolder::read(int64_t sample) const { return file_bytes(path(sample)); }
 
 }  // namespace ibot::data

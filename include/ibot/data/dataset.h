@@ -7,6 +7,9 @@
 
 namespace ibot::data {
 
+/// The two halves of a data set.
+enum class Split : uint64_t { kTrain, kVal };
+
 /// A fixed, ordered collection of encoded images. Safe to read from several threads.
 class Dataset {
  public:

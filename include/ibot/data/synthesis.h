@@ -8,6 +8,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
+#include "ibot/data/dataset.h"
 #include "ibot/data/image.h"
 
 namespace ibot::data {
@@ -36,8 +37,6 @@ struct SynthesisOptions {
     check_option(seed >= 0, "seed", "expected 0 or more, got ", seed);
   }
 };
-
-enum class Split : uint64_t { kTrain, kVal };
 
 /// Names of the classes: tint_00, tint_01, …
 std::vector<std::string> tint_names(int64_t count);

@@ -1,0 +1,44 @@
+// Test images under the class numbers of the training images.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ibot/data/dataset.h"
+
+namespace ibot::data {
+
+/// How the classes of a test set lie among those of a training set, by name.
+struct ClassMatch {
+  /// The training set's number of each class of the test set; -1 where it has none and no test image
+  /// is of that class.
+  std::vector<int64_t> label;
+  /// Classes with training but without test images.
+  std::vector<std::string> untested;
+  /// Classes of the training set without any image.
+  std::vector<std::string> empty;
+};
+
+/// Throws DataError when fewer than two classes have training images, and when test images are of a
+/// class that has none.
+ClassMatch match_classes(const Dataset& train, const Dataset& test);
+
+/// The images of `test` with the labels and class names of `train`; both must outlive it.
+class MatchedDataset : public Dataset {
+ public:
+  MatchedDataset(const Dataset& train, const Dataset& test, ClassMatch match)
+      : train_(train), test_(test), match_(std::move(match)) {}
+
+  int64_t size() const override { return test_.size(); }
+  int64_t label(int64_t sample) const override { return match_.label[test_.label(sample)]; }
+  std::string path(int64_t sample) const override { return test_.path(sample); }
+  std::vector<uint8_t> read(int64_t sample) const override { return test_.read(sample); }
+  const std::vector<std::string>& class_names() const override { return train_.class_names(); }
+
+ private:
+  const Dataset& train_;
+  const Dataset& test_;
+  ClassMatch match_;
+};
+
+}  // namespace ibot::data

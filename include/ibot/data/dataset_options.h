@@ -1,0 +1,56 @@
+// Options of where labelled images come from.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "ibot/base/enum_names.h"
+#include "ibot/base/error.h"
+#include "ibot/base/fields.h"
+
+namespace ibot {
+namespace data {
+
+/// How a data set is laid out, as its owners publish it.
+enum class DatasetKind { kFolder, kCifar10, kCifar100, kFlowers, kCars, kInat18, kInat19 };
+
+struct DatasetOptions {
+  DatasetKind kind = DatasetKind::kFolder;
+  std::string train_list;
+  std::string rank = "name";
+
+  template <class Visitor>
+  void fields(Visitor&& field) {
+    field("kind", kind,
+          "layout: folder (train/ and val/ image folders) | cifar10 | cifar100 (binary version) | "
+          "flowers | cars | inat18 | inat19");
+    field("train_list", train_list,
+          "file with the names of the training images to use, one a line, as SimCLRv2 publishes "
+          "them; folder alone; empty: all");
+    field("rank", rank, "taxonomic rank that is the class in iNaturalist: name, genus, family, ...");
+  }
+
+  void validate() const {
+    check_option(train_list.empty() || kind == DatasetKind::kFolder, "train_list",
+                 "expected none but with kind folder, got ", train_list);
+    check_option(!rank.empty(), "rank", "expected a name, got none");
+  }
+};
+
+}  // namespace data
+
+template <>
+struct EnumNames<data::DatasetKind> {
+  static constexpr std::array<std::pair<data::DatasetKind, std::string_view>, 7> values{
+      {{data::DatasetKind::kFolder, "folder"},
+       {data::DatasetKind::kCifar10, "cifar10"},
+       {data::DatasetKind::kCifar100, "cifar100"},
+       {data::DatasetKind::kFlowers, "flowers"},
+       {data::DatasetKind::kCars, "cars"},
+       {data::DatasetKind::kInat18, "inat18"},
+       {data::DatasetKind::kInat19, "inat19"}}};
+};
+
+}  // namespace ibot

@@ -1,0 +1,17 @@
+// From a folder to its data set.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "ibot/data/dataset.h"
+#include "ibot/data/dataset_options.h"
+
+namespace ibot::data {
+
+/// The training or validation images below `root`, laid out as `options.kind` says. Data sets that
+/// call their second half a test set have it as kVal. Throws DataError, naming what is missing.
+std::unique_ptr<Dataset> open_dataset(const std::filesystem::path& root, Split split,
+                                      const DatasetOptions& options);
+
+}  // namespace ibot::data

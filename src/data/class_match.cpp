@@ -1,0 +1,50 @@
+#include "ibot/data/class_match.h"
+
+#include <map>
+
+#include "ibot/base/error.h"
+
+namespace ibot::data {
+namespace {
+
+std::vector<int64_t> images_per_class(const Dataset& dataset) {
+  std::vector<int64_t> counts(dataset.class_names().size());
+  for (int64_t sample = 0; sample < dataset.size(); ++sample) ++counts[dataset.label(sample)];
+  return counts;
+}
+
+}  // namespace
+
+ClassMatch match_classes(const Dataset& train, const Dataset& test) {
+  const auto& names = train.class_names();
+  const auto trained = images_per_class(train);
+  const auto tested = images_per_class(test);
+  std::map<std::string, int64_t> label_of;
+  ClassMatch match;
+  for (size_t label = 0; label < names.size(); ++label) {
+    if (trained[label] > 0) {
+      label_of[names[label]] = static_cast<int64_t>(label);
+    } else {
+      match.empty.push_back(names[label]);
+    }
+  }
+  IBOT_CHECK_AS(DataError, label_of.size() >= 2,
+                "classes: expected training images of two or more, got ", label_of.size());
+  std::vector<bool> has_test(names.size());
+  for (size_t label = 0; label < tested.size(); ++label) {
+    const auto& name = test.class_names()[label];
+    const auto found = label_of.find(name);
+    IBOT_CHECK_AS(DataError, found != label_of.end() || tested[label] == 0, "classes: ", name,
+                  " has ", tested[label],
+                  " test images but no training image; remove them or add "
+                  "training images");
+    match.label.push_back(found == label_of.end() ? -1 : found->second);
+    if (found != label_of.end() && tested[label] > 0) has_test[found->second] = true;
+  }
+  for (size_t label = 0; label < names.size(); ++label) {
+    if (trained[label] > 0 && !has_test[label]) match.untested.push_back(names[label]);
+  }
+  return match;
+}
+
+}  // namespace ibot::data

@@ -1,0 +1,96 @@
+#include "ibot/data/file_list.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <sstream>
+#include <tuple>
+
+#include "data/file_bytes.h"
+#include "ibot/base/error.h"
+
+namespace ibot::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> folders_in(const fs::path& root) {
+  std::error_code error;
+  std::vector<std::string> names;
+  fs::directory_iterator entry(root, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    std::error_code broken_link;
+    if (entry->is_directory(broken_link)) names.push_back(entry->path().filename().string());
+  }
+  IBOT_CHECK_AS(DataError, !error, "image folder: cannot read ", root.string(), ": ",
+                error.message());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// The class folder and the path below it that a line names.
+struct ListedName {
+  std::string folder;
+  std::string file;
+};
+
+ListedName parse_name(const std::string& line, const std::string& where) {
+  const size_t slash = line.find('/');
+  if (slash != std::string::npos) return {line.substr(0, slash), line.substr(slash + 1)};
+  const size_t underscore = line.find('_');
+  IBOT_CHECK_AS(DataError, underscore != std::string::npos && underscore > 0, where,
+                ": expected CLASS_NUMBER.EXTENSION or CLASS/FILE, got ", line);
+  return {line.substr(0, underscore), line};
+}
+
+}  // namespace
+
+FileList::FileList(const std::string& source, std::vector<Entry> entries,
+                   std::vector<std::string> class_names)
+    : entries_(std::move(entries)), class_names_(std::move(class_names)) {
+  IBOT_CHECK_AS(DataError, !entries_.empty(), source, ": expected images, found none");
+  const auto classes = static_cast<int64_t>(class_names_.size());
+  int64_t missing = 0;
+  std::string first;
+  for (const auto& [path, label] : entries_) {
+    IBOT_CHECK_AS(DataError, label >= 0 && label < classes, source, ": ", path,
+                  ": expected a class from 0 to ", classes - 1, ", got ", label);
+    std::error_code error;
+    if (fs::is_regular_file(path, error)) continue;
+    if (missing++ == 0) first = path;
+  }
+  IBOT_CHECK_AS(DataError, missing == 0, source, ": ", missing, " of ", entries_.size(),
+                " images are missing, the first one ", first);
+}
+
+std::vector<uint8_t> FileList::read(int64_t sample) const {
+  return file_bytes(entries_[sample].path);
+}
+
+FileList listed_images(const fs::path& root, const fs::path& list) {
+  const auto class_names = folders_in(root);
+  std::map<std::string, int64_t> label_of;
+  for (const auto& name : class_names) label_of.emplace(name, label_of.size());
+  const auto bytes = file_bytes(list.string());
+  std::istringstream lines(std::string(bytes.begin(), bytes.end()));
+  std::vector<FileList::Entry> entries;
+  int64_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const std::string where = concat(list.string(), ":", ++number);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+    if (line.empty()) continue;
+    const auto [folder, file] = parse_name(line, where);
+    const auto label = label_of.find(folder);
+    IBOT_CHECK_AS(DataError, label != label_of.end(), where, ": expected a class folder ", folder,
+                  " in ", root.string(), ", found none");
+    entries.push_back({(root / folder).string() + "/" + file, label->second});
+  }
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.label, a.path) < std::tie(b.label, b.path);
+  });
+  const auto same = [](const auto& a, const auto& b) { return a.path == b.path; };
+  entries.erase(std::unique(entries.begin(), entries.end(), same), entries.end());
+  return {list.string(), std::move(entries), class_names};
+}
+
+}  // namespace ibot::data

@@ -1,0 +1,35 @@
+#include "ibot/data/open_dataset.h"
+
+#include "ibot/data/cifar.h"
+#include "ibot/data/file_list.h"
+#include "ibot/data/image_folder.h"
+
+namespace ibot::data {
+
+std::unique_ptr<Dataset> open_dataset(const std::filesystem::path& root, Split split,
+                                      const DatasetOptions& options) {
+  switch (options.kind) {
+    case DatasetKind::kFolder: {
+      const auto folder = root / (split == Split::kTrain ? "train" : "val");
+      if (split == Split::kVal || options.train_list.empty()) {
+        return std::make_unique<ImageFolder>(folder);
+      }
+      return std::make_unique<FileList>(listed_images(folder, options.train_list));
+    }
+    case DatasetKind::kCifar10:
+      return std::make_unique<Cifar>(root, CifarKind::kCifar10, split);
+    case DatasetKind::kCifar100:
+      return std::make_unique<Cifar>(root, CifarKind::kCifar100, split);
+    case DatasetKind::kFlowers:
+      return std::make_unique<FileList>(flowers(root, split));
+    case DatasetKind::kCars:
+      return std::make_unique<FileList>(stanford_cars(root, split));
+    case DatasetKind::kInat18:
+      return std::make_unique<FileList>(inaturalist(root, 2018, options.rank, split));
+    case DatasetKind::kInat19:
+      return std::make_unique<FileList>(inaturalist(root, 2019, options.rank, split));
+  }
+  return nullptr;
+}
+
+}  // namespace ibot::data
