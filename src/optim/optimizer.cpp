@@ -5,6 +5,8 @@
 #include <ATen/ops/_foreach_sub.h>
 #include <ATen/ops/_fused_adamw.h>
 
+#include <utility>
+
 #include "ibot/base/error.h"
 
 namespace ibot::optim {
@@ -52,20 +54,23 @@ void Optimizer::step(const StepValues& values, const std::optional<Overflow>& ov
 
 void Optimizer::adamw_(const std::vector<size_t>& active, const StepValues& values,
                        const std::optional<Overflow>& overflow) {
-  for (const bool decays : {true, false}) {
-    std::vector<size_t> group;
+  // One fused call for each learning rate and decay.
+  std::map<std::pair<double, bool>, std::vector<size_t>> groups;
+  for (const size_t i : active) {
+    groups[{parameters_[i].lr_scale, parameters_[i].decays}].push_back(i);
+  }
+  for (const auto& [kind, group] : groups) {
+    const auto [lr_scale, decays] = kind;
     std::vector<torch::Tensor> tensors, gradients;
-    for (const size_t i : active) {
-      if (parameters_[i].decays != decays) continue;
-      group.push_back(i);
+    for (const size_t i : group) {
       tensors.push_back(parameters_[i].tensor);
       gradients.push_back(parameters_[i].tensor.grad());
     }
-    if (group.empty()) continue;
     const auto steps = select(steps_, group);
     at::_foreach_add_(steps, 1);
     at::_fused_adamw_(tensors, gradients, select(first_, group), select(second_, group), {}, steps,
-                      values.lr, kBeta1, kBeta2, decays ? values.weight_decay : 0.0, kEps,
+                      values.lr * lr_scale, kBeta1, kBeta2, decays ? values.weight_decay : 0.0,
+                      kEps,
                       /*amsgrad=*/false, /*maximize=*/false, /*grad_scale=*/std::nullopt,
                       overflow ? std::optional(overflow->found) : std::nullopt);
     if (overflow) at::_foreach_sub_(steps, std::vector(steps.size(), overflow->found));
@@ -78,7 +83,7 @@ void Optimizer::sgd_(const std::vector<size_t>& active, const StepValues& values
     auto direction = parameter.tensor.grad();
     if (parameter.decays) direction = direction.add(parameter.tensor, values.weight_decay);
     first_[i].mul_(kMomentum).add_(direction);
-    parameter.tensor.sub_(first_[i], values.lr);
+    parameter.tensor.sub_(first_[i], values.lr * parameter.lr_scale);
   }
 }
 
@@ -95,7 +100,7 @@ void Optimizer::lars_(const std::vector<size_t>& active, const StepValues& value
       direction = direction * trust;
     }
     first_[i].mul_(kMomentum).add_(direction);
-    tensor.sub_(first_[i], values.lr);
+    tensor.sub_(first_[i], values.lr * parameters_[i].lr_scale);
   }
 }
 

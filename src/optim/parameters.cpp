@@ -35,12 +35,17 @@ std::vector<size_t> active_parameters(const std::vector<Parameter>& parameters, 
   return active;
 }
 
-torch::Tensor clip_gradients_(const std::vector<Parameter>& parameters, double limit) {
-  const torch::NoGradGuard no_grad;
+std::vector<torch::Tensor> gradients_of(const std::vector<Parameter>& parameters) {
   std::vector<torch::Tensor> gradients;
   for (const auto& parameter : parameters) {
     if (parameter.tensor.grad().defined()) gradients.push_back(parameter.tensor.grad());
   }
+  return gradients;
+}
+
+torch::Tensor clip_gradients_(const std::vector<Parameter>& parameters, double limit) {
+  const torch::NoGradGuard no_grad;
+  const auto gradients = gradients_of(parameters);
   if (gradients.empty()) return torch::zeros({});
   const auto norms = torch::stack(at::_foreach_norm(gradients, 2.0));
   if (limit > 0) {
@@ -48,6 +53,15 @@ torch::Tensor clip_gradients_(const std::vector<Parameter>& parameters, double l
     at::_foreach_mul_(gradients, factors.unbind());
   }
   return norms.norm();
+}
+
+torch::Tensor clip_global_norm_(const std::vector<Parameter>& parameters, double limit) {
+  const torch::NoGradGuard no_grad;
+  const auto gradients = gradients_of(parameters);
+  if (gradients.empty()) return torch::zeros({});
+  const auto norm = torch::stack(at::_foreach_norm(gradients, 2.0)).norm();
+  if (limit > 0) at::_foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp_max(1.0));
+  return norm;
 }
 
 }  // namespace ibot::optim

@@ -1,5 +1,6 @@
 #include "ibot/optim/schedule.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -14,6 +15,14 @@ double CosineSchedule::at(int64_t step) const {
   const auto done =
       static_cast<double>(step - warmup_steps) / static_cast<double>(total_steps - warmup_steps);
   return final + 0.5 * (base - final) * (1.0 + std::cos(std::numbers::pi * done));
+}
+
+double EpochCosineSchedule::at(int64_t epoch) const {
+  const auto t = static_cast<double>(std::max<int64_t>(epoch - 1, 0));
+  const auto warmup = static_cast<double>(warmup_epochs);
+  if (t < warmup) return start + t * (base - start) / warmup;
+  return final + 0.5 * (base - final) *
+                     (1.0 + std::cos(std::numbers::pi * t / static_cast<double>(epochs)));
 }
 
 StepValues step_values(const OptimOptions& optim, const ScheduleOptions& schedule,

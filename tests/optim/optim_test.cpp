@@ -107,5 +107,48 @@ TEST(GradScaler, HalvesAtAnOverflowAndDoublesAfterGoodSteps) {
   EXPECT_EQ(scaler.scale().item<float>(), 65536.0f);
 }
 
+// The published CIFAR run: lr 1.125e-5, floor 1e-5, 1000 epochs of which 5 warm up from 1e-6.
+TEST(EpochCosineSchedule, IsThatOfTimmOneEpochLate) {
+  const EpochCosineSchedule schedule{1.125e-5, 1e-5, 1000, 5, 1e-6};
+  const std::vector<double> expected{1e-6, 1e-6, 3.05e-6, 5.1e-6, 7.15e-6, 9.2e-6, 1.1249923e-5};
+  for (size_t epoch = 0; epoch < expected.size(); ++epoch) {
+    EXPECT_NEAR(schedule.at(static_cast<int64_t>(epoch)), expected[epoch], 1e-12) << epoch;
+  }
+  EXPECT_NEAR(schedule.at(500), 1.0626963e-5, 1e-12);
+  EXPECT_NEAR(schedule.at(999), 1.0000012e-5, 1e-12);
+  EXPECT_EQ((EpochCosineSchedule{1.0, 0.0, 10, 0, 0.5}.at(0)), 1.0);
+}
+
+TEST(ClipGlobalNorm, ScalesAllGradientsByOneFactor) {
+  std::vector<Parameter> parameters;
+  for (const double value : {3.0, 4.0}) {
+    const auto tensor = torch::zeros({1}, torch::requires_grad());
+    tensor.mutable_grad() = torch::full({1}, value);
+    parameters.push_back({.name = "p", .tensor = tensor});
+  }
+  EXPECT_NEAR(clip_global_norm_(parameters, 0.0).item<double>(), 5.0, 1e-6);
+  EXPECT_NEAR(clip_global_norm_(parameters, 1.0).item<double>(), 5.0, 1e-6);
+  EXPECT_NEAR(parameters[0].tensor.grad().item<double>(), 0.6, 1e-6);
+  EXPECT_NEAR(parameters[1].tensor.grad().item<double>(), 0.8, 1e-6);
+  EXPECT_NEAR(clip_global_norm_(parameters, 3.0).item<double>(), 1.0, 1e-6);
+  EXPECT_NEAR(parameters[1].tensor.grad().item<double>(), 0.8, 1e-6);
+}
+
+// Two tensors of equal gradient move in the ratio of their scales.
+TEST(Optimizer, ScalesTheLearningRateOfAParameter) {
+  for (const auto kind : {OptimizerKind::kAdamW, OptimizerKind::kSgd, OptimizerKind::kLars}) {
+    std::vector<Parameter> parameters;
+    for (const double scale : {1.0, 0.25}) {
+      const auto tensor = torch::zeros({2}, torch::requires_grad());
+      tensor.mutable_grad() = torch::full({2}, 0.5);
+      parameters.push_back({.name = std::to_string(scale), .tensor = tensor, .lr_scale = scale});
+    }
+    Optimizer optimizer(kind, parameters);
+    optimizer.step({.lr = 0.1});
+    EXPECT_LT(parameters[0].tensor[0].item<double>(), 0.0);
+    EXPECT_TENSOR_NEAR(parameters[0].tensor * 0.25, parameters[1].tensor);
+  }
+}
+
 }  // namespace
 }  // namespace ibot::optim

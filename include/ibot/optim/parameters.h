@@ -14,6 +14,7 @@ struct Parameter {
   torch::Tensor tensor;
   bool decays = true;
   bool last_layer = false;
+  double lr_scale = 1.0;
 };
 
 /// The parameters of `module` that require gradients, in its order. Names ending in `.bias` and 1-D
@@ -30,5 +31,14 @@ std::vector<size_t> active_parameters(const std::vector<Parameter>& parameters, 
 ///
 /// Source: reference `utils.py` (clip_gradients).
 torch::Tensor clip_gradients_(const std::vector<Parameter>& parameters, double limit);
+
+/// Scales all gradients by one factor so that the L2 norm of all together is at most `limit` (0: no
+/// limit) and returns the norm before that, on their device.
+///
+/// Source: torch `clip_grad_norm_`.
+torch::Tensor clip_global_norm_(const std::vector<Parameter>& parameters, double limit);
+
+/// The gradients that there are.
+std::vector<torch::Tensor> gradients_of(const std::vector<Parameter>& parameters);
 
 }  // namespace ibot::optim

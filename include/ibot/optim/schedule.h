@@ -23,6 +23,21 @@ struct CosineSchedule {
   double at(int64_t step) const;
 };
 
+/// A learning rate that changes from epoch to epoch: linear from `start` towards `base` over
+/// `warmup_epochs`, then the cosine from `base` towards `final` as if there had been no warm-up;
+/// all one epoch late, so that the first two epochs have the same.
+///
+/// Source: timm's cosine scheduler as the reference's semi_supervised/eval_cls.py drives it.
+struct EpochCosineSchedule {
+  double base = 0.0;
+  double final = 0.0;
+  int64_t epochs = 0;
+  int64_t warmup_epochs = 0;
+  double start = 0.0;
+
+  double at(int64_t epoch) const;
+};
+
 /// How long a run is and how many images a step sees over all ranks.
 struct RunLength {
   int64_t epochs = 0;
