@@ -1,0 +1,163 @@
+// Options of end-to-end training on labels.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+#include "ibot/base/enum_names.h"
+#include "ibot/base/error.h"
+#include "ibot/base/fields.h"
+#include "ibot/data/filter_options.h"
+#include "ibot/optim/precision_options.h"
+
+namespace ibot {
+namespace eval {
+
+/// How the learning rate moves: optim::CosineSchedule or optim::EpochCosineSchedule.
+enum class LrSchedule { kStep, kEpoch };
+
+/// Defaults: fine-tuning on ImageNet with ViT-B. See semi_supervised_defaults, transfer_defaults.
+struct FineTuneOptions {
+  int64_t epochs = 100;
+  int64_t batch_size = 128;
+  int64_t accumulation = 1;
+  int64_t repeats = 1;
+  double lr = 1e-3;
+  double lr_batch = 0;
+  double min_lr = 1e-6;
+  double warmup_lr = 0.0;
+  LrSchedule schedule = LrSchedule::kStep;
+  int64_t warmup_epochs = 20;
+  int64_t warmup_steps = 0;
+  double layer_decay = 0.65;
+  double weight_decay = 0.05;
+  double weight_decay_end = 0.05;
+  bool decay_positions = false;
+  double drop_path = 0.2;
+  double clip_grad = 0.0;
+  double ema = 0.0;
+  bool test_ema = false;
+  int64_t head_layers = 0;
+  double head_scale = 0.001;
+  data::Filter test_filter = data::Filter::kBilinear;
+  double test_crop_ratio = 0.875;
+  int64_t test_every_epochs = 1;
+  int64_t seed = 0;
+  optim::Precision precision = optim::Precision::kFp16;
+  int64_t log_every_steps = 10;
+
+  template <class Visitor>
+  void fields(Visitor&& field) {
+    field("epochs", epochs, "passes over the data that the schedules span");
+    field("batch_size", batch_size, "images a forward pass");
+    field("accumulation", accumulation, "forward passes whose gradients make one step");
+    field("repeats", repeats, "appearances of an image in an epoch, of fewer images; 1: each once");
+    field("lr", lr, "peak learning rate of the head");
+    field("lr_batch", lr_batch, "images a step that lr is for, scaled with the step's; 0: any");
+    field("min_lr", min_lr, "learning rate that the cosine approaches; not scaled");
+    field("warmup_lr", warmup_lr, "learning rate that the warm-up begins with");
+    field("schedule", schedule,
+          "step: cosine after the warm-up, moving every step | epoch: every "
+          "epoch, one epoch late, the cosine spanning the warm-up");
+    field("warmup_epochs", warmup_epochs, "epochs over which the learning rate rises");
+    field("warmup_steps", warmup_steps, "steps instead of epochs, for schedule step; 0: epochs");
+    field("layer_decay", layer_decay, "factor of the learning rate from a layer to the one below");
+    field("weight_decay", weight_decay, "at the first step; biases and 1-D tensors have none");
+    field("weight_decay_end", weight_decay_end, "that a cosine approaches");
+    field("decay_positions", decay_positions, "weight decay of class token and positions as well");
+    field("drop_path", drop_path, "stochastic depth of the last block, rising from 0");
+    field("clip_grad", clip_grad, "largest L2 norm of the whole gradient; 0: no limit");
+    field("ema", ema, "weight of a moving average of the network in itself a step; 0: none");
+    field("test_ema", test_ema, "test the moving average as well");
+    field("head_layers", head_layers,
+          "layers of the projection head kept below the classifier, "
+          "0 to 3; 3 keeps its prototypes too");
+    field("head_scale", head_scale, "factor of the classifier's initial weights");
+    field("test_filter", test_filter, "of resizing test images: bilinear | bicubic | lanczos");
+    field("test_crop_ratio", test_crop_ratio, "side of the test crop over the resized short side");
+    field("test_every_epochs", test_every_epochs, "epochs between tests; the last one always");
+    field("seed", seed, "of the head, sample order, images, mixing and drop path");
+    field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
+    field("log_every_steps", log_every_steps, "steps between looks at the loss");
+  }
+
+  void validate() const {
+    for (const auto& [key, value] : {std::pair{"epochs", epochs},
+                                     {"batch_size", batch_size},
+                                     {"accumulation", accumulation},
+                                     {"repeats", repeats},
+                                     {"test_every_epochs", test_every_epochs},
+                                     {"log_every_steps", log_every_steps}}) {
+      check_option(value > 0, key, "expected above 0, got ", value);
+    }
+    check_option(lr > 0, "lr", "expected above 0, got ", lr);
+    for (const auto& [key, value] : {std::pair{"lr_batch", lr_batch},
+                                     {"min_lr", min_lr},
+                                     {"warmup_lr", warmup_lr},
+                                     {"weight_decay", weight_decay},
+                                     {"weight_decay_end", weight_decay_end},
+                                     {"clip_grad", clip_grad}}) {
+      check_option(value >= 0, key, "expected 0 or more, got ", value);
+    }
+    for (const auto& [key, value] : {std::pair{"warmup_epochs", warmup_epochs},
+                                     {"warmup_steps", warmup_steps},
+                                     {"seed", seed}}) {
+      check_option(value >= 0, key, "expected 0 or more, got ", value);
+    }
+    for (const auto& [key, value] : {std::pair{"drop_path", drop_path}, {"ema", ema}}) {
+      check_option(value >= 0 && value < 1, key, "expected [0, 1), got ", value);
+    }
+    for (const auto& [key, value] : {std::pair{"layer_decay", layer_decay},
+                                     {"head_scale", head_scale},
+                                     {"test_crop_ratio", test_crop_ratio}}) {
+      check_option(value > 0 && value <= 1, key, "expected (0, 1], got ", value);
+    }
+    check_option(!test_ema || ema > 0, "test_ema", "expected false without ema, got true");
+    check_option(head_layers >= 0 && head_layers <= 3, "head_layers", "expected 0 to 3, got ",
+                 head_layers);
+  }
+};
+
+/// Transfer to a smaller data set: the schedule moves with epochs, no layer decay, every image
+/// three times in a row.
+inline FineTuneOptions transfer_defaults() {
+  FineTuneOptions options;
+  options.epochs = 1000;
+  options.batch_size = 96;
+  options.repeats = 3;
+  options.lr = 7.5e-6;
+  options.lr_batch = 512;
+  options.min_lr = 1e-5;
+  options.warmup_lr = 1e-6;
+  options.schedule = LrSchedule::kEpoch;
+  options.warmup_epochs = 5;
+  options.layer_decay = 1.0;
+  options.decay_positions = true;
+  options.drop_path = 0.1;
+  options.ema = 0.99996;
+  options.head_scale = 1.0;
+  options.test_filter = data::Filter::kBicubic;
+  return options;
+}
+
+/// A few labels of the data set that was pre-trained on, from the first layer of the projection
+/// head.
+inline FineTuneOptions semi_supervised_defaults() {
+  FineTuneOptions options = transfer_defaults();
+  options.batch_size = 128;
+  options.lr = 5e-6;
+  options.head_layers = 1;
+  return options;
+}
+
+}  // namespace eval
+
+template <>
+struct EnumNames<eval::LrSchedule> {
+  static constexpr std::array<std::pair<eval::LrSchedule, std::string_view>, 2> values{
+      {{eval::LrSchedule::kStep, "step"}, {eval::LrSchedule::kEpoch, "epoch"}}};
+};
+
+}  // namespace ibot

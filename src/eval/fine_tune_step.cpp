@@ -1,0 +1,126 @@
+#include "ibot/eval/fine_tune_step.h"
+
+#include <ATen/Context.h>
+
+#include "ibot/base/error.h"
+#include "ibot/base/rng.h"
+#include "ibot/loss/soft_target_loss.h"
+#include "ibot/models/network.h"
+#include "ibot/optim/autocast.h"
+#include "ibot/optim/layer_decay.h"
+
+namespace ibot::eval {
+
+optim::StepValues fine_tune_values(const FineTuneOptions& options, int64_t steps_per_epoch,
+                                   int64_t step) {
+  const auto total = options.epochs * steps_per_epoch;
+  const auto images = static_cast<double>(options.batch_size * options.accumulation);
+  const double lr = options.lr_batch > 0 ? options.lr * images / options.lr_batch : options.lr;
+  optim::StepValues values;
+  if (options.schedule == LrSchedule::kEpoch) {
+    values.lr = optim::EpochCosineSchedule{lr, options.min_lr, options.epochs,
+                                           options.warmup_epochs, options.warmup_lr}
+                    .at(step / steps_per_epoch);
+  } else {
+    const bool by_steps = options.warmup_steps > 0 && options.warmup_epochs > 0;
+    const auto warmup = by_steps ? options.warmup_steps : options.warmup_epochs * steps_per_epoch;
+    values.lr =
+        optim::CosineSchedule{lr, options.min_lr, total, warmup, options.warmup_lr}.at(step);
+  }
+  values.weight_decay =
+      optim::CosineSchedule{options.weight_decay, options.weight_decay_end, total}.at(step);
+  return values;
+}
+
+FineTuneStep::FineTuneStep(const FineTuneOptions& options, std::shared_ptr<Classifier> classifier,
+                           torch::Device device)
+    : options_(options),
+      device_(device),
+      generator_(at::globalContext().defaultGenerator(device).clone()),
+      classifier_(std::move(classifier)) {
+  check_option(options.precision != optim::Precision::kFp16 || !device.is_cpu(), "precision",
+               "expected fp32 or bf16 on the CPU, got fp16");
+  classifier_->to(device);
+  classifier_->train();
+  classifier_->backbone().set_generator(generator_);
+  optimizer_.emplace(
+      optim::OptimizerKind::kAdamW,
+      optim::layer_decayed_parameters(*classifier_, options.layer_decay, options.decay_positions));
+  if (options.ema > 0) {
+    averaged_ = std::make_shared<Classifier>(classifier_->options(), /*seed=*/0);
+    averaged_->to(device);
+    models::copy_values_(*classifier_, *averaged_);
+    for (auto& parameter : averaged_->parameters()) parameter.set_requires_grad(false);
+    pairs_ = optim::common_parameters(*averaged_, *classifier_);
+  }
+  if (options.precision == optim::Precision::kFp16) scaler_.emplace(device);
+}
+
+at::Generator FineTuneStep::reseeded_generator(int64_t pass) {
+  auto draw = Rng(static_cast<uint64_t>(options_.seed), static_cast<uint64_t>(pass), 0, kDevice);
+  generator_.set_current_seed(draw.bits());
+  return generator_;
+}
+
+PassResult FineTuneStep::accumulate(const torch::Tensor& images, const torch::Tensor& targets) {
+  torch::Tensor logits;
+  {
+    const optim::AutocastScope autocast(device_.type(), optim::autocast_dtype(options_.precision));
+    logits = classifier_->forward(images);
+  }
+  const auto loss = loss::soft_target_loss(logits, targets);
+  const auto share = loss / static_cast<double>(options_.accumulation);
+  (scaler_ ? scaler_->scaled(share) : share).backward();
+  const torch::NoGradGuard no_grad;
+  const auto correct = logits.argmax(-1).eq(targets.argmax(-1)).to(torch::kFloat).mean();
+  return {loss.detach(), correct};
+}
+
+torch::Tensor FineTuneStep::update(const optim::StepValues& values) {
+  const auto& parameters = optimizer_->parameters();
+  std::optional<optim::Overflow> overflow;
+  if (scaler_) overflow = optim::Overflow{scaler_->unscale_(optim::gradients_of(parameters))};
+  const auto norm = optim::clip_global_norm_(parameters, options_.clip_grad);
+  optimizer_->step(values, overflow);
+  if (scaler_) scaler_->update(overflow->found);
+  if (averaged_) optim::ema_update_(pairs_, options_.ema);
+  classifier_->zero_grad();
+  return norm;
+}
+
+double FineTuneStep::loss_scale() const { return scaler_ ? scaler_->scale().item<double>() : 1.0; }
+
+std::map<std::string, torch::Tensor> FineTuneStep::state() const {
+  std::map<std::string, torch::Tensor> state;
+  for (const auto& [name, tensor] : models::named_state(*classifier_)) {
+    state["model." + name] = tensor;
+  }
+  if (averaged_) {
+    for (const auto& [name, tensor] : models::named_state(*averaged_))
+      state["ema." + name] = tensor;
+  }
+  for (const auto& [name, tensor] : optimizer_->state()) state["optim." + name] = tensor;
+  if (scaler_) {
+    state["scaler.scale"] = scaler_->scale();
+    state["scaler.good_steps"] = scaler_->good_steps();
+  }
+  return state;
+}
+
+void FineTuneStep::load_state(const std::map<std::string, torch::Tensor>& state) {
+  const auto own = this->state();
+  for (const auto& [name, tensor] : own) {
+    const auto match = state.find(name);
+    IBOT_CHECK_AS(CheckpointError, match != state.end(), "checkpoint: missing ", name);
+    IBOT_CHECK_AS(CheckpointError, match->second.sizes() == tensor.sizes(), "checkpoint: ", name,
+                  ": expected shape ", tensor.sizes(), ", got ", match->second.sizes());
+  }
+  for (const auto& [name, tensor] : state) {
+    IBOT_CHECK_AS(CheckpointError, own.count(name) == 1, "checkpoint: ", name,
+                  " belongs to no part of this classifier");
+  }
+  const torch::NoGradGuard no_grad;
+  for (auto& [name, tensor] : own) torch::Tensor(tensor).copy_(state.at(name));
+}
+
+}  // namespace ibot::eval

@@ -1,0 +1,381 @@
+#include "ibot/eval/fine_tuner.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "ibot/base/error.h"
+#include "ibot/io/safetensors.h"
+#include "ibot/models/network.h"
+#include "support/expect_tensor.h"
+#include "support/temporary_folder.h"
+
+namespace ibot::eval {
+namespace {
+
+constexpr int64_t kSize = 8;
+constexpr int64_t kBatch = 4;
+constexpr int64_t kStepsPerEpoch = 3;
+
+ClassifierOptions tiny_classifier() {
+  ClassifierOptions options;
+  options.backbone.arch = "vit_tiny";
+  options.backbone.image_size = kSize;
+  options.backbone.patch_size = 4;
+  options.backbone.embed_dim = 16;
+  options.backbone.depth = 2;
+  options.backbone.heads = 2;
+  options.backbone.drop_path = 0.2;
+  options.projection = {.prototypes = 12, .hidden_dim = 10, .bottleneck_dim = 6};
+  options.classes = 3;
+  return options;
+}
+
+FineTuneOptions tiny_options() {
+  FineTuneOptions options;
+  options.epochs = 4;
+  options.batch_size = kBatch;
+  options.lr = 1e-2;
+  options.warmup_epochs = 1;
+  options.precision = optim::Precision::kFp32;
+  options.log_every_steps = 2;
+  return options;
+}
+
+/// Batch i is a pure function of i: class c has brightness 60 c + 40, with some noise.
+class LevelSource : public batch::BatchSource<batch::LabeledBatch> {
+ public:
+  explicit LevelSource(int64_t first, int64_t size = kBatch) : next_(first), size_(size) {}
+
+  std::optional<batch::LabeledBatch> next() override {
+    const auto number = next_++;
+    const auto label = (torch::arange(size_) + number) % 3;
+    const auto noise = torch::arange(size_ * 3 * kSize * kSize).mul(number * 2 + 7).remainder(23);
+    const auto image =
+        noise.view({size_, 3, kSize, kSize}) + label.view({size_, 1, 1, 1}) * 60 + 40;
+    return batch::LabeledBatch{image.to(torch::kByte), label, torch::arange(size_)};
+  }
+
+ private:
+  int64_t next_;
+  int64_t size_;
+};
+
+/// The first `count` batches of a LevelSource.
+class FewBatches : public batch::BatchSource<batch::LabeledBatch> {
+ public:
+  explicit FewBatches(int64_t count) : left_(count) {}
+  std::optional<batch::LabeledBatch> next() override {
+    return left_-- > 0 ? source_.next() : std::nullopt;
+  }
+
+ private:
+  LevelSource source_{1000};
+  int64_t left_;
+};
+
+Accuracy test_on_levels(Classifier& classifier) {
+  FewBatches batches(3);
+  return test_classifier(classifier, batches, {}, torch::kCPU, optim::Precision::kFp32);
+}
+
+struct TinyRun {
+  explicit TinyRun(const FineTuneOptions& options, const std::filesystem::path& folder = {},
+                   const batch::MixingOptions& mixing = {})
+      : step(options, std::make_shared<Classifier>(tiny_classifier(), 0), torch::kCPU),
+        tuner({.mixing = mixing,
+               .normalization = {},
+               .steps_per_epoch = kStepsPerEpoch,
+               .checkpoints = folder,
+               .config = "a: 1"},
+              step) {
+    tuner.set_test(test_on_levels);
+    tuner.set_on_epoch([this](const FineTuneEpoch& epoch) { epochs.push_back(epoch); });
+  }
+  FineTuneStep step;
+  FineTuner tuner;
+  std::vector<FineTuneEpoch> epochs;
+};
+
+void expect_equal_states(const FineTuneStep& a, const FineTuneStep& b) {
+  const auto expected = a.state();
+  const auto actual = b.state();
+  ASSERT_EQ(actual.size(), expected.size());
+  for (const auto& [name, tensor] : expected) {
+    EXPECT_TRUE(testing::equal(actual.at(name), tensor)) << name;
+  }
+}
+
+TEST(FineTuner, LearnsAnEasyTask) {
+  auto options = tiny_options();
+  options.epochs = 15;
+  options.drop_path = 0.0;
+  TinyRun run(options, {}, {.erase_prob = 0.0, .mixup = 0.0, .cutmix = 0.0});
+  LevelSource batches(0);
+  EXPECT_TRUE(run.tuner.run(batches));
+  ASSERT_EQ(run.epochs.size(), 15U);
+  EXPECT_LT(run.epochs.back().loss, run.epochs.front().loss);
+  EXPECT_EQ(run.epochs.back().test->top1, 100.0);
+  EXPECT_EQ(run.tuner.state().best_top1, 100.0);
+  EXPECT_EQ(run.epochs.back().test->images, 12);
+}
+
+// Stopped in the midst of an epoch, with everything random on.
+TEST(FineTuner, ResumesToTheBit) {
+  const testing::TemporaryFolder folder;
+  auto options = tiny_options();
+  options.accumulation = 2;
+  options.ema = 0.9;
+  TinyRun whole(options);
+  LevelSource batches(0);
+  EXPECT_TRUE(whole.tuner.run(batches));
+
+  TinyRun first(options, folder.path());
+  LevelSource begin(0);
+  first.tuner.set_stop([&] { return first.tuner.state().step == 5; });
+  EXPECT_FALSE(first.tuner.run(begin));
+  TinyRun second(options, folder.path());
+  second.tuner.resume(second.tuner.last_checkpoint());
+  EXPECT_EQ(second.tuner.state().step, 5);
+  LevelSource rest(5 * options.accumulation);
+  EXPECT_TRUE(second.tuner.run(rest));
+
+  expect_equal_states(whole.step, second.step);
+  EXPECT_EQ(second.tuner.state().to_json(), whole.tuner.state().to_json());
+  EXPECT_EQ(second.epochs.back().loss, whole.epochs.back().loss);
+  EXPECT_EQ(second.epochs.front().loss, whole.epochs[1].loss);
+  EXPECT_EQ(fine_tune_config(second.tuner.last_checkpoint()), "a: 1");
+}
+
+TEST(FineTuner, AccumulationEqualsALargerBatch) {
+  auto options = tiny_options();
+  auto shape = tiny_classifier();
+  shape.backbone.drop_path = 0.0;
+  const auto images = torch::arange(6 * 3 * kSize * kSize)
+                              .remainder(17)
+                              .view({6, 3, kSize, kSize})
+                              .to(torch::kFloat) /
+                          8 -
+                      1;
+  const auto targets =
+      torch::softmax(torch::arange(18).view({6, 3}).remainder(5).to(torch::kFloat), 1);
+  const optim::StepValues values{.lr = 0.01, .weight_decay = 0.05};
+  FineTuneStep large(options, std::make_shared<Classifier>(shape, 0), torch::kCPU);
+  large.accumulate(images, targets);
+  const auto large_norm = large.update(values);
+  options.accumulation = 2;
+  FineTuneStep small(options, std::make_shared<Classifier>(shape, 0), torch::kCPU);
+  small.accumulate(images.slice(0, 0, 3), targets.slice(0, 0, 3));
+  small.accumulate(images.slice(0, 3, 6), targets.slice(0, 3, 6));
+  EXPECT_TENSOR_NEAR(small.update(values), large_norm);
+}
+
+TEST(FineTuner, AveragesTheNetwork) {
+  auto options = tiny_options();
+  options.ema = 0.75;
+  FineTuneStep step(options, std::make_shared<Classifier>(tiny_classifier(), 0), torch::kCPU);
+  const auto before = step.classifier().parameters().back().clone();
+  step.accumulate(torch::ones({2, 3, kSize, kSize}), torch::eye(3).slice(0, 0, 2));
+  step.update({.lr = 0.1, .weight_decay = 0.0});
+  const auto after = step.classifier().parameters().back();
+  EXPECT_FALSE(torch::equal(before, after));
+  EXPECT_TENSOR_NEAR(step.averaged()->parameters().back(), before * 0.75 + after * 0.25);
+}
+
+TEST(FineTuner, KeepsTheFirstOfTheBestNetworks) {
+  const testing::TemporaryFolder folder;
+  TinyRun run(tiny_options(), folder.path());
+  std::vector<double> results{50, 70, 70, 60};
+  std::vector<torch::Tensor> kept;
+  run.tuner.set_test([&](Classifier& classifier) {
+    kept.push_back(classifier.parameters().back().clone());
+    return Accuracy{.images = 1, .loss = 0, .top1 = results[kept.size() - 1], .top5 = 90};
+  });
+  LevelSource batches(0);
+  run.tuner.run(batches);
+  EXPECT_EQ(run.tuner.state().best_epoch, 1);
+  EXPECT_EQ(run.tuner.state().best_top1, 70);
+  const auto best = io::read_safetensors(run.tuner.best_checkpoint());
+  EXPECT_TENSOR_EQUAL(best.tensors.at("model.head.bias"), kept[1]);
+  for (const auto& [name, tensor] : best.tensors) EXPECT_EQ(name.rfind("model.", 0), 0U) << name;
+}
+
+TEST(FineTuner, TestsAsOftenAsToldAndAtTheEnd) {
+  auto options = tiny_options();
+  options.test_every_epochs = 3;
+  options.ema = 0.5;
+  options.test_ema = true;
+  TinyRun run(options);
+  LevelSource batches(0);
+  run.tuner.run(batches);
+  std::vector<bool> tested;
+  for (const auto& epoch : run.epochs) tested.push_back(epoch.test.has_value());
+  EXPECT_EQ(tested, (std::vector<bool>{false, false, true, true}));
+  EXPECT_TRUE(run.epochs.back().test_ema.has_value());
+}
+
+TEST(FineTuner, EndsOnALossThatIsNotFinite) {
+  const testing::TemporaryFolder folder;
+  TinyRun run(tiny_options(), folder.path());
+  {
+    const torch::NoGradGuard no_grad;
+    run.step.classifier().parameters().back().fill_(NAN);
+  }
+  LevelSource batches(0);
+  EXPECT_THROW(run.tuner.run(batches), DivergenceError);
+  EXPECT_EQ(testing::entries_in(folder.path()), 0U);
+}
+
+TEST(FineTuner, RefusesForeignCheckpoints) {
+  const testing::TemporaryFolder folder;
+  TinyRun run(tiny_options(), folder.path());
+  io::write_safetensors(folder / "a.safetensors", {{{"a", torch::ones({1})}}, {}});
+  EXPECT_THROW(run.tuner.resume(folder / "a.safetensors"), CheckpointError);
+  EXPECT_THROW(run.tuner.resume(folder / "none.safetensors"), CheckpointError);
+  LevelSource batches(0);
+  run.tuner.run(batches);
+  auto options = tiny_options();
+  options.ema = 0.5;
+  TinyRun other(options, folder.path());
+  EXPECT_THROW(other.tuner.resume(other.tuner.last_checkpoint()), CheckpointError);
+}
+
+TEST(FineTuneStep, RunsInBfloat16AndRefusesHalfOnTheCpu) {
+  auto options = tiny_options();
+  options.precision = optim::Precision::kFp16;
+  const auto classifier = std::make_shared<Classifier>(tiny_classifier(), 0);
+  EXPECT_THROW(FineTuneStep(options, classifier, torch::kCPU), ConfigError);
+  options.precision = optim::Precision::kBf16;
+  FineTuneStep step(options, classifier, torch::kCPU);
+  const auto result =
+      step.accumulate(torch::ones({2, 3, kSize, kSize}), torch::eye(3).slice(0, 0, 2));
+  EXPECT_EQ(result.loss.scalar_type(), torch::kFloat);
+  EXPECT_TRUE(std::isfinite(step.update({.lr = 0.1}).item<double>()));
+}
+
+TEST(FineTuneValues, ScaleWithTheImagesOfAStep) {
+  auto options = transfer_defaults();
+  options.batch_size = 768;
+  // The peak of the published CIFAR run, after the warm-up of 5 epochs.
+  EXPECT_NEAR(fine_tune_values(options, 65, 6 * 65).lr, 1.1249923e-5, 1e-12);
+  EXPECT_NEAR(fine_tune_values(options, 65, 7 * 65 - 1).lr, 1.1249923e-5, 1e-12);
+  EXPECT_NEAR(fine_tune_values(options, 65, 500 * 65).lr, 1.0626963e-5, 1e-12);
+  EXPECT_NEAR(fine_tune_values(options, 65, 1000 * 65 - 1).lr, 1.0000012e-5, 1e-12);
+  FineTuneOptions by_steps;
+  by_steps.warmup_steps = 11;
+  EXPECT_DOUBLE_EQ(fine_tune_values(by_steps, 100, 10).lr, by_steps.lr);
+}
+
+TEST(Classifier, NamesItsHeadAsTheReference) {
+  const auto names = [](int64_t layers) {
+    auto options = tiny_classifier();
+    options.head_layers = layers;
+    const Classifier classifier(options, 0);
+    std::map<std::string, std::vector<int64_t>> shapes;
+    for (const auto& [name, tensor] : models::named_state(classifier)) {
+      if (name.rfind("head.", 0) == 0) shapes[name] = tensor.sizes().vec();
+    }
+    return shapes;
+  };
+  using Shapes = std::map<std::string, std::vector<int64_t>>;
+  EXPECT_EQ(names(0), (Shapes{{"head.weight", {3, 16}}, {"head.bias", {3}}}));
+  EXPECT_EQ(names(1), (Shapes{{"head.mlp.0.weight", {10, 16}},
+                              {"head.mlp.0.bias", {10}},
+                              {"head.cls_head.weight", {3, 10}},
+                              {"head.cls_head.bias", {3}}}));
+  EXPECT_EQ(names(2).at("head.mlp.2.weight"), (std::vector<int64_t>{10, 10}));
+  const auto whole = names(3);
+  EXPECT_EQ(whole.at("head.mlp.4.weight"), (std::vector<int64_t>{6, 10}));
+  EXPECT_EQ(whole.at("head.last_layer.weight_v"), (std::vector<int64_t>{12, 6}));
+  EXPECT_EQ(whole.at("head.last_layer.weight_g"), (std::vector<int64_t>{12, 1}));
+  EXPECT_EQ(whole.at("head.cls_head.weight"), (std::vector<int64_t>{3, 12}));
+}
+
+// The whole head kept, its classifier the identity: the scores are those of the projection head.
+TEST(Classifier, KeepsThePretrainedHead) {
+  auto options = tiny_classifier();
+  options.head_layers = 3;
+  options.classes = options.projection.prototypes;
+  options.projection.shared = true;
+  const auto made = std::make_shared<models::Network>(options.backbone, options.projection,
+                                                      models::Role::kTeacher);
+  auto& network = *made;
+  models::initialize_(network, at::globalContext().defaultGenerator(torch::kCPU).clone());
+  Classifier classifier(options, 1);
+  classifier.load_backbone(*network.backbone);
+  std::map<std::string, torch::Tensor> head;
+  for (const auto& [name, tensor] : models::named_state(*network.head)) head.emplace(name, tensor);
+  classifier.load_projection(head);
+  const torch::NoGradGuard no_grad;
+  for (auto& parameter : classifier.named_parameters()) {
+    if (parameter.key() == "head.cls_head.weight") {
+      parameter.value().copy_(torch::eye(options.classes));
+    }
+  }
+  classifier.eval();
+  network.eval();
+  const auto images = torch::ones({2, 3, kSize, kSize});
+  const auto token = network.backbone->forward(images).class_token;
+  EXPECT_TENSOR_NEAR(classifier.forward(images),
+                     network.head->class_logits(network.head->trunk(token)));
+  head.erase("mlp.2.weight");
+  EXPECT_THROW(classifier.load_projection(head), CheckpointError);
+}
+
+TEST(Classifier, ResizesPositionsToItsImages) {
+  auto options = tiny_classifier();
+  const Classifier small(options, 0);
+  options.backbone.image_size = 2 * kSize;
+  Classifier large(options, 1);
+  large.load_backbone(const_cast<Classifier&>(small).backbone());
+  const auto positions = large.backbone().named_parameters()["pos_embed"];
+  EXPECT_EQ(positions.sizes().vec(), (std::vector<int64_t>{1, 17, 16}));
+  options.backbone.embed_dim = 32;
+  Classifier wider(options, 1);
+  EXPECT_THROW(wider.load_backbone(const_cast<Classifier&>(small).backbone()), CheckpointError);
+}
+
+TEST(Classifier, ScalesItsLastLayerAlone) {
+  auto options = tiny_classifier();
+  options.head_scale = 1e-3;
+  const Classifier classifier(options, 0);
+  EXPECT_LT(classifier.named_parameters()["head.weight"].abs().max().item<double>(), 1e-3);
+  options.classes = 1;
+  EXPECT_THROW(Classifier(options, 0), Error);
+}
+
+TEST(Classifier, CountsOnlyWhatRanksFirst) {
+  Classifier classifier(tiny_classifier(), 0);
+  {
+    // Equal scores: class 0 wins, so that a third of the images is right.
+    const torch::NoGradGuard no_grad;
+    for (auto& parameter : classifier.parameters()) parameter.zero_();
+  }
+  auto accuracy = test_on_levels(classifier);
+  EXPECT_NEAR(accuracy.top1, 100.0 / 3.0, 1e-9);
+  EXPECT_EQ(accuracy.top5, 100.0);
+  EXPECT_NEAR(accuracy.loss, std::log(3.0), 1e-6);
+  {
+    const torch::NoGradGuard no_grad;
+    classifier.parameters().back().fill_(NAN);
+  }
+  EXPECT_EQ(test_on_levels(classifier).top1, 0.0);
+  FewBatches none(0);
+  EXPECT_THROW(test_classifier(classifier, none, {}, torch::kCPU, optim::Precision::kFp32),
+               DataError);
+}
+
+TEST(FineTuneOptions, AreChecked) {
+  EXPECT_NO_THROW(FineTuneOptions().validate());
+  EXPECT_NO_THROW(transfer_defaults().validate());
+  EXPECT_NO_THROW(semi_supervised_defaults().validate());
+  FineTuneOptions options;
+  options.test_ema = true;
+  EXPECT_THROW(options.validate(), OptionError);
+  options = {};
+  options.head_layers = 4;
+  EXPECT_THROW(options.validate(), OptionError);
+}
+
+}  // namespace
+}  // namespace ibot::eval
