@@ -1,10 +1,14 @@
-// What an evaluation can be told: the keys of a pre-training run, and those of the features
-// and of each task.
+// What an evaluation can be told: the keys of a pre-training run, and those of the features and of
+// each task.
 #pragma once
 
+#include "ibot/batch/mixing_options.h"
 #include "ibot/config/run_config.h"
+#include "ibot/data/dataset_options.h"
+#include "ibot/data/training_options.h"
 #include "ibot/eval/clustering.h"
 #include "ibot/eval/features.h"
+#include "ibot/eval/fine_tune_options.h"
 #include "ibot/eval/logistic_regression.h"
 
 namespace ibot::apps {
@@ -12,16 +16,28 @@ namespace ibot::apps {
 struct EvalConfig {
   config::RunConfig run;
   eval::FeatureOptions features;
+  data::DatasetOptions dataset;
   eval::LogisticOptions logistic;
   eval::KmeansOptions kmeans;
+  data::TrainingTransformOptions transform;
+  batch::MixingOptions mixing;
+  eval::FineTuneOptions finetune;
+  eval::FineTuneOptions semi = eval::semi_supervised_defaults();
+  eval::FineTuneOptions transfer = eval::transfer_defaults();
 
   /// Calls `section(name, options)` for each section.
   template <class Visitor>
   void sections(Visitor&& section) {
     run.sections(section);
     section("features", features);
+    section("dataset", dataset);
     section("logistic", logistic);
     section("kmeans", kmeans);
+    section("transform", transform);
+    section("mixing", mixing);
+    section("finetune", finetune);
+    section("semi", semi);
+    section("transfer", transfer);
   }
 };
 

@@ -9,6 +9,7 @@
 #include "common/arguments.h"
 #include "common/launch.h"
 #include "common/run_main.h"
+#include "common/signals.h"
 #include "ibot-eval/features.h"
 #include "ibot-eval/task.h"
 #include "ibot/io/file.h"
@@ -118,7 +119,7 @@ int run(EvalArguments arguments) {
   arguments.weights.overrides.assign(arguments.words.begin() + 1, arguments.words.end());
 
   TaskRequest request{load_weights(arguments.weights), arguments.data,
-                      device_named(arguments.device), cache_folder(arguments)};
+                      device_named(arguments.device), cache_folder(arguments), arguments.output};
   auto& config = request.weights.config;
   config.features =
       eval::resolved(config.features, task.name == "linear", config.run.backbone.arch);
@@ -128,6 +129,7 @@ int run(EvalArguments arguments) {
     return kDone;
   }
   eval::Report report = task.run(request);
+  if (stop_requested()) return 128 + stop_signal();
   report.weights = arguments.weights.file;
   report.data = arguments.data;
   if (!arguments.output.empty()) write_report(arguments.output, report);
@@ -152,7 +154,10 @@ const std::vector<Task>& tasks() {
   static const std::vector<Task> all{
       {"knn", "weighted nearest neighbours: val/ classified by train/", run_knn},
       {"logistic", "logistic regression on train/, tested on val/", run_logistic},
-      {"kmeans", "k-means of val/ against its classes", run_kmeans}};
+      {"kmeans", "k-means of val/ against its classes", run_kmeans},
+      {"finetune", "end-to-end training on labels, with layer-wise decay", run_finetune, false},
+      {"semi", "the same from a few labels and the projection head's first layer", run_semi, false},
+      {"transfer", "the same on another data set", run_transfer, false}};
   return all;
 }
 

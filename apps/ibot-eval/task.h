@@ -17,6 +17,7 @@ struct TaskRequest {
   std::filesystem::path data;
   torch::Device device = torch::kCPU;
   std::filesystem::path cache;  // where features are kept; empty: nowhere
+  std::filesystem::path output;  // of the report, and of what a long task keeps; empty: nothing
 };
 
 /// Prints its results and returns them; `weights` and `data` of the report are left to the caller.
@@ -43,5 +44,9 @@ eval::Report run_knn(const TaskRequest& request);
 eval::Report run_logistic(const TaskRequest& request);
 /// k-means of DATA/val against its classes.
 eval::Report run_kmeans(const TaskRequest& request);
+/// End-to-end training on labels, and its variants for few labels and for other data sets.
+eval::Report run_finetune(const TaskRequest& request);
+eval::Report run_semi(const TaskRequest& request);
+eval::Report run_transfer(const TaskRequest& request);
 
 }  // namespace ibot::apps

@@ -47,15 +47,22 @@ void load_into_(models::Backbone& backbone, const WeightsArguments& arguments) {
 Weights load_weights(const WeightsArguments& arguments) {
   const bool pixels = arguments.file == "pixels";
   const bool random = arguments.file == "random";
-  Weights weights{config_of(arguments, !pixels && !random), nullptr};
+  Weights weights{config_of(arguments, !pixels && !random), nullptr, {}};
   const auto& run = weights.config.run;
   if (random) {
     // As the run itself begins, so that "untrained" is the very network that is trained.
     train::StudentTeacher networks(run.backbone, run.head, static_cast<uint64_t>(run.train.seed));
     weights.backbone = networks.teacher().backbone;
+    for (const auto& [name, tensor] : models::named_state(*networks.teacher().head)) {
+      weights.head.emplace(name, tensor);
+    }
   } else if (!pixels) {
     weights.backbone = models::build_backbone(run.backbone, models::Role::kTeacher);
     load_into_(*weights.backbone, arguments);
+    const std::string prefix = arguments.key + ".head.";
+    for (auto& [name, tensor] : io::read_safetensors(arguments.file, prefix).tensors) {
+      weights.head.emplace(name.substr(prefix.size()), tensor);
+    }
   }
   if (weights.backbone != nullptr) weights.backbone->eval();
   return weights;

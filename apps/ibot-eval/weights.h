@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ struct Weights {
   EvalConfig config;
   /// In evaluation mode on the host; none where raw pixels are evaluated.
   std::shared_ptr<models::Backbone> backbone;
+  /// The projection head by names below `head.`; empty where the file has none.
+  std::map<std::string, torch::Tensor> head;
 };
 
 /// Reads the configuration and the weights. Throws RequestError where a file is missing or none of

@@ -1,0 +1,224 @@
+#include "ibot-eval/fine_tune.h"
+
+#include <cstdio>
+#include <iomanip>
+#include <optional>
+
+#include "common/logging.h"
+#include "common/progress.h"
+#include "common/run_main.h"
+#include "common/signals.h"
+#include "ibot-eval/fine_tune_run.h"
+#include "ibot/config/yaml.h"
+#include "ibot/data/class_match.h"
+#include "ibot/data/labeled_loader.h"
+#include "ibot/data/open_dataset.h"
+#include "ibot/data/training_loader.h"
+
+namespace ibot::apps {
+namespace {
+
+/// Training and test images under one numbering of classes.
+class LabeledImages {
+ public:
+  LabeledImages(const std::filesystem::path& root, const data::DatasetOptions& options)
+      : train_(data::open_dataset(root, data::Split::kTrain, options)),
+        test_(data::open_dataset(root, data::Split::kVal, options)) {
+    auto match = data::match_classes(*train_, *test_);
+    warn(match.empty, "without training images");
+    warn(match.untested, "without test images; accuracy is over the others");
+    matched_.emplace(*train_, *test_, std::move(match));
+  }
+
+  const data::Dataset& train() const { return *train_; }
+  const data::Dataset& test() const { return *matched_; }
+  int64_t classes() const { return static_cast<int64_t>(train_->class_names().size()); }
+
+ private:
+  void warn(const std::vector<std::string>& names, const char* problem) const {
+    if (names.empty()) return;
+    log_warning(concat(names.size(), " of ", classes(), " classes ", problem, ", the first one ",
+                       names.front()));
+  }
+
+  std::unique_ptr<data::Dataset> train_;
+  std::unique_ptr<data::Dataset> test_;
+  std::optional<data::MatchedDataset> matched_;
+};
+
+eval::ClassifierOptions classifier_options(const EvalConfig& config,
+                                           const eval::FineTuneOptions& options, int64_t classes,
+                                           int64_t patch_size) {
+  const int64_t size = config.transform.size;
+  IBOT_CHECK_AS(ConfigError, size % patch_size == 0,
+                "transform.size: expected a multiple of backbone.patch_size ", patch_size, ", got ",
+                size);
+  auto backbone = config.run.backbone;
+  backbone.image_size = size;
+  backbone.drop_path = options.drop_path;
+  return {.backbone = backbone,
+          .classes = classes,
+          .head_layers = options.head_layers,
+          .projection = config.run.head,
+          .head_scale = options.head_scale};
+}
+
+eval::FineTuneStep make_step(const TaskRequest& request, const std::string& task,
+                             const eval::FineTuneOptions& options, int64_t classes) {
+  const auto& weights = request.weights;
+  IBOT_CHECK_AS(RequestError, weights.backbone != nullptr, task,
+                ": expected a network to train, got pixels");
+  auto classifier = std::make_shared<eval::Classifier>(
+      classifier_options(weights.config, options, classes, weights.config.run.backbone.patch_size),
+      static_cast<uint64_t>(options.seed));
+  open_input([&] {
+    classifier->load_backbone(*weights.backbone);
+    classifier->load_projection(weights.head);
+  });
+  try {
+    return {options, classifier, request.device};
+  } catch (const OptionError& error) {
+    throw ConfigError(task + "." + error.what());
+  }
+}
+
+data::TrainingLoaderOptions loader_options(const TaskRequest& request,
+                                           const eval::FineTuneOptions& options) {
+  const auto& config = request.weights.config;
+  return {.transform = config.transform,
+          .seed = static_cast<uint64_t>(options.seed),
+          .batch_size = options.batch_size,
+          .repeats = options.repeats,
+          .num_epochs = options.epochs,
+          .workers = config.run.data.workers,
+          .prefetch_batches = config.run.data.prefetch_batches,
+          .pin_memory = request.device.is_cuda()};
+}
+
+/// Updates an epoch; the batches that make no whole update are left out of `loading`.
+int64_t updates_per_epoch(data::TrainingLoaderOptions& loading, const data::Dataset& train,
+                          const std::string& task, int64_t accumulation) {
+  const auto batches = open_input([&] {
+    try {
+      return data::training_steps_per_epoch(train.size(), loading);
+    } catch (const DataError& error) {
+      throw DataError(task + "." + error.what());
+    }
+  });
+  const auto updates = batches / accumulation;
+  IBOT_CHECK_AS(RequestError, updates > 0, task, ".accumulation: expected at most the ", batches,
+                " batches of an epoch, got ", accumulation);
+  loading.max_steps_per_epoch = updates * accumulation;
+  return updates;
+}
+
+eval::Accuracy test(const TaskRequest& request, const eval::FineTuneOptions& options,
+                    const data::Dataset& images, eval::Classifier& classifier) {
+  const auto& config = request.weights.config;
+  const int64_t size = config.transform.size;
+  const auto resized = static_cast<int64_t>(static_cast<double>(size) / options.test_crop_ratio);
+  data::LabeledLoader loader(
+      images,
+      {.transform = {.resize_size = resized, .crop_size = size, .filter = options.test_filter},
+       .batch_size = std::max<int64_t>(options.batch_size * 3 / 2, 1),
+       .workers = config.run.data.workers,
+       .prefetch_batches = config.run.data.prefetch_batches,
+       .pin_memory = request.device.is_cuda()});
+  return eval::test_classifier(classifier, loader,
+                               {config.run.augment.mean, config.run.augment.std}, request.device,
+                               options.precision);
+}
+
+void tell(const eval::FineTuneEpoch& epoch, int64_t epochs) {
+  auto line = concat("epoch ", epoch.epoch + 1, "/", epochs, "  loss ", std::fixed,
+                     std::setprecision(4), epoch.loss);
+  if (epoch.test) line += concat("  top-1 ", std::fixed, std::setprecision(2), epoch.test->top1);
+  if (epoch.test_ema) {
+    line += concat("  of the average ", std::fixed, std::setprecision(2), epoch.test_ema->top1);
+  }
+  log_info(line);
+}
+
+int64_t parameter_count(const eval::Classifier& classifier) {
+  int64_t count = 0;
+  for (const auto& parameter : classifier.parameters()) count += parameter.numel();
+  return count;
+}
+
+eval::Report report_of(const TaskRequest& request, const std::string& task,
+                       const eval::FineTuneOptions& options, const eval::FineTuneState& state,
+                       int64_t classes) {
+  const auto& config = request.weights.config;
+  eval::Report report{task, {{"top1", state.best_top1}}, eval::option_values(options), "", ""};
+  report.metrics["best_epoch"] = static_cast<double>(state.best_epoch);
+  // Every one of five classes is among the first five.
+  if (classes > 5) report.metrics["top5"] = state.best_top5;
+  report.options.merge(eval::option_values(config.transform));
+  report.options.merge(eval::option_values(config.mixing));
+  report.options.merge(eval::option_values(config.dataset));
+  std::printf("best epoch %lld: top-1 %.2f", static_cast<long long>(state.best_epoch + 1),
+              state.best_top1);
+  if (classes > 5) std::printf(", top-5 %.2f", state.best_top5);
+  std::printf("\n");
+  return report;
+}
+
+/// Trains to the end or to a signal.
+void train(eval::FineTuner& tuner, const data::Dataset& images, data::TrainingLoaderOptions loading,
+           const std::string& task, int64_t accumulation) {
+  const auto per_epoch = tuner.state().steps_per_epoch;
+  const auto first = tuner.state().step;
+  loading.first_epoch = first / per_epoch;
+  loading.first_step = first % per_epoch * accumulation;
+  Progress progress({.label = task,
+                     .unit = "steps",
+                     .total = loading.num_epochs * per_epoch,
+                     .first = first,
+                     .item = "images",
+                     .items_per_count = static_cast<double>(loading.batch_size * accumulation)});
+  tuner.set_on_step([&](int64_t step, double loss) {
+    progress.update(step, concat("loss ", std::fixed, std::setprecision(3), loss));
+  });
+  catch_stop_signals();
+  tuner.set_stop(stop_requested);
+  data::TrainingLoader loader(images, loading);
+  tuner.run(loader);
+  progress.finish();
+}
+
+}  // namespace
+
+eval::Report fine_tune(const TaskRequest& request, const std::string& task,
+                       const eval::FineTuneOptions& options) {
+  const auto& config = request.weights.config;
+  const auto images = open_input([&] { return LabeledImages(request.data, config.dataset); });
+  auto loading = loader_options(request, options);
+  const auto updates = updates_per_epoch(loading, images.train(), task, options.accumulation);
+  auto step = make_step(request, task, options, images.classes());
+  const bool kept = !request.output.empty();
+  eval::FineTuner tuner(
+      {.mixing = config.mixing,
+       .normalization = {config.run.augment.mean, config.run.augment.std},
+       .steps_per_epoch = updates,
+       .checkpoints = kept ? prepare_checkpoints(request.output) : std::filesystem::path(),
+       .config = config::write_config(config, config::Comments::kNone)},
+      step);
+  log_info(concat(images.train().size(), " training and ", images.test().size(), " test images of ",
+                  images.classes(), " classes; ", updates, " steps an epoch on ", request.device));
+  std::optional<FineTuneLog> log;
+  if (kept) {
+    resume_run(tuner, config, task);
+    log.emplace(request.output, tuner.state().step / updates, parameter_count(step.classifier()));
+  }
+  tuner.set_test([&](eval::Classifier& classifier) {
+    return test(request, options, images.test(), classifier);
+  });
+  tuner.set_on_epoch([&](const eval::FineTuneEpoch& epoch) {
+    tell(epoch, options.epochs);
+    if (log) log->append(epoch);
+  });
+  train(tuner, images.train(), loading, task, options.accumulation);
+  return report_of(request, task, options, tuner.state(), images.classes());
+}
+
+}  // namespace ibot::apps
