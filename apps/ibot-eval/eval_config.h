@@ -9,6 +9,7 @@
 #include "ibot/eval/clustering.h"
 #include "ibot/eval/features.h"
 #include "ibot/eval/fine_tune_options.h"
+#include "ibot/eval/linear_options.h"
 #include "ibot/eval/logistic_regression.h"
 
 namespace ibot::apps {
@@ -17,6 +18,7 @@ struct EvalConfig {
   config::RunConfig run;
   eval::FeatureOptions features;
   data::DatasetOptions dataset;
+  eval::LinearOptions linear;
   eval::LogisticOptions logistic;
   eval::KmeansOptions kmeans;
   data::TrainingTransformOptions transform;
@@ -31,6 +33,7 @@ struct EvalConfig {
     run.sections(section);
     section("features", features);
     section("dataset", dataset);
+    section("linear", linear);
     section("logistic", logistic);
     section("kmeans", kmeans);
     section("transform", transform);

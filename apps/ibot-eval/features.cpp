@@ -6,11 +6,10 @@
 #include <sstream>
 
 #include "common/launch.h"
-#include "common/logging.h"
 #include "common/progress.h"
 #include "common/run_main.h"
+#include "ibot-eval/labeled_images.h"
 #include "ibot/base/hash.h"
-#include "ibot/data/image_folder.h"
 #include "ibot/data/labeled_loader.h"
 #include "ibot/eval/feature_store.h"
 #include "ibot/models/network.h"
@@ -32,24 +31,27 @@ std::string weights_hash(const models::Backbone* backbone) {
   return hash.hex();
 }
 
-std::string listing_hash(const data::ImageFolder& images, const std::string& root) {
+/// Where the data set lies does not matter, only what is in it.
+std::string listing_hash(const data::Dataset& images, const std::string& root) {
   Hash hash;
-  for (const auto& name : images.class_names()) hash.add(name + '\n');
-  for (int64_t i = 0; i < images.size(); ++i) hash.add(images.path(i).substr(root.size()) + '\n');
+  for (int64_t i = 0; i < images.size(); ++i) {
+    const auto path = images.path(i);
+    const bool below = path.rfind(root, 0) == 0;
+    hash.add(concat(below ? path.substr(root.size()) : path, ' ', images.label(i), '\n'));
+  }
   return hash.hex();
 }
 
 /// Everything that the features of `images` depend on.
-std::string description(const TaskRequest& request, const data::ImageFolder& images,
-                        const std::string& root) {
+std::string description(const TaskRequest& request, const data::Dataset& images) {
   const auto& config = request.weights.config;
   const auto& run = config.run;
   std::ostringstream text;
   text.precision(17);
   text << "weights " << weights_hash(request.weights.backbone.get()) << "\nimages "
-       << listing_hash(images, root) << "\nresize " << run.eval.resize_size << "\ncrop "
-       << run.eval.crop_size << "\npooling " << enum_name(config.features.pooling) << "\nblocks "
-       << config.features.blocks << "\nmean and std";
+       << listing_hash(images, request.data.string()) << "\nresize " << run.eval.resize_size
+       << "\ncrop " << run.eval.crop_size << "\npooling " << enum_name(config.features.pooling)
+       << "\nblocks " << config.features.blocks << "\nmean and std";
   for (const auto& values : {run.augment.mean, run.augment.std}) {
     for (const double value : values) text << ' ' << value;
   }
@@ -57,15 +59,15 @@ std::string description(const TaskRequest& request, const data::ImageFolder& ima
   return text.str();
 }
 
-/// Computes or reads the features of one folder, part by part.
+/// Computes or reads the features of one set of images, part by part.
 class Extraction {
  public:
-  Extraction(const TaskRequest& request, const data::ImageFolder& images, const std::string& name)
+  Extraction(const TaskRequest& request, const data::Dataset& images, const std::string& name)
       : request_(request),
         images_(images),
         progress_({.label = name, .unit = "images", .total = images.size(), .item = "images"}) {
     if (!request.cache.empty()) {
-      store_.emplace(request.cache, description(request, images, (request.data / name).string()));
+      store_.emplace(request.cache, description(request, images));
     }
   }
 
@@ -124,62 +126,28 @@ class Extraction {
   }
 
   const TaskRequest& request_;
-  const data::ImageFolder& images_;
+  const data::Dataset& images_;
   Progress progress_;
   std::optional<eval::FeatureStore> store_;
   eval::FeatureBank bank_;
   int64_t done_ = 0;
 };
 
-void check_training_set(const data::ImageFolder& images, const std::string& folder,
-                        const FeatureNeeds& needs) {
-  IBOT_CHECK_AS(RequestError, images.size() >= needs.train_images, folder, ": expected at least ",
-                needs.train_images, " images, found ", images.size(), "; ask for fewer neighbours");
-  IBOT_CHECK_AS(RequestError, static_cast<int64_t>(images.class_names().size()) >= needs.classes,
-                folder, ": expected at least ", needs.classes, " classes, found ",
-                images.class_names().size());
-  std::vector<bool> seen(images.class_names().size());
-  for (int64_t i = 0; i < images.size(); ++i) seen[images.label(i)] = true;
-  for (size_t label = 0; label < seen.size(); ++label) {
-    IBOT_CHECK_AS(RequestError, seen[label], folder, "/", images.class_names()[label],
-                  ": expected images of this class, found none; remove the folder or fill it");
-  }
-}
-
-/// For each class of `test`, its index among those of `train`: [classes of test].
-torch::Tensor class_map(const std::vector<std::string>& train, const std::vector<std::string>& test,
-                        const std::string& test_folder) {
-  std::vector<int64_t> index;
-  for (const auto& name : test) {
-    const auto found = std::lower_bound(train.begin(), train.end(), name);
-    IBOT_CHECK_AS(RequestError, found != train.end() && *found == name, test_folder, "/", name,
-                  ": a class that train/ lacks; remove it or add it there");
-    index.push_back(found - train.begin());
-  }
-  if (test.size() < train.size()) {
-    log_warning(concat(test_folder, ": holds ", test.size(), " of the ", train.size(),
-                       " training classes; classes are matched by name"));
-  }
-  return torch::tensor(index, torch::kLong);
-}
-
 }  // namespace
 
-FeatureBanks folder_features(const TaskRequest& request, const FeatureNeeds& needs) {
-  const auto open = [&](const char* name) {
-    return open_input([&] { return data::ImageFolder(request.data / name); });
-  };
-  const auto train = open("train");
-  const auto test = open("val");
-  const auto test_folder = (request.data / "val").string();
-  check_training_set(train, (request.data / "train").string(), needs);
-  const auto map = class_map(train.class_names(), test.class_names(), test_folder);
-  FeatureBanks banks{Extraction(request, train, "train").run(),
-                     Extraction(request, test, "val").run(), train.class_names()};
-  banks.train.name = (request.data / "train").string();
-  banks.test.name = test_folder;
-  banks.test.labels = map.index_select(0, banks.test.labels);
-  return banks;
+eval::FeatureBank bank_of(const TaskRequest& request, const data::Dataset& images,
+                          const std::string& name) {
+  return Extraction(request, images, name).run();
+}
+
+FeatureBanks image_features(const TaskRequest& request, const FeatureNeeds& needs) {
+  const LabeledImages images(request.data, request.weights.config.dataset);
+  const auto count = images.train().size();
+  IBOT_CHECK_AS(RequestError, count >= needs.train_images, request.data.string(),
+                ": expected at least ", needs.train_images, " training images, found ", count,
+                "; ask for fewer neighbours");
+  return {bank_of(request, images.train(), "train"), bank_of(request, images.test(), "val"),
+          images.classes()};
 }
 
 }  // namespace ibot::apps

@@ -9,42 +9,13 @@
 #include "common/run_main.h"
 #include "common/signals.h"
 #include "ibot-eval/fine_tune_run.h"
+#include "ibot-eval/labeled_images.h"
 #include "ibot/config/yaml.h"
-#include "ibot/data/class_match.h"
 #include "ibot/data/labeled_loader.h"
-#include "ibot/data/open_dataset.h"
 #include "ibot/data/training_loader.h"
 
 namespace ibot::apps {
 namespace {
-
-/// Training and test images under one numbering of classes.
-class LabeledImages {
- public:
-  LabeledImages(const std::filesystem::path& root, const data::DatasetOptions& options)
-      : train_(data::open_dataset(root, data::Split::kTrain, options)),
-        test_(data::open_dataset(root, data::Split::kVal, options)) {
-    auto match = data::match_classes(*train_, *test_);
-    warn(match.empty, "without training images");
-    warn(match.untested, "without test images; accuracy is over the others");
-    matched_.emplace(*train_, *test_, std::move(match));
-  }
-
-  const data::Dataset& train() const { return *train_; }
-  const data::Dataset& test() const { return *matched_; }
-  int64_t classes() const { return static_cast<int64_t>(train_->class_names().size()); }
-
- private:
-  void warn(const std::vector<std::string>& names, const char* problem) const {
-    if (names.empty()) return;
-    log_warning(concat(names.size(), " of ", classes(), " classes ", problem, ", the first one ",
-                       names.front()));
-  }
-
-  std::unique_ptr<data::Dataset> train_;
-  std::unique_ptr<data::Dataset> test_;
-  std::optional<data::MatchedDataset> matched_;
-};
 
 eval::ClassifierOptions classifier_options(const EvalConfig& config,
                                            const eval::FineTuneOptions& options, int64_t classes,
@@ -191,7 +162,7 @@ void train(eval::FineTuner& tuner, const data::Dataset& images, data::TrainingLo
 eval::Report fine_tune(const TaskRequest& request, const std::string& task,
                        const eval::FineTuneOptions& options) {
   const auto& config = request.weights.config;
-  const auto images = open_input([&] { return LabeledImages(request.data, config.dataset); });
+  const LabeledImages images(request.data, config.dataset);
   auto loading = loader_options(request, options);
   const auto updates = updates_per_epoch(loading, images.train(), task, options.accumulation);
   auto step = make_step(request, task, options, images.classes());

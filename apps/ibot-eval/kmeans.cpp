@@ -7,8 +7,8 @@ namespace ibot::apps {
 
 eval::Report run_kmeans(const TaskRequest& request) {
   auto options = request.weights.config.kmeans;
-  const auto banks = folder_features(request);
-  if (options.clusters == 0) options.clusters = static_cast<int64_t>(banks.classes.size());
+  const auto banks = image_features(request);
+  if (options.clusters == 0) options.clusters = banks.classes;
   const auto features = eval::unit_length(banks.test.features.to(request.device));
   const auto found = eval::kmeans(features, options);
   auto report = feature_report("kmeans", request, eval::option_values(options));

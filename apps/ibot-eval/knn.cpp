@@ -12,7 +12,7 @@ eval::Report run_knn(const TaskRequest& request) {
   const auto& config = request.weights.config;
   const eval::KnnOptions options{config.run.eval.k, config.run.eval.temperature};
   const auto largest = *std::max_element(options.k.begin(), options.k.end());
-  const auto banks = folder_features(request, {.train_images = largest});
+  const auto banks = image_features(request, {.train_images = largest});
   auto test = banks.test;
   test.features = test.features.to(request.device);
   const auto accuracies = eval::classify_knn(banks.train, test, options);

@@ -18,8 +18,7 @@ eval::LogisticFit fit(const FeatureBanks& banks, double lambda,
   const auto show = [&](int64_t iterations, double gap) {
     progress.update(iterations, concat("gap ", gap));
   };
-  auto found = eval::fit_logistic(banks.train, static_cast<int64_t>(banks.classes.size()), lambda,
-                                  options, show);
+  auto found = eval::fit_logistic(banks.train, banks.classes, lambda, options, show);
   progress.finish();
   if (found.gap > options.tolerance) {
     log_warning(concat("lambda ", lambda, ": stopped after ", found.iterations,
@@ -33,7 +32,7 @@ eval::LogisticFit fit(const FeatureBanks& banks, double lambda,
 
 eval::Report run_logistic(const TaskRequest& request) {
   const auto& options = request.weights.config.logistic;
-  auto banks = folder_features(request, {.classes = 2});
+  auto banks = image_features(request);
   for (auto* bank : {&banks.train, &banks.test}) bank->features = bank->features.to(request.device);
   auto report = feature_report("logistic", request, eval::option_values(options));
   double best = 0;

@@ -125,7 +125,7 @@ int run(EvalArguments arguments) {
       eval::resolved(config.features, task.name == "linear", config.run.backbone.arch);
   if (request.weights.backbone != nullptr) request.weights.backbone->to(request.device);
   if (only_helps(task, request)) {
-    folder_features(request);
+    image_features(request);
     return kDone;
   }
   eval::Report report = task.run(request);
@@ -153,8 +153,10 @@ eval::Report feature_report(const std::string& task, const TaskRequest& request,
 const std::vector<Task>& tasks() {
   static const std::vector<Task> all{
       {"knn", "weighted nearest neighbours: val/ classified by train/", run_knn},
+      {"linear", "a sweep of linear classifiers on frozen features", run_linear, false},
       {"logistic", "logistic regression on train/, tested on val/", run_logistic},
       {"kmeans", "k-means of val/ against its classes", run_kmeans},
+      {"cluster", "the projection head's prototypes against the classes of val/", run_cluster},
       {"finetune", "end-to-end training on labels, with layer-wise decay", run_finetune, false},
       {"semi", "the same from a few labels and the projection head's first layer", run_semi, false},
       {"transfer", "the same on another data set", run_transfer, false}};

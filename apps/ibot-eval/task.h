@@ -16,7 +16,7 @@ struct TaskRequest {
   Weights weights;
   std::filesystem::path data;
   torch::Device device = torch::kCPU;
-  std::filesystem::path cache;  // where features are kept; empty: nowhere
+  std::filesystem::path cache;   // where features are kept; empty: nowhere
   std::filesystem::path output;  // of the report, and of what a long task keeps; empty: nothing
 };
 
@@ -40,10 +40,14 @@ eval::Report feature_report(const std::string& task, const TaskRequest& request,
 
 /// Weighted nearest neighbours: DATA/val classified by DATA/train.
 eval::Report run_knn(const TaskRequest& request);
+/// The sweep of linear classifiers on frozen features of random crops.
+eval::Report run_linear(const TaskRequest& request);
 /// Logistic regression on DATA/train, tested on DATA/val.
 eval::Report run_logistic(const TaskRequest& request);
 /// k-means of DATA/val against its classes.
 eval::Report run_kmeans(const TaskRequest& request);
+/// The prototypes of the projection head as clusters of DATA/val, against its classes.
+eval::Report run_cluster(const TaskRequest& request);
 /// End-to-end training on labels, and its variants for few labels and for other data sets.
 eval::Report run_finetune(const TaskRequest& request);
 eval::Report run_semi(const TaskRequest& request);

@@ -135,7 +135,7 @@ TEST_F(IbotEval, RefusesWrongRequestsWithStatusTwo) {
     EXPECT_EQ(result.out, "");
   };
   expect(run({}), "TASK");
-  expect(run({"knm"}), "expected knn | logistic | kmeans, got knm");
+  expect(run({"knm"}), "got knm");
   expect(run({"knn"}), "--weights");
   expect(run({"knn", "--weights", "pixels"}), "--data");
   expect(run({"knn", "--weights", "pixels", "--data", "nowhere"}), "nowhere");
@@ -175,29 +175,31 @@ TEST_F(IbotEval, RefusesDataThatNoEvaluationCanUse) {
   };
   auto words = kTiny;
   words.push_back("eval.k=11");
-  expect(knn("pixels", words), "expected at least 11 images, found 10");
+  expect(knn("pixels", words), "expected at least 11 training images, found 10");
 
   std::filesystem::create_directories(folder_ / "data/val/blue");
   write_images(folder_ / "data" / "val" / "blue", 1);
-  expect(knn("pixels", kTiny), "data/val/blue: a class that train/ lacks");
-  std::filesystem::create_directories(folder_ / "data/train/blue");
-  expect(knn("pixels", kTiny), "data/train/blue: expected images of this class, found none");
+  expect(knn("pixels", kTiny), "blue has 2 test images but no training image");
 
-  std::filesystem::remove_all(folder_ / "data/train/blue");
   std::filesystem::remove_all(folder_ / "data/val/blue");
   for (const char* name : {"data/train/dark", "data/val/dark"}) {
     std::filesystem::remove_all(folder_ / name);
   }
-  words = {"logistic", "--weights", "pixels", "--data", "data"};
-  words.insert(words.end(), kTiny.begin(), kTiny.end());
-  expect(run(words), "expected at least 2 classes, found 1");
+  expect(knn("pixels", kTiny), "expected training images of two or more, got 1");
+}
+
+TEST_F(IbotEval, WarnsOfAnEmptyClass) {
+  std::filesystem::create_directories(folder_ / "data/train/blue");
+  const auto result = knn("pixels", kTiny);
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("1 of 3 classes without training images, the first one blue"));
 }
 
 TEST_F(IbotEval, MatchesClassesByNameWhereValHasFewer) {
   std::filesystem::remove_all(folder_ / "data/val/bright");  // index 0: "dark" must not become 0
   const auto result = knn("pixels", kTiny);
   ASSERT_EQ(result.status, 0) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("holds 1 of the 2 training classes"));
+  EXPECT_THAT(result.err, HasSubstr("1 of 2 classes without test images"));
   EXPECT_THAT(result.out, HasSubstr("     3   100.00   100.00"));
 }
 
@@ -238,6 +240,52 @@ TEST_F(IbotEval, ProcessesShareTheWorkThroughTheCache) {
   EXPECT_EQ(first.status, 0) << first.err;
   EXPECT_THAT(first.out, HasSubstr("top-1"));
   EXPECT_EQ(as_rank("2").status, 2);
+}
+
+TEST_F(IbotEval, ComparesPrototypesWithClasses) {
+  std::vector<std::string> words{"cluster", "--weights", "random", "--data",
+                                 "data",    "--output",  "out"};
+  words.insert(words.end(), kTiny.begin(), kTiny.end());
+  const auto result = run(words);
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("ACC"));
+  EXPECT_GE(report("out")["metrics"]["acc"], 50.0);  // of two equal classes
+
+  write_checkpoint("last.safetensors");
+  words = {"cluster", "--weights", "last.safetensors", "--data", "data", "head.hidden_dim=32"};
+  EXPECT_THAT(run(words).err, HasSubstr("head keys must be those of the run"));
+}
+
+// The classes differ in brightness, which a linear classifier finds.
+TEST_F(IbotEval, ProbesLinearlyAndGoesOn) {
+  const auto linear = [&](const std::string& output, std::vector<std::string> more) {
+    std::vector<std::string> words{"linear",
+                                   "--weights",
+                                   "random",
+                                   "--data",
+                                   "data",
+                                   "--output",
+                                   output,
+                                   "linear.batch_size=4",
+                                   "linear.lr=[0.1,10]",
+                                   "features.pooling=class"};
+    words.insert(words.end(), kTiny.begin(), kTiny.end());
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  };
+  const auto whole = linear("whole", {"linear.epochs=4"});
+  ASSERT_EQ(whole.status, 0) << whole.err;
+  EXPECT_THAT(whole.out, HasSubstr("rate alone"));
+  EXPECT_EQ(report("whole")["metrics"]["top1"], 100.0);
+  EXPECT_EQ(report("whole")["options"]["pooling"], "class");
+
+  // Again: everything is there, nothing is trained.
+  const auto again = linear("whole", {"linear.epochs=4"});
+  EXPECT_EQ(again.out, whole.out);
+  const auto other = linear("whole", {"linear.epochs=5"});
+  EXPECT_EQ(other.status, 2);
+  EXPECT_THAT(other.err, HasSubstr("written by another configuration"));
+  EXPECT_EQ(linear("pixels", {"linear.lr=0"}).status, 2);
 }
 
 TEST_F(IbotEval, ClustersTheValidationImages) {

@@ -1,6 +1,7 @@
 // Options of linear probing.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct LinearOptions {
   std::vector<double> lr = published_linear_rates();
   std::vector<double> weight_decay{0.0};
   bool lars = false;
+  std::array<double, 2> scale{0.08, 1.0};
   int64_t epochs = 100;
   int64_t batch_size = 128;
   int64_t val_every_epochs = 1;
@@ -32,6 +34,7 @@ struct LinearOptions {
     field("lr", lr, "learning rates per 256 images, a classifier each");
     field("weight_decay", weight_decay, "weight decays, each with every learning rate");
     field("lars", lars, "every setting with LARS too, besides SGD");
+    field("scale", scale, "smallest and largest share of the image's area in a random crop");
     field("epochs", epochs, "passes over the training images");
     field("batch_size", batch_size, "images a step");
     field("val_every_epochs", val_every_epochs, "epochs between validations; the last one always");
@@ -45,6 +48,8 @@ struct LinearOptions {
     for (const double decay : weight_decay) {
       check_option(decay >= 0, "weight_decay", "expected 0 or more, got ", decay);
     }
+    check_option(scale[0] > 0 && scale[0] <= scale[1] && scale[1] <= 1, "scale",
+                 "expected 0 < min <= max <= 1, got [", scale[0], ", ", scale[1], "]");
     check_option(epochs > 0, "epochs", "expected above 0, got ", epochs);
     check_option(batch_size > 0, "batch_size", "expected above 0, got ", batch_size);
     check_option(val_every_epochs > 0, "val_every_epochs", "expected above 0, got ",

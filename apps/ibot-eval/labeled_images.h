@@ -1,0 +1,35 @@
+// The images of an evaluation.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ibot/data/class_match.h"
+#include "ibot/data/open_dataset.h"
+
+namespace ibot::apps {
+
+/// Training and test images under one numbering of classes, that of the training images. Classes
+/// without training or test images are warnings.
+class LabeledImages {
+ public:
+  /// Throws RequestError where images or annotations cannot be read, fewer than two classes have
+  /// training images, or test images are of a class that has none.
+  LabeledImages(const std::filesystem::path& root, const data::DatasetOptions& options);
+
+  const data::Dataset& train() const { return *train_; }
+  const data::Dataset& test() const { return *matched_; }
+  int64_t classes() const { return static_cast<int64_t>(train_->class_names().size()); }
+
+ private:
+  void warn(const std::vector<std::string>& names, const char* problem) const;
+
+  std::unique_ptr<data::Dataset> train_;
+  std::unique_ptr<data::Dataset> test_;
+  std::optional<data::MatchedDataset> matched_;
+};
+
+}  // namespace ibot::apps

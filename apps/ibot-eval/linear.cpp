@@ -1,0 +1,152 @@
+#include <cstdio>
+#include <numeric>
+
+#include "common/logging.h"
+#include "common/progress.h"
+#include "common/run_main.h"
+#include "common/signals.h"
+#include "ibot-eval/features.h"
+#include "ibot-eval/labeled_images.h"
+#include "ibot-eval/linear_state.h"
+#include "ibot-eval/task.h"
+#include "ibot/data/training_loader.h"
+#include "ibot/eval/linear_heads.h"
+
+namespace ibot::apps {
+namespace {
+
+data::TrainingLoaderOptions loader_options(const TaskRequest& request, int64_t first_epoch) {
+  const auto& config = request.weights.config;
+  const auto& options = config.linear;
+  return {.transform = {.size = config.run.eval.crop_size,
+                        .scale = options.scale,
+                        .filter = data::Filter::kBilinear,
+                        .rand_operations = 0,
+                        .color_jitter = 0.0},
+          .seed = static_cast<uint64_t>(options.seed),
+          .batch_size = options.batch_size,
+          .drop_last = false,
+          .first_epoch = first_epoch,
+          .num_epochs = options.epochs,
+          .workers = config.run.data.workers,
+          .prefetch_batches = config.run.data.prefetch_batches,
+          .pin_memory = request.device.is_cuda()};
+}
+
+/// The sweep: all classifiers learn from the same random crops, whose features are computed once.
+class LinearProbe {
+ public:
+  LinearProbe(const TaskRequest& request, const LabeledImages& images)
+      : request_(request),
+        options_(request.weights.config.linear),
+        images_(images),
+        test_(bank_of(request, images.test(), "val")),
+        heads_(eval::linear_settings(options_, options_.batch_size), test_.features.size(1),
+               images.classes(), static_cast<uint64_t>(options_.seed), request.device),
+        state_(request.output, request.weights.config) {}
+
+  /// Goes on where an earlier run ended; ends after the last epoch or the one that a signal comes
+  /// in.
+  void run() {
+    state_.read(heads_);
+    data::TrainingLoader loader(images_.train(), loader_options(request_, state_.next_epoch));
+    Progress progress({.label = "linear",
+                       .unit = "steps",
+                       .total = options_.epochs * loader.steps_per_epoch(),
+                       .first = state_.next_epoch * loader.steps_per_epoch(),
+                       .item = "images",
+                       .items_per_count = static_cast<double>(options_.batch_size)});
+    for (int64_t epoch = state_.next_epoch; epoch < options_.epochs && !stop_requested(); ++epoch) {
+      train_epoch(loader, epoch, progress);
+      if ((epoch + 1) % options_.val_every_epochs == 0 || epoch + 1 == options_.epochs) {
+        validate(epoch);
+      }
+      state_.next_epoch = epoch + 1;
+      state_.write(heads_);
+    }
+    progress.finish();
+  }
+
+  const eval::LinearBest& best() const { return state_.best; }
+  const eval::LinearBest& best_sgd() const { return state_.best_sgd; }
+  const eval::LinearSetting& setting(int64_t head) const { return heads_.settings()[head]; }
+
+ private:
+  void train_epoch(data::TrainingLoader& loader, int64_t epoch, Progress& progress) {
+    const auto& config = request_.weights.config;
+    auto& backbone = *request_.weights.backbone;
+    const batch::Normalization normalization{config.run.augment.mean, config.run.augment.std};
+    const double factor = eval::linear_lr_factor(epoch, options_.epochs);
+    for (int64_t step = 0; step < loader.steps_per_epoch(); ++step) {
+      const auto batch = loader.next();
+      const torch::NoGradGuard no_grad;
+      const auto images = batch::normalized(batch->image.to(request_.device), normalization);
+      heads_.step(eval::image_features(backbone, images, config.features).to(torch::kFloat),
+                  batch->label.to(request_.device), factor);
+      progress.update(epoch * loader.steps_per_epoch() + step + 1, note());
+    }
+  }
+
+  void validate(int64_t epoch) {
+    const auto hits =
+        heads_.hits(test_.features.to(request_.device), test_.labels.to(request_.device));
+    std::vector<int64_t> all(heads_.settings().size());
+    std::iota(all.begin(), all.end(), 0);
+    std::vector<int64_t> plain;
+    for (const int64_t head : all) {
+      if (!setting(head).lars && setting(head).weight_decay == 0) plain.push_back(head);
+    }
+    const auto images = test_.labels.size(0);
+    state_.best = eval::better_of(state_.best, hits, images, epoch, all);
+    state_.best_sgd = eval::better_of(state_.best_sgd, hits, images, epoch, plain);
+  }
+
+  std::string note() const {
+    if (state_.best.head < 0) return {};
+    char text[32];
+    std::snprintf(text, sizeof(text), "top-1 %.2f", state_.best.top1);
+    return text;
+  }
+
+  const TaskRequest& request_;
+  const eval::LinearOptions& options_;
+  const LabeledImages& images_;
+  eval::FeatureBank test_;
+  eval::LinearHeads heads_;
+  LinearState state_;
+};
+
+void print_best(const char* name, const eval::LinearBest& best,
+                const eval::LinearSetting& setting) {
+  std::printf("%-10s %8.2f %8.2f %10g %10g %5s %6lld\n", name, best.top1, best.top5, setting.lr,
+              setting.weight_decay, setting.lars ? "lars" : "sgd",
+              static_cast<long long>(best.epoch));
+}
+
+}  // namespace
+
+eval::Report run_linear(const TaskRequest& request) {
+  IBOT_CHECK_AS(RequestError, request.weights.backbone != nullptr,
+                "linear: expected a network, got pixels");
+  const LabeledImages images(request.data, request.weights.config.dataset);
+  LinearProbe probe(request, images);
+  probe.run();
+  auto report =
+      feature_report("linear", request, eval::option_values(request.weights.config.linear));
+  if (stop_requested() || probe.best().head < 0) return report;
+  std::printf("%-10s %8s %8s %10s %10s %5s %6s\n", "", "top-1", "top-5", "lr", "decay", "optim",
+              "epoch");
+  const auto& setting = probe.setting(probe.best().head);
+  print_best("best", probe.best(), setting);
+  report.metrics = {{"top1", probe.best().top1},
+                    {"top5", probe.best().top5},
+                    {"lr", setting.lr},
+                    {"epoch", static_cast<double>(probe.best().epoch)}};
+  if (probe.best_sgd().head >= 0) {
+    print_best("rate alone", probe.best_sgd(), probe.setting(probe.best_sgd().head));
+    report.metrics["top1_rate_alone"] = probe.best_sgd().top1;
+  }
+  return report;
+}
+
+}  // namespace ibot::apps
