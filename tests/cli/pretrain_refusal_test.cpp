@@ -37,7 +37,7 @@ TEST_F(PretrainRefusal, OfValuesThatDoNotFit) {
                  "augment.global_size: expected a multiple of backbone.patch_size 4, got 18");
   expect_refusal({"augment.local_size=10"},
                  "augment.local_size: expected a multiple of backbone.patch_size 4, got 10");
-  expect_refusal({"backbone.arch=vit_tinny"}, "vit_tiny; got vit_tinny");
+  expect_refusal({"backbone.arch=vit_tinny"}, "swin_tiny; got vit_tinny");
 }
 
 TEST_F(PretrainRefusal, OfWhatTheDeviceCannotDo) {
