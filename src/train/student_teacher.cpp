@@ -29,7 +29,7 @@ loss::StudentOutput split_scores(models::ProjectionHead& head, const torch::Tens
 torch::Tensor most_similar_patches(const torch::Tensor& patches) {
   const auto views = patches.size(0), count = patches.size(1);
   // Half precision cannot tell near neighbours apart.
-  const AutocastScope full_precision(patches.device().type(), std::nullopt);
+  const optim::AutocastScope full_precision(patches.device().type(), std::nullopt);
   const auto unit = patches.to(torch::kFloat) /
                     patches.to(torch::kFloat).norm(2, -1, true).clamp_min(1e-12);  // [2·B, N, D]
   const auto similarity = unit.bmm(unit.roll(views / 2, 0).transpose(1, 2));       // [2·B, N, N]
