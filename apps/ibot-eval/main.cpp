@@ -33,10 +33,11 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
                  "section.key=value")
       ->option_text("section.key=value ...");
   app.add_option("--weights", arguments.weights.file,
-                 "a checkpoint of ibot-train; random: the network that a run would begin with; "
-                 "pixels: no network, the images themselves")
+                 "a checkpoint of ibot-train, a .pth, or safetensors; random: the network that a "
+                 "run would begin with; pixels: no network, the images themselves")
       ->option_text("FILE|random|pixels");
-  app.add_option("--key", arguments.weights.key, "network of the checkpoint (default: teacher)")
+  app.add_option("--key", arguments.weights.key,
+                 "network of a file that holds both (default: teacher)")
       ->check(CLI::IsMember({"teacher", "student"}))
       ->option_text("teacher|student");
   app.add_option("--config", arguments.weights.config,

@@ -13,7 +13,7 @@
 namespace ibot::apps {
 
 struct WeightsArguments {
-  std::string file;              // a checkpoint, "random" or "pixels"
+  std::string file;              // a file of weights, "random" or "pixels"
   std::string key = "teacher";   // which network of a checkpoint
   std::filesystem::path config;  // instead of the checkpoint's own configuration
   std::vector<std::string> overrides;
@@ -27,8 +27,9 @@ struct Weights {
   std::map<std::string, torch::Tensor> head;
 };
 
-/// Reads the configuration and the weights. Throws RequestError where a file is missing or none of
-/// ours, ConfigError, and CheckpointError where the weights are not those of the configuration.
+/// Reads the weights and the configuration: that of the file, or where it has none the defaults with
+/// the backbone that its tensors tell of. Throws RequestError where a file is missing or refused,
+/// ConfigError, and CheckpointError where the weights are not those of the configuration.
 Weights load_weights(const WeightsArguments& arguments);
 
 }  // namespace ibot::apps

@@ -14,6 +14,7 @@
 #include "ibot-train/run_console.h"
 #include "ibot-train/run_folder.h"
 #include "ibot/data/image_folder.h"
+#include "ibot/models/weights.h"
 #include "ibot/train/run_log.h"
 #include "ibot/train/trainer.h"
 
@@ -69,6 +70,20 @@ void announce(const data::ImageFolder& images, int64_t steps_per_epoch, torch::D
                   steps_per_epoch, " steps an epoch on ", device));
 }
 
+/// Both networks begin with the weights of a file; the mask token and heads that it lacks stay as
+/// they were drawn.
+void begin_with_weights(const TrainRequest& request, train::TrainStep& step) {
+  open_input([&] {
+    const auto weights = models::read_weights(request.init_from, request.init_key);
+    for (auto* network : {&step.networks().student(), &step.networks().teacher()}) {
+      const bool student = network == &step.networks().student();
+      const auto report = models::load_weights_(*network, weights);
+      log_info(concat(student ? "student" : "teacher", " from ", request.init_from, ": ",
+                      models::summary(report)));
+    }
+  });
+}
+
 /// Trains from `checkpoint`, or from the start, to the end or to a signal.
 train::Ending train_run(const TrainRequest& request, const data::ImageFolder& images,
                         train::TrainStep& step, int64_t steps_per_epoch) {
@@ -81,6 +96,7 @@ train::Ending train_run(const TrainRequest& request, const data::ImageFolder& im
                       {config.augment.mean, config.augment.std});
     }));
   }
+  if (!checkpoint && !request.init_from.empty()) begin_with_weights(request, step);
   prepare_output(request.output);
   // Nothing refuses the request from here on: a refusal leaves no folder and is the only line.
   announce(images, steps_per_epoch, step.device());

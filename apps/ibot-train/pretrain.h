@@ -12,6 +12,8 @@ struct TrainRequest {
   config::RunConfig config;
   std::filesystem::path output;  // folder of the run
   std::string resume;            // "auto", "none" or the path of a checkpoint
+  std::string init_from;         // a file of weights to begin with; empty: random ones
+  std::string init_key = "teacher";
   bool dry_run = false;
   bool quiet = false;  // no progress
 };

@@ -1,5 +1,7 @@
 #include "ibot-train/train_arguments.h"
 
+#include <CLI/CLI.hpp>
+
 #include "common/arguments.h"
 #include "ibot/config/sweep.h"
 #include "ibot/config/yaml.h"
@@ -19,6 +21,14 @@ void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
          "go on from the run's last checkpoint if there is one (default), from none, or from "
          "this file")
       ->option_text("auto|none|PATH");
+  app.add_option("--init-from", arguments.init_from,
+                 "weights that both networks begin with, instead of random ones: a checkpoint, a "
+                 ".pth or safetensors; the heads too where the file has them")
+      ->option_text("FILE");
+  app.add_option("--init-key", arguments.init_key,
+                 "network of a file that holds both (default: teacher)")
+      ->check(CLI::IsMember({"teacher", "student"}))
+      ->option_text("teacher|student");
   app.add_flag("--print-config", arguments.print_config,
                "print the configuration with every key and leave");
   app.add_option("--explain", arguments.explain, "tell what a key, or each key of a section, means")
@@ -39,6 +49,8 @@ std::vector<TrainRequest> train_requests(const TrainArguments& arguments) {
     requests.push_back({.config = config::read_config<config::RunConfig>(file, run.overrides),
                         .output = run.name.empty() ? output : output / run.name,
                         .resume = arguments.resume,
+                        .init_from = arguments.init_from,
+                        .init_key = arguments.init_key,
                         .dry_run = arguments.dry_run,
                         .quiet = arguments.quiet});
   }

@@ -13,6 +13,8 @@ struct TrainArguments {
   std::vector<std::string> words;  // [CONFIG.yaml] [section.key=value ...]
   std::string output;
   std::string resume = "auto";
+  std::string init_from;
+  std::string init_key = "teacher";
   std::string explain;
   bool print_config = false;
   bool dry_run = false;

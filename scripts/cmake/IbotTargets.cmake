@@ -106,3 +106,20 @@ function(ibot_tests name)
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_FILTER "*Golden.*"
     PROPERTIES LABELS golden TIMEOUT 300)
 endfunction()
+
+# ibot_fuzz(name LINK ... SOURCES ...): build/bin/<name>_fuzz of tests/fuzz/<name>_fuzz.cpp and those
+# sources of src/ that it reaches, instrumented; libraries would bring all of LibTorch's users along.
+function(ibot_fuzz name)
+  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
+  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/src/")
+  set(target ${name}_fuzz)
+  add_executable(${target} EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tests/fuzz/${name}_fuzz.cpp" ${ARG_SOURCES})
+  target_include_directories(${target} PRIVATE
+    "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/tests")
+  target_link_libraries(${target} PRIVATE ${ARG_LINK})
+  target_compile_features(${target} PRIVATE cxx_std_20)
+  target_compile_definitions(${target} PRIVATE IBOT_FUZZ)
+  target_compile_options(${target} PRIVATE -fsanitize=fuzzer,address,undefined
+    -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  target_link_options(${target} PRIVATE -fsanitize=fuzzer,address,undefined)
+endfunction()

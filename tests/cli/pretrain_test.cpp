@@ -189,5 +189,30 @@ TEST_F(Pretrain, AFullDiskKeepsTheOldCheckpoint) {
   expect_same_logs("plain", "disk/run");
 }
 
+// Both networks begin with the teacher of another run, also through a .pth of its backbone.
+TEST_F(Pretrain, BeginsWithGivenWeights) {
+  finish("first", {"train.epochs=1"});
+  const auto weights = last("first").string();
+  // A learning rate of almost nothing leaves what they began with.
+  const Words still{"--init-from", weights, "train.epochs=1", "optim.lr=1e-30", "optim.min_lr=0"};
+  const auto result = train("second", still);
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("student from " + weights));
+  const auto before = io::read_safetensors(weights, "teacher.").tensors;
+  const auto after = io::read_safetensors(last("second")).tensors;
+  for (const auto& [name, tensor] : before) {
+    EXPECT_TRUE(torch::allclose(after.at(name), tensor)) << name;
+    EXPECT_TRUE(torch::allclose(after.at("student" + name.substr(7)), tensor)) << name;
+  }
+  ASSERT_EQ(run("ibot-model", {"convert", weights, "backbone.pth"}).status, 0);
+  const auto again = train("third", {"--init-from", "backbone.pth", "train.max_steps=1"});
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("missing: head."));
+  const auto other = train("fourth", {"--init-from", weights, "backbone.patch_size=8"});
+  EXPECT_EQ(other.status, 2);
+  EXPECT_THAT(other.err, HasSubstr("expected shape"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "fourth"));
+}
+
 }  // namespace
 }  // namespace ibot::testing

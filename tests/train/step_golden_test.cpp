@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include "ibot/io/torch_file.h"
+#include "ibot/train/official_checkpoint.h"
 #include "ibot/train/step.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"
@@ -107,6 +109,15 @@ class StepRun {
     }
   }
 
+  /// Takes over a checkpoint and goes on from where it stands.
+  void resume(const std::filesystem::path& path) {
+    const auto checkpoint = from_official(io::read_torch_file(path).root, path.string(), step_);
+    EXPECT_EQ(checkpoint.run.steps_per_epoch, config_["iterations_per_epoch"].get<int64_t>());
+    step_.load_state(checkpoint.tensors);
+    first_ = checkpoint.run.step;
+    EXPECT_GT(first_, 0);
+  }
+
   void train() {
     const optim::ScheduleOptions schedule{.warmup_epochs = config_["warmup_epochs"],
                                           .momentum_teacher = config_["momentum_teacher"]};
@@ -114,6 +125,7 @@ class StepRun {
                                   config_["batch_size"]};
     for (const auto& expected : json_["steps"]) {
       const int64_t number = expected["step"];
+      if (number < first_) continue;
       SCOPED_TRACE("step " + std::to_string(number));
       const StepInputs inputs{number, optim::step_values(options_.optim, schedule, length, number),
                               loss::teacher_temperatures(options_.loss, config_["pred_start_epoch"],
@@ -190,6 +202,7 @@ class StepRun {
   Tensors inputs_;
   StepOptions options_;
   TrainStep step_;
+  int64_t first_ = 0;
 };
 
 TEST(StepGolden, WholeTrainingStepsMatchTheReference) {
@@ -197,6 +210,20 @@ TEST(StepGolden, WholeTrainingStepsMatchTheReference) {
     SCOPED_TRACE(golden.name);
     StepRun(golden).train();
   }
+}
+
+TEST(StepGolden, GoesOnFromTheReferencesCheckpoint) {
+  const auto folder = testing::golden_root() / "13_checkpoint";
+  const auto resume = testing::read_json(folder / "checkpoints.json")["resume"];
+  const std::string file = resume["file"];
+  for (const auto& golden : testing::golden_cases("05_train_step")) {
+    if (file.rfind("resume_" + golden.name + "_", 0) != 0) continue;
+    StepRun run(golden);
+    run.resume(folder / file);
+    run.train();
+    return;
+  }
+  FAIL() << "no case for " << file;
 }
 
 }  // namespace

@@ -24,4 +24,20 @@ void write_file(const std::filesystem::path& path, std::string_view content);
 /// The whole file. Throws Error with the path and the system's reason.
 std::string read_file(const std::filesystem::path& path);
 
+/// A file's bytes in memory as they are on disk, read when they are looked at. Throws Error with
+/// the path and the system's reason. The file must not be shortened meanwhile; write_file never
+/// does.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::string_view bytes() const { return bytes_; }
+
+ private:
+  std::string_view bytes_;
+};
+
 }  // namespace ibot::io

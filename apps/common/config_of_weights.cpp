@@ -1,0 +1,129 @@
+#include "common/config_of_weights.h"
+
+#include <array>
+#include <utility>
+
+#include "ibot/config/section.h"
+#include "ibot/config/yaml.h"
+
+namespace ibot::apps {
+namespace {
+
+/// As in configs/README.md. Architecture and shapes are seen in the tensors and come from there;
+/// paths and processes are matters of a machine.
+constexpr std::array<std::pair<const char*, const char*>, 37> kOfficial{
+    {{"out_dim", "head.prototypes"},
+     {"patch_out_dim", "head.patch_prototypes"},
+     {"shared_head", "head.shared"},
+     {"shared_head_teacher", "head.shared_teacher"},
+     {"norm_last_layer", "head.norm_last_layer"},
+     {"norm_in_head", "head.norm"},
+     {"act_in_head", "head.activation"},
+     {"use_masked_im_modeling", "backbone.masked_modeling"},
+     {"drop_path", "backbone.drop_path"},
+     {"momentum_teacher", "schedule.momentum_teacher"},
+     {"warmup_epochs", "schedule.warmup_epochs"},
+     {"pred_ratio", "mask.ratio"},
+     {"pred_ratio_var", "mask.ratio_var"},
+     {"pred_shape", "mask.shape"},
+     {"pred_start_epoch", "mask.start_epoch"},
+     {"lambda1", "loss.weight_cls"},
+     {"lambda2", "loss.weight_patch"},
+     {"warmup_teacher_temp", "loss.warmup_teacher_temp"},
+     {"teacher_temp", "loss.teacher_temp"},
+     {"warmup_teacher_patch_temp", "loss.warmup_teacher_patch_temp"},
+     {"teacher_patch_temp", "loss.teacher_patch_temp"},
+     {"warmup_teacher_temp_epochs", "loss.warmup_teacher_temp_epochs"},
+     {"optimizer", "optim.optimizer"},
+     {"lr", "optim.lr"},
+     {"min_lr", "optim.min_lr"},
+     {"weight_decay", "optim.weight_decay"},
+     {"weight_decay_end", "optim.weight_decay_end"},
+     {"clip_grad", "optim.clip_grad"},
+     {"freeze_last_layer", "optim.freeze_last_layer"},
+     {"epochs", "train.epochs"},
+     {"batch_size_per_gpu", "train.batch_size"},
+     {"saveckp_freq", "train.save_every_epochs"},
+     {"seed", "train.seed"},
+     {"global_crops_scale", "augment.global_scale"},
+     {"local_crops_scale", "augment.local_scale"},
+     {"global_crops_number", "augment.global_crops"},
+     {"local_crops_number", "augment.local_crops"}}};
+
+int64_t heads_in(const std::vector<std::string>& overrides) {
+  const std::string key = "backbone.heads=";
+  int64_t heads = 0;
+  for (const auto& assignment : overrides) {
+    if (assignment.rfind(key, 0) == 0) heads = std::atoll(assignment.c_str() + key.size());
+  }
+  return heads;
+}
+
+/// `section.key=value` of each key of the section.
+void append_section(std::vector<std::string>& overrides, const config::RunConfig& config,
+                    const std::string& section) {
+  for (const auto& [key, value] : config::flat_values(config)) {
+    if (key.rfind(section + ".", 0) == 0) overrides.push_back(key + "=" + value);
+  }
+}
+
+bool has_head(const models::Weights& weights) {
+  const auto first = weights.tensors.lower_bound("head.");
+  return first != weights.tensors.end() && first->first.rfind("head.", 0) == 0;
+}
+
+template <class T>
+io::Value value_of(const T& slot) {
+  if constexpr (std::is_same_v<T, config::EnumSlot>) {
+    return slot.name() == "none" ? io::Value() : io::Value(slot.name());
+  } else if constexpr (requires { slot->begin(); } && !std::is_same_v<T, std::string*>) {
+    io::List list;
+    for (const auto item : *slot) list.items.emplace_back(item);
+    return list;
+  } else {
+    return *slot;
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> overrides_of_weights(const models::Weights& weights,
+                                              const std::vector<std::string>& overrides) {
+  config::RunConfig config;
+  config.backbone = models::infer_backbone(weights, heads_in(overrides));
+  std::vector<std::string> result;
+  append_section(result, config, "backbone");
+  if (has_head(weights)) {
+    config.head = models::infer_head(weights);
+    append_section(result, config, "head");
+  }
+  for (const auto& [argument, key] : kOfficial) {
+    const auto found = weights.arguments.find(argument);
+    if (found != weights.arguments.end()) result.push_back(std::string(key) + "=" + found->second);
+  }
+  const auto half = weights.arguments.find("use_fp16");
+  if (half != weights.arguments.end()) {
+    result.push_back(std::string("train.precision=") + (half->second == "true" ? "fp16" : "fp32"));
+  }
+  result.insert(result.end(), overrides.begin(), overrides.end());
+  return result;
+}
+
+io::Dict official_arguments(config::RunConfig config) {
+  std::map<std::string, io::Value> values;
+  for (const auto& section : config::sections_of(config)) {
+    for (const auto& field : section.fields) {
+      values[section.name + "." + field.name] =
+          std::visit([](const auto& slot) { return value_of(slot); }, field.slot);
+    }
+  }
+  io::Dict arguments{{{"arch", config.backbone.arch}, {"patch_size", config.backbone.patch_size}},
+                     ""};
+  for (const auto& [argument, key] : kOfficial) {
+    arguments.items.emplace_back(argument, values.at(key));
+  }
+  arguments.items.emplace_back("use_fp16", config.train.precision != train::Precision::kFp32);
+  return arguments;
+}
+
+}  // namespace ibot::apps

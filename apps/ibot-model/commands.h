@@ -1,0 +1,33 @@
+// What ibot-model can do with a file of weights.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace ibot::apps {
+
+/// Prints what the file holds. Returns the exit status, as all of these do.
+int show_info(const std::string& file);
+
+struct ConvertArguments {
+  std::string from;
+  std::string to;                 // .safetensors or .pth
+  std::string part = "backbone";  // backbone, network or all
+  std::string key = "teacher";    // which network
+  std::vector<std::string> overrides;
+};
+
+/// Writes the part of `from` to `to` in the format of its ending.
+int convert(const ConvertArguments& arguments);
+
+struct ExportArguments {
+  std::string from;
+  std::string to;
+  std::string key = "teacher";
+  std::vector<std::string> overrides;
+};
+
+/// Writes the backbone as a TorchScript program.
+int export_script(const ExportArguments& arguments);
+
+}  // namespace ibot::apps

@@ -1,0 +1,145 @@
+#include <torch/types.h>
+
+#include <cmath>
+#include <cstdio>
+#include <set>
+
+#include "common/run_main.h"
+#include "ibot-model/commands.h"
+#include "ibot-model/model_file.h"
+#include "ibot/base/error.h"
+#include "ibot/base/hash.h"
+#include "ibot/config/yaml.h"
+#include "ibot/io/file.h"
+
+namespace ibot::apps {
+namespace {
+
+void print_row(const char* label, const std::string& text) {
+  std::printf("%-13s %s\n", label, text.c_str());
+}
+
+/// Of the backbone or the head of one network.
+struct PartSummary {
+  int64_t tensors = 0;
+  int64_t parameters = 0;
+  double norm = 0.0;
+  std::string hash;
+};
+
+/// A tensor under two names counts once, under the first. The hash is of names, dtypes, shapes and
+/// bytes in the order of the names: the same in every format.
+PartSummary summarize(const models::Weights& weights, const std::string& prefix) {
+  PartSummary summary;
+  Hash hash;
+  std::set<const void*> seen;
+  double squares = 0.0;
+  for (const auto& [name, tensor] : weights.tensors) {
+    if (name.rfind(prefix, 0) != 0 || models::is_derived(name)) continue;
+    if (tensor.numel() > 0 && !seen.insert(tensor.const_data_ptr()).second) continue;
+    ++summary.tensors;
+    summary.parameters += tensor.numel();
+    const auto values = tensor.contiguous();
+    if (tensor.is_floating_point()) {
+      const auto norm = values.to(torch::kDouble).norm().item<double>();
+      squares += norm * norm;
+    }
+    hash.add(concat(name, ' ', tensor.scalar_type(), ' ', tensor.sizes(), '\n'));
+    hash.add(values.const_data_ptr(), values.nbytes());
+  }
+  summary.norm = std::sqrt(squares);
+  summary.hash = hash.hex();
+  return summary;
+}
+
+void print_networks(const ModelFile& file) {
+  std::printf("%-20s %8s %12s %12s  %s\n", "network", "tensors", "parameters", "norm", "xxh3");
+  for (const auto& weights : file.networks) {
+    for (const char* part : {"backbone", "head"}) {
+      const auto summary = summarize(weights, std::string(part) + ".");
+      if (summary.tensors == 0) continue;
+      const auto name = (weights.key.empty() ? "" : weights.key + ".") + part;
+      std::printf("%-20s %8lld %12lld %12.6g  %s\n", name.c_str(),
+                  static_cast<long long>(summary.tensors),
+                  static_cast<long long>(summary.parameters), summary.norm, summary.hash.c_str());
+    }
+  }
+}
+
+std::string described(const models::VitShape& shape) {
+  return concat("width ", shape.embed_dim, ", depth ", shape.depth, ", heads ", shape.heads);
+}
+
+std::string described(const models::SwinShape& shape) {
+  std::string widths, depths, heads, windows;
+  for (const auto& stage : shape) {
+    const std::string comma = widths.empty() ? "" : "-";
+    widths += concat(comma, stage.width);
+    depths += concat(comma, stage.depth);
+    heads += concat(comma, stage.heads);
+    windows += concat(comma, stage.window);
+  }
+  return concat("width ", widths, ", depth ", depths, ", heads ", heads, ", window ", windows);
+}
+
+std::string architecture(const ModelFile& file) {
+  const auto& weights = file.networks.front();
+  if (weights.tensors.lower_bound("backbone.") == weights.tensors.lower_bound("backbone/")) {
+    return "no backbone";
+  }
+  try {
+    const auto options = config_of(file).backbone;
+    return concat(options.arch, ": ",
+                  models::is_swin(options) ? described(models::swin_shape(options))
+                                           : described(models::vit_shape(options)),
+                  ", patch ", options.patch_size, ", image ", options.image_size);
+  } catch (const Error& error) {
+    // The heads cannot be told; all else can.
+    return concat("unknown: ", error.what());
+  }
+}
+
+std::string position(const ModelFile& file) {
+  if (file.checkpoint) {
+    const auto& run = file.checkpoint->run;
+    return concat("step ", run.step, ", ", run.steps_per_epoch, " an epoch");
+  }
+  const auto* epoch = file.root.dict() != nullptr ? file.root.dict()->find("epoch") : nullptr;
+  if (epoch == nullptr || !epoch->integer()) return {};
+  return concat("epoch ", *epoch->integer());
+}
+
+/// Options that the file states, where they differ from the defaults.
+void print_options(const ModelFile& file) {
+  const auto& weights = file.networks.front();
+  if (!weights.config.empty()) {
+    const auto defaults = config::flat_values(config::RunConfig{});
+    for (const auto& [key, value] : config::flat_values(config_of(file))) {
+      if (value != defaults.at(key))
+        std::printf("option        %s=%s\n", key.c_str(), value.c_str());
+    }
+  }
+  for (const auto& [name, value] : weights.arguments) {
+    std::printf("argument      %s=%s\n", name.c_str(), value.c_str());
+  }
+}
+
+}  // namespace
+
+int show_info(const std::string& path) {
+  const auto file = read_model_file(path);
+  Hash hash;
+  const io::MappedFile bytes(path);
+  hash.add(bytes.bytes());
+  print_row("file", path);
+  print_row("format", file.format + ", " + file.content);
+  print_row("bytes", std::to_string(bytes.bytes().size()));
+  print_row("xxh3", hash.hex());
+  print_row("architecture", architecture(file));
+  if (const auto run = position(file); !run.empty()) print_row("run", run);
+  print_networks(file);
+  print_options(file);
+  return kDone;
+}
+
+}  // namespace ibot::apps

@@ -1,0 +1,75 @@
+// ibot-model: what a file of weights holds, and the same in another format.
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include "common/run_main.h"
+#include "ibot-model/commands.h"
+
+namespace {
+
+struct Arguments {
+  std::string file;
+  ibot::apps::ConvertArguments convert;
+  ibot::apps::ExportArguments script;
+};
+
+void add_overrides(CLI::App& command, std::vector<std::string>& overrides) {
+  command
+      .add_option("section.key=value", overrides,
+                  "what the file does not tell: backbone.heads=6 of a backbone of unusual width")
+      ->option_text("...");
+}
+
+void add_key(CLI::App& command, std::string& key) {
+  command.add_option("--key", key, "network of a file that holds both (default: teacher)")
+      ->check(CLI::IsMember({"teacher", "student"}))
+      ->option_text("teacher|student");
+}
+
+void add_commands(CLI::App& app, Arguments& arguments) {
+  app.require_subcommand(1);
+  auto* info = app.add_subcommand("info", "print what a file of weights holds");
+  info->add_option("FILE", arguments.file, "a checkpoint, a .safetensors or a .pth")
+      ->option_text(" ")
+      ->required();
+
+  auto* convert = app.add_subcommand("convert", "write weights in another format");
+  auto& to = arguments.convert;
+  convert->add_option("IN", to.from, "a checkpoint, a .safetensors or a .pth")
+      ->option_text(" ")
+      ->required();
+  convert->add_option("OUT", to.to, "a .safetensors or a .pth")->option_text(" ")->required();
+  convert
+      ->add_option("--part", to.part,
+                   "backbone (default): in a .safetensors under the names of timm, in a .pth as "
+                   "the official scripts extract it; network: backbone and head; all: the whole "
+                   "run with its optimiser, to go on from")
+      ->check(CLI::IsMember({"backbone", "network", "all"}))
+      ->option_text("backbone|network|all");
+  add_key(*convert, to.key);
+  add_overrides(*convert, to.overrides);
+
+  auto* script = app.add_subcommand("export", "write a ViT backbone as a TorchScript program");
+  script->add_option("IN", arguments.script.from, "a checkpoint, a .safetensors or a .pth")
+      ->option_text(" ")
+      ->required();
+  script->add_option("OUT", arguments.script.to, "the program, a .pt")
+      ->option_text(" ")
+      ->required();
+  add_key(*script, arguments.script.key);
+  add_overrides(*script, arguments.script.overrides);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Looks into files of weights and converts them.", "ibot-model");
+  Arguments arguments;
+  add_commands(app, arguments);
+  return ibot::apps::run_main(app, argc, argv, [&] {
+    if (app.got_subcommand("info")) return ibot::apps::show_info(arguments.file);
+    if (app.got_subcommand("convert")) return ibot::apps::convert(arguments.convert);
+    return ibot::apps::export_script(arguments.script);
+  });
+}

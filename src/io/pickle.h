@@ -1,0 +1,74 @@
+// Python's pickle format, as far as files of tensors need it. Nothing in a pickle is executed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace ibot::io {
+
+using NodeId = uint32_t;
+
+struct PickleBytes {
+  std::string value;
+};
+
+struct PickleList {
+  std::vector<NodeId> items;
+  bool tuple = false;
+};
+
+/// Keys and values in turn.
+struct PickleDict {
+  std::vector<NodeId> items;
+  std::string type;
+};
+
+/// One of the allowed names: "module name".
+struct PickleGlobal {
+  std::string name;
+};
+
+/// A NumPy number's type: "f8" or "i8", little-endian.
+struct PickleDtype {
+  std::string code;
+};
+
+/// `type` is the storage class: "FloatStorage"; `elements` counts elements of that class.
+struct PickleStorage {
+  std::string type;
+  std::string key;
+  int64_t elements = 0;
+};
+
+/// Counts elements; `dtype` ("float32") is empty where the storage's class tells it.
+struct PickleTensor {
+  NodeId storage = 0;
+  int64_t offset = 0;
+  std::vector<int64_t> sizes;
+  std::vector<int64_t> strides;
+  std::string dtype;
+};
+
+using PickleNode =
+    std::variant<std::monostate, bool, int64_t, double, std::string, PickleBytes, PickleList,
+                 PickleDict, PickleGlobal, PickleDtype, PickleStorage, PickleTensor>;
+
+/// Nodes refer to each other by index, also in circles.
+struct Pickle {
+  std::vector<PickleNode> nodes;
+  NodeId root = 0;
+  size_t size = 0;  // bytes read
+};
+
+/// Reads the pickle at the beginning of `bytes`, of at most 64 MB and 2^18 values. Memory stays within
+/// a small multiple of what is read.
+///
+/// Throws CheckpointError, its text beginning with `where`, on every opcode and every global name
+/// that tensors, containers, numbers and text do without, and on a damaged or oversized pickle.
+/// Source: Python's `pickletools.py`; PyTorch's `_utils.py` and `serialization.py`.
+Pickle read_pickle(std::string_view bytes, const std::string& where);
+
+}  // namespace ibot::io

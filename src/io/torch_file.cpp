@@ -1,0 +1,310 @@
+#include "ibot/io/torch_file.h"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "ibot/base/error.h"
+#include "ibot/io/file.h"
+#include "io/pickle.h"
+#include "io/storage_classes.h"
+#include "io/zip.h"
+
+namespace ibot::io {
+namespace {
+
+constexpr std::string_view kZipMagic("PK\3\4", 4);
+// The pickles of a magic number and of the protocol version 1001.
+constexpr std::string_view kLegacyMagic(
+    "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.", 21);
+constexpr int kMaxDepth = 32;
+constexpr int64_t kMaxSharing = 16;  // bytes of all tensors over those of the file
+
+/// The bytes that belong to a storage of a file.
+using StorageBytes = std::function<std::string_view(const PickleStorage& storage)>;
+
+/// Makes values of a pickle's nodes.
+class Builder {
+ public:
+  Builder(const Pickle& pickle, const std::string& where, int64_t file_size, StorageBytes bytes)
+      : pickle_(pickle),
+        where_(where),
+        tensor_bytes_left_(kMaxSharing * file_size),
+        bytes_(std::move(bytes)),
+        values_(pickle.nodes.size()),
+        state_(pickle.nodes.size(), State::kNew) {}
+
+  Value root() { return value(pickle_.root, 0); }
+
+ private:
+  enum class State : char { kNew, kOpen, kDone };
+
+  struct Loaded {
+    std::string type;
+    int64_t elements = 0;
+    torch::Tensor bytes;
+  };
+
+  template <class... Parts>
+  void check(bool ok, const Parts&... parts) const {
+    if (!ok) throw CheckpointError(concat(where_, ": ", parts...));
+  }
+
+  // Each node once: what is named twice is shared.
+  const Value& value(NodeId id, int depth) {
+    if (state_[id] == State::kDone) return values_[id];
+    check(state_[id] == State::kNew, "a container holds itself");
+    check(depth < kMaxDepth, "nested deeper than ", kMaxDepth);
+    state_[id] = State::kOpen;
+    values_[id] =
+        std::visit([&](const auto& node) { return make(node, depth + 1); }, pickle_.nodes[id]);
+    state_[id] = State::kDone;
+    return values_[id];
+  }
+
+  Value make(std::monostate, int) { return {}; }
+  Value make(bool node, int) { return node; }
+  Value make(int64_t node, int) { return node; }
+  Value make(double node, int) { return node; }
+  Value make(const std::string& node, int) { return node; }
+  Value make(const PickleBytes& node, int) { return node.value; }
+  // The name alone, "torch.float32": an option of the run, say.
+  Value make(const PickleGlobal& node, int) {
+    std::string name = node.name;
+    std::replace(name.begin(), name.end(), ' ', '.');
+    return name;
+  }
+  Value make(const PickleDtype& node, int) { return node.code; }
+  Value make(const PickleStorage&, int) {
+    check(false, "expected tensors, got a bare storage");
+    return {};
+  }
+
+  Value make(const PickleList& node, int depth) {
+    List list{{}, node.tuple};
+    list.items.reserve(node.items.size());
+    for (const NodeId item : node.items) list.items.push_back(value(item, depth));
+    return list;
+  }
+
+  Value make(const PickleDict& node, int depth) {
+    Dict dict{{}, node.type};
+    std::set<std::string> names;
+    std::set<int64_t> numbers;
+    for (size_t i = 0; i < node.items.size(); i += 2) {
+      const Value& key = value(node.items[i], depth);
+      check(key.text() != nullptr || key.integer(), "expected keys of text or integers");
+      check(key.text() != nullptr ? names.insert(*key.text()).second
+                                  : numbers.insert(*key.integer()).second,
+            "a key occurs twice: ", key.text() != nullptr ? *key.text() : "a number");
+      dict.items.emplace_back(key, value(node.items[i + 1], depth));
+    }
+    return dict;
+  }
+
+  Value make(const PickleTensor& node, int) {
+    const auto& storage = std::get<PickleStorage>(pickle_.nodes[node.storage]);
+    const auto& name = node.dtype.empty() ? storage.type : node.dtype;
+    const auto known =
+        std::find_if(kStorageClasses.begin(), kStorageClasses.end(), [&](const auto& candidate) {
+          return candidate.storage == name || candidate.dtype == name;
+        });
+    check(known != kStorageClasses.end(), "storage ", storage.key, ": expected a known dtype, got ",
+          name);
+    const auto& bytes = load(storage).bytes;
+    check_extent(node, storage.key, bytes.numel() / item_size(known->type), item_size(known->type));
+    auto tensor = torch::empty({0}, torch::TensorOptions(known->type));
+    tensor.set_(bytes.storage(), node.offset, node.sizes, node.strides);
+    // A bool of another value than 0 and 1 is undefined behaviour wherever it is read.
+    check(known->type != torch::kBool || !(tensor.view(torch::kByte) > 1).any().item<bool>(),
+          "storage ", storage.key, ": expected booleans of 0 or 1");
+    return tensor;
+  }
+
+  static int64_t item_size(torch::ScalarType type) {
+    return static_cast<int64_t>(torch::elementSize(type));
+  }
+
+  /// The tensor's last element lies in its storage, and it has no more elements than the storage.
+  void check_extent(const PickleTensor& node, const std::string& key, int64_t elements,
+                    int64_t item) {
+    int64_t count = 1;
+    int64_t last = node.offset;
+    bool ok = node.offset >= 0;
+    for (size_t i = 0; i < node.sizes.size(); ++i) {
+      int64_t reach = 0;
+      ok = ok && node.sizes[i] >= 0 && node.strides[i] >= 0 &&
+           !__builtin_mul_overflow(std::max<int64_t>(node.sizes[i] - 1, 0), node.strides[i],
+                                   &reach) &&
+           !__builtin_add_overflow(last, reach, &last) &&
+           !__builtin_mul_overflow(count, std::max<int64_t>(node.sizes[i], 1), &count);
+    }
+    const bool empty = std::count(node.sizes.begin(), node.sizes.end(), 0) > 0;
+    ok = ok && node.offset <= elements && (empty || (last < elements && count <= elements));
+    check(ok, "storage ", key, ": a tensor does not lie within its ", elements, " elements");
+    tensor_bytes_left_ -= empty ? 0 : count * item;
+    check(tensor_bytes_left_ >= 0, "storage ", key, ": named by too many tensors");
+  }
+
+  const Loaded& load(const PickleStorage& storage) {
+    const auto known = storages_.find(storage.key);
+    if (known != storages_.end()) {
+      check(known->second.type == storage.type && known->second.elements == storage.elements,
+            "storage ", storage.key, ": described in two ways");
+      return known->second;
+    }
+    const auto source = bytes_(storage);
+    auto bytes = torch::empty({static_cast<int64_t>(source.size())}, torch::kByte);
+    if (!source.empty()) std::memcpy(bytes.mutable_data_ptr(), source.data(), source.size());
+    return storages_[storage.key] = {storage.type, storage.elements, std::move(bytes)};
+  }
+
+  const Pickle& pickle_;
+  const std::string& where_;
+  int64_t tensor_bytes_left_;
+  StorageBytes bytes_;
+  std::vector<Value> values_;
+  std::vector<State> state_;
+  std::map<std::string, Loaded> storages_;
+};
+
+/// Bytes that `storage` takes.
+uint64_t storage_size(const PickleStorage& storage, const std::string& where) {
+  int64_t item = 1;  // UntypedStorage counts bytes
+  for (const auto& known : kStorageClasses) {
+    if (known.storage == storage.type) item = static_cast<int64_t>(torch::elementSize(known.type));
+  }
+  int64_t bytes = 0;
+  IBOT_CHECK_AS(CheckpointError,
+                storage.elements >= 0 && !__builtin_mul_overflow(storage.elements, item, &bytes),
+                where, ": storage ", storage.key, ": expected a size, got ", storage.elements);
+  return static_cast<uint64_t>(bytes);
+}
+
+std::string_view checked_entry(const std::map<std::string, ZipEntry>& entries,
+                               const std::string& name, const std::string& where) {
+  const auto found = entries.find(name);
+  IBOT_CHECK_AS(CheckpointError, found != entries.end(), where, ": expected an entry ", name,
+                ", found none");
+  IBOT_CHECK_AS(CheckpointError, crc32(found->second.bytes) == found->second.crc32, where, ": ",
+                name, ": the checksum differs; the file is damaged");
+  return found->second.bytes;
+}
+
+/// "archive/" of the entry "archive/data.pkl".
+std::string archive_folder(const std::map<std::string, ZipEntry>& entries,
+                           const std::string& where) {
+  constexpr std::string_view kPickle = "data.pkl";
+  std::string folder;
+  int found = 0;
+  for (const auto& [name, entry] : entries) {
+    const auto slash = name.find('/');
+    if (slash == std::string::npos || std::string_view(name).substr(slash + 1) != kPickle) continue;
+    folder = name.substr(0, slash + 1);
+    ++found;
+  }
+  IBOT_CHECK_AS(CheckpointError, found == 1, where, ": expected one entry */data.pkl, got ", found,
+                "; is this a file of torch.save?");
+  IBOT_CHECK_AS(CheckpointError, entries.count(folder + "constants.pkl") == 0, where,
+                ": expected a file of torch.save, got a TorchScript program");
+  return folder;
+}
+
+Value read_archive(std::string_view file, const std::string& path) {
+  const auto entries = read_zip(file, path);
+  const auto folder = archive_folder(entries, path);
+  if (entries.count(folder + "byteorder") > 0) {
+    const auto order = checked_entry(entries, folder + "byteorder", path);
+    IBOT_CHECK_AS(CheckpointError, order == "little", path,
+                  ": expected little-endian numbers, got big-endian ones");
+  }
+  const auto where = path + ": data.pkl";
+  const auto pickle = read_pickle(checked_entry(entries, folder + "data.pkl", path), where);
+  const auto bytes = [&](const PickleStorage& storage) {
+    const auto name = folder + "data/" + storage.key;
+    const auto data = checked_entry(entries, name, path);
+    const auto expected = storage_size(storage, path);
+    IBOT_CHECK_AS(CheckpointError, data.size() == expected, path, ": ", name, ": expected ",
+                  expected, " bytes, got ", data.size());
+    return data;
+  };
+  return Builder(pickle, where, static_cast<int64_t>(file.size()), bytes).root();
+}
+
+/// Storage keys in the order of their data.
+std::vector<std::string> key_list(const Pickle& pickle, const std::string& where) {
+  std::vector<std::string> keys;
+  const auto* list = std::get_if<PickleList>(&pickle.nodes[pickle.root]);
+  IBOT_CHECK_AS(CheckpointError, list != nullptr, where, ": expected a list of storages");
+  for (const NodeId item : list->items) {
+    const auto* key = std::get_if<std::string>(&pickle.nodes[item]);
+    IBOT_CHECK_AS(CheckpointError, key != nullptr, where, ": expected storage keys");
+    keys.push_back(*key);
+  }
+  return keys;
+}
+
+/// Four pickles after the magic ones, then each storage's count of elements and its bytes.
+Value read_stream(std::string_view file, const std::string& path) {
+  size_t position = kLegacyMagic.size();
+  const auto next_pickle = [&](const char* name) {
+    auto pickle = read_pickle(file.substr(position), path + ": " + name);
+    position += pickle.size;
+    return pickle;
+  };
+  next_pickle("system");
+  const auto where = path + ": content";
+  const auto pickle = next_pickle("content");
+  std::map<std::string, const PickleStorage*> storages;
+  for (const auto& node : pickle.nodes) {
+    const auto* storage = std::get_if<PickleStorage>(&node);
+    if (storage != nullptr) storages[storage->key] = storage;
+  }
+  const auto keys = key_list(next_pickle("storages"), path);
+  std::map<std::string, std::string_view> data;
+  for (const auto& key : keys) {
+    const auto storage = storages.find(key);
+    IBOT_CHECK_AS(CheckpointError, storage != storages.end() && data.count(key) == 0, path,
+                  ": expected each storage once");
+    const auto size = storage_size(*storage->second, path);
+    int64_t elements = -1;
+    const auto rest = file.substr(position);
+    if (rest.size() >= sizeof(elements)) std::memcpy(&elements, rest.data(), sizeof(elements));
+    IBOT_CHECK_AS(CheckpointError,
+                  elements == storage->second->elements && rest.size() - sizeof(elements) >= size,
+                  path, ": storage ", key, ": expected ", storage->second->elements,
+                  " elements at byte ", position, "; the file is damaged or cut off");
+    data[key] = rest.substr(sizeof(elements), size);
+    position += sizeof(elements) + size;
+  }
+  const auto bytes = [&](const PickleStorage& storage) {
+    const auto found = data.find(storage.key);
+    IBOT_CHECK_AS(CheckpointError,
+                  found != data.end() && found->second.size() == storage_size(storage, path), path,
+                  ": storage ", storage.key, ": found none of this size");
+    return found->second;
+  };
+  return Builder(pickle, where, static_cast<int64_t>(file.size()), bytes).root();
+}
+
+}  // namespace
+
+bool is_torch_file(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  return file.bytes().starts_with(kZipMagic) || file.bytes().starts_with(kLegacyMagic);
+}
+
+TorchFile read_torch_file(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  const auto bytes = file.bytes();
+  if (bytes.starts_with(kZipMagic)) {
+    return {TorchFormat::kZip, read_archive(bytes, path.string())};
+  }
+  IBOT_CHECK_AS(CheckpointError, bytes.starts_with(kLegacyMagic), path.string(),
+                ": expected a file of torch.save");
+  return {TorchFormat::kLegacy, read_stream(bytes, path.string())};
+}
+
+}  // namespace ibot::io

@@ -1,0 +1,167 @@
+#include <caffe2/serialize/inline_container.h>
+
+#include <algorithm>
+#include <bit>
+#include <exception>
+#include <map>
+
+#include "ibot/base/error.h"
+#include "ibot/io/file.h"
+#include "ibot/io/torch_file.h"
+#include "io/storage_classes.h"
+
+namespace ibot::io {
+namespace {
+
+/// Protocol 2, which every Python 3 reads, without a memo: what occurs twice is written twice, but
+/// for the bytes of storages.
+class Pickler {
+ public:
+  std::string pickle(const Value& root) {
+    text_ = "\x80\x02";
+    write(root);
+    text_ += '.';
+    return std::move(text_);
+  }
+
+  /// One for each storage met, in the order of their keys 0, 1, …
+  const std::vector<torch::Tensor>& storages() const { return storages_; }
+
+ private:
+  void write(const Value& value) {
+    if (value.is_none()) {
+      text_ += 'N';
+    } else if (const auto flag = value.boolean()) {
+      text_ += *flag ? '\x88' : '\x89';
+    } else if (const auto whole = value.integer()) {
+      write(*whole);
+    } else if (const auto number = value.number()) {
+      text_ += 'G';
+      append(__builtin_bswap64(std::bit_cast<uint64_t>(*number)));
+    } else if (value.text() != nullptr) {
+      write(*value.text());
+    } else if (value.list() != nullptr) {
+      write(*value.list());
+    } else if (value.dict() != nullptr) {
+      write(*value.dict());
+    } else {
+      write(*value.tensor());
+    }
+  }
+
+  void write(int64_t value) {
+    if (value == static_cast<int32_t>(value)) {
+      text_ += 'J';
+      append(static_cast<int32_t>(value));
+    } else {
+      text_ += "\x8a\x08";
+      append(value);
+    }
+  }
+
+  void write(const std::string& value) {
+    IBOT_CHECK(value.size() <= UINT32_MAX, "write_torch_file: expected text below 4 GB");
+    text_ += 'X';
+    append(static_cast<uint32_t>(value.size()));
+    text_ += value;
+  }
+
+  void write(const List& list) {
+    text_ += list.tuple ? "(" : "](";
+    for (const Value& item : list.items) write(item);
+    text_ += list.tuple ? 't' : 'e';
+  }
+
+  void write(const Dict& dict) {
+    text_ += dict.type == "collections.OrderedDict" ? kEmptyOrderedDict : "}";
+    text_ += '(';
+    for (const auto& [key, value] : dict.items) {
+      write(key);
+      write(value);
+    }
+    text_ += 'u';
+  }
+
+  void write(const torch::Tensor& tensor) {
+    IBOT_CHECK(tensor.defined() && tensor.layout() == torch::kStrided,
+               "write_torch_file: expected dense tensors");
+    const auto known =
+        std::find_if(kStorageClasses.begin(), kStorageClasses.end(),
+                     [&](const auto& candidate) { return candidate.type == tensor.scalar_type(); });
+    IBOT_CHECK(known != kStorageClasses.end(), "write_torch_file: expected a known dtype, got ",
+               tensor.scalar_type());
+    text_ += "ctorch._utils\n_rebuild_tensor_v2\n((";
+    write(std::string("storage"));
+    text_ += concat("ctorch\n", known->storage, '\n');
+    const auto key = storage_key(tensor);
+    write(std::to_string(key));
+    write(std::string("cpu"));
+    write(storages_[key].numel() / static_cast<int64_t>(tensor.element_size()));
+    text_ += "tQ";
+    write(tensor.storage_offset());
+    write(tensor.sizes());
+    write(tensor.strides());
+    text_ += '\x89';             // requires_grad
+    text_ += kEmptyOrderedDict;  // hooks
+    text_ += "tR";
+  }
+
+  void write(at::IntArrayRef values) {
+    text_ += '(';
+    for (const int64_t value : values) write(value);
+    text_ += 't';
+  }
+
+  size_t storage_key(const torch::Tensor& tensor) {
+    const auto [found, added] =
+        keys_.try_emplace(tensor.storage().unsafeGetStorageImpl(), storages_.size());
+    if (added) {
+      const auto size = static_cast<int64_t>(tensor.storage().nbytes());
+      storages_.push_back(
+          torch::empty({0}, tensor.options().dtype(torch::kByte).requires_grad(false))
+              .set_(tensor.storage(), 0, {size}, {1}));
+    }
+    return found->second;
+  }
+
+  template <class T>
+  void append(T value) {
+    text_.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  }
+
+  static constexpr const char* kEmptyOrderedDict = "ccollections\nOrderedDict\n)R";
+
+  std::string text_;
+  std::map<const void*, size_t> keys_;
+  std::vector<torch::Tensor> storages_;
+};
+
+}  // namespace
+
+void write_torch_file(const std::filesystem::path& path, const Value& root) {
+  Pickler pickler;
+  const auto pickle = pickler.pickle(root);
+  write_file(path, [&](const ByteSink& sink) {
+    // The archive's code must not be left by an exception: what fails is told at the end.
+    std::exception_ptr problem;
+    caffe2::serialize::PyTorchStreamWriter archive([&](const void* data, size_t size) {
+      try {
+        if (!problem) sink(data, size);
+      } catch (...) {
+        problem = std::current_exception();
+      }
+      return size;
+    });
+    archive.writeRecord("data.pkl", pickle.data(), pickle.size());
+    archive.writeRecord("byteorder", "little", 6);
+    for (size_t key = 0; key < pickler.storages().size(); ++key) {
+      // One at a time: host memory holds at most one storage that lives elsewhere.
+      const auto host = pickler.storages()[key].to(torch::kCPU);
+      archive.writeRecord("data/" + std::to_string(key), host.const_data_ptr(), host.nbytes());
+    }
+    archive.writeEndOfFile();
+    if (problem) std::rethrow_exception(problem);
+  });
+}
+
+}  // namespace ibot::io

@@ -1,0 +1,288 @@
+// ibot-model from the command line to its files.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <torch/script.h>
+
+#include "ibot/config/run_config.h"
+#include "ibot/config/yaml.h"
+#include "ibot/io/file.h"
+#include "ibot/io/safetensors.h"
+#include "ibot/io/torch_file.h"
+#include "ibot/models/weights.h"
+#include "ibot/train/checkpoint.h"
+#include "ibot/train/step.h"
+#include "support/expect_tensor.h"
+#include "support/golden.h"
+#include "support/run_program.h"
+#include "support/torch_bytes.h"
+
+namespace ibot {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+const std::vector<std::string> kTiny{
+    "backbone.embed_dim=128", "backbone.depth=2",      "backbone.heads=2",
+    "backbone.patch_size=4",  "backbone.image_size=8", "head.prototypes=8",
+    "head.hidden_dim=16",     "head.bottleneck_dim=8", "head.patch_prototypes=8",
+    "augment.local_crops=0",  "train.precision=fp32",  "backbone.layer_scale=0.5"};
+
+class IbotModel : public ::testing::Test {
+ protected:
+  void SetUp() override { folder_ = testing::test_folder(); }
+
+  testing::ProgramResult run(const std::vector<std::string>& words) const {
+    return testing::run_program("ibot-model", words, folder_);
+  }
+
+  /// Runs the program, which must succeed; what it printed.
+  std::string done(const std::vector<std::string>& words) const {
+    const auto result = run(words);
+    EXPECT_EQ(result.status, 0) << result.err;
+    return result.out;
+  }
+
+  std::string golden(const std::string& name) const {
+    return (testing::golden_root() / "13_checkpoint" / name).string();
+  }
+
+  /// A checkpoint as ibot-train writes it, of a network never trained.
+  train::Checkpoint write_checkpoint() const {
+    const auto config = config::read_config<config::RunConfig>("", kTiny);
+    train::StepOptions options{.backbone = config.backbone, .head = config.head};
+    const train::TrainStep step(options, torch::kCPU);
+    train::Checkpoint checkpoint{
+        {}, {.step = 5, .steps_per_epoch = 2}, config::write_config(config)};
+    for (const auto& [name, tensor] : step.state()) checkpoint.tensors[name] = tensor.detach();
+    checkpoint.tensors["run.clusters"] = torch::arange(3);
+    train::save_checkpoint(folder_ / "a.safetensors", checkpoint);
+    return checkpoint;
+  }
+
+  std::filesystem::path folder_;
+};
+
+/// The row of a network in what info printed.
+std::string row(const std::string& out, const std::string& name) {
+  const auto begin = out.find("\n" + name + " ");
+  return begin == std::string::npos ? ""
+                                    : out.substr(begin + 1, out.find('\n', begin + 1) - begin - 1);
+}
+
+TEST_F(IbotModel, TellsWhatACheckpointHolds) {
+  write_checkpoint();
+  const auto out = done({"info", "a.safetensors"});
+  EXPECT_THAT(out, HasSubstr("safetensors, checkpoint of ibot-train"));
+  EXPECT_THAT(out, HasSubstr("width 128, depth 2, heads 2, patch 4, image 8"));
+  EXPECT_THAT(out, HasSubstr("step 5, 2 an epoch"));
+  EXPECT_THAT(out, HasSubstr("option        backbone.embed_dim=128"));
+  EXPECT_NE(row(out, "teacher.backbone"), "");
+  EXPECT_NE(row(out, "student.head"), "");
+}
+
+TEST_F(IbotModel, AWholeRunGoesThroughPthAndBackToTheBit) {
+  const auto before = write_checkpoint();
+  const auto info = done({"info", "a.safetensors"});
+  done({"convert", "a.safetensors", "b.pth", "--part", "all"});
+  EXPECT_EQ(row(done({"info", "b.pth"}), "teacher.head"), row(info, "teacher.head"));
+  done({"convert", "b.pth", "c.safetensors", "--part", "all"});
+  EXPECT_EQ(io::read_file(folder_ / "c.safetensors"), io::read_file(folder_ / "a.safetensors"));
+}
+
+TEST_F(IbotModel, NetworksAndBackbonesKeepEveryBitInEveryFormat) {
+  write_checkpoint();
+  const auto rows = done({"info", "a.safetensors"});
+  const auto hash = [](const std::string& text) { return text.substr(text.rfind(' ') + 1); };
+  const auto backbone = hash(row(rows, "teacher.backbone"));
+  const auto head = hash(row(rows, "teacher.head"));
+  ASSERT_EQ(backbone.size(), 32u);
+  for (const std::string ending : {".safetensors", ".pth"}) {
+    done({"convert", "a.safetensors", "n" + ending, "--part", "network"});
+    done({"convert", "n" + ending, "m.pth", "--part", "network"});
+    done({"convert", "a.safetensors", "b" + ending});
+    done({"convert", "b" + ending, "c.safetensors"});
+    for (const std::string file : {"n" + ending, std::string("m.pth")}) {
+      const auto out = done({"info", file});
+      EXPECT_THAT(out, AllOf(HasSubstr(backbone), HasSubstr(head))) << file;
+    }
+    EXPECT_THAT(done({"info", "b" + ending}), AllOf(HasSubstr(backbone), Not(HasSubstr(head))));
+    EXPECT_THAT(done({"info", "c.safetensors"}), HasSubstr(backbone));
+  }
+}
+
+TEST_F(IbotModel, TheReferencesCheckpointBecomesOursAndTheirsAgain) {
+  for (const std::string name :
+       {"ckpt_vit.pth", "ckpt_vit_cuda.pth", "ckpt_vit_bn.pth", "ckpt_swin.pth"}) {
+    SCOPED_TRACE(name);
+    std::vector<std::string> words{"convert", golden(name), "own.safetensors", "--part", "all"};
+    if (name != "ckpt_swin.pth") words.push_back("backbone.heads=2");  // of width 12
+    done(words);
+    done({"convert", "own.safetensors", "again.pth", "--part", "all"});
+    const auto before = io::read_torch_file(golden(name)).root;
+    const auto after = io::read_torch_file(folder_ / "again.pth").root;
+    for (const char* key : {"student", "teacher", "ibot_loss"}) {
+      const auto& expected = *before.dict()->find(key)->dict();
+      const auto& actual = *after.dict()->find(key)->dict();
+      EXPECT_EQ(actual.items.size(), expected.items.size()) << key;
+      for (const auto& [tensor_name, value] : expected.items) {
+        const auto* found = actual.find(*tensor_name.text());
+        ASSERT_NE(found, nullptr) << *tensor_name.text();
+        EXPECT_TENSOR_EQUAL(*found->tensor(), *value.tensor()) << *tensor_name.text();
+      }
+    }
+    const auto entries = [](const io::Value& root) {
+      return root.dict()->find("optimizer")->dict()->find("state")->dict()->items;
+    };
+    ASSERT_EQ(entries(after).size(), entries(before).size());
+    for (size_t i = 0; i < entries(before).size(); ++i) {
+      EXPECT_EQ(entries(after)[i].first.integer(), entries(before)[i].first.integer());
+      for (const char* moment : {"exp_avg", "exp_avg_sq"}) {
+        EXPECT_TENSOR_EQUAL(*entries(after)[i].second.dict()->find(moment)->tensor(),
+                            *entries(before)[i].second.dict()->find(moment)->tensor());
+      }
+    }
+    EXPECT_EQ(after.dict()->find("epoch")->integer(), before.dict()->find("epoch")->integer());
+  }
+}
+
+TEST_F(IbotModel, TellsWhatTheReferencesFilesHold) {
+  const auto out = done({"info", golden("ckpt_vit.pth")});
+  EXPECT_THAT(out, HasSubstr("pth (zip), official training checkpoint"));
+  EXPECT_THAT(out, HasSubstr("epoch 2"));
+  EXPECT_THAT(out, HasSubstr("argument      pred_shape=block"));
+  EXPECT_THAT(out, HasSubstr("unknown: "));  // its heads
+  EXPECT_THAT(done({"info", golden("ckpt_vit_cuda_legacy.pth")}), HasSubstr("pth (legacy)"));
+  EXPECT_THAT(done({"info", golden("backbone_teacher.pth")}), HasSubstr("weights of one network"));
+}
+
+TEST_F(IbotModel, ExportsAProgramWithTheSameFeatures) {
+  const auto checkpoint = write_checkpoint();
+  done({"export", "a.safetensors", "b.pt"});
+  auto program = torch::jit::load((folder_ / "b.pt").string());
+  const auto weights = models::read_weights(folder_ / "a.safetensors");
+  const auto config = config::parse_config<config::RunConfig>(weights.config, "config");
+  auto backbone = models::build_backbone(config.backbone, models::Role::kTeacher);
+  models::load_weights_(*backbone, weights, "backbone.");
+  backbone->eval();
+  const torch::NoGradGuard no_grad;
+  for (const int64_t batch : {1, 3}) {
+    const auto images = torch::randn({batch, 3, 8, 8});
+    const auto expected = backbone->forward(images);
+    const auto actual = program.forward({images}).toTuple();
+    EXPECT_TENSOR_NEAR(actual->elements()[0].toTensor(), expected.class_token);
+    EXPECT_TENSOR_NEAR(actual->elements()[1].toTensor(), expected.patch_tokens);
+  }
+  EXPECT_ANY_THROW(program.forward({torch::randn({1, 3, 12, 12})}));
+}
+
+TEST_F(IbotModel, RefusesInOneLine) {
+  write_checkpoint();
+  const auto refusal = [&](const std::vector<std::string>& words) {
+    const auto result = run(words);
+    EXPECT_EQ(result.status, 2) << result.err;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    return result.err;
+  };
+  EXPECT_THAT(refusal({"info", "nothing.pth"}), HasSubstr("cannot read nothing.pth"));
+  EXPECT_THAT(refusal({"info", "."}), HasSubstr("cannot read ."));
+  EXPECT_THAT(refusal({"convert", "a.safetensors", "b.onnx"}), HasSubstr(".safetensors or .pth"));
+  EXPECT_THAT(refusal({"convert", golden("backbone_teacher.pth"), "b.pth", "--part", "all",
+                       "backbone.heads=2"}),
+              HasSubstr("expected a whole run"));
+  EXPECT_THAT(refusal({"export", golden("backbone_teacher.pth"), "b.pt"}),
+              HasSubstr("backbone.heads=N"));
+}
+
+/// Names and contents of files of every kind of attack.
+std::vector<std::pair<std::string, std::string>> attacks() {
+  using testing::little_endian;
+  using testing::pickled;
+  using testing::pickled_tensor;
+  using testing::torch_zip;
+  const auto tensors = [](const std::string& header, size_t bytes, uint64_t length = 0) {
+    return little_endian<uint64_t>(length > 0 ? length : header.size()) + header +
+           std::string(bytes, '\0');
+  };
+  const std::string floats(16, '\0');
+  std::string lists = "(]q" + std::string(1, '\0');
+  for (int level = 0; level < 40; ++level) {
+    lists += "](";
+    for (int i = 0; i < 10; ++i) lists += "h" + std::string(1, '\0');
+    lists += "eq" + std::string(1, '\0');
+  }
+  return {
+      {"huge_header", tensors("{}", 0, UINT64_MAX)},
+      {"long_header", tensors("{}", 0, 99'000'000)},
+      {"deep_header", tensors(std::string(100'000, '['), 0)},
+      {"deep_object", tensors("{\"a\":" + std::string(100'000, '['), 0)},
+      {"overlap", tensors(R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},)"
+                          R"("b":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})",
+                          16)},
+      {"hole", tensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8)},
+      {"twice", tensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                        R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+                        4)},
+      {"overflow", tensors(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],)"
+                           R"("data_offsets":[0,0]}})",
+                           0)},
+      {"large_shape", tensors(R"({"a":{"dtype":"F32","shape":[1000000000000],)"
+                              R"("data_offsets":[0,4000000000000]}})",
+                              16)},
+      {"not_utf8",
+       tensors("{\"\xff\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4)},
+      {"trailing", tensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 9)},
+      {"execute", torch_zip("cos\nsystem\n" + pickled("touch executed") + "\x85R")},
+      {"reduce", torch_zip("cbuiltins\neval\n" + pickled("1") + "\x85R")},
+      {"compressed", torch_zip("N", {}, {.method = 8})},
+      {"zip_size", torch_zip(pickled_tensor({4}, {1}, 4), {floats}, {.more_bytes = 2'000'000'000})},
+      {"zip64_size", torch_zip(pickled_tensor({4}, {1}, 4), {floats},
+                               {.more_bytes = 2'000'000'000, .zip64 = true})},
+      {"storage_size", torch_zip(pickled_tensor({4}, {1}, int64_t{1} << 40), {floats})},
+      {"tensor_size", torch_zip(pickled_tensor({int64_t{1} << 40}, {0}, 4), {floats})},
+      {"text_size", torch_zip("X\xff\xff\xff\x7f")},
+      {"memo_index", torch_zip("Nr\xff\xff\xff\xff"
+                               "0")},
+      {"shared_lists", torch_zip(lists + "t")},
+      {"nested", torch_zip(std::string(900'000, ']') + std::string(899'999, 'a'))},
+      {"stack", torch_zip(std::string(3'000'000, 'N'))},
+      {"marks", torch_zip(std::string(3'000'000, '('))},
+      {"legacy",
+       std::string("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9"
+                   "\x03.",
+                   21) +
+           "}." + pickled_tensor({4}, {1}, 1 << 30) + ".](" + pickled("0") + "e." +
+           little_endian<int64_t>(1 << 30)},
+      {"empty", ""},
+      {"text", "hello"},
+  };
+}
+
+TEST_F(IbotModel, RefusesEveryAttackWithoutTakingMemory) {
+  const auto peak_of = [&](const std::string& file) {
+    const auto result = run({"info", file, "--threads", "1"});
+    struct rusage usage {};
+    getrusage(RUSAGE_CHILDREN, &usage);  // the largest child so far
+    return std::pair{result, usage.ru_maxrss};
+  };
+  write_checkpoint();
+  const auto usual = peak_of("a.safetensors").second;
+  for (const auto& [name, bytes] : attacks()) {
+    SCOPED_TRACE(name);
+    std::ofstream(folder_ / name, std::ios::binary) << bytes;
+    const auto [result, peak] = peak_of(name);
+    EXPECT_EQ(result.status, 2) << result.err;
+    EXPECT_THAT(result.err, AllOf(StartsWith("error: "), HasSubstr(name)));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    // The values of a pickle, of which there may be 2^18, take some 30 MB; nothing else takes more
+    // than the file's own size.
+    EXPECT_LT(peak - usual, (48 << 10) + static_cast<int64_t>(bytes.size() >> 10)) << "kilobytes";
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "executed"));
+  }
+}
+
+}  // namespace
+}  // namespace ibot

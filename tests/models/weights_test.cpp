@@ -1,0 +1,268 @@
+#include "ibot/models/weights.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ibot/io/safetensors.h"
+#include "ibot/io/torch_file.h"
+#include "ibot/models/network.h"
+#include "support/expect_tensor.h"
+#include "support/temporary_folder.h"
+
+namespace ibot::models {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+using Tensors = std::map<std::string, torch::Tensor>;
+
+BackboneOptions tiny_backbone() {
+  return {.arch = "vit_small",
+          .patch_size = 4,
+          .image_size = 16,
+          .embed_dim = 128,
+          .depth = {2},
+          .heads = {2},
+          .mlp_ratio = 2.5,
+          .layer_scale = 0.5};
+}
+
+HeadOptions tiny_head() {
+  return {.prototypes = 6,
+          .patch_prototypes = 5,
+          .shared = false,
+          .shared_teacher = false,
+          .hidden_dim = 7,
+          .bottleneck_dim = 3};
+}
+
+std::shared_ptr<Network> drawn_network(uint64_t seed, Role role = Role::kStudent) {
+  auto network = std::make_shared<Network>(tiny_backbone(), tiny_head(), role);
+  initialize_(*network, at::detail::createCPUGenerator(seed));
+  return network;
+}
+
+Tensors state_of(const torch::nn::Module& module, const std::string& prefix = "") {
+  Tensors state;
+  for (const auto& [name, tensor] : named_state(module)) state[prefix + name] = tensor.detach();
+  return state;
+}
+
+io::Value dict_of(const Tensors& tensors) {
+  io::Dict dict{{}, "collections.OrderedDict"};
+  for (const auto& [name, tensor] : tensors) dict.items.emplace_back(name, tensor);
+  return dict;
+}
+
+void expect_equal(const torch::nn::Module& a, const torch::nn::Module& b) {
+  const auto expected = state_of(b);
+  for (const auto& [name, tensor] : state_of(a)) {
+    if (expected.count(name) > 0) EXPECT_TENSOR_EQUAL(tensor, expected.at(name)) << name;
+  }
+}
+
+std::string refusal(const std::function<void()>& attempt) {
+  try {
+    attempt();
+  } catch (const CheckpointError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+class WeightsFile : public ::testing::Test {
+ protected:
+  /// The network that `key` of a .pth of this content fills.
+  LoadReport load(const io::Value& root, torch::nn::Module& module,
+                  const std::string& key = "teacher", const std::string& prefix = "") {
+    io::write_torch_file(folder_ / "x.pth", root);
+    return load_weights_(module, read_weights(folder_ / "x.pth", key), prefix);
+  }
+
+  TemporaryFolder folder_;
+  std::shared_ptr<Network> network_ = drawn_network(1);
+  std::shared_ptr<Network> other_ = drawn_network(2);
+};
+
+TEST_F(WeightsFile, ChoosesTheNetworkByItsKey) {
+  const io::Value root(io::Dict{{{"student", dict_of(state_of(*network_, "module."))},
+                                 {"teacher", dict_of(state_of(*other_))}},
+                                ""});
+  const auto into = drawn_network(3);
+  EXPECT_TRUE(load(root, *into, "student").unused.empty());
+  expect_equal(*into, *network_);
+  load(root, *into, "teacher");
+  expect_equal(*into, *other_);
+  io::Safetensors file;
+  file.tensors = state_of(*network_, "student.");
+  file.tensors.merge(state_of(*other_, "teacher."));
+  io::write_safetensors(folder_ / "x.safetensors", file);
+  load_weights_(*into, read_weights(folder_ / "x.safetensors", "student"));
+  expect_equal(*into, *network_);
+}
+
+TEST_F(WeightsFile, FindsTheOneNetworkWhereverItLies) {
+  for (const char* key : {"state_dict", "model", "module", ""}) {
+    const auto tensors = dict_of(state_of(*network_, *key == 'm' ? "module." : ""));
+    const auto into = drawn_network(3);
+    load(*key == '\0' ? tensors : io::Value(io::Dict{{{key, tensors}, {"epoch", int64_t{3}}}, ""}),
+         *into);
+    expect_equal(*into, *network_);
+  }
+}
+
+TEST_F(WeightsFile, RemovesTheNamesOfWrappers) {
+  const auto backbone = network_->backbone;
+  for (const char* prefix : {"", "backbone.", "encoder.", "module.backbone.",
+                             "module.encoder.module.", "_orig_mod.backbone."}) {
+    const auto into = drawn_network(3);
+    load(dict_of(state_of(*backbone, prefix)), *into->backbone, "teacher", "backbone.");
+    expect_equal(*into->backbone, *backbone);
+  }
+}
+
+TEST_F(WeightsFile, KnowsTheNamesOfTimmAndDinoV2) {
+  Tensors tensors;
+  for (const auto& [own_name, tensor] : state_of(*network_)) {
+    auto name = own_name;
+    for (const auto& [own, theirs] :
+         {std::pair{"backbone.masked_embed", "backbone.mask_token"},
+          std::pair{"gamma_1", "ls1.gamma"}, std::pair{"gamma_2", "ls2.gamma"},
+          std::pair{"weight_g", "parametrizations.weight.original0"},
+          std::pair{"weight_v", "parametrizations.weight.original1"}}) {
+      const auto at = name.find(own);
+      if (at != std::string::npos) name.replace(at, std::string_view(own).size(), theirs);
+    }
+    tensors[name] = tensor;
+  }
+  const auto into = drawn_network(3);
+  const auto report = load(dict_of(tensors), *into);
+  EXPECT_TRUE(report.missing.empty() && report.unused.empty()) << summary(report);
+  expect_equal(*into, *network_);
+}
+
+TEST_F(WeightsFile, ReportsWhatIsMissingAndUnused) {
+  auto tensors = state_of(*network_->backbone);
+  tensors.erase("masked_embed");
+  tensors["head.weight"] = torch::ones({3});
+  const auto into = drawn_network(3);
+  const auto report = load(dict_of(tensors), *into);
+  EXPECT_EQ(report.loaded.size(), tensors.size() - 1);
+  EXPECT_THAT(report.missing, Contains("backbone.masked_embed"));
+  EXPECT_THAT(report.missing, Contains("head.mlp.0.weight"));
+  EXPECT_THAT(report.unused, ElementsAre("head.weight"));
+  EXPECT_THAT(summary(report),
+              AllOf(HasSubstr("missing: backbone.masked_embed"), HasSubstr("unused: head.weight")));
+}
+
+TEST_F(WeightsFile, AnAliasIsNotUnused) {
+  auto tensors = state_of(*network_);
+  tensors["head.last_layer3.weight_v"] = tensors.at("head.last_layer.weight_v");
+  const auto into = drawn_network(3);
+  EXPECT_TRUE(load(dict_of(tensors), *into).unused.empty());
+}
+
+TEST_F(WeightsFile, ResizesPositionsOfAnotherImageSize) {
+  auto options = tiny_backbone();
+  options.image_size = 24;
+  auto into = build_backbone(options, Role::kTeacher);
+  const auto report = load(dict_of(state_of(*network_->backbone)), *into, "teacher", "backbone.");
+  EXPECT_THAT(report.resized, ElementsAre("backbone.pos_embed"));
+  const auto positions = state_of(*into).at("pos_embed");
+  EXPECT_EQ(positions.size(1), 37);
+  EXPECT_TENSOR_EQUAL(positions[0][0], state_of(*network_->backbone).at("pos_embed")[0][0]);
+}
+
+TEST_F(WeightsFile, RefusalsNameTheFileAndBothShapes) {
+  const auto fill = [&](const Tensors& tensors, const std::string& key = "teacher") {
+    const auto into = drawn_network(3);
+    const auto before = state_of(*drawn_network(3));
+    const auto text = refusal([&] { load(dict_of(tensors), *into, key); });
+    for (const auto& [name, tensor] : state_of(*into)) {
+      EXPECT_TENSOR_EQUAL(tensor, before.at(name)) << "changed by a refused file";
+    }
+    EXPECT_THAT(text, HasSubstr("x.pth: "));
+    return text;
+  };
+  const auto good = state_of(*network_);
+  const auto with = [&](const std::string& name, const torch::Tensor& tensor) {
+    auto tensors = good;
+    tensors[name] = tensor;
+    return fill(tensors);
+  };
+  EXPECT_THAT(fill({}), HasSubstr("found none"));
+  EXPECT_THAT(fill({{"fc.weight", torch::ones({1})}}),
+              HasSubstr("found none but such as fc.weight"));
+  EXPECT_THAT(with("backbone.norm.weight", torch::ones({64})),
+              AllOf(HasSubstr("expected shape [128], got [64]")));
+  EXPECT_THAT(with("head.last_layer.weight_v", torch::ones({6, 4})),
+              HasSubstr("[6, 3], got [6, 4]"));
+  EXPECT_THAT(with("backbone.register_tokens", torch::ones({1})), HasSubstr("without register"));
+  EXPECT_THAT(with("backbone.blocks.2.norm1.weight", torch::ones({128})),
+              HasSubstr("another architecture"));
+  EXPECT_THAT(with("backbone.norm_pre.weight", torch::ones({128})),
+              HasSubstr("another architecture"));
+  EXPECT_THAT(with("module.backbone.norm.weight", torch::ones({128})),
+              HasSubstr("two tensors are called"));
+  auto tensors = good;
+  tensors.erase("backbone.blocks.1.attn.proj.bias");
+  EXPECT_THAT(fill(tensors),
+              HasSubstr("expected tensor backbone.blocks.1.attn.proj.bias, found none"));
+  const io::Value only_student(io::Dict{{{"student", dict_of(good)}}, ""});
+  EXPECT_THAT(refusal([&] { load(only_student, *other_, "teacher"); }),
+              HasSubstr("expected the network teacher, found none"));
+}
+
+TEST(InferBackbone, TellsTheOptionsFromTheShapes) {
+  const Weights weights{.tensors = state_of(*drawn_network(1))};
+  const auto options = infer_backbone(weights);
+  const auto shape = vit_shape(options);
+  EXPECT_EQ(shape.embed_dim, 128);
+  EXPECT_EQ(shape.depth, 2);
+  EXPECT_EQ(shape.heads, 2);  // of 64
+  EXPECT_EQ(options.patch_size, 4);
+  EXPECT_EQ(options.image_size, 16);
+  EXPECT_EQ(options.mlp_ratio, 2.5);
+  EXPECT_GT(options.layer_scale, 0.0);
+  EXPECT_FALSE(options.mean_pooling);
+  EXPECT_EQ(vit_shape(infer_backbone(weights, 4)).heads, 4);
+  const auto head = infer_head(weights);
+  EXPECT_EQ(head.layers, 3);
+  EXPECT_EQ(head.prototypes, 6);
+  EXPECT_EQ(head.patch_prototypes, 5);
+  EXPECT_FALSE(head.shared);
+}
+
+TEST(InferBackbone, NamesThePreset) {
+  for (const BackboneOptions& own :
+       {BackboneOptions{.arch = "vit_tiny"}, BackboneOptions{.arch = "swin_tiny", .patch_size = 4},
+        BackboneOptions{
+            .arch = "swin_tiny", .patch_size = 4, .window_size = 14, .image_size = 192}}) {
+    const auto backbone = build_backbone(own, Role::kTeacher);
+    const auto options = infer_backbone({.tensors = state_of(*backbone, "backbone.")});
+    EXPECT_EQ(options.arch, own.arch);
+    EXPECT_EQ(options.embed_dim, 0);
+    EXPECT_TRUE(options.depth.empty());
+    EXPECT_EQ(options.image_size, own.image_size);
+    EXPECT_EQ(options.window_size, own.window_size);
+  }
+}
+
+TEST(InferBackbone, RefusesWhatShapesCannotTell) {
+  auto options = tiny_backbone();
+  options.embed_dim = 48;
+  const auto backbone = build_backbone(options, Role::kTeacher);
+  Weights weights{.source = "x.pth", .tensors = state_of(*backbone, "backbone.")};
+  EXPECT_THAT(refusal([&] { infer_backbone(weights); }), HasSubstr("backbone.heads=N"));
+  weights.tensors["backbone.pos_embed"] = torch::ones({1, 8, 48});
+  EXPECT_THAT(refusal([&] { infer_backbone(weights, 2); }), HasSubstr("in a square"));
+  weights.tensors.erase("backbone.patch_embed.proj.weight");
+  EXPECT_THAT(refusal([&] { infer_backbone(weights, 2); }), HasSubstr("patch_embed.proj.weight"));
+}
+
+}  // namespace
+}  // namespace ibot::models
