@@ -68,10 +68,11 @@ PixelBox cutmix_box(int64_t height, int64_t width, double lambda, int64_t center
   const double side = std::sqrt(1.0 - lambda);
   const auto rows = static_cast<int64_t>(static_cast<double>(height) * side);
   const auto columns = static_cast<int64_t>(static_cast<double>(width) * side);
+  // As in timm 1.0; 0.4 lost the last row and column of an odd box.
   return {.top = std::clamp<int64_t>(center_y - rows / 2, 0, height),
-          .bottom = std::clamp<int64_t>(center_y + rows / 2, 0, height),
+          .bottom = std::clamp<int64_t>(center_y + (rows + 1) / 2, 0, height),
           .left = std::clamp<int64_t>(center_x - columns / 2, 0, width),
-          .right = std::clamp<int64_t>(center_x + columns / 2, 0, width)};
+          .right = std::clamp<int64_t>(center_x + (columns + 1) / 2, 0, width)};
 }
 
 Mix mix_by_area(const PixelBox& box, int64_t height, int64_t width) {
