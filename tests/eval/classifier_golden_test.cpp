@@ -7,6 +7,7 @@
 #include "ibot/optim/layer_decay.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"
+#include "support/golden_options.h"
 
 namespace ibot::eval {
 namespace {
@@ -40,8 +41,8 @@ ClassifierOptions vit_options(const nlohmann::json& config, int64_t image_size, 
   options.backbone.image_size = image_size;
   options.backbone.patch_size = config["patch_size"];
   options.backbone.embed_dim = config["embed_dim"];
-  options.backbone.depth = config["depth"];
-  options.backbone.heads = config["num_heads"];
+  options.backbone.depth = testing::integers_of(config["depth"]);
+  options.backbone.heads = testing::integers_of(config["num_heads"]);
   options.backbone.drop_path = 0.0;
   return options;
 }

@@ -4,8 +4,11 @@
 #include <torch/torch.h>
 
 #include "ibot/eval/features.h"
+#include "ibot/models/backbone.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"
+#include "support/golden_options.h"
+#include "support/weights.h"
 
 namespace ibot::eval {
 namespace {
@@ -104,6 +107,36 @@ TEST(LinearHeads, CountsHitsOfEachHead) {
   EXPECT_EQ(hits.top1[0].item<int64_t>(), 3);
   EXPECT_EQ(hits.top5[0].item<int64_t>(), 3);
   EXPECT_EQ(hits.top1[1].item<int64_t>(), 0);
+}
+
+// The classifier's input for each stored batch, from the backbone that the case names.
+TEST(LinearHeadsGolden, FeaturesAreThoseOfTheReference) {
+  constexpr std::array kPoolings{Pooling::kClass, Pooling::kPatchMean, Pooling::kClassAndPatchMean};
+  for (const auto& golden : testing::golden_cases("10_linear")) {
+    if (!golden.json.contains("train_loss_per_step")) continue;
+    SCOPED_TRACE(golden.name);
+    const auto file = [&](const char* key) {
+      return golden.folder / golden.json[key].get<std::string>();
+    };
+    const auto options =
+        testing::backbone_options_of(testing::read_json(file("backbone_config"))["config"]);
+    const auto backbone = models::build_backbone(options, models::Role::kStudent);
+    testing::load_weights(*backbone, io::read_safetensors(file("backbone_weights")).tensors);
+    backbone->eval();
+    const auto& config = golden.json["config"];
+    const FeatureOptions features{kPoolings.at(config["avgpool_patchtokens"]),
+                                  config["n_last_blocks"]};
+    const auto tensors = golden.tensors();
+    const auto data = io::read_safetensors(file("data")).tensors;
+    const testing::Tolerance tolerance{golden.json["tolerance"]["rtol"],
+                                       golden.json["tolerance"]["atol"]};
+    const torch::NoGradGuard no_grad;
+    for (int64_t i = 0; i < config["iterations_per_epoch"].get<int64_t>(); ++i) {
+      EXPECT_TRUE(near(image_features(*backbone, data.at(concat("train_images", i)), features),
+                       tensors.at(concat("features", i)), tolerance))
+          << i;
+    }
+  }
 }
 
 TEST(LinearHeadsGolden, TrainsAsTheReference) {

@@ -3,6 +3,7 @@
 #include "ibot/models/swin_transformer.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"
+#include "support/golden_options.h"
 #include "support/weights.h"
 
 namespace ibot::models {
@@ -11,22 +12,6 @@ namespace {
 using testing::GoldenCase;
 using testing::near;
 using testing::Tolerance;
-
-BackboneOptions options_of(const nlohmann::json& config) {
-  BackboneOptions options;
-  options.arch = "swin_tiny";
-  options.image_size = config["img_size"];
-  options.patch_size = config["patch_size"];
-  options.window_size = config["window_size"];
-  options.embed_dim = config["embed_dim"];
-  options.depth = config["depths"].get<std::vector<int64_t>>();
-  options.heads = config["num_heads"].get<std::vector<int64_t>>();
-  options.mlp_ratio = config["mlp_ratio"];
-  options.qkv_bias = config["qkv_bias"];
-  options.drop_path = config["drop_path"];
-  options.masked_modeling = config["masked_im_modeling"];
-  return options;
-}
 
 torch::Tensor all_tokens(const BackboneOutput& output) {
   return torch::cat({output.class_token.unsqueeze(1), output.patch_tokens}, 1);
@@ -39,7 +24,7 @@ class Case {
   explicit Case(const GoldenCase& golden)
       : tensors_(golden.tensors()),
         tolerance_{golden.json["tolerance"]["rtol"], golden.json["tolerance"]["atol"]} {
-    const auto options = options_of(golden.json["config"]);
+    const auto options = testing::backbone_options_of(golden.json["config"]);
     swin_ = std::make_shared<SwinTransformer>(options, swin_shape(options), Role::kStudent);
     testing::load_weights(*swin_, golden.tensors("weights."));
   }

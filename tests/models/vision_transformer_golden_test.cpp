@@ -4,6 +4,7 @@
 #include "ibot/nn/pos_embed.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"
+#include "support/golden_options.h"
 #include "support/weights.h"
 
 namespace ibot::models {
@@ -13,22 +14,6 @@ using testing::GoldenCase;
 using testing::near;
 using testing::Tolerance;
 using Tensors = std::map<std::string, torch::Tensor>;
-
-BackboneOptions options_of(const nlohmann::json& config) {
-  BackboneOptions options;
-  options.arch = "vit_tiny";
-  options.image_size = config["img_size"];
-  options.patch_size = config["patch_size"];
-  options.embed_dim = config["embed_dim"];
-  options.depth = {config["depth"].get<int64_t>()};
-  options.heads = {config["num_heads"].get<int64_t>()};
-  options.mlp_ratio = config["mlp_ratio"];
-  options.qkv_bias = config["qkv_bias"];
-  options.layer_scale = config["layer_scale_init"];
-  options.mean_pooling = config["use_mean_pooling"];
-  options.drop_path = config["drop_path"];
-  return options;
-}
 
 torch::Tensor all_tokens(const BackboneOutput& output) {
   return torch::cat({output.class_token.unsqueeze(1), output.patch_tokens}, 1);
@@ -40,7 +25,7 @@ class Case {
   explicit Case(const GoldenCase& golden)
       : tensors_(golden.tensors()),
         tolerance_{golden.json["tolerance"]["rtol"], golden.json["tolerance"]["atol"]} {
-    const auto options = options_of(golden.json["config"]);
+    const auto options = testing::backbone_options_of(golden.json["config"]);
     vit_ = std::make_shared<VisionTransformer>(options, vit_shape(options), Role::kStudent);
     testing::load_weights(*vit_, golden.tensors("weights."));
   }

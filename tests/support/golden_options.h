@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ibot/loss/loss_options.h"
+#include "ibot/models/backbone_options.h"
 
 namespace ibot::testing {
 
@@ -11,6 +12,29 @@ namespace ibot::testing {
 inline std::vector<int64_t> integers_of(const nlohmann::json& value) {
   if (value.is_array()) return value.get<std::vector<int64_t>>();
   return {value.get<int64_t>()};
+}
+
+/// A ViT or a Swin from the `config` of a case that describes a backbone.
+inline models::BackboneOptions backbone_options_of(const nlohmann::json& config) {
+  const bool swin = config.value("arch", "vit") == "swin";
+  models::BackboneOptions options;
+  options.arch = swin ? "swin_tiny" : "vit_tiny";
+  options.image_size = config["img_size"];
+  options.patch_size = config["patch_size"];
+  options.embed_dim = config["embed_dim"];
+  options.depth = integers_of(config[swin ? "depths" : "depth"]);
+  options.heads = integers_of(config["num_heads"]);
+  options.mlp_ratio = config["mlp_ratio"];
+  options.qkv_bias = config["qkv_bias"];
+  options.drop_path = config["drop_path"];
+  if (swin) {
+    options.window_size = config["window_size"];
+    options.masked_modeling = config["masked_im_modeling"];
+  } else {
+    options.layer_scale = config["layer_scale_init"];
+    options.mean_pooling = config["use_mean_pooling"];
+  }
+  return options;
 }
 
 /// From the `config` of a case, which has the official arguments' names.
