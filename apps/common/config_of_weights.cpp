@@ -1,7 +1,11 @@
 #include "common/config_of_weights.h"
 
 #include <array>
+#include <cstdlib>
+#include <map>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "ibot/config/section.h"
 #include "ibot/config/yaml.h"

@@ -1,6 +1,6 @@
 #include <array>
 #include <cmath>
-#include <set>
+#include <vector>
 
 #include "ibot/base/error.h"
 #include "ibot/models/weights.h"
@@ -167,7 +167,10 @@ BackboneOptions infer_backbone(const Weights& weights, int64_t heads) {
 HeadOptions infer_head(const Weights& weights) {
   const auto find = [&](const std::string& name) {
     const auto found = weights.tensors.find("head." + name);
-    return found == weights.tensors.end() ? torch::Tensor() : found->second;
+    if (found == weights.tensors.end()) return torch::Tensor();
+    IBOT_CHECK_AS(CheckpointError, found->second.dim() > 0, weights.source, ": head.", name,
+                  ": expected a tensor of one dimension or more, got a scalar");
+    return found->second;
   };
   HeadOptions options;
   torch::Tensor last = find("mlp.weight");  // of a single layer

@@ -1,7 +1,6 @@
 #include "ibot/models/weights.h"
 
-#include <array>
-#include <cmath>
+#include <initializer_list>
 #include <optional>
 #include <set>
 

@@ -1,7 +1,8 @@
 #include "ibot/train/official_checkpoint.h"
 
 #include <algorithm>
-#include <cmath>
+#include <array>
+#include <optional>
 
 #include "ibot/base/error.h"
 #include "ibot/models/weights.h"
