@@ -23,8 +23,8 @@ ClassifierOptions tiny_classifier() {
   options.backbone.image_size = kSize;
   options.backbone.patch_size = 4;
   options.backbone.embed_dim = 16;
-  options.backbone.depth = 2;
-  options.backbone.heads = 2;
+  options.backbone.depth = {2};
+  options.backbone.heads = {2};
   options.backbone.drop_path = 0.2;
   options.projection = {.prototypes = 12, .hidden_dim = 10, .bottleneck_dim = 6};
   options.classes = 3;
