@@ -133,7 +133,8 @@ TEST_F(IbotEval, LetsTheCommandLineOverrideTheCheckpoint) {
 TEST_F(IbotEval, ReadsTheReferencesFilesWithoutAConfiguration) {
   const auto folder = testing::golden_root() / "13_checkpoint";
   std::string first;
-  for (const char* name : {"ckpt_vit_cuda.pth", "ckpt_vit_cuda_legacy.pth", "backbone_teacher.pth"}) {
+  for (const char* name :
+       {"ckpt_vit_cuda.pth", "ckpt_vit_cuda_legacy.pth", "backbone_teacher.pth"}) {
     const auto result = knn((folder / name).string(), {"backbone.heads=2", "eval.resize_size=32",
                                                        "eval.crop_size=32", "eval.k=[1,3]"});
     ASSERT_EQ(result.status, 0) << result.err;
@@ -255,6 +256,21 @@ TEST_F(IbotEval, ProcessesShareTheWorkThroughTheCache) {
   EXPECT_EQ(first.status, 0) << first.err;
   EXPECT_THAT(first.out, HasSubstr("top-1"));
   EXPECT_EQ(as_rank("2").status, 2);
+}
+
+// Every key of every file is known: what is refused is the folder.
+TEST_F(IbotEval, UnderstandsThePublishedConfigurations) {
+  int files = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(IBOT_SOURCE_DIR) + "/configs/eval")) {
+    const auto name = entry.path().filename().string();
+    const auto result = run({name.substr(0, name.find('_')), "--config", entry.path().string(),
+                             "--weights", "pixels", "--data", "nowhere"});
+    EXPECT_EQ(result.status, 2) << name;
+    EXPECT_THAT(result.err, HasSubstr("nowhere")) << name;
+    ++files;
+  }
+  EXPECT_GT(files, 20);
 }
 
 TEST_F(IbotEval, ComparesPrototypesWithClasses) {

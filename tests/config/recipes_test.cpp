@@ -15,11 +15,15 @@ namespace {
 
 const std::filesystem::path kConfigs = std::filesystem::path(IBOT_SOURCE_DIR) / "configs";
 
-/// Every file but that of the defaults.
+/// Every file but that of the defaults and those of ibot-eval, which has sections of its own.
 std::vector<std::filesystem::path> recipes() {
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(kConfigs)) {
-    if (entry.path().extension() != ".yaml" || entry.path().filename() == "default.yaml") continue;
+    const bool of_evaluation = entry.path().parent_path().filename() == "eval";
+    if (entry.path().extension() != ".yaml" || entry.path().filename() == "default.yaml" ||
+        of_evaluation) {
+      continue;
+    }
     files.push_back(entry.path());
   }
   return files;
