@@ -43,7 +43,10 @@ class LinearProbe {
         test_(bank_of(request, images.test(), "val")),
         heads_(eval::linear_settings(options_, options_.batch_size), test_.features.size(1),
                images.classes(), static_cast<uint64_t>(options_.seed), request.device),
-        state_(request.output, request.weights.config) {}
+        state_(request.output, request.weights.config) {
+    test_.features = test_.features.to(request.device);
+    test_.labels = test_.labels.to(request.device);
+  }
 
   /// Goes on where an earlier run ended; ends after the last epoch or the one that a signal comes
   /// in.
@@ -88,8 +91,7 @@ class LinearProbe {
   }
 
   void validate(int64_t epoch) {
-    const auto hits =
-        heads_.hits(test_.features.to(request_.device), test_.labels.to(request_.device));
+    const auto hits = heads_.hits(test_.features, test_.labels);
     std::vector<int64_t> all(heads_.settings().size());
     std::iota(all.begin(), all.end(), 0);
     std::vector<int64_t> plain;

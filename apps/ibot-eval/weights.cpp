@@ -28,9 +28,8 @@ EvalConfig config_of(const WeightsArguments& arguments, const models::Weights& w
 
 Weights load_weights(const WeightsArguments& arguments) {
   if (arguments.file == "pixels" || arguments.file == "random") {
-    Weights weights{config::read_config<EvalConfig>(arguments.config, arguments.overrides),
-                    nullptr,
-                    {}};
+    Weights weights{
+        config::read_config<EvalConfig>(arguments.config, arguments.overrides), nullptr, {}};
     if (arguments.file == "pixels") return weights;
     // As the run itself begins, so that "untrained" is the very network that is trained.
     const auto& run = weights.config.run;

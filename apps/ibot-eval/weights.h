@@ -27,9 +27,9 @@ struct Weights {
   std::map<std::string, torch::Tensor> head;
 };
 
-/// Reads the weights and the configuration: that of the file, or where it has none the defaults with
-/// the backbone that its tensors tell of. Throws RequestError where a file is missing or refused,
-/// ConfigError, and CheckpointError where the weights are not those of the configuration.
+/// Reads the weights and the configuration: that of the file, or where it has none the defaults
+/// with the backbone that its tensors tell of. Throws RequestError where a file is missing or
+/// refused, ConfigError, and CheckpointError where the weights are not those of the configuration.
 Weights load_weights(const WeightsArguments& arguments);
 
 }  // namespace ibot::apps

@@ -114,13 +114,6 @@ void LinearHeads::update_bias(const torch::Tensor& gradient, double lr_factor) {
   bias_.sub_(lr_.squeeze(2) * lr_factor * bias_momentum_);
 }
 
-torch::Tensor LinearHeads::loss(const torch::Tensor& features, const torch::Tensor& labels) const {
-  const torch::NoGradGuard no_grad;
-  const auto log_p = scores(features).log_softmax(-1);
-  const auto own = labels.view({-1, 1, 1}).expand({labels.size(0), log_p.size(1), 1});
-  return -log_p.gather(2, own).mean(at::IntArrayRef{0, 2});
-}
-
 LinearHits LinearHeads::hits(const torch::Tensor& features, const torch::Tensor& labels) const {
   const torch::NoGradGuard no_grad;
   const auto heads = weight_.size(0);

@@ -11,6 +11,7 @@
 #include "ibot/train/step.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"
+#include "support/python.h"
 #include "support/run_program.h"
 
 namespace ibot {
@@ -19,10 +20,6 @@ namespace {
 class WeightsInPython : public ::testing::Test {
  protected:
   void SetUp() override { folder_ = testing::test_folder(); }
-
-  bool has(const std::string& modules) const {
-    return std::system(("python3 -c 'import " + modules + "' >/dev/null 2>&1").c_str()) == 0;
-  }
 
   /// Runs the lines in the test's folder; the exit status is theirs.
   void python(const std::string& lines) const {
@@ -43,7 +40,7 @@ class WeightsInPython : public ::testing::Test {
 };
 
 TEST_F(WeightsInPython, TimmGivesTheSameFeatures) {
-  if (!has("timm, safetensors")) GTEST_SKIP() << "no timm for python3";
+  if (!testing::python_has("timm, safetensors")) GTEST_SKIP() << "no timm for python3";
   auto network = models::build_backbone({.arch = "vit_small"}, models::Role::kTeacher);
   models::initialize_(*network, at::detail::createCPUGenerator(1));
   network->eval();
@@ -70,7 +67,7 @@ assert difference < 1e-4
 }
 
 TEST_F(WeightsInPython, TorchLoadsTheReferencesCheckpointAgain) {
-  if (!has("torch")) GTEST_SKIP() << "no torch for python3";
+  if (!testing::python_has("torch")) GTEST_SKIP() << "no torch for python3";
   for (const std::string name : {"ckpt_vit", "ckpt_vit_bn", "ckpt_swin"}) {
     const auto original = (testing::golden_root() / "13_checkpoint" / (name + ".pth")).string();
     std::vector<std::string> words{original, "own.safetensors", "--part", "all"};

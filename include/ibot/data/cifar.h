@@ -16,7 +16,8 @@ enum class CifarKind { kCifar10, kCifar100 };
 class Cifar : public Dataset {
  public:
   /// `root` holds the .bin files or the folder cifar-10-batches-bin or cifar-100-binary. Throws
-  /// DataError when a file is missing, holds no whole number of records or a label that is no class.
+  /// DataError when a file is missing, holds no whole number of records or a label that is no
+  /// class.
   Cifar(const std::filesystem::path& root, CifarKind kind, Split split);
 
   int64_t size() const override { return static_cast<int64_t>(labels_.size()); }

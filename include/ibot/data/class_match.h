@@ -10,8 +10,8 @@ namespace ibot::data {
 
 /// How the classes of a test set lie among those of a training set, by name.
 struct ClassMatch {
-  /// The training set's number of each class of the test set; -1 where it has none and no test image
-  /// is of that class.
+  /// The training set's number of each class of the test set; -1 where it has none and no test
+  /// image is of that class.
   std::vector<int64_t> label;
   /// Classes with training but without test images.
   std::vector<std::string> untested;

@@ -29,7 +29,8 @@ struct DatasetOptions {
     field("train_list", train_list,
           "file with the names of the training images to use, one a line, as SimCLRv2 publishes "
           "them; folder alone; empty: all");
-    field("rank", rank, "taxonomic rank that is the class in iNaturalist: name, genus, family, ...");
+    field("rank", rank,
+          "taxonomic rank that is the class in iNaturalist: name, genus, family, ...");
   }
 
   void validate() const {

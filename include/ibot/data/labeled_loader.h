@@ -23,8 +23,8 @@ struct LabeledLoaderOptions {
   bool pin_memory = false;
 };
 
-/// Delivers every sample of the range once, in the data set's order; the last batch may be smaller. A sample
-/// that does not decode is a DataError. The data set must outlive the loader.
+/// Delivers every sample of the range once, in the data set's order; the last batch may be smaller.
+/// A sample that does not decode is a DataError. The data set must outlive the loader.
 class LabeledLoader : public batch::BatchSource<batch::LabeledBatch> {
  public:
   LabeledLoader(const Dataset& dataset, const LabeledLoaderOptions& options);

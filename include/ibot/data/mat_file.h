@@ -23,8 +23,8 @@ struct MatArray {
 /// The variable `name`. Compressed elements are inflated; other kinds of variables are passed over.
 /// Every length is checked against what is left of the file.
 ///
-/// Throws DataError, naming the file, when it is damaged, of another version, or lacks the variable.
-/// Source: MathWorks, "MAT-File Format", level 5.
+/// Throws DataError, naming the file, when it is damaged, of another version, or lacks the
+/// variable. Source: MathWorks, "MAT-File Format", level 5.
 MatArray read_mat_variable(const std::filesystem::path& path, const std::string& name);
 
 }  // namespace ibot::data

@@ -8,8 +8,8 @@
 
 namespace ibot::data {
 
-/// Fills `out` with a random resized crop, flipped half of the time, then changed by RandAugment or,
-/// without it, by colour jitter.
+/// Fills `out` with a random resized crop, flipped half of the time, then changed by RandAugment
+/// or, without it, by colour jitter.
 ///
 ///   out   size x size
 ///

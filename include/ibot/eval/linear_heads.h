@@ -51,9 +51,6 @@ class LinearHeads {
   ///   returns   [H]      mean cross-entropy before the step, on the device
   torch::Tensor step(const torch::Tensor& features, const torch::Tensor& labels, double lr_factor);
 
-  /// Mean cross-entropy of a batch: [H].
-  torch::Tensor loss(const torch::Tensor& features, const torch::Tensor& labels) const;
-
   /// How many images of a batch have their class first, or among the first five.
   LinearHits hits(const torch::Tensor& features, const torch::Tensor& labels) const;
 
