@@ -58,6 +58,8 @@ for name in NAMES.split():
             aa._randomly_negate = lambda value: sign * value
             to_argument = aa.LEVEL_TO_ARG[name]
             arguments = to_argument(level, {}) if to_argument else ()
+            if name.startswith('Posterize') and arguments[0] == 0:
+                continue  # refused from Pillow 13 on
             out = aa.NAME_TO_OP[name](image, *arguments, fillcolor=(124, 116, 104),
                                       resample=Image.BICUBIC)
             print(name, level, sign, out.tobytes().hex())
@@ -105,7 +107,7 @@ TEST(RandAugment, EveryOperationEqualsTimmToTheLastBit) {
       EXPECT_EQ(hexadecimal(interleaved(crop)), expected)
           << name << " at " << level << " sign " << sign << ", " << height << " x " << width;
     }
-    EXPECT_EQ(cases, 15 * 7 * 2);
+    EXPECT_EQ(cases, 15 * 7 * 2 - 2);
   }
 }
 
