@@ -8,6 +8,7 @@
 #include "common/launch.h"
 #include "common/progress.h"
 #include "common/run_main.h"
+#include "ibot-eval/feature_files.h"
 #include "ibot-eval/labeled_images.h"
 #include "ibot/base/hash.h"
 #include "ibot/data/labeled_loader.h"
@@ -141,13 +142,28 @@ eval::FeatureBank bank_of(const TaskRequest& request, const data::Dataset& image
 }
 
 FeatureBanks image_features(const TaskRequest& request, const FeatureNeeds& needs) {
+  const auto check = [&](int64_t count, const std::filesystem::path& where) {
+    IBOT_CHECK_AS(RequestError, count >= needs.train_images, where.string(), ": expected at least ",
+                  needs.train_images, " training images, found ", count,
+                  "; ask for fewer neighbours");
+  };
+  if (!request.load_features.empty()) {
+    auto banks = read_features(request.load_features);
+    check(banks.train.labels.size(0), request.load_features);
+    return banks;
+  }
   const LabeledImages images(request.data, request.weights.config.dataset);
-  const auto count = images.train().size();
-  IBOT_CHECK_AS(RequestError, count >= needs.train_images, request.data.string(),
-                ": expected at least ", needs.train_images, " training images, found ", count,
-                "; ask for fewer neighbours");
-  return {bank_of(request, images.train(), "train"), bank_of(request, images.test(), "val"),
-          images.classes()};
+  check(images.train().size(), request.data);
+  FeatureBanks banks{bank_of(request, images.train(), "train"),
+                     bank_of(request, images.test(), "val"), images.classes()};
+  if (!request.dump_features.empty()) write_features(request.dump_features, banks);
+  return banks;
+}
+
+void share_features(const TaskRequest& request, Reads reads) {
+  const LabeledImages images(request.data, request.weights.config.dataset);
+  if (reads == Reads::kFeatures) bank_of(request, images.train(), "train");
+  bank_of(request, images.test(), "val");
 }
 
 }  // namespace ibot::apps

@@ -23,11 +23,15 @@ struct FeatureNeeds {
 
 /// Features of the request's training and test images: of its network, or the normalised pixels
 /// themselves. Parts that the request's cache holds are read, others computed and stored there;
-/// several processes of one job share the work through the cache.
+/// several processes of one job share the work through the cache. Loads and dumps them where the
+/// request says so.
 ///
-/// Throws RequestError, before any feature is computed, as LabeledImages does and where there are
-/// fewer images than `needs`.
+/// Throws RequestError, before any feature is computed, as LabeledImages and read_features do and
+/// where there are fewer images than `needs`.
 FeatureBanks image_features(const TaskRequest& request, const FeatureNeeds& needs = {});
+
+/// Computes what `task` reads, for the process that evaluates to find in the cache.
+void share_features(const TaskRequest& request, Reads reads);
 
 /// The features of one set of images alone; `name` is what progress calls them.
 eval::FeatureBank bank_of(const TaskRequest& request, const data::Dataset& images,

@@ -7,6 +7,7 @@
 #include "common/signals.h"
 #include "ibot-eval/features.h"
 #include "ibot-eval/labeled_images.h"
+#include "ibot-eval/linear_log.h"
 #include "ibot-eval/linear_state.h"
 #include "ibot-eval/task.h"
 #include "ibot/data/training_loader.h"
@@ -52,6 +53,7 @@ class LinearProbe {
   /// in.
   void run() {
     state_.read(heads_);
+    LinearLog log(request_.output, state_.next_epoch);
     data::TrainingLoader loader(images_.train(), loader_options(request_, state_.next_epoch));
     Progress progress({.label = "linear",
                        .unit = "steps",
@@ -60,9 +62,9 @@ class LinearProbe {
                        .item = "images",
                        .items_per_count = static_cast<double>(options_.batch_size)});
     for (int64_t epoch = state_.next_epoch; epoch < options_.epochs && !stop_requested(); ++epoch) {
-      train_epoch(loader, epoch, progress);
+      const auto losses = train_epoch(loader, epoch, progress);
       if ((epoch + 1) % options_.val_every_epochs == 0 || epoch + 1 == options_.epochs) {
-        validate(epoch);
+        validate(epoch, losses, log);
       }
       state_.next_epoch = epoch + 1;
       state_.write(heads_);
@@ -75,22 +77,27 @@ class LinearProbe {
   const eval::LinearSetting& setting(int64_t head) const { return heads_.settings()[head]; }
 
  private:
-  void train_epoch(data::TrainingLoader& loader, int64_t epoch, Progress& progress) {
+  /// Returns the classifiers' mean losses, [H].
+  torch::Tensor train_epoch(data::TrainingLoader& loader, int64_t epoch, Progress& progress) {
     const auto& config = request_.weights.config;
     auto& backbone = *request_.weights.backbone;
     const batch::Normalization normalization{config.run.augment.mean, config.run.augment.std};
     const double factor = eval::linear_lr_factor(epoch, options_.epochs);
+    torch::Tensor losses;
     for (int64_t step = 0; step < loader.steps_per_epoch(); ++step) {
       const auto batch = loader.next();
       const torch::NoGradGuard no_grad;
       const auto images = batch::normalized(batch->image.to(request_.device), normalization);
-      heads_.step(eval::image_features(backbone, images, config.features).to(torch::kFloat),
-                  batch->label.to(request_.device), factor);
+      const auto loss =
+          heads_.step(eval::image_features(backbone, images, config.features).to(torch::kFloat),
+                      batch->label.to(request_.device), factor);
+      losses = losses.defined() ? losses + loss : loss;
       progress.update(epoch * loader.steps_per_epoch() + step + 1, note());
     }
+    return losses / static_cast<double>(loader.steps_per_epoch());
   }
 
-  void validate(int64_t epoch) {
+  void validate(int64_t epoch, const torch::Tensor& losses, LinearLog& log) {
     const auto hits = heads_.hits(test_.features, test_.labels);
     std::vector<int64_t> all(heads_.settings().size());
     std::iota(all.begin(), all.end(), 0);
@@ -101,6 +108,13 @@ class LinearProbe {
     const auto images = test_.labels.size(0);
     state_.best = eval::better_of(state_.best, hits, images, epoch, all);
     state_.best_sgd = eval::better_of(state_.best_sgd, hits, images, epoch, plain);
+    if (state_.best.epoch == epoch) log.append({epoch, rates(epoch), losses, hits, images});
+  }
+
+  torch::Tensor rates(int64_t epoch) const {
+    std::vector<double> values;
+    for (const auto& setting : heads_.settings()) values.push_back(setting.lr);
+    return eval::linear_lr_factor(epoch, options_.epochs) * torch::tensor(values, torch::kDouble);
   }
 
   std::string note() const {

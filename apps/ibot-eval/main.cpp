@@ -23,6 +23,8 @@ struct EvalArguments {
   std::string data;
   std::string output;
   std::string cache;
+  std::string load_features;
+  std::string dump_features;
   std::string device = "auto";
   bool list = false;
 };
@@ -49,6 +51,12 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
       ->option_text("DIR");
   app.add_option("--cache", arguments.cache,
                  "folder that keeps features for the next evaluation (default: OUT/features)")
+      ->option_text("DIR");
+  app.add_option("--load-features", arguments.load_features,
+                 "folder of trainfeat.pth, testfeat.pth, trainlabels.pth and testlabels.pth, "
+                 "instead of --weights and --data")
+      ->option_text("DIR");
+  app.add_option("--dump-features", arguments.dump_features, "folder to write those files to")
       ->option_text("DIR");
   app.add_option("--device", arguments.device, "where to compute (default: a GPU if there is one)")
       ->option_text("cpu|cuda[:N]");
@@ -100,39 +108,65 @@ std::filesystem::path cache_folder(const EvalArguments& arguments) {
 bool only_helps(const Task& task, const TaskRequest& request) {
   const auto launch = launched_as();
   if (launch.world == 1) return false;
-  IBOT_CHECK_AS(RequestError, task.frozen, task.name, ": expected one process, got ", launch.world,
-                "; start it without a launcher");
+  IBOT_CHECK_AS(RequestError, task.reads != Reads::kImages, task.name,
+                ": expected one process, got ", launch.world, "; start it without a launcher");
+  if (!request.load_features.empty()) return launch.rank > 0;
   IBOT_CHECK_AS(RequestError, !request.cache.empty(), "--cache: expected a folder that all ",
                 launch.world, " processes see, to share features through");
   return launch.rank > 0;
 }
 
-int run(EvalArguments arguments) {
+/// Which inputs are named, and whether the task can do with them.
+void check_inputs(const EvalArguments& arguments, const Task& task) {
+  const bool loads = !arguments.load_features.empty();
+  for (const auto& [option, folder] : {std::pair{"--load-features", &arguments.load_features},
+                                       {"--dump-features", &arguments.dump_features}}) {
+    IBOT_CHECK_AS(ConfigError, folder->empty() || task.reads == Reads::kFeatures, option,
+                  ": expected a task that reads features alone, got ", task.name);
+  }
+  if (loads) {
+    IBOT_CHECK_AS(
+        ConfigError,
+        arguments.weights.file.empty() && arguments.data.empty() && arguments.dump_features.empty(),
+        "--load-features: expected no --weights, --data or --dump-features beside it");
+    return;
+  }
+  IBOT_CHECK_AS(ConfigError, !arguments.weights.file.empty(),
+                "--weights: expected a checkpoint, random or pixels");
+  IBOT_CHECK_AS(ConfigError, !arguments.data.empty(), "--data: expected a folder");
+}
+
+TaskRequest request_of(const EvalArguments& arguments, const Task& task) {
+  auto weights = arguments.weights;
+  weights.overrides.assign(arguments.words.begin() + 1, arguments.words.end());
+  if (!arguments.load_features.empty()) weights.file = "pixels";
+  TaskRequest request{load_weights(weights),   arguments.data,   device_named(arguments.device),
+                      cache_folder(arguments), arguments.output, arguments.load_features,
+                      arguments.dump_features};
+  auto& config = request.weights.config;
+  config.features =
+      eval::resolved(config.features, task.name == "linear", config.run.backbone.arch);
+  if (request.weights.backbone != nullptr) request.weights.backbone->to(request.device);
+  return request;
+}
+
+int run(const EvalArguments& arguments) {
   if (arguments.list) {
     list_tasks();
     return kDone;
   }
   IBOT_CHECK_AS(ConfigError, !arguments.words.empty(), "TASK: expected one; see --list");
   const Task& task = task_named(arguments.words.front());
-  IBOT_CHECK_AS(ConfigError, !arguments.weights.file.empty(),
-                "--weights: expected a checkpoint, random or pixels");
-  IBOT_CHECK_AS(ConfigError, !arguments.data.empty(), "--data: expected a folder");
-  arguments.weights.overrides.assign(arguments.words.begin() + 1, arguments.words.end());
-
-  TaskRequest request{load_weights(arguments.weights), arguments.data,
-                      device_named(arguments.device), cache_folder(arguments), arguments.output};
-  auto& config = request.weights.config;
-  config.features =
-      eval::resolved(config.features, task.name == "linear", config.run.backbone.arch);
-  if (request.weights.backbone != nullptr) request.weights.backbone->to(request.device);
+  check_inputs(arguments, task);
+  const auto request = request_of(arguments, task);
   if (only_helps(task, request)) {
-    image_features(request);
+    if (request.load_features.empty()) share_features(request, task.reads);
     return kDone;
   }
   eval::Report report = task.run(request);
   if (stop_requested()) return 128 + stop_signal();
   report.weights = arguments.weights.file;
-  report.data = arguments.data;
+  report.data = request.load_features.empty() ? arguments.data : arguments.load_features;
   if (!arguments.output.empty()) write_report(arguments.output, report);
   return kDone;
 }
@@ -146,21 +180,26 @@ eval::Report feature_report(const std::string& task, const TaskRequest& request,
   if (request.weights.backbone != nullptr) {
     report.options.merge(eval::option_values(config.features));
   }
-  report.options["resize_size"] = config.run.eval.resize_size;
-  report.options["crop_size"] = config.run.eval.crop_size;
+  if (request.load_features.empty()) {
+    report.options["resize_size"] = config.run.eval.resize_size;
+    report.options["crop_size"] = config.run.eval.crop_size;
+  }
   return report;
 }
 
 const std::vector<Task>& tasks() {
   static const std::vector<Task> all{
       {"knn", "weighted nearest neighbours: val/ classified by train/", run_knn},
-      {"linear", "a sweep of linear classifiers on frozen features", run_linear, false},
+      {"linear", "a sweep of linear classifiers on frozen features", run_linear, Reads::kImages},
       {"logistic", "logistic regression on train/, tested on val/", run_logistic},
       {"kmeans", "k-means of val/ against its classes", run_kmeans},
-      {"cluster", "the projection head's prototypes against the classes of val/", run_cluster},
-      {"finetune", "end-to-end training on labels, with layer-wise decay", run_finetune, false},
-      {"semi", "the same from a few labels and the projection head's first layer", run_semi, false},
-      {"transfer", "the same on another data set", run_transfer, false}};
+      {"cluster", "the projection head's prototypes against the classes of val/", run_cluster,
+       Reads::kTestFeatures},
+      {"finetune", "end-to-end training on labels, with layer-wise decay", run_finetune,
+       Reads::kImages},
+      {"semi", "the same from a few labels and the projection head's first layer", run_semi,
+       Reads::kImages},
+      {"transfer", "the same on another data set", run_transfer, Reads::kImages}};
   return all;
 }
 

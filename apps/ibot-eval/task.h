@@ -18,17 +18,22 @@ struct TaskRequest {
   torch::Device device = torch::kCPU;
   std::filesystem::path cache;   // where features are kept; empty: nowhere
   std::filesystem::path output;  // of the report, and of what a long task keeps; empty: nothing
+  std::filesystem::path load_features;  // read instead of images and weights; empty: computed
+  std::filesystem::path dump_features;  // written for other programs; empty: nowhere
 };
 
 /// Prints its results and returns them; `weights` and `data` of the report are left to the caller.
 using TaskFunction = eval::Report (*)(const TaskRequest& request);
 
+/// What a task reads of the images: nothing but the frozen features of both sets or of the test
+/// images, so that several processes can help, or the images themselves.
+enum class Reads { kFeatures, kTestFeatures, kImages };
+
 struct Task {
   std::string name;
   std::string text;
   TaskFunction run;
-  /// Reads nothing of the images but their frozen features, so that several processes can help.
-  bool frozen = true;
+  Reads reads = Reads::kFeatures;
 };
 
 /// Every task, one file each.

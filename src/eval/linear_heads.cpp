@@ -119,7 +119,8 @@ LinearHits LinearHeads::hits(const torch::Tensor& features, const torch::Tensor&
   const auto heads = weight_.size(0);
   const int64_t rows = std::max<int64_t>(kScores / (heads * weight_.size(1)), 1);
   const auto counts = labels.options().dtype(torch::kLong);
-  LinearHits hits{torch::zeros({heads}, counts), torch::zeros({heads}, counts)};
+  LinearHits hits{torch::zeros({heads}, counts), torch::zeros({heads}, counts),
+                  torch::zeros({heads}, weight_.options())};
   for (int64_t start = 0; start < features.size(0); start += rows) {
     const auto score = scores(features.slice(0, start, start + rows));  // [R, H, C]
     const auto label = labels.slice(0, start, start + rows).view({-1, 1, 1});
@@ -127,7 +128,9 @@ LinearHits LinearHeads::hits(const torch::Tensor& features, const torch::Tensor&
     const auto before = (score > own).sum(2);  // [R, H]
     hits.top1 += (before < 1).sum(0);
     hits.top5 += (before < 5).sum(0);
+    hits.loss += (score.logsumexp(2) - own.squeeze(2)).sum(0);
   }
+  hits.loss /= static_cast<double>(features.size(0));
   return hits;
 }
 

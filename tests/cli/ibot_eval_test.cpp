@@ -204,6 +204,13 @@ TEST_F(IbotEval, RefusesDataThatNoEvaluationCanUse) {
   expect(knn("pixels", kTiny), "expected training images of two or more, got 1");
 }
 
+TEST_F(IbotEval, NamesAFileThatIsNoImage) {
+  std::ofstream(folder_ / "data/train/dark/7.jpg") << "no image";
+  const auto result = knn("pixels", kTiny);
+  EXPECT_EQ(result.status, 1) << result.err;
+  EXPECT_THAT(result.err, AllOf(HasSubstr("error: "), HasSubstr("data/train/dark/7.jpg")));
+}
+
 TEST_F(IbotEval, WarnsOfAnEmptyClass) {
   std::filesystem::create_directories(folder_ / "data/train/blue");
   const auto result = knn("pixels", kTiny);

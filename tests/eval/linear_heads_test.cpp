@@ -104,6 +104,11 @@ TEST(LinearHeads, CountsHitsOfEachHead) {
   EXPECT_EQ(hits.top1[0].item<int64_t>(), 3);
   EXPECT_EQ(hits.top5[0].item<int64_t>(), 3);
   EXPECT_EQ(hits.top1[1].item<int64_t>(), 0);
+  for (int64_t head = 0; head < 2; ++head) {
+    const auto expected = torch::nn::functional::cross_entropy(
+        torch::linear(features, state.at("weight")[head]), torch::arange(3));
+    EXPECT_NEAR(hits.loss[head].item<double>(), expected.item<double>(), 1e-5);
+  }
 }
 
 // From the stored features on: the weights that the cases name do not give them in the reference

@@ -23,12 +23,14 @@ struct LinearSetting {
 /// rates are scaled by `total_batch` / 256.
 std::vector<LinearSetting> linear_settings(const LinearOptions& options, int64_t total_batch);
 
-/// Correct answers of each classifier.
+/// Correct answers of each classifier and its mean cross-entropy.
 ///
 ///   top1, top5   [H]   int64
+///   loss         [H]   float32
 struct LinearHits {
   torch::Tensor top1;
   torch::Tensor top5;
+  torch::Tensor loss;
 };
 
 /// H classifiers, independent of each other, as one weight tensor: scores, gradients and updates of
@@ -51,7 +53,7 @@ class LinearHeads {
   ///   returns   [H]      mean cross-entropy before the step, on the device
   torch::Tensor step(const torch::Tensor& features, const torch::Tensor& labels, double lr_factor);
 
-  /// How many images of a batch have their class first, or among the first five.
+  /// How many images of a batch have their class first, or among the first five, and the loss.
   LinearHits hits(const torch::Tensor& features, const torch::Tensor& labels) const;
 
   const std::vector<LinearSetting>& settings() const { return settings_; }
