@@ -27,4 +27,6 @@ std::string Hash::hex() const {
   return digits;
 }
 
+uint64_t short_hash(const void* data, size_t size) { return XXH3_64bits(data, size); }
+
 }  // namespace ibot

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
@@ -84,11 +85,20 @@ class Reader {
     auto result = torch::empty(entry.shape, torch::TensorOptions(entry.dtype));
     file_.seekg(static_cast<std::streamoff>(data_start_ + entry.begin));
     read(result.mutable_data_ptr(), entry.end - entry.begin);
-    if (entry.dtype == torch::kBool) {
-      // A bool of another value than 0 and 1 is undefined behaviour wherever it is read.
-      check(!(result.view(torch::kByte) > 1).any().item<bool>(), "tensor ", entry.name,
-            ": expected booleans of 0 or 1");
-    }
+    check_booleans(entry, result);
+    return result;
+  }
+
+  /// The entry's bytes within `file`, which lives as long as the tensor.
+  torch::Tensor view(const Entry& entry, const std::shared_ptr<MappedFile>& file) const {
+    const auto bytes = file->bytes();
+    check(data_start_ + entry.end <= bytes.size(), "became shorter while it was read");
+    const char* data = bytes.data() + data_start_ + entry.begin;
+    check(reinterpret_cast<uintptr_t>(data) % torch::elementSize(entry.dtype) == 0, "tensor ",
+          entry.name, ": expected to begin at a multiple of its element's size");
+    auto result = torch::from_blob(
+        const_cast<char*>(data), entry.shape, [file](void*) {}, torch::TensorOptions(entry.dtype));
+    check_booleans(entry, result);
     return result;
   }
 
@@ -96,6 +106,13 @@ class Reader {
   template <class... Parts>
   void check(bool ok, const Parts&... parts) const {
     if (!ok) throw CheckpointError(concat(path_, ": ", parts...));
+  }
+
+  /// A bool of another value than 0 and 1 is undefined behaviour wherever it is read.
+  void check_booleans(const Entry& entry, const torch::Tensor& tensor) const {
+    if (entry.dtype != torch::kBool) return;
+    check(!(tensor.view(torch::kByte) > 1).any().item<bool>(), "tensor ", entry.name,
+          ": expected booleans of 0 or 1");
   }
 
   void read(void* data, uint64_t size) {
@@ -267,6 +284,19 @@ Safetensors read_safetensors(const std::filesystem::path& path, std::string_view
   content.metadata = std::move(header.metadata);
   for (const Entry& entry : header.entries) {
     if (entry.name.starts_with(prefix)) content.tensors[entry.name] = reader.tensor(entry);
+  }
+  return content;
+}
+
+Safetensors map_safetensors(const std::filesystem::path& path) {
+  Reader reader(path);
+  Header header = reader.header();
+  // Copied into each tensor's deleter: the last tensor ends the mapping.
+  const auto file = std::make_shared<MappedFile>(path);
+  Safetensors content;
+  content.metadata = std::move(header.metadata);
+  for (const Entry& entry : header.entries) {
+    content.tensors[entry.name] = reader.view(entry, file);
   }
   return content;
 }

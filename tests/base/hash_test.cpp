@@ -17,6 +17,12 @@ TEST(Hash, IsTheXxh3OfTheReferenceProgram) {
   EXPECT_EQ(hash_of("123456789"), "33119477ede5dcd5e9716427681d5860");
 }
 
+// From `xxhsum -H3`.
+TEST(Hash, TheShortOneIsThatOfTheReferenceProgramToo) {
+  EXPECT_EQ(short_hash("", 0), 0x2d06800538d394c2U);
+  EXPECT_EQ(short_hash("123456789", 9), 0x72dcb18b67a17dffU);
+}
+
 TEST(Hash, DoesNotDependOnThePieces) {
   const std::string text(5000, 'x');
   Hash hash;

@@ -26,6 +26,7 @@ void replay(const std::string& name, void (*target)(std::string_view)) {
 TEST(FuzzCorpus, Safetensors) { replay("safetensors", read_safetensors); }
 TEST(FuzzCorpus, Pickle) { replay("pickle", read_pickle); }
 TEST(FuzzCorpus, Config) { replay("config", read_config); }
+TEST(FuzzCorpus, Tar) { replay("tar", read_tar); }
 
 }  // namespace
 }  // namespace ibot::fuzz

@@ -115,6 +115,31 @@ TEST(Safetensors, ReadsThePartThatAPrefixNames) {
   EXPECT_EQ(content.metadata.size(), 1u);
 }
 
+// The mapping lives as long as a tensor, whatever becomes of the name.
+TEST(Safetensors, MapsWhatItWrote) {
+  Safetensors mapped;
+  {
+    const TemporaryFolder folder;
+    write_safetensors(folder / "x", {{{"a", torch::arange(6).view({2, 3})},
+                                      {"b", torch::tensor({true, false})},
+                                      {"empty", torch::empty({0, 2})}},
+                                     {{"k", "v"}}});
+    mapped = map_safetensors(folder / "x");
+  }
+  EXPECT_EQ(mapped.metadata.at("k"), "v");
+  EXPECT_TENSOR_EQUAL(mapped.tensors.at("a"), torch::arange(6).view({2, 3}));
+  EXPECT_TENSOR_EQUAL(mapped.tensors.at("b"), torch::tensor({true, false}));
+  EXPECT_EQ(mapped.tensors.at("empty").numel(), 0);
+}
+
+TEST(SafetensorsRefusal, MappingOfATensorThatIsNotAligned) {
+  const TemporaryFolder folder;
+  const auto file = file_of(R"({"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}} )", 8);
+  std::ofstream(folder / "x", std::ios::binary) << file;
+  EXPECT_NO_THROW(read_safetensors(folder / "x"));
+  EXPECT_THROW(map_safetensors(folder / "x"), CheckpointError);
+}
+
 TEST(Safetensors, GivesEqualBytesForEqualContentAndAlignsEveryTensor) {
   const Safetensors content{{{"a", torch::ones({3}, torch::kByte)},
                              {"b", torch::ones({2}, torch::kDouble)},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -26,5 +27,8 @@ class Hash {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// XXH3 of 64 bits, for the millions of samples of a data set.
+uint64_t short_hash(const void* data, size_t size);
 
 }  // namespace ibot

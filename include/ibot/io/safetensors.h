@@ -26,6 +26,11 @@ struct Safetensors {
 /// Source: the safetensors format, https://github.com/huggingface/safetensors
 Safetensors read_safetensors(const std::filesystem::path& path, std::string_view prefix = {});
 
+/// The same without reading the tensors: they show the file's pages, which all processes of a
+/// machine share and which are read when they are looked at. They must not be written to. Throws as
+/// read_safetensors, and where a tensor is not aligned, as write_safetensors always has them.
+Safetensors map_safetensors(const std::filesystem::path& path);
+
 /// Only the header's metadata of a file, checked likewise.
 std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
 

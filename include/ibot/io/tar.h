@@ -1,0 +1,82 @@
+// Tar archives of regular files: written plain, read with suspicion.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ibot/io/file.h"
+
+namespace ibot::io {
+
+/// Writes ustar; a name of more than 100 bytes comes in a pax header before its file. Owner, mode
+/// and time are the same for every file, so that equal content gives equal bytes.
+///
+/// Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block".
+class TarWriter {
+ public:
+  /// The sink must outlive the writer.
+  explicit TarWriter(const ByteSink& sink) : sink_(sink) {}
+
+  /// Appends a file of at most 8 GiB; returns the byte of the archive at which its content begins.
+  uint64_t add(std::string_view name, std::string_view content);
+  /// The two empty blocks that end an archive.
+  void finish();
+  /// Bytes written so far.
+  uint64_t size() const { return size_; }
+
+ private:
+  void write_header(std::string_view name, uint64_t content_size, char type);
+  void write_padded(std::string_view content);
+
+  const ByteSink& sink_;
+  uint64_t size_ = 0;
+};
+
+/// A regular file of an archive, or a stretch of it that cannot be read.
+struct TarEntry {
+  std::string name;
+  /// First byte of its headers, and of its content.
+  uint64_t begin = 0;
+  uint64_t offset = 0;
+  uint64_t size = 0;
+  /// Empty, or why this is no whole file: `name` is then empty where the header is damaged.
+  std::string damage;
+};
+
+/// Reads the headers of an archive one after the other: ustar, pax and GNU long names, sizes in
+/// octal or base 256. Links, folders and devices are skipped.
+///
+/// Every header's checksum is verified, and every size held against the archive's before memory is
+/// taken. Damage is an entry of its own: reading goes on at the next block that is a whole header.
+/// An archive that lacks the empty block at its end was cut off, which is an entry too.
+class TarReader {
+ public:
+  /// Throws DataError with the path and the system's reason.
+  explicit TarReader(const std::filesystem::path& path);
+  ~TarReader();
+  TarReader(const TarReader&) = delete;
+  TarReader& operator=(const TarReader&) = delete;
+
+  /// The next entry; nothing at the end. Throws DataError where the disk cannot be read.
+  std::optional<TarEntry> next();
+  /// The content of an entry without damage.
+  std::string content(const TarEntry& entry) const;
+
+ private:
+  struct Header;
+  Header header_at(uint64_t position) const;
+  void extend(const Header& header, TarEntry& entry, std::optional<uint64_t>& size) const;
+  TarEntry damaged(uint64_t begin, uint64_t position, const std::string& reason);
+  std::string read(uint64_t position, uint64_t size) const;
+
+  std::string path_;
+  int file_ = -1;
+  uint64_t size_ = 0;
+  uint64_t position_ = 0;
+  bool ended_ = false;
+};
+
+}  // namespace ibot::io
