@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "ibot/data/dataset.h"
+#include "ibot/data/listing.h"
 
 namespace ibot::data {
 
@@ -12,35 +13,29 @@ namespace ibot::data {
 /// in either case: its folders sorted by their full path, the files of each sorted by name. Links
 /// are followed. A class without images keeps its index.
 ///
+/// A listing of `keep_listing_from` images or more is kept in a file and used again for as long as
+/// no folder changes; see current_listing.
+///
 /// Throws DataError when the root or a folder in it is missing or unreadable, when it holds no
 /// folder, or no image, and when links form a cycle.
 ///
 /// Source: torchvision `ImageFolder`, whose order decides sample ids.
 class ImageFolder : public Dataset {
  public:
-  explicit ImageFolder(const std::filesystem::path& root);
+  explicit ImageFolder(const std::filesystem::path& root, int64_t keep_listing_from = 100'000);
 
-  int64_t size() const override { return static_cast<int64_t>(name_begin_.size()) - 1; }
-  int64_t label(int64_t sample) const override;
+  int64_t size() const override { return listing_.size(); }
+  int64_t label(int64_t sample) const override { return listing_.label(sample); }
   std::string path(int64_t sample) const override;
   std::vector<uint8_t> read(int64_t sample) const override;
-  const std::vector<std::string>& class_names() const override { return class_names_; }
+  const std::vector<std::string>& class_names() const override { return listing_.class_names(); }
+
+  /// Paths relative to the root.
+  const Listing& listing() const { return listing_; }
 
  private:
-  struct Folder {
-    std::string path;
-    int64_t label;
-    int64_t first_sample;
-  };
-  void add_class(const std::filesystem::path& folder, int64_t label);
-  void add_folder(const std::string& folder, int64_t label, std::vector<std::string> names);
-  const Folder& folder_of(int64_t sample) const;
-
-  std::vector<std::string> class_names_;
-  std::vector<Folder> folders_;
-  // All file names in one string: 14 million small ones would double the memory.
-  std::string names_;
-  std::vector<uint64_t> name_begin_{0};
+  std::filesystem::path root_;
+  Listing listing_;
 };
 
 }  // namespace ibot::data

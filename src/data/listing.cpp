@@ -1,0 +1,300 @@
+#include "ibot/data/listing.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "data/cache_places.h"
+#include "data/image_names.h"
+#include "data/parallel.h"
+#include "data/stored_names.h"
+#include "data/tensor_of.h"
+#include "ibot/base/error.h"
+
+namespace ibot::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kFormat = "ibot listing 1";
+// Listing waits for the file system more than for the processor.
+constexpr int64_t kListingThreads = 16;
+constexpr int64_t kRestNs = 2'000'000'000;
+
+struct Entries {
+  std::vector<std::string> folders;
+  std::vector<std::string> files;
+};
+
+/// Names in `folder`; a link counts as what it leads to, one that leads nowhere as a file.
+Entries entries_of(const fs::path& folder) {
+  std::error_code error;
+  Entries entries;
+  fs::directory_iterator entry(folder, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    std::error_code broken_link;
+    auto& names = entry->is_directory(broken_link) ? entries.folders : entries.files;
+    names.push_back(entry->path().filename().string());
+  }
+  IBOT_CHECK_AS(DataError, !error, "image folder: cannot read ", folder.string(), ": ",
+                error.message());
+  return entries;
+}
+
+struct FolderState {
+  dev_t device;
+  ino_t inode;
+  int64_t modified_ns;
+  bool is_same(const FolderState& other) const {
+    return device == other.device && inode == other.inode;
+  }
+};
+
+std::optional<FolderState> state_of(const fs::path& folder) {
+  struct stat status {};
+  if (stat(folder.c_str(), &status) != 0) return std::nullopt;
+  return FolderState{status.st_dev, status.st_ino,
+                     status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+FolderState existing_state_of(const fs::path& folder) {
+  const auto state = state_of(folder);
+  IBOT_CHECK_AS(DataError, state, "image folder: cannot read ", folder.string(), ": ",
+                std::strerror(errno));
+  return *state;
+}
+
+struct FoundFolder {
+  std::string path;
+  int64_t modified_ns;
+  // Sorted, each ended by a zero byte: a string each would take five times the memory.
+  std::string images;
+};
+
+/// Appends `folder`, a path below `root`, and all folders below it; `ancestors` are those above it.
+void walk(const fs::path& root, const std::string& folder, std::vector<FolderState>& ancestors,
+          std::vector<FoundFolder>& found) {
+  // Its time before its entries: a change in between shows in the next comparison.
+  const auto state = existing_state_of(root / folder);
+  const auto is_above = [&](const FolderState& above) { return above.is_same(state); };
+  IBOT_CHECK_AS(DataError, std::none_of(ancestors.begin(), ancestors.end(), is_above),
+                "image folder: ", (root / folder).string(),
+                " links to a folder above itself; remove the link");
+  auto entries = entries_of(root / folder);
+  std::erase_if(entries.files, [](const std::string& name) { return !is_image_name(name); });
+  std::sort(entries.files.begin(), entries.files.end());
+  std::string images;
+  for (const auto& name : entries.files) images.append(name).push_back('\0');
+  images.shrink_to_fit();
+  found.push_back({folder, state.modified_ns, std::move(images)});
+  entries.files = {};
+  ancestors.push_back(state);
+  for (const auto& name : entries.folders) walk(root, folder + "/" + name, ancestors, found);
+  ancestors.pop_back();
+}
+
+std::vector<FoundFolder> walk_class(const fs::path& root, const std::string& name) {
+  std::vector<FolderState> ancestors;
+  std::vector<FoundFolder> found;
+  walk(root, name, ancestors, found);
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
+  return found;
+}
+
+void add_names(NameTableBuilder& names, std::string_view images) {
+  while (!images.empty()) {
+    const auto name = images.substr(0, images.find('\0'));
+    names.add(name);
+    images.remove_prefix(name.size() + 1);
+  }
+}
+
+int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+/// Whether every folder's first sample lies within the list, in order, and every label is a class.
+bool is_consistent(const std::vector<ListedFolder>& folders, int64_t samples, int64_t classes) {
+  int64_t before = 0;
+  for (const auto& folder : folders) {
+    if (folder.first_sample < before || folder.first_sample > samples) return false;
+    if (folder.label < 0 || folder.label >= classes) return false;
+    before = folder.first_sample;
+  }
+  return !folders.empty() && folders.front().first_sample == 0 && samples > 0;
+}
+
+std::optional<Listing> parse_listing(const io::Safetensors& content, const fs::path& root) {
+  const auto& metadata = content.metadata;
+  if (metadata.at("format") != kFormat || metadata.at("root") != full_path(root).string()) {
+    return std::nullopt;
+  }
+  const auto paths = stored_strings(content, "folders");
+  const auto table = content.tensors.at("folder_table");
+  if (table.scalar_type() != torch::kLong || table.dim() != 2 || table.size(1) != 3 ||
+      table.size(0) != static_cast<int64_t>(paths.size())) {
+    return std::nullopt;
+  }
+  std::vector<ListedFolder> folders;
+  const int64_t* row = table.const_data_ptr<int64_t>();
+  for (const auto& path : paths) {
+    folders.push_back({path, row[0], row[1], row[2]});
+    row += 3;
+  }
+  auto class_names = stored_strings(content, "classes");
+  auto names = stored_names(content, "images");
+  if (!is_consistent(folders, names.size(), static_cast<int64_t>(class_names.size()))) {
+    return std::nullopt;
+  }
+  return Listing(std::move(class_names), std::move(folders), std::move(names),
+                 std::stoll(metadata.at("root_modified_ns")));
+}
+
+/// While one process lists a folder, others wait for it. Some network file systems have no such
+/// lock: there each lists for itself.
+class ListingTurn {
+ public:
+  explicit ListingTurn(const fs::path& root)
+      : folder_(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (folder_ < 0 || ::flock(folder_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+    // Shared, so that those who find no listing afterwards need not make one in turn.
+    while (::flock(folder_, LOCK_SH) != 0 && errno == EINTR) continue;
+  }
+  ~ListingTurn() {
+    if (folder_ >= 0) ::close(folder_);
+  }
+  ListingTurn(const ListingTurn&) = delete;
+  ListingTurn& operator=(const ListingTurn&) = delete;
+
+ private:
+  int folder_;
+};
+
+std::optional<Listing> kept_listing(const std::vector<fs::path>& places, const fs::path& root) {
+  for (const auto& place : places) {
+    auto listing = read_listing(place, root);
+    if (listing && listing->is_current(root)) return listing;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Listing::Listing(std::vector<std::string> class_names, std::vector<ListedFolder> folders,
+                 NameTable names, int64_t root_modified_ns)
+    : class_names_(std::move(class_names)),
+      folders_(std::move(folders)),
+      names_(std::move(names)),
+      root_modified_ns_(root_modified_ns) {}
+
+const ListedFolder& Listing::folder_of(int64_t sample) const {
+  const auto after = [](int64_t value, const ListedFolder& folder) {
+    return value < folder.first_sample;
+  };
+  return *std::prev(std::upper_bound(folders_.begin(), folders_.end(), sample, after));
+}
+
+std::string Listing::path(int64_t sample) const {
+  return concat(folder_of(sample).path, '/', names_[sample]);
+}
+
+bool Listing::is_current(const fs::path& root) const {
+  const auto unchanged = [](const fs::path& folder, int64_t modified_ns) {
+    const auto state = state_of(folder);
+    return state && state->modified_ns == modified_ns;
+  };
+  if (!unchanged(root, root_modified_ns_)) return false;
+  std::atomic<bool> current = true;
+  for_each(static_cast<int64_t>(folders_.size()), kListingThreads, [&](int64_t i) {
+    if (current && !unchanged(root / folders_[i].path, folders_[i].modified_ns)) current = false;
+  });
+  return current;
+}
+
+void Listing::write(const fs::path& file, const fs::path& root) const {
+  io::Safetensors content;
+  content.metadata = {{"format", kFormat},
+                      {"root", full_path(root).string()},
+                      {"root_modified_ns", std::to_string(root_modified_ns_)}};
+  std::vector<std::string> paths;
+  std::vector<int64_t> table;
+  for (const auto& folder : folders_) {
+    paths.push_back(folder.path);
+    table.insert(table.end(), {folder.label, folder.first_sample, folder.modified_ns});
+  }
+  store_names(content, "classes", table_of(class_names_));
+  store_names(content, "folders", table_of(paths));
+  store_names(content, "images", names_);
+  content.tensors["folder_table"] = tensor_of(std::move(table), torch::kLong).view({-1, 3});
+  io::write_safetensors(file, content);
+}
+
+Listing list_images(const fs::path& root) {
+  std::error_code error;
+  IBOT_CHECK_AS(DataError, fs::exists(root, error),
+                "image folder: expected a folder, found nothing at ", root.string(),
+                "; check the path");
+  IBOT_CHECK_AS(DataError, fs::is_directory(root, error), "image folder: expected a folder, got ",
+                root.string(), "; name the folder that holds one sub-folder a class");
+  const int64_t began_ns = now_ns();
+  int64_t latest_ns = existing_state_of(root).modified_ns;
+  const int64_t root_modified_ns = latest_ns;
+  auto class_names = entries_of(root).folders;
+  IBOT_CHECK_AS(DataError, !class_names.empty(),
+                "image folder: expected one sub-folder a class in ", root.string(),
+                ", found none; put images without classes into one sub-folder");
+  std::sort(class_names.begin(), class_names.end());
+  const auto classes = static_cast<int64_t>(class_names.size());
+  std::vector<std::vector<FoundFolder>> found(class_names.size());
+  for_each(classes, std::min(classes, kListingThreads),
+           [&](int64_t label) { found[label] = walk_class(root, class_names[label]); });
+  NameTableBuilder names;
+  std::vector<ListedFolder> folders;
+  for (int64_t label = 0; label < classes; ++label) {
+    for (auto& folder : found[label]) {
+      folders.push_back({folder.path, label, names.size(), folder.modified_ns});
+      latest_ns = std::max(latest_ns, folder.modified_ns);
+      add_names(names, folder.images);
+    }
+    found[label] = {};
+  }
+  IBOT_CHECK_AS(DataError, names.size() > 0, "image folder: expected images below ", root.string(),
+                ", found none; known are .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp");
+  Listing listing(std::move(class_names), std::move(folders), names.build(), root_modified_ns);
+  listing.settled_ = latest_ns + kRestNs < began_ns;
+  return listing;
+}
+
+std::optional<Listing> read_listing(const fs::path& file, const fs::path& root) {
+  std::error_code error;
+  if (!fs::is_regular_file(file, error)) return std::nullopt;
+  // Whatever is wrong with it, the folder itself can be read.
+  try {
+    return parse_listing(io::map_safetensors(file), root);
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
+Listing current_listing(const fs::path& root, int64_t keep_from) {
+  const auto places = cache_places(root, ".ibot-listing");
+  if (auto kept = kept_listing(places, root)) return std::move(*kept);
+  const ListingTurn turn(root);
+  if (auto kept = kept_listing(places, root)) return std::move(*kept);
+  auto listing = list_images(root);
+  if (listing.size() >= keep_from && listing.is_settled()) {
+    keep_in_cache(places, [&](const fs::path& place) { listing.write(place, root); });
+  }
+  return listing;
+}
+
+}  // namespace ibot::data

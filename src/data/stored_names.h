@@ -1,0 +1,21 @@
+// Tables of names within safetensors files.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ibot/data/name_table.h"
+#include "ibot/io/safetensors.h"
+
+namespace ibot::data {
+
+NameTable table_of(const std::vector<std::string>& names);
+
+/// Adds the tensors `name` and `name`.marks and the number of names as metadata `name`.
+void store_names(io::Safetensors& content, const std::string& name, const NameTable& table);
+
+/// Throws std::exception when there is no such table.
+NameTable stored_names(const io::Safetensors& content, const std::string& name);
+std::vector<std::string> stored_strings(const io::Safetensors& content, const std::string& name);
+
+}  // namespace ibot::data
