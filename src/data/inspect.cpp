@@ -1,39 +1,16 @@
 #include "ibot/data/inspect.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <functional>
 #include <mutex>
-#include <thread>
+#include <tuple>
 
+#include "data/parallel.h"
 #include "data/reason.h"
 #include "ibot/base/error.h"
 #include "ibot/data/decode.h"
 
 namespace ibot::data {
 namespace {
-
-/// Calls `visit` for every sample, on several threads; what it throws ends the visit and is
-/// rethrown.
-void for_each_sample(int64_t count, int64_t workers, const std::function<void(int64_t)>& visit) {
-  std::atomic<int64_t> next = 0;
-  std::mutex mutex;
-  std::exception_ptr failure;
-  const auto work = [&] {
-    try {
-      for (int64_t sample = next++; sample < count; sample = next++) visit(sample);
-    } catch (...) {
-      next = count;
-      const std::lock_guard lock(mutex);
-      failure = std::current_exception();
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int64_t i = 0; i < workers; ++i) threads.emplace_back(work);
-  for (auto& thread : threads) thread.join();
-  if (failure) std::rethrow_exception(failure);
-}
 
 Spread spread(std::vector<int64_t> values) {
   if (values.empty()) return {};
@@ -42,8 +19,9 @@ Spread spread(std::vector<int64_t> values) {
 }
 
 void sort_by_sample(std::vector<DamagedFile>& files) {
-  std::sort(files.begin(), files.end(),
-            [](const auto& a, const auto& b) { return a.sample < b.sample; });
+  std::stable_sort(files.begin(), files.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.sample, a.path) < std::tie(b.sample, b.path);
+  });
 }
 
 }  // namespace
@@ -58,7 +36,7 @@ DatasetSummary summarize(const Dataset& dataset, int64_t workers) {
   std::vector<int64_t> widths;
   std::vector<int64_t> heights;
   std::mutex mutex;
-  for_each_sample(dataset.size(), workers, [&](int64_t sample) {
+  for_each(dataset.size(), workers, [&](int64_t sample) {
     try {
       const auto bytes = dataset.read(sample);
       std::unique_lock lock(mutex);
@@ -82,9 +60,9 @@ DatasetSummary summarize(const Dataset& dataset, int64_t workers) {
 }
 
 std::vector<DamagedFile> verify(const Dataset& dataset, int64_t workers) {
-  std::vector<DamagedFile> damaged;
+  auto damaged = dataset.damaged_containers(workers);
   std::mutex mutex;
-  for_each_sample(dataset.size(), workers, [&](int64_t sample) {
+  for_each(dataset.size(), workers, [&](int64_t sample) {
     try {
       decode(dataset.read(sample), dataset.path(sample));
     } catch (const DataError& error) {
@@ -94,6 +72,11 @@ std::vector<DamagedFile> verify(const Dataset& dataset, int64_t workers) {
     }
   });
   sort_by_sample(damaged);
+  // A sample whose header is damaged may well be unreadable too.
+  const auto same = [](const auto& a, const auto& b) {
+    return a.sample >= 0 && a.sample == b.sample;
+  };
+  damaged.erase(std::unique(damaged.begin(), damaged.end(), same), damaged.end());
   return damaged;
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include <bit>
 #include <unordered_set>
 
 #include "data/batch_pipeline.h"
@@ -26,6 +27,19 @@ struct Decoded {
   Image image;
   int64_t sample = 0;
 };
+
+/// How far behind a bad sample the next replacement to try lies: 1, 2, 4, 8, ... and, where these
+/// are bad too, 3, 5, 6, 7, 9, ... A shard of thousands that is gone is left behind in a few steps.
+int64_t next_distance(int64_t distance, int64_t size) {
+  const auto is_power = [](int64_t value) {
+    return std::has_single_bit(static_cast<uint64_t>(value));
+  };
+  if (distance == 0) return 1;
+  if (is_power(distance) && 2 * distance < size) return 2 * distance;
+  int64_t next = is_power(distance) ? 3 : distance + 1;
+  while (is_power(next)) ++next;
+  return next;
+}
 
 }  // namespace
 
@@ -78,8 +92,10 @@ class MultiCropLoader::Impl {
       order_.clear();
     }
     if (epoch_ >= options_.num_epochs) return std::nullopt;
-    if (order_.empty())
-      order_ = epoch_order(dataset_.size(), options_.seed, epoch_, options_.share);
+    if (order_.empty()) {
+      const auto& order_of = dataset_.is_stream() ? stream_order : epoch_order;
+      order_ = order_of(dataset_.size(), options_.seed, epoch_, options_.share);
+    }
     const auto begin = order_.begin() + step_++ * options_.batch_size;
     Draft draft;
     draft.epoch = epoch_;
@@ -126,10 +142,12 @@ class MultiCropLoader::Impl {
     draft.batch.label.mutable_data_ptr<int64_t>()[i] = dataset_.label(decoded.sample);
   }
 
-  /// The sample, or the first one after it that decodes; those that did not are added to `bad`.
+  /// The sample, or the first one of its replacements that decodes; those that did not are added to
+  /// `bad`.
   Decoded decode_or_replace(int64_t sample, int64_t epoch, std::vector<BadSample>& bad) const {
-    for (int64_t tried = 0; tried < dataset_.size(); ++tried) {
-      const int64_t candidate = (sample + tried) % dataset_.size();
+    for (int64_t distance = 0; distance < dataset_.size();
+         distance = next_distance(distance, dataset_.size())) {
+      const int64_t candidate = (sample + distance) % dataset_.size();
       try {
         return {decode(dataset_.read(candidate), dataset_.path(candidate)), candidate};
       } catch (const DataError& error) {

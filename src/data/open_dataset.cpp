@@ -3,8 +3,14 @@
 #include "ibot/data/cifar.h"
 #include "ibot/data/file_list.h"
 #include "ibot/data/image_folder.h"
+#include "ibot/data/shard_set.h"
 
 namespace ibot::data {
+
+std::unique_ptr<Dataset> open_images(const std::string& where) {
+  if (names_shards(where)) return std::make_unique<ShardSet>(where);
+  return std::make_unique<ImageFolder>(where);
+}
 
 std::unique_ptr<Dataset> open_dataset(const std::filesystem::path& root, Split split,
                                       const DatasetOptions& options) {
@@ -12,7 +18,7 @@ std::unique_ptr<Dataset> open_dataset(const std::filesystem::path& root, Split s
     case DatasetKind::kFolder: {
       const auto folder = root / (split == Split::kTrain ? "train" : "val");
       if (split == Split::kVal || options.train_list.empty()) {
-        return std::make_unique<ImageFolder>(folder);
+        return open_images(folder.string());
       }
       return std::make_unique<FileList>(listed_images(folder, options.train_list));
     }

@@ -3,31 +3,97 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/randperm.h>
 
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
 #include "ibot/base/error.h"
+#include "ibot/base/rng.h"
 
 namespace ibot::data {
 namespace {
 
 constexpr int64_t kRepeatRounding = 256;
 
+constexpr int64_t kRunLength = 128;
+constexpr int64_t kRunsMerged = 512;
+
 int64_t samples_per_rank(int64_t dataset_size, int64_t world) {
   return (dataset_size + world - 1) / world;
+}
+
+void check_share(const char* what, int64_t dataset_size, Share share) {
+  IBOT_CHECK(dataset_size > 0 && share.rank >= 0 && share.rank < share.world, what,
+             ": expected samples and a rank in [0, ", share.world, "), got ", dataset_size,
+             " samples and rank ", share.rank);
+}
+
+/// Every W-th of a whole order, padded by its beginning.
+template <class Sample>
+std::vector<int64_t> share_of(const Sample* whole, int64_t dataset_size, Share share) {
+  std::vector<int64_t> order(samples_per_rank(dataset_size, share.world));
+  for (size_t i = 0; i < order.size(); ++i) {
+    order[i] = whole[(share.rank + static_cast<int64_t>(i) * share.world) % dataset_size];
+  }
+  return order;
+}
+
+template <class Value>
+void shuffle_(std::vector<Value>& values, Rng& rng) {
+  for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.index(i)]);
+}
+
+/// The samples of `runs` merged at random, appended to `order`.
+void merge_runs(const std::vector<int64_t>& runs, int64_t dataset_size, Rng& rng,
+                std::vector<int64_t>& order) {
+  struct Reader {
+    int64_t first;
+    int64_t length;
+    int64_t next;
+  };
+  std::vector<Reader> readers;
+  std::vector<uint16_t> turns;
+  for (const int64_t run : runs) {
+    const int64_t length = std::min(kRunLength, dataset_size - run * kRunLength);
+    turns.insert(turns.end(), length, static_cast<uint16_t>(readers.size()));
+    // Begun anywhere, or those who met at the beginning of their runs would meet there again.
+    readers.push_back({run * kRunLength, length, static_cast<int64_t>(rng.index(length))});
+  }
+  shuffle_(turns, rng);
+  for (const uint16_t turn : turns) {
+    auto& reader = readers[turn];
+    order.push_back(reader.first + reader.next);
+    reader.next = (reader.next + 1) % reader.length;
+  }
 }
 
 }  // namespace
 
 std::vector<int64_t> epoch_order(int64_t dataset_size, uint64_t seed, int64_t epoch, Share share) {
-  IBOT_CHECK(dataset_size > 0 && share.rank >= 0 && share.rank < share.world,
-             "epoch_order: expected samples and a rank in [0, ", share.world, "), got ",
-             dataset_size, " samples and rank ", share.rank);
+  check_share("epoch_order", dataset_size, share);
   const auto generator = at::detail::createCPUGenerator(seed + static_cast<uint64_t>(epoch));
-  const auto permutation = at::randperm(dataset_size, generator, at::kLong);
-  const int64_t* sample = permutation.const_data_ptr<int64_t>();
-  std::vector<int64_t> order(samples_per_rank(dataset_size, share.world));
-  for (size_t i = 0; i < order.size(); ++i) {
-    order[i] = sample[(share.rank + static_cast<int64_t>(i) * share.world) % dataset_size];
+  // The numbers drawn do not depend on the type: half the memory where half the bits are enough.
+  if (dataset_size <= std::numeric_limits<int32_t>::max()) {
+    const auto permutation = at::randperm(dataset_size, generator, at::kInt);
+    return share_of(permutation.const_data_ptr<int32_t>(), dataset_size, share);
   }
-  return order;
+  const auto permutation = at::randperm(dataset_size, generator, at::kLong);
+  return share_of(permutation.const_data_ptr<int64_t>(), dataset_size, share);
+}
+
+std::vector<int64_t> stream_order(int64_t dataset_size, uint64_t seed, int64_t epoch, Share share) {
+  check_share("stream_order", dataset_size, share);
+  Rng rng(seed, static_cast<uint64_t>(epoch), 0, kOrder);
+  std::vector<int64_t> runs((dataset_size + kRunLength - 1) / kRunLength);
+  std::iota(runs.begin(), runs.end(), 0);
+  shuffle_(runs, rng);
+  std::vector<int64_t> order;
+  order.reserve(dataset_size);
+  for (size_t begin = 0; begin < runs.size(); begin += kRunsMerged) {
+    const size_t end = std::min(begin + kRunsMerged, runs.size());
+    merge_runs({runs.begin() + begin, runs.begin() + end}, dataset_size, rng, order);
+  }
+  return share.world == 1 ? order : share_of(order.data(), dataset_size, share);
 }
 
 std::vector<Appearance> repeated_order(int64_t dataset_size, int64_t repeats, uint64_t seed,

@@ -52,6 +52,85 @@ TEST(Sampler, RanksShareOneOrder) {
   }
 }
 
+TEST(Sampler, AStreamShowsEverySampleOnce) {
+  for (const int64_t size : {1, 127, 128, 129, 65536, 70000}) {
+    auto order = stream_order(size, 7, 2, {0, 1});
+    std::sort(order.begin(), order.end());
+    std::vector<int64_t> expected(size);
+    std::iota(expected.begin(), expected.end(), 0);
+    EXPECT_EQ(order, expected) << size;
+  }
+}
+
+TEST(Sampler, RanksShareOneStream) {
+  const auto alone = stream_order(1001, 7, 2, {0, 1});
+  for (const int64_t world : {2, 4}) {
+    for (int64_t rank = 0; rank < world; ++rank) {
+      const auto part = stream_order(1001, 7, 2, {rank, world});
+      ASSERT_EQ(part.size(), static_cast<size_t>((1001 + world - 1) / world));
+      for (size_t i = 0; i < part.size(); ++i) {
+        EXPECT_EQ(part[i], alone[(world * i + rank) % 1001]);
+      }
+    }
+  }
+}
+
+TEST(Sampler, AStreamChangesWithSeedAndEpoch) {
+  const auto order = stream_order(1000, 7, 2, {0, 1});
+  EXPECT_EQ(order, stream_order(1000, 7, 2, {0, 1}));
+  EXPECT_NE(order, stream_order(1000, 8, 2, {0, 1}));
+  EXPECT_NE(order, stream_order(1000, 7, 3, {0, 1}));
+}
+
+// 512 places are read in turn, each forward, and once from the end of its run to the beginning.
+TEST(Sampler, AStreamReadsForwardInFewPlaces) {
+  const int64_t size = 100'000;
+  const auto order = stream_order(size, 1, 0, {0, 1});
+  std::vector<int64_t> first(size / 128 + 1, -1);
+  std::vector<int64_t> last(first.size(), -1);
+  for (int64_t i = 0; i < size; ++i) {
+    const int64_t run = order[i] / 128;
+    const int64_t length = std::min<int64_t>(128, size - run * 128);
+    if (first[run] < 0) {
+      first[run] = i;
+    } else {
+      EXPECT_EQ(order[i] % 128, (order[last[run]] + 1) % 128 % length);
+    }
+    last[run] = i;
+  }
+  for (size_t run = 0; run < first.size(); ++run) EXPECT_LT(last[run] - first[run], 512 * 128);
+}
+
+// What decides how well an epoch is mixed: how far samples move between two epochs (a third of the
+// data set when the orders have nothing to do with each other), and how many of a batch meet again.
+TEST(Sampler, AStreamIsMixedLikeAPermutation) {
+  const int64_t size = 200'000;
+  const int64_t batch = 1024;
+  std::vector<int64_t> before(size);
+  std::vector<int64_t> after(size);
+  const auto first = stream_order(size, 1, 0, {0, 1});
+  const auto second = stream_order(size, 1, 1, {0, 1});
+  for (int64_t i = 0; i < size; ++i) {
+    before[first[i]] = i;
+    after[second[i]] = i;
+  }
+  double moved = 0;
+  for (int64_t i = 0; i < size; ++i) moved += std::abs(before[i] - after[i]);
+  EXPECT_NEAR(moved / size / size, 1.0 / 3, 0.02);
+
+  // Of the 1023 others in its batch a sample meets 5.1 again by chance alone, and one or two more
+  // of its own run.
+  double again = 0;
+  for (int64_t b = 0; b < size / batch; ++b) {
+    std::vector<int64_t> counts(size / batch + 1, 0);
+    for (int64_t i = b * batch; i < (b + 1) * batch; ++i) ++counts[after[first[i]] / batch];
+    for (const int64_t count : counts) again += count * (count - 1);
+  }
+  again /= static_cast<double>(size / batch * batch);
+  EXPECT_GT(again, 4.5);
+  EXPECT_LT(again, 8.0);
+}
+
 TEST(Sampler, FewerSamplesThanRanksRepeat) {
   for (int64_t rank = 0; rank < 5; ++rank) EXPECT_EQ(epoch_order(2, 0, 0, {rank, 5}).size(), 1U);
 }

@@ -13,7 +13,8 @@ enum RngStream : uint32_t {
   kMask = 1u << 16,
   kSynthesis = 2u << 16,
   kDevice = 3u << 16,
-  kMixing = 4u << 16
+  kMixing = 4u << 16,
+  kOrder = 5u << 16
 };
 
 /// Philox 4x32-10 keyed by the seed, its counter by (epoch, sample, stream): the same numbers

@@ -17,7 +17,9 @@ struct DataOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("path", path, "root of an image folder: one folder a class, images at any depth");
+    field(
+        "path", path,
+        "image folder (one folder a class, images at any depth) or tar shards (folder or pattern)");
     field("workers", workers, "decoding threads a rank");
     field("prefetch_batches", prefetch_batches, "batches prepared ahead");
     field("max_bad_share", max_bad_share, "end the run above this share of unreadable images");

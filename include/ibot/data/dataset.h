@@ -10,6 +10,13 @@ namespace ibot::data {
 /// The two halves of a data set.
 enum class Split : uint64_t { kTrain, kVal };
 
+/// A file, or a sample within one, that is no whole image; `sample` is -1 where it is none.
+struct DamagedFile {
+  int64_t sample = 0;
+  std::string path;
+  std::string reason;
+};
+
 /// A fixed, ordered collection of encoded images. Safe to read from several threads.
 class Dataset {
  public:
@@ -22,6 +29,13 @@ class Dataset {
   /// The encoded image; throws DataError when it cannot be read.
   virtual std::vector<uint8_t> read(int64_t sample) const = 0;
   virtual const std::vector<std::string>& class_names() const = 0;
+
+  /// Whether neighbours lie side by side on disk and are a random mix already: an epoch had then
+  /// best read them in long runs.
+  virtual bool is_stream() const { return false; }
+  /// Files of many samples that are not as they were written, whether or not a sample is concerned.
+  /// Reads every file whole, on `workers` threads.
+  virtual std::vector<DamagedFile> damaged_containers(int64_t /*workers*/) const { return {}; }
 };
 
 }  // namespace ibot::data

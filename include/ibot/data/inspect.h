@@ -17,13 +17,6 @@ struct Spread {
   int64_t max = 0;
 };
 
-/// A file that is no whole image.
-struct DamagedFile {
-  int64_t sample = 0;
-  std::string path;
-  std::string reason;
-};
-
 struct DatasetSummary {
   int64_t images = 0;
   int64_t bytes = 0;
@@ -41,7 +34,8 @@ struct DatasetSummary {
 /// Reads the header of every file, on `workers` threads.
 DatasetSummary summarize(const Dataset& dataset, int64_t workers);
 
-/// Decodes every file, on `workers` threads; returns those that fail, in the data set's order.
+/// Decodes every sample, on `workers` threads; returns those that fail, in the data set's order,
+/// after the containers of samples that are damaged.
 std::vector<DamagedFile> verify(const Dataset& dataset, int64_t workers);
 
 }  // namespace ibot::data

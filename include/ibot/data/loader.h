@@ -46,10 +46,13 @@ struct MultiCropLoaderOptions {
 /// without a pause between epochs. A batch is a pure function of the options and its place in that
 /// order, whatever the number of threads or where the stream began.
 ///
-/// A sample that does not decode is replaced by the next one in the data set's order that does,
-/// cropped with the random numbers of the lost one. Once the distinct files found bad are more than
-/// max_bad_share of the data set, next() throws DataError; so it does, as for any other failure of
-/// a thread, at the batch concerned, so that an error too comes at a fixed place in the order.
+/// The order of an epoch is that of epoch_order, of stream_order for a data set that is a stream.
+///
+/// A sample that does not decode is replaced by one behind it in the data set that does, the first
+/// of those at a distance of 1, 2, 4, 8, ... cropped with the random numbers of the lost one. Once
+/// the distinct files found bad are more than max_bad_share of the data set, next() throws
+/// DataError; so it does, as for any other failure of a thread, at the batch concerned, so that an
+/// error too comes at a fixed place in the order.
 ///
 /// The data set must outlive the loader.
 class MultiCropLoader : public batch::BatchSource<batch::MultiCropBatch> {

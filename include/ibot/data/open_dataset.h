@@ -1,13 +1,17 @@
-// From a folder to its data set.
+// From what the user names to its data set.
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "ibot/data/dataset.h"
 #include "ibot/data/dataset_options.h"
 
 namespace ibot::data {
+
+/// The images of an image folder, or of shards where names_shards says so. Throws DataError.
+std::unique_ptr<Dataset> open_images(const std::string& where);
 
 /// The training or validation images below `root`, laid out as `options.kind` says. Data sets that
 /// call their second half a test set have it as kVal. Throws DataError, naming what is missing.

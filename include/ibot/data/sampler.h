@@ -18,6 +18,15 @@ struct Share {
 /// Source: torch `DistributedSampler`.
 std::vector<int64_t> epoch_order(int64_t dataset_size, uint64_t seed, int64_t epoch, Share share);
 
+/// The same share of another order, for samples that lie one after the other and are a random mix
+/// already (Dataset::is_stream). Runs of 128 neighbours come in an order drawn from (seed, epoch);
+/// 512 runs at a time are merged at random, each read forward from a drawn place to its end and
+/// then from its beginning. So 512 places are read in turn, each going forward through its file; a
+/// sample comes within 65 536 places of those it lies beside, and anywhere in the epoch else.
+///
+///   returns [ceil(dataset_size / W)]
+std::vector<int64_t> stream_order(int64_t dataset_size, uint64_t seed, int64_t epoch, Share share);
+
 /// One of several appearances of a sample in an epoch.
 struct Appearance {
   int64_t sample = 0;

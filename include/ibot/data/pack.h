@@ -1,0 +1,51 @@
+// From an image folder to tar shards.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+
+#include "ibot/base/error.h"
+#include "ibot/data/image_folder.h"
+
+namespace ibot::data {
+
+struct PackOptions {
+  int64_t shard_bytes = int64_t{1} << 30;
+  uint64_t seed = 0;
+  /// Threads that read files, and files read ahead of the writing by each.
+  int64_t workers = 8;
+  /// Told after every few images how many are in shards.
+  std::function<void(int64_t images)> progress = [](int64_t) {};
+
+  void validate() const {
+    check_option(shard_bytes >= 1 << 12, "shard_bytes", "expected 4096 bytes or more, got ",
+                 shard_bytes);
+    check_option(workers > 0, "workers", "expected above 0, got ", workers);
+  }
+};
+
+struct PackSummary {
+  int64_t images = 0;
+  int64_t shards = 0;
+  int64_t bytes = 0;
+  /// Images that shards of an interrupted call held already.
+  int64_t resumed_images = 0;
+};
+
+/// Writes the images of `source` to `out`/shard-000000.tar, shard-000001.tar, ... of at most
+/// shard_bytes each (or one image), shuffled once by `seed`, their bytes unchanged: CLASS/NAME.jpg
+/// followed by CLASS/NAME.cls with the number of the class, as WebDataset reads them. A name is
+/// that of the file without its extension; dots in it become %2E and % becomes %25, since keys end
+/// at a dot, and of files that differ in their extension alone all but the first carry it so.
+///
+/// At last comes `out`/index.safetensors: place, label, hash and name of every sample, hash of
+/// every shard, class names. Shards are whole or absent; while the index is missing, the same call
+/// goes on after the last whole shard. Equal content, options and seed give equal bytes.
+///
+/// Throws OptionError, DataError when `out` holds something else or an image cannot be read, Error
+/// when the disk is full.
+PackSummary pack(const ImageFolder& source, const std::filesystem::path& out,
+                 const PackOptions& options);
+
+}  // namespace ibot::data

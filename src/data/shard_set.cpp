@@ -1,0 +1,174 @@
+#include "ibot/data/shard_set.h"
+
+#include <algorithm>
+#include <fstream>
+#include <mutex>
+
+#include "data/parallel.h"
+#include "data/reason.h"
+#include "data/shard_files.h"
+#include "data/shard_index.h"
+#include "data/shard_search.h"
+#include "ibot/base/error.h"
+#include "ibot/base/hash.h"
+#include "ibot/io/tar.h"
+
+namespace ibot::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool has_tar_files(const fs::path& folder) {
+  bool found = false;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (entry.is_directory(error)) return false;
+    found = found || entry.path().extension() == ".tar";
+  }
+  return found;
+}
+
+ShardIndex index_of(const std::string& where) {
+  const fs::path folder(where);
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) return found_index(where);
+  if (fs::exists(folder / kIndexFile, error)) {
+    auto index = read_index(folder / kIndexFile);
+    for (auto& shard : index.shards) shard.name = (folder / shard.name).string();
+    return index;
+  }
+  IBOT_CHECK_AS(DataError, !fs::exists(folder / kPlanFile, error), where,
+                ": packing was interrupted; run ibot-data pack again, which goes on from there");
+  return found_index((folder / "*.tar").string());
+}
+
+std::vector<std::string> paths_of(const std::vector<IndexedShard>& shards) {
+  std::vector<std::string> paths;
+  for (const auto& shard : shards) paths.push_back(shard.name);
+  return paths;
+}
+
+std::string hash_of_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  IBOT_CHECK_AS(DataError, file.good(), path, ": cannot open");
+  std::vector<char> chunk(1 << 20);
+  Hash hash;
+  while (file.read(chunk.data(), static_cast<std::streamsize>(chunk.size())) || file.gcount() > 0) {
+    hash.add(chunk.data(), static_cast<size_t>(file.gcount()));
+  }
+  return hash.hex();
+}
+
+}  // namespace
+
+class ShardSet::Impl {
+ public:
+  explicit Impl(const std::string& where)
+      : index_(index_of(where)), files_(paths_of(index_.shards)) {
+    int64_t first = 0;
+    for (const auto& shard : index_.shards) {
+      first_sample_.push_back(first);
+      first += shard.samples;
+    }
+  }
+
+  const ShardIndex& index() const { return index_; }
+
+  int64_t label(int64_t sample) const { return index_.label.const_data_ptr<int32_t>()[sample]; }
+
+  std::string path(int64_t sample) const {
+    return concat(files_.path(shard_of(sample)), ':', index_.names[sample]);
+  }
+
+  std::vector<uint8_t> read(int64_t sample) const {
+    const int64_t shard = shard_of(sample);
+    const int64_t offset = offset_of(sample);
+    const int64_t size = index_.size.const_data_ptr<int32_t>()[sample];
+    IBOT_CHECK_AS(DataError, size >= 0, path(sample), ": damaged shard");
+    IBOT_CHECK_AS(DataError, offset >= 0 && offset + size <= index_.shards[shard].bytes,
+                  path(sample), ": expected within the shard, got bytes ", offset, " to ",
+                  offset + size, "; the index is damaged");
+    auto bytes = files_.read(shard, offset, size, path(sample));
+    if (index_.hash.defined()) {
+      const auto hash = static_cast<uint64_t>(index_.hash.const_data_ptr<int64_t>()[sample]);
+      IBOT_CHECK_AS(DataError, short_hash(bytes.data(), bytes.size()) == hash, path(sample),
+                    ": not the bytes that were packed (XXH3 differs)");
+    }
+    return bytes;
+  }
+
+  /// Damage of one shard that was packed.
+  std::vector<DamagedFile> damage(int64_t shard) const {
+    const auto& [name, samples, bytes, hash, modified] = index_.shards[shard];
+    std::vector<DamagedFile> damaged;
+    try {
+      if (hash.empty() || hash_of_file(name) == hash) return {};
+      damaged.push_back({-1, name, "not the bytes that were packed (XXH3 differs)"});
+      io::TarReader reader(name);
+      while (const auto entry = reader.next()) {
+        if (!entry->damage.empty()) add_samples_within(shard, *entry, damaged);
+      }
+    } catch (const DataError& error) {
+      damaged.push_back({-1, name, reason_of(error, name)});
+    }
+    return damaged;
+  }
+
+ private:
+  int64_t shard_of(int64_t sample) const {
+    const auto after = std::upper_bound(first_sample_.begin(), first_sample_.end(), sample);
+    return after - first_sample_.begin() - 1;
+  }
+
+  int64_t offset_of(int64_t sample) const {
+    return index_.offset.const_data_ptr<int64_t>()[sample];
+  }
+
+  void add_samples_within(int64_t shard, const io::TarEntry& entry,
+                          std::vector<DamagedFile>& damaged) const {
+    const int64_t first = first_sample_[shard];
+    for (int64_t sample = first; sample < first + index_.shards[shard].samples; ++sample) {
+      const auto offset = static_cast<uint64_t>(offset_of(sample));
+      // A header lies before the content that it describes.
+      if (offset > entry.begin && offset <= std::max(entry.offset, entry.begin + entry.size)) {
+        damaged.push_back({sample, path(sample), entry.damage});
+      }
+    }
+  }
+
+  ShardIndex index_;
+  ShardFiles files_;
+  std::vector<int64_t> first_sample_;
+};
+
+ShardSet::ShardSet(const std::string& where) : impl_(std::make_unique<Impl>(where)) {}
+ShardSet::~ShardSet() = default;
+int64_t ShardSet::size() const { return impl_->index().samples(); }
+int64_t ShardSet::label(int64_t sample) const { return impl_->label(sample); }
+std::string ShardSet::path(int64_t sample) const { return impl_->path(sample); }
+std::vector<uint8_t> ShardSet::read(int64_t sample) const { return impl_->read(sample); }
+const std::vector<std::string>& ShardSet::class_names() const { return impl_->index().class_names; }
+int64_t ShardSet::shards() const { return static_cast<int64_t>(impl_->index().shards.size()); }
+
+std::vector<DamagedFile> ShardSet::damaged_containers(int64_t workers) const {
+  std::vector<DamagedFile> damaged;
+  std::mutex mutex;
+  for_each(shards(), workers, [&](int64_t shard) {
+    auto more = impl_->damage(shard);
+    const std::lock_guard lock(mutex);
+    damaged.insert(damaged.end(), more.begin(), more.end());
+  });
+  return damaged;
+}
+
+bool names_shards(const std::string& where) {
+  const fs::path path(where);
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    return fs::exists(path / kIndexFile, error) || fs::exists(path / kPlanFile, error) ||
+           has_tar_files(path);
+  }
+  return path.extension() == ".tar" || where.find_first_of("*?[{") != std::string::npos;
+}
+
+}  // namespace ibot::data
