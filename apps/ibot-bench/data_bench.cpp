@@ -2,15 +2,15 @@
 
 #include "common/run_main.h"
 #include "ibot-bench/measure.h"
-#include "ibot/data/image_folder.h"
 #include "ibot/data/loader.h"
+#include "ibot/data/open_dataset.h"
 #include "ibot/models/backbone.h"
 
 namespace ibot::apps {
 
-void bench_data(const config::RunConfig& config, const std::filesystem::path& folder,
-                int repetitions) {
-  const auto images = open_input([&] { return data::ImageFolder(folder); });
+void bench_data(const config::RunConfig& config, const std::string& folder, int repetitions) {
+  const auto dataset = open_input([&] { return data::open_images(folder); });
+  const auto& images = *dataset;
   const data::MultiCropLoaderOptions options{
       .data = config.data,
       .augment = config.augment,

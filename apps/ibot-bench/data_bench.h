@@ -1,15 +1,14 @@
 // Timing the way from image files to batches.
 #pragma once
 
-#include <filesystem>
+#include <string>
 
 #include "ibot/config/run_config.h"
 
 namespace ibot::apps {
 
-/// Decodes the images of a folder, or of any folder below it, crops them as in training and
+/// Decodes the images of an image folder or of shards, crops them as in training and
 /// normalises the crops to float32, on data.workers threads.
-void bench_data(const config::RunConfig& config, const std::filesystem::path& folder,
-                int repetitions);
+void bench_data(const config::RunConfig& config, const std::string& folder, int repetitions);
 
 }  // namespace ibot::apps

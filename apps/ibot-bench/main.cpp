@@ -1,4 +1,4 @@
-// ibot-bench: how fast the training step, its parts, the data pipeline and k-NN are.
+// ibot-bench: how fast the training step, its parts, the data pipeline, listings and k-NN are.
 #include <CLI/App.hpp>
 
 #include "common/arguments.h"
@@ -6,6 +6,7 @@
 #include "common/run_main.h"
 #include "ibot-bench/data_bench.h"
 #include "ibot-bench/knn_bench.h"
+#include "ibot-bench/listing_bench.h"
 #include "ibot-bench/step_bench.h"
 #include "ibot/config/yaml.h"
 
@@ -17,6 +18,7 @@ struct BenchArguments {
   std::string device = "auto";
   int steps = 10;
   ibot::apps::KnnBenchOptions knn;
+  ibot::apps::ListingBenchOptions listing;
 };
 
 /// The configuration of the words; small batches and float32 unless they say otherwise.
@@ -38,6 +40,18 @@ void add_knn_arguments(CLI::App& command, BenchArguments& arguments) {
       ->check(CLI::Range(1, 1000000));
 }
 
+void add_listing_arguments(CLI::App& command, BenchArguments& arguments) {
+  auto& listing = arguments.listing;
+  command.add_option("FILE", listing.file, "A listing; drawn and written where there is none")
+      ->required();
+  command.add_option("--images", listing.images, "Images of a drawn listing")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--folders", listing.folders, "Folders of a drawn listing")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--steps", arguments.steps, "Timed runs, after one to warm up")
+      ->check(CLI::Range(1, 1000000));
+}
+
 void add_config_arguments(CLI::App& command, BenchArguments& arguments, const char* repetitions) {
   command.add_option("config", arguments.words, "[CONFIG.yaml] [section.key=value ...]");
   command.add_option("--steps", arguments.steps, repetitions)->check(CLI::Range(1, 1000000));
@@ -46,7 +60,8 @@ void add_config_arguments(CLI::App& command, BenchArguments& arguments, const ch
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Times the training step, its parts, the data pipeline and k-NN.", "ibot-bench");
+  CLI::App app("Times the training step, its parts, the data pipeline, listings and k-NN.",
+               "ibot-bench");
   app.require_subcommand(1);
   BenchArguments arguments;
   auto* step = app.add_subcommand("step", "Whole training steps on synthetic batches");
@@ -59,11 +74,18 @@ int main(int argc, char** argv) {
   for (auto* command : {step, ops, knn}) {
     command->add_option("--device", arguments.device, "auto, cpu, cuda or cuda:N");
   }
+  auto* listing = app.add_subcommand("listing", "The names and the order of millions of images");
+  add_listing_arguments(*listing, arguments);
   auto* data = app.add_subcommand("data", "Image files to normalised batches, on the CPU");
-  data->add_option("folder", arguments.folder, "Root of an image folder")->required();
+  data->add_option("folder", arguments.folder, "Root of an image folder, or tar shards")
+      ->required();
   add_config_arguments(*data, arguments, "Timed passes over the folder, after one to warm up");
 
   return ibot::apps::run_main(app, argc, argv, [&] {
+    if (listing->parsed()) {
+      ibot::apps::bench_listing(arguments.listing, arguments.steps);
+      return ibot::apps::kDone;
+    }
     const auto config = bench_config(arguments);
     if (data->parsed()) {
       ibot::apps::bench_data(config, arguments.folder, arguments.steps);

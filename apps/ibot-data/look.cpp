@@ -6,16 +6,16 @@
 #include <thread>
 
 #include "common/run_main.h"
-#include "ibot/data/image_folder.h"
 #include "ibot/data/inspect.h"
+#include "ibot/data/open_dataset.h"
 
 namespace ibot::apps {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-data::ImageFolder open_folder(const LookArguments& arguments) {
-  return open_input([&] { return data::ImageFolder(arguments.folder); });
+std::unique_ptr<data::Dataset> open_folder(const LookArguments& arguments) {
+  return open_input([&] { return data::open_images(arguments.folder); });
 }
 
 int64_t workers_of(const LookArguments& arguments) {
@@ -69,7 +69,10 @@ void print(const data::DatasetSummary& summary) {
 }  // namespace
 
 void add_look_arguments(CLI::App& command, LookArguments& arguments) {
-  command.add_option("DIR", arguments.folder, "Image folder: one sub-folder a class")->required();
+  command
+      .add_option("DIR", arguments.folder,
+                  "Image folder (one sub-folder a class), or folder or pattern of tar shards")
+      ->required();
   command.add_option("--workers", arguments.workers, "Threads; 0: one a core")
       ->check(CLI::NonNegativeNumber);
   command.add_flag("--json", arguments.json, "Print JSON");
@@ -77,9 +80,9 @@ void add_look_arguments(CLI::App& command, LookArguments& arguments) {
 
 int show_info(const LookArguments& arguments) {
   const auto folder = open_folder(arguments);
-  const auto summary = data::summarize(folder, workers_of(arguments));
+  const auto summary = data::summarize(*folder, workers_of(arguments));
   if (arguments.json) {
-    std::cout << text_of(as_json(summary, folder.class_names())) << '\n';
+    std::cout << text_of(as_json(summary, folder->class_names())) << '\n';
   } else {
     print(summary);
   }
@@ -88,13 +91,15 @@ int show_info(const LookArguments& arguments) {
 
 int show_damage(const LookArguments& arguments) {
   const auto folder = open_folder(arguments);
-  const auto damaged = data::verify(folder, workers_of(arguments));
+  const auto damaged = data::verify(*folder, workers_of(arguments));
   if (arguments.json) {
-    const Json report{{"images", folder.size()}, {"damaged", as_json(damaged)}};
+    const Json report{{"images", folder->size()}, {"damaged", as_json(damaged)}};
     std::cout << text_of(report) << '\n';
   } else {
     for (const auto& file : damaged) std::cout << file.path << ": " << file.reason << '\n';
-    std::cout << damaged.size() << " of " << folder.size() << " images damaged\n";
+    const auto images = std::count_if(damaged.begin(), damaged.end(),
+                                      [](const auto& file) { return file.sample >= 0; });
+    std::cout << images << " of " << folder->size() << " images damaged\n";
   }
   return damaged.empty() ? kDone : kRunFailed;
 }

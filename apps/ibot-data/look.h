@@ -16,7 +16,7 @@ struct LookArguments {
 /// Adds DIR, --workers and --json.
 void add_look_arguments(CLI::App& command, LookArguments& arguments);
 
-/// Prints what the folder holds; returns the exit status.
+/// Prints what the folder or the shards hold; returns the exit status.
 int show_info(const LookArguments& arguments);
 
 /// Prints every damaged file with its reason; returns 1 when there is one.

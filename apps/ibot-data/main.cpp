@@ -1,12 +1,14 @@
-// ibot-data: looks through image folders and draws one to try things on.
+// ibot-data: looks through image sets, packs them into shards and draws one to try things on.
 #include <CLI/App.hpp>
 
 #include "common/run_main.h"
 #include "ibot-data/look.h"
+#include "ibot-data/pack.h"
 #include "ibot-data/synth.h"
 
 int main(int argc, char** argv) {
-  CLI::App app("Looks through image folders; draws one to try things on.", "ibot-data");
+  CLI::App app("Looks through image sets, packs them into shards, draws one to try things on.",
+               "ibot-data");
   app.require_subcommand(1);
   ibot::apps::LookArguments arguments;
 
@@ -15,11 +17,15 @@ int main(int argc, char** argv) {
   auto* verify =
       app.add_subcommand("verify", "Decodes every image; exits with 1 if one is damaged");
   ibot::apps::add_look_arguments(*verify, arguments);
+  ibot::apps::PackArguments pack_arguments;
+  auto* pack = app.add_subcommand("pack", "Writes an image folder as tar shards for WebDataset");
+  ibot::apps::add_pack_arguments(*pack, pack_arguments);
   ibot::apps::SynthArguments synth_arguments;
   auto* synth = app.add_subcommand("synth", "Draws a labelled image set, the same on every call");
   ibot::apps::add_synth_arguments(*synth, synth_arguments);
 
   return ibot::apps::run_main(app, argc, argv, [&] {
+    if (pack->parsed()) return ibot::apps::pack_images(pack_arguments);
     if (synth->parsed()) return ibot::apps::make_set(synth_arguments);
     return info->parsed() ? ibot::apps::show_info(arguments) : ibot::apps::show_damage(arguments);
   });

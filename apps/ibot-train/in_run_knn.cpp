@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ibot/data/labeled_loader.h"
+#include "ibot/data/open_dataset.h"
 #include "ibot/eval/features.h"
 #include "ibot/eval/knn.h"
 
@@ -14,18 +15,18 @@ InRunKnn::InRunKnn(const eval::InRunOptions& options, int64_t epochs, int64_t wo
       epochs_(epochs),
       workers_(workers),
       normalization_(normalization),
-      train_(std::filesystem::path(options.path) / "train"),
-      test_(std::filesystem::path(options.path) / "val") {
+      train_(data::open_images(options.path + "/train")),
+      test_(data::open_images(options.path + "/val")) {
   const auto largest = *std::max_element(options.k.begin(), options.k.end());
-  IBOT_CHECK_AS(ConfigError, largest <= train_.size(), "eval.k: expected at most the ",
-                train_.size(), " training images, got ", largest);
+  IBOT_CHECK_AS(ConfigError, largest <= train_->size(), "eval.k: expected at most the ",
+                train_->size(), " training images, got ", largest);
 }
 
 std::optional<train::EvaluationRecord> InRunKnn::evaluate(models::Backbone& backbone,
                                                           torch::Device device,
                                                           int64_t epoch) const {
   if ((epoch + 1) % options_.every_epochs != 0 && epoch + 1 != epochs_) return std::nullopt;
-  const auto bank = [&](const data::ImageFolder& images) {
+  const auto bank = [&](const data::Dataset& images) {
     data::LabeledLoaderOptions loading;
     loading.transform.resize_size = options_.resize_size;
     loading.transform.crop_size = options_.crop_size;
@@ -40,7 +41,7 @@ std::optional<train::EvaluationRecord> InRunKnn::evaluate(models::Backbone& back
       .step = 0,
       .epoch = epoch,
       .name = "knn",
-      .metrics = eval::knn_metrics(eval::classify_knn(bank(train_), bank(test_), knn))};
+      .metrics = eval::knn_metrics(eval::classify_knn(bank(*train_), bank(*test_), knn))};
 }
 
 }  // namespace ibot::apps

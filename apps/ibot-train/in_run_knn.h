@@ -1,10 +1,11 @@
 // k-NN on labelled images in the middle of a run.
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "ibot/batch/normalization.h"
-#include "ibot/data/image_folder.h"
+#include "ibot/data/dataset.h"
 #include "ibot/eval/in_run_options.h"
 #include "ibot/models/backbone.h"
 #include "ibot/train/observer.h"
@@ -28,8 +29,8 @@ class InRunKnn {
   int64_t epochs_;
   int64_t workers_;
   batch::Normalization normalization_;
-  data::ImageFolder train_;
-  data::ImageFolder test_;
+  std::unique_ptr<data::Dataset> train_;
+  std::unique_ptr<data::Dataset> test_;
 };
 
 }  // namespace ibot::apps

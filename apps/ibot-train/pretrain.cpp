@@ -13,7 +13,7 @@
 #include "ibot-train/in_run_knn.h"
 #include "ibot-train/run_console.h"
 #include "ibot-train/run_folder.h"
-#include "ibot/data/image_folder.h"
+#include "ibot/data/open_dataset.h"
 #include "ibot/models/weights.h"
 #include "ibot/train/run_log.h"
 #include "ibot/train/trainer.h"
@@ -59,13 +59,13 @@ void refuse_several_ranks() {
   }
 }
 
-data::ImageFolder open_images(const config::RunConfig& config) {
+std::unique_ptr<data::Dataset> open_images(const config::RunConfig& config) {
   IBOT_CHECK_AS(ConfigError, !config.data.path.empty(),
                 "data.path: expected the root of an image folder, got nothing; add data.path=DIR");
-  return open_input([&] { return data::ImageFolder(config.data.path); });
+  return open_input([&] { return data::open_images(config.data.path); });
 }
 
-void announce(const data::ImageFolder& images, int64_t steps_per_epoch, torch::Device device) {
+void announce(const data::Dataset& images, int64_t steps_per_epoch, torch::Device device) {
   log_info(concat(images.size(), " images in ", images.class_names().size(), " classes; ",
                   steps_per_epoch, " steps an epoch on ", device));
 }
@@ -85,7 +85,7 @@ void begin_with_weights(const TrainRequest& request, train::TrainStep& step) {
 }
 
 /// Trains from `checkpoint`, or from the start, to the end or to a signal.
-train::Ending train_run(const TrainRequest& request, const data::ImageFolder& images,
+train::Ending train_run(const TrainRequest& request, const data::Dataset& images,
                         train::TrainStep& step, int64_t steps_per_epoch) {
   const auto& config = request.config;
   const auto checkpoint = find_checkpoint(request);
@@ -133,7 +133,8 @@ int pretrain(const TrainRequest& request) {
   refuse_several_ranks();
   const auto& config = request.config;
   const auto device = choose_device(config.train.device);
-  const auto images = open_images(config);
+  const auto dataset = open_images(config);
+  const auto& images = *dataset;
   const auto steps_per_epoch =
       open_input([&] { return data::steps_per_epoch(images.size(), config.train.batch_size, 1); });
   train::TrainStep step(step_options(config), device);

@@ -61,5 +61,18 @@ TEST_F(IbotBench, TimesKnn) {
   EXPECT_EQ(lines[0]["flops"], 2.0 * 500 * 8 * 20);
 }
 
+TEST_F(IbotBench, TimesAListing) {
+  const Words words{"listing", "drawn", "--images", "5000", "--folders", "7", "--steps", "2"};
+  const auto drawn = run("ibot-bench", words);
+  ASSERT_EQ(drawn.status, 0) << drawn.err;
+  EXPECT_EQ(drawn.out, "");
+  ASSERT_EQ(run("ibot-bench", words).status, 0);
+  const auto lines = objects("stdout.txt");
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_EQ(lines[0]["case"], "listing.open");
+  expect_failure(run("ibot-bench", {"listing", "set/train/tint_00/0000.jpg"}), 2,
+                 "expected a listing");
+}
+
 }  // namespace
 }  // namespace ibot::testing
