@@ -3,6 +3,7 @@
 #include "common/step_of_config.h"
 #include "ibot-bench/measure.h"
 #include "ibot/batch/synthetic_source.h"
+#include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
 
 namespace ibot::apps {
@@ -64,8 +65,8 @@ void bench_ops(const config::RunConfig& config, torch::Device device, int repeti
     measure(
         {.name = name, .images = subject.images(), .device = device, .repetitions = repetitions},
         [&] {
-          const optim::AutocastScope autocast(device.type(),
-                                              optim::autocast_dtype(config.train.precision));
+          const nn::AutocastScope autocast(device.type(),
+                                           optim::autocast_dtype(config.train.precision));
           work();
         });
   };

@@ -6,6 +6,7 @@
 #include "ibot/base/error.h"
 #include "ibot/models/network.h"
 #include "ibot/models/resize_weights.h"
+#include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
 
 namespace ibot::eval {
@@ -125,7 +126,7 @@ Accuracy test_classifier(Classifier& classifier, batch::BatchSource<batch::Label
     const auto labels = batch->label.to(device).unsqueeze(1);  // [B, 1]
     torch::Tensor logits;
     {
-      const optim::AutocastScope autocast(device.type(), optim::autocast_dtype(precision));
+      const nn::AutocastScope autocast(device.type(), optim::autocast_dtype(precision));
       logits = classifier.forward(batch::normalized(batch->image.to(device), normalization));
     }
     logits = logits.to(torch::kFloat);

@@ -6,6 +6,7 @@
 #include "ibot/base/rng.h"
 #include "ibot/loss/soft_target_loss.h"
 #include "ibot/models/network.h"
+#include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
 #include "ibot/optim/layer_decay.h"
 
@@ -42,7 +43,7 @@ FineTuneStep::FineTuneStep(const FineTuneOptions& options, std::shared_ptr<Class
                "expected fp32 or bf16 on the CPU, got fp16");
   classifier_->to(device);
   classifier_->train();
-  classifier_->backbone().set_generator(generator_);
+  classifier_->backbone().set_context({.generator = generator_});
   optimizer_.emplace(
       optim::OptimizerKind::kAdamW,
       optim::layer_decayed_parameters(*classifier_, options.layer_decay, options.decay_positions));
@@ -65,7 +66,7 @@ at::Generator FineTuneStep::reseeded_generator(int64_t pass) {
 PassResult FineTuneStep::accumulate(const torch::Tensor& images, const torch::Tensor& targets) {
   torch::Tensor logits;
   {
-    const optim::AutocastScope autocast(device_.type(), optim::autocast_dtype(options_.precision));
+    const nn::AutocastScope autocast(device_.type(), optim::autocast_dtype(options_.precision));
     logits = classifier_->forward(images);
   }
   const auto loss = loss::soft_target_loss(logits, targets);

@@ -75,9 +75,7 @@ mask::PatchGrid SwinTransformer::grid(int64_t height, int64_t width) const {
   return grid;
 }
 
-void SwinTransformer::set_generator(std::optional<torch::Generator> generator) {
-  generator_ = std::move(generator);
-}
+void SwinTransformer::set_context(nn::BlockContext context) { context_ = std::move(context); }
 
 torch::Tensor SwinTransformer::embed(const torch::Tensor& images, const torch::Tensor& mask) {
   IBOT_CHECK(images.size(2) == images.size(3), "swin: expected square images, got ", images.size(2),
@@ -95,7 +93,7 @@ torch::Tensor SwinTransformer::run_stages(torch::Tensor tokens, const Observe& o
   int64_t number = 0;
   for (auto& stage : stages_) {
     for (auto& block : stage->blocks) {
-      const auto after = block->forward(tokens, generator_);
+      const auto after = block->forward(tokens, context_);
       if (observe) observe(number++, block, tokens, after);
       tokens = after;
     }

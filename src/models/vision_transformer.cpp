@@ -39,9 +39,7 @@ mask::PatchGrid VisionTransformer::grid(int64_t height, int64_t width) const {
   return {height / options_.patch_size, width / options_.patch_size};
 }
 
-void VisionTransformer::set_generator(std::optional<torch::Generator> generator) {
-  generator_ = std::move(generator);
-}
+void VisionTransformer::set_context(nn::BlockContext context) { context_ = std::move(context); }
 
 torch::Tensor VisionTransformer::embed(const torch::Tensor& images, const torch::Tensor& mask) {
   const auto height = images.size(2);
@@ -62,7 +60,7 @@ torch::Tensor VisionTransformer::embed(const torch::Tensor& images, const torch:
 }
 
 torch::Tensor VisionTransformer::run_blocks(torch::Tensor tokens, size_t count) {
-  for (size_t i = 0; i < count; ++i) tokens = blocks_[i]->forward(tokens, generator_);
+  for (size_t i = 0; i < count; ++i) tokens = blocks_[i]->forward(tokens, context_);
   return tokens;
 }
 
@@ -94,7 +92,7 @@ SelectedTokens VisionTransformer::forward_selected(const torch::Tensor& images,
   const auto rows = selected.defined()
                         ? torch::cat({first, selected + selected.floor_divide(count - 1) + 1})
                         : first;
-  const auto x = norm_->forward(blocks_.back()->forward_rows(tokens, rows, generator_));
+  const auto x = norm_->forward(blocks_.back()->forward_rows(tokens, rows, context_));
   if (!selected.defined()) return {x, {}};
   return {x.narrow(0, 0, first.size(0)), x.narrow(0, first.size(0), selected.size(0))};
 }
@@ -106,7 +104,7 @@ std::vector<BackboneOutput> VisionTransformer::intermediate(const torch::Tensor&
   std::vector<BackboneOutput> outputs;
   auto tokens = embed(images);
   for (int64_t i = 0; i < shape_.depth; ++i) {
-    tokens = blocks_[i]->forward(tokens, generator_);
+    tokens = blocks_[i]->forward(tokens, context_);
     if (i < shape_.depth - count) continue;
     const auto finished = norm_ ? norm_->forward(tokens) : tokens;
     outputs.push_back({finished.select(1, 0), finished.narrow(1, 1, finished.size(1) - 1)});

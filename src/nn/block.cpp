@@ -1,6 +1,7 @@
 #include "ibot/nn/block.h"
 
 #include "ibot/nn/drop_path.h"
+#include "ibot/nn/recompute.h"
 
 namespace ibot::nn {
 
@@ -26,40 +27,55 @@ BlockImpl::BlockImpl(const BlockOptions& options) : drop_path_(options.drop_path
       "mlp", Mlp(width, static_cast<int64_t>(static_cast<double>(width) * options.mlp_ratio)));
 }
 
-/// `scale` is that of drop_path, of a shape that spreads over the branch; undefined: nothing drops.
-torch::Tensor BlockImpl::residual(const torch::Tensor& tokens, const torch::Tensor& branch,
-                                  const torch::Tensor& gamma, const torch::Tensor& scale) {
-  const auto scaled = gamma.defined() ? gamma * branch : branch;
-  return tokens + (scale.defined() ? scaled * scale : scaled);
+BlockImpl::Scales BlockImpl::draw_scales(const torch::Tensor& tokens,
+                                         const BlockContext& context) const {
+  if (!is_training()) return {};
+  const auto draw = [&] {
+    return drop_path_scale(tokens.size(0), drop_path_, context, tokens.device());
+  };
+  auto attention = draw();
+  return {std::move(attention), draw()};
 }
 
-torch::Tensor BlockImpl::forward(const torch::Tensor& tokens,
-                                 const std::optional<at::Generator>& generator) {
-  const auto scale = [&](const torch::Tensor& branch) {
-    if (!drops()) return torch::Tensor();
-    return drop_path_scale(branch.size(0), drop_path_, generator, branch.options())
-        .view({-1, 1, 1});
+torch::Tensor BlockImpl::finish(const torch::Tensor& tokens, const torch::Tensor& attended,
+                                const Scales& scales) {
+  const auto scaled = [](const torch::Tensor& gamma, const torch::Tensor& branch) {
+    return gamma.defined() ? gamma * branch : branch;
   };
-  const auto attended = attn_->forward(norm1_->forward(tokens));
-  const auto x = residual(tokens, attended, gamma_1_, scale(attended));
+  const auto x = add_branch(tokens, scaled(gamma_1_, attended), scales.attention);
   const auto transformed = mlp_->forward(norm2_->forward(x));
-  return residual(x, transformed, gamma_2_, scale(transformed));
+  return add_branch(x, scaled(gamma_2_, transformed), scales.mlp);
+}
+
+torch::Tensor BlockImpl::run(const torch::Tensor& tokens, const Scales& scales) {
+  return finish(tokens, attn_->forward(norm1_->forward(tokens)), scales);
+}
+
+torch::Tensor BlockImpl::run_rows(const torch::Tensor& tokens, const torch::Tensor& rows,
+                                  const Scales& scales) {
+  const auto sample = rows.floor_divide(tokens.size(1));
+  const auto of_rows = [&sample](const torch::Tensor& scale) {
+    return scale.defined() ? scale.flatten().index_select(0, sample).unsqueeze(1) : scale;
+  };
+  const auto attended = attn_->forward_rows(norm1_->forward(tokens), rows);
+  return finish(tokens.flatten(0, 1).index_select(0, rows), attended,
+                {of_rows(scales.attention), of_rows(scales.mlp)});
+}
+
+torch::Tensor BlockImpl::forward(const torch::Tensor& tokens, const BlockContext& context) {
+  const auto scales = draw_scales(tokens, context);
+  if (!context.recompute) return run(tokens, scales);
+  return recomputed([this, scales](const torch::Tensor& input) { return run(input, scales); },
+                    tokens, parameters());
 }
 
 torch::Tensor BlockImpl::forward_rows(const torch::Tensor& tokens, const torch::Tensor& rows,
-                                      const std::optional<at::Generator>& generator) {
-  const auto sample = rows.floor_divide(tokens.size(1));
-  const auto scale = [&](const torch::Tensor& branch) {
-    if (!drops()) return torch::Tensor();
-    return drop_path_scale(tokens.size(0), drop_path_, generator, branch.options())
-        .index_select(0, sample)
-        .unsqueeze(1);
-  };
-  const auto attended = attn_->forward_rows(norm1_->forward(tokens), rows);
-  const auto x =
-      residual(tokens.flatten(0, 1).index_select(0, rows), attended, gamma_1_, scale(attended));
-  const auto transformed = mlp_->forward(norm2_->forward(x));
-  return residual(x, transformed, gamma_2_, scale(transformed));
+                                      const BlockContext& context) {
+  const auto scales = draw_scales(tokens, context);
+  if (!context.recompute) return run_rows(tokens, rows, scales);
+  return recomputed(
+      [this, rows, scales](const torch::Tensor& input) { return run_rows(input, rows, scales); },
+      tokens, parameters());
 }
 
 torch::Tensor BlockImpl::attention(const torch::Tensor& tokens) {

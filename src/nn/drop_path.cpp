@@ -2,11 +2,29 @@
 
 namespace ibot::nn {
 
-torch::Tensor drop_path_scale(int64_t samples, double rate,
-                              const std::optional<at::Generator>& generator,
-                              const torch::TensorOptions& options) {
+torch::Tensor drop_path_scale(int64_t samples, double rate, const BlockContext& context,
+                              torch::Device device) {
+  if (rate == 0.0) return {};
   const double keep = 1.0 - rate;
-  return torch::empty({samples}, options).bernoulli_(keep, generator).div_(keep);
+  const auto draw = [&](int64_t count) {
+    return torch::empty({count}, torch::TensorOptions(torch::kFloat).device(device))
+        .bernoulli_(keep, context.generator)
+        .div_(keep);
+  };
+  const auto& slice = context.slice;
+  if (slice.whole == slice.images) return draw(samples).view({-1, 1, 1});
+  // One number for each crop of all ranks costs nothing beside a block.
+  const auto crops = samples / slice.images;
+  const auto end = slice.first + (slice.images - 1) * slice.stride + 1;
+  return draw(crops * slice.whole)
+      .view({crops, slice.whole})
+      .slice(1, slice.first, end, slice.stride)
+      .reshape({-1, 1, 1});
+}
+
+torch::Tensor add_branch(const torch::Tensor& tokens, const torch::Tensor& branch,
+                         const torch::Tensor& scale) {
+  return tokens + (scale.defined() ? branch * scale.to(branch.dtype()) : branch);
 }
 
 std::vector<double> drop_path_rates(double last, int64_t depth) {

@@ -4,6 +4,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/nn/drop_path.h"
+#include "ibot/nn/recompute.h"
 
 namespace ibot::nn {
 
@@ -28,21 +29,26 @@ const WindowPlan& SwinBlockImpl::plan(const torch::Tensor& tokens) {
   return plans_.of(map_side(tokens.size(1)), tokens.device());
 }
 
-torch::Tensor SwinBlockImpl::residual(const torch::Tensor& tokens, const torch::Tensor& branch,
-                                      const std::optional<at::Generator>& generator) {
-  if (!is_training() || drop_path_ == 0.0) return tokens + branch;
-  const auto scale =
-      drop_path_scale(branch.size(0), drop_path_, generator, branch.options()).view({-1, 1, 1});
-  return tokens + branch * scale;
-}
-
-torch::Tensor SwinBlockImpl::forward(const torch::Tensor& tokens,
-                                     const std::optional<at::Generator>& generator) {
+torch::Tensor SwinBlockImpl::run(const torch::Tensor& tokens, const torch::Tensor& attention_scale,
+                                 const torch::Tensor& mlp_scale) {
   const auto& layout = plan(tokens);
   const auto windows = to_windows(norm1_->forward(tokens), layout);  // [B, W·T, D]
   const auto attended = to_map(attn_->forward(windows, layout.mask), layout);
-  const auto x = residual(tokens, attended, generator);
-  return residual(x, mlp_->forward(norm2_->forward(x)), generator);
+  const auto x = add_branch(tokens, attended, attention_scale);
+  return add_branch(x, mlp_->forward(norm2_->forward(x)), mlp_scale);
+}
+
+torch::Tensor SwinBlockImpl::forward(const torch::Tensor& tokens, const BlockContext& context) {
+  const auto draw = [&] {
+    if (!is_training()) return torch::Tensor();
+    return drop_path_scale(tokens.size(0), drop_path_, context, tokens.device());
+  };
+  const auto attention_scale = draw();
+  const auto mlp_scale = draw();
+  const auto work = [this, attention_scale, mlp_scale](const torch::Tensor& input) {
+    return run(input, attention_scale, mlp_scale);
+  };
+  return context.recompute ? recomputed(work, tokens, parameters()) : work(tokens);
 }
 
 torch::Tensor SwinBlockImpl::attention(const torch::Tensor& tokens) {

@@ -4,6 +4,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
+#include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
 
 namespace ibot::train {
@@ -39,7 +40,7 @@ TrainStep::TrainStep(const StepOptions& options, torch::Device device)
   loss_ = loss::IbotLoss(options.loss, options.head.prototypes,
                          networks_->teacher().head->patch_prototypes());
   loss_->to(device);
-  networks_->student().backbone->set_generator(generator_);
+  networks_->student().backbone->set_context({.generator = generator_});
   networks_->train();
   optimizer_.emplace(options.optim.optimizer, optim::trained_parameters(networks_->student()));
   averaged_ = optim::common_parameters(networks_->teacher(), networks_->student());
@@ -50,7 +51,7 @@ StepResult TrainStep::forward_backward(const batch::MultiCropBatch& batch,
                                        const StepInputs& inputs) {
   StepResult result;
   {
-    const optim::AutocastScope autocast(device_.type(), optim::autocast_dtype(options_.precision));
+    const nn::AutocastScope autocast(device_.type(), optim::autocast_dtype(options_.precision));
     const auto teacher = networks_->teacher_forward(batch);
     const auto student = networks_->student_forward(batch);
     result.loss = loss_->forward(student, teacher, {batch.pairs.weight, batch.pairs.views},

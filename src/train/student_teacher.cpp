@@ -2,7 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
-#include "ibot/optim/autocast.h"
+#include "ibot/nn/autocast_scope.h"
 
 namespace ibot::train {
 namespace {
@@ -29,7 +29,7 @@ loss::StudentOutput split_scores(models::ProjectionHead& head, const torch::Tens
 torch::Tensor most_similar_patches(const torch::Tensor& patches) {
   const auto views = patches.size(0), count = patches.size(1);
   // Half precision cannot tell near neighbours apart.
-  const optim::AutocastScope full_precision(patches.device().type(), std::nullopt);
+  const nn::AutocastScope full_precision(patches.device().type(), std::nullopt);
   const auto unit = patches.to(torch::kFloat) /
                     patches.to(torch::kFloat).norm(2, -1, true).clamp_min(1e-12);  // [2·B, N, D]
   const auto similarity = unit.bmm(unit.roll(views / 2, 0).transpose(1, 2));       // [2·B, N, N]
@@ -81,7 +81,7 @@ loss::TeacherOutput StudentTeacher::teacher_forward(const batch::MultiCropBatch&
       torch::cat({features.narrow(0, 0, views), patches.index_select(0, learnt_from)});
   const auto scores = split_scores(head, used, views);
   // A mean taken in half precision would lose what the center needs.
-  const optim::AutocastScope full_precision(patches.device().type(), std::nullopt);
+  const nn::AutocastScope full_precision(patches.device().type(), std::nullopt);
   const auto mean = head->patch_logits(patches.to(torch::kFloat).mean(0, true)).squeeze(0);
   return {scores.class_logits, scores.patch_logits, mean};
 }

@@ -39,7 +39,7 @@ class FakeBackbone : public models::Backbone {
   torch::Tensor last_attention(const torch::Tensor&) override { return {}; }
   int64_t embed_dim() const override { return kDim; }
   mask::PatchGrid grid(int64_t, int64_t) const override { return {2, 2}; }
-  void set_generator(std::optional<torch::Generator>) override {}
+  void set_context(nn::BlockContext) override {}
 
  private:
   torch::Tensor scale_;

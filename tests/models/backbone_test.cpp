@@ -79,11 +79,11 @@ TEST(Backbone, SelectedTokensAreThoseOfTheWholePass) {
     for (const auto& parameter : student->parameters()) all.push_back(parameter.grad().clone());
     return all;
   };
-  student->set_generator(at::detail::createCPUGenerator(9));
+  student->set_context({.generator = at::detail::createCPUGenerator(9)});
   const auto whole = student->forward(images, mask);
   const auto patches = whole.patch_tokens.flatten(0, 1).index_select(0, selected);
   const auto expected = gradients(whole.class_token, patches);
-  student->set_generator(at::detail::createCPUGenerator(9));
+  student->set_context({.generator = at::detail::createCPUGenerator(9)});
   const auto part = student->forward_selected(images, mask, selected);
   EXPECT_TENSOR_NEAR(part.class_token, whole.class_token);
   EXPECT_TENSOR_NEAR(part.patch_tokens, patches);

@@ -145,7 +145,7 @@ TEST(Swin, DropPathBelongsToTheTrainingStudentAndItsGenerator) {
   const auto images = torch::rand({8, 3, 32, 32});
   const auto student = built(options);
   const auto tokens = [&](uint64_t seed) {
-    student->set_generator(at::detail::createCPUGenerator(seed));
+    student->set_context({.generator = at::detail::createCPUGenerator(seed)});
     return student->forward(images).class_token;
   };
   EXPECT_TENSOR_EQUAL(tokens(1), tokens(2));

@@ -4,11 +4,11 @@
 #include <torch/nn/module.h>
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "ibot/mask/patch_mask.h"
 #include "ibot/models/backbone_options.h"
+#include "ibot/nn/block_context.h"
 
 namespace ibot::models {
 
@@ -63,8 +63,8 @@ class Backbone : public torch::nn::Module {
   /// Patches of an image of this size.
   virtual mask::PatchGrid grid(int64_t height, int64_t width) const = 0;
 
-  /// Source of the drop-path draws in training mode; without one the default generator serves.
-  virtual void set_generator(std::optional<torch::Generator> generator) = 0;
+  /// How blocks run from now on; it matters in training mode only.
+  virtual void set_context(nn::BlockContext context) = 0;
 };
 
 /// Whose part the backbone plays: the student alone has drop path and a mask token.

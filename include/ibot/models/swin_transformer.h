@@ -32,7 +32,7 @@ class SwinTransformer : public Backbone {
   torch::Tensor last_attention(const torch::Tensor& images) override;
   int64_t embed_dim() const override { return shape_.back().width; }
   mask::PatchGrid grid(int64_t height, int64_t width) const override;
-  void set_generator(std::optional<torch::Generator> generator) override;
+  void set_context(nn::BlockContext context) override;
 
   /// Softmax attention of every block, each as last_attention's.
   std::vector<torch::Tensor> attentions(const torch::Tensor& images);
@@ -50,7 +50,7 @@ class SwinTransformer : public Backbone {
 
   SwinShape shape_;
   int64_t patch_size_;
-  std::optional<torch::Generator> generator_;
+  nn::BlockContext context_;
   torch::Tensor masked_embed_;
   nn::PatchEmbed patch_embed_{nullptr};
   std::vector<std::shared_ptr<SwinStageImpl>> stages_;

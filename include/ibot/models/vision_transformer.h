@@ -22,7 +22,7 @@ class VisionTransformer : public Backbone {
   torch::Tensor last_attention(const torch::Tensor& images) override;
   int64_t embed_dim() const override { return shape_.embed_dim; }
   mask::PatchGrid grid(int64_t height, int64_t width) const override;
-  void set_generator(std::optional<torch::Generator> generator) override;
+  void set_context(nn::BlockContext context) override;
 
   /// Patch tokens, masked, with class token and positions: what enters the first block.
   torch::Tensor embed(const torch::Tensor& images, const torch::Tensor& mask = {});
@@ -33,7 +33,7 @@ class VisionTransformer : public Backbone {
 
   BackboneOptions options_;
   VitShape shape_;
-  std::optional<torch::Generator> generator_;
+  nn::BlockContext context_;
   torch::Tensor cls_token_;
   torch::Tensor pos_embed_;
   torch::Tensor masked_embed_;

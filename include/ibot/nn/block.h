@@ -5,9 +5,10 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
 
-#include <optional>
+#include <vector>
 
 #include "ibot/nn/attention.h"
+#include "ibot/nn/block_context.h"
 #include "ibot/nn/layer_norm.h"
 
 namespace ibot::nn {
@@ -40,7 +41,7 @@ class BlockImpl : public torch::nn::Module {
   explicit BlockImpl(const BlockOptions& options);
 
   /// tokens [B, T, D] → [B, T, D]
-  torch::Tensor forward(const torch::Tensor& tokens, const std::optional<at::Generator>& generator);
+  torch::Tensor forward(const torch::Tensor& tokens, const BlockContext& context);
 
   /// Rows `rows` of what forward gives for all tokens, at a fraction of its cost: projection and
   /// MLP see these rows alone.
@@ -49,15 +50,23 @@ class BlockImpl : public torch::nn::Module {
   ///   rows     [R]         int64, indices in [0, B·T)
   ///   returns  [R, D]
   torch::Tensor forward_rows(const torch::Tensor& tokens, const torch::Tensor& rows,
-                             const std::optional<at::Generator>& generator);
+                             const BlockContext& context);
 
   /// Softmax attention of this block: [B, T, D] → [B, heads, T, T].
   torch::Tensor attention(const torch::Tensor& tokens);
 
  private:
-  bool drops() const { return is_training() && drop_path_ > 0.0; }
-  torch::Tensor residual(const torch::Tensor& tokens, const torch::Tensor& branch,
-                         const torch::Tensor& gamma, const torch::Tensor& scale);
+  /// What both branches of each sample are scaled by; drawn before they run.
+  struct Scales {
+    torch::Tensor attention;
+    torch::Tensor mlp;
+  };
+  Scales draw_scales(const torch::Tensor& tokens, const BlockContext& context) const;
+  torch::Tensor run(const torch::Tensor& tokens, const Scales& scales);
+  torch::Tensor run_rows(const torch::Tensor& tokens, const torch::Tensor& rows,
+                         const Scales& scales);
+  torch::Tensor finish(const torch::Tensor& tokens, const torch::Tensor& attended,
+                       const Scales& scales);
 
   double drop_path_;
   torch::nn::LayerNorm norm1_{nullptr};

@@ -1,23 +1,27 @@
 // Stochastic depth.
 #pragma once
 
-#include <ATen/core/Generator.h>
 #include <torch/types.h>
 
-#include <optional>
 #include <vector>
+
+#include "ibot/nn/block_context.h"
 
 namespace ibot::nn {
 
 /// What stochastic depth multiplies the residual branch of each sample with: 0 with probability
 /// `rate`, else 1 / (1 - rate), so that the mean does not change.
 ///
-///   returns  [samples]
+///   samples  crops of the context's images, crop-major
+///   returns  [samples, 1, 1]   undefined at rate 0
 ///
 /// Source: Huang et al. 2016.
-torch::Tensor drop_path_scale(int64_t samples, double rate,
-                              const std::optional<at::Generator>& generator,
-                              const torch::TensorOptions& options);
+torch::Tensor drop_path_scale(int64_t samples, double rate, const BlockContext& context,
+                              torch::Device device);
+
+/// tokens + branch, its samples scaled where `scale` is defined.
+torch::Tensor add_branch(const torch::Tensor& tokens, const torch::Tensor& branch,
+                         const torch::Tensor& scale);
 
 /// Rates of the blocks of a network: linear from 0 in the first to `last` in the last, in float32
 /// as the reference computes them.

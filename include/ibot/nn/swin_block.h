@@ -1,8 +1,6 @@
 // The Swin block and the merging of patches between stages.
 #pragma once
 
-#include <optional>
-
 #include "ibot/nn/block.h"
 #include "ibot/nn/window_attention.h"
 #include "ibot/nn/windows.h"
@@ -25,15 +23,15 @@ class SwinBlockImpl : public torch::nn::Module {
   explicit SwinBlockImpl(const SwinBlockOptions& options);
 
   /// tokens [B, L, D] → [B, L, D], L a square number
-  torch::Tensor forward(const torch::Tensor& tokens, const std::optional<at::Generator>& generator);
+  torch::Tensor forward(const torch::Tensor& tokens, const BlockContext& context);
 
   /// Softmax attention of this block: [B·W, heads, T, T] of the T tokens of each of W windows.
   torch::Tensor attention(const torch::Tensor& tokens);
 
  private:
   const WindowPlan& plan(const torch::Tensor& tokens);
-  torch::Tensor residual(const torch::Tensor& tokens, const torch::Tensor& branch,
-                         const std::optional<at::Generator>& generator);
+  torch::Tensor run(const torch::Tensor& tokens, const torch::Tensor& attention_scale,
+                    const torch::Tensor& mlp_scale);
 
   double drop_path_;
   WindowPlans plans_;
