@@ -11,6 +11,7 @@ packages=(
   python3 python3-pip
   nlohmann-json3-dev libxxhash-dev libyaml-cpp-dev libspdlog-dev libcli11-dev
   libopencv-imgproc-dev libopencv-imgcodecs-dev libjpeg-dev zlib1g-dev
+  libgloo-dev
   libgtest-dev libgmock-dev
 )
 torch=torch==2.11.0

@@ -1,0 +1,120 @@
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+
+#include "ibot/base/error.h"
+#include "ibot/dist/rendezvous.h"
+
+namespace ibot::dist {
+namespace {
+
+/// Ports below are often taken; those above are given out by the system.
+constexpr int64_t kFirstPort = 20000;
+constexpr int64_t kPorts = 12000;
+constexpr int64_t kDefaultPort = 29500;
+constexpr int64_t kLastPort = 65535;
+
+int64_t number_in(const Environment& variable, const char* name) {
+  const char* text = variable(name);
+  IBOT_CHECK_AS(ConfigError, text != nullptr, name,
+                ": expected a number, found no such variable; start every process through one "
+                "launcher");
+  const std::string_view digits(text);
+  int64_t number = -1;
+  const auto parsed = std::from_chars(digits.begin(), digits.end(), number);
+  IBOT_CHECK_AS(ConfigError, parsed.ec == std::errc() && parsed.ptr == digits.end() && number >= 0,
+                name, ": expected a number, got ", text);
+  return number;
+}
+
+int64_t number_or(const Environment& variable, const char* name, int64_t otherwise) {
+  return variable(name) == nullptr ? otherwise : number_in(variable, name);
+}
+
+/// Names of a launcher's variables.
+struct Names {
+  const char* rank;
+  const char* world;
+  const char* local_rank;
+};
+
+constexpr Names kTorchrun{"RANK", "WORLD_SIZE", "LOCAL_RANK"};
+constexpr Names kSlurm{"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"};
+constexpr Names kOpenMpi{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
+                         "OMPI_COMM_WORLD_LOCAL_RANK"};
+
+Launch ranks_of(const Environment& variable, const Names& names) {
+  Launch launch;
+  launch.rank = number_in(variable, names.rank);
+  launch.world = number_in(variable, names.world);
+  IBOT_CHECK_AS(ConfigError, launch.rank < launch.world, names.rank, ": expected a number below ",
+                names.world, " = ", launch.world, ", got ", launch.rank);
+  launch.local_rank = number_or(variable, names.local_rank, 0);
+  return launch;
+}
+
+/// Empty where nothing tells.
+std::string slurm_master(const Environment& variable) {
+  for (const char* name : {"SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST"}) {
+    if (const char* hosts = variable(name)) return first_host(hosts);
+  }
+  return {};
+}
+
+/// Two steps of one job, and two jobs on one node, hardly ever have the same.
+int64_t slurm_port(const Environment& variable) {
+  const auto job = number_or(variable, "SLURM_JOB_ID", 0);
+  const auto step = number_or(variable, "SLURM_STEP_ID", 0);
+  return kFirstPort + (job * 7 + step) % kPorts;
+}
+
+}  // namespace
+
+std::string first_host(const std::string& list) {
+  std::string host;
+  for (size_t i = 0; i < list.size() && list[i] != ','; ++i) {
+    if (list[i] != '[') {
+      host += list[i];
+      continue;
+    }
+    const auto end = list.find_first_of("-,]", i);
+    IBOT_CHECK_AS(ConfigError, end != std::string::npos && list.find(']', i) != std::string::npos,
+                  "hosts: expected a list as node[01-04,7], got ", list);
+    host += list.substr(i + 1, end - i - 1);
+    i = list.find(']', i);
+  }
+  return host;
+}
+
+Launch launch_of(const Environment& variable) {
+  Launch launch;
+  int64_t port = kDefaultPort;
+  if (variable(kTorchrun.world) != nullptr) {
+    launch = ranks_of(variable, kTorchrun);
+  } else if (variable(kSlurm.world) != nullptr) {
+    launch = ranks_of(variable, kSlurm);
+    launch.master_address = slurm_master(variable);
+    port = slurm_port(variable);
+  } else if (variable(kOpenMpi.world) != nullptr) {
+    launch = ranks_of(variable, kOpenMpi);
+    const bool one_node = number_or(variable, "OMPI_COMM_WORLD_LOCAL_SIZE", 0) == launch.world;
+    if (one_node) launch.master_address = "127.0.0.1";
+  }
+  if (const char* address = variable("MASTER_ADDR")) launch.master_address = address;
+  port = number_or(variable, "MASTER_PORT", port);
+  IBOT_CHECK_AS(ConfigError, port <= kLastPort, "MASTER_PORT: expected at most ", kLastPort,
+                ", got ", port);
+  launch.master_port = static_cast<uint16_t>(port);
+  if (const char* address = variable("IBOT_NODE_ADDRESS")) launch.node_address = address;
+  // torchrun's agents hold the store and restart their processes into the same one.
+  const char* served = variable("TORCHELASTIC_USE_AGENT_STORE");
+  launch.store_served = served != nullptr && std::string_view(served) == "True";
+  if (const char* count = variable("TORCHELASTIC_RESTART_COUNT")) launch.attempt = count;
+  return launch;
+}
+
+Launch launch_of_process() {
+  return launch_of([](const char* name) -> const char* { return std::getenv(name); });
+}
+
+}  // namespace ibot::dist

@@ -1,0 +1,156 @@
+#include "ibot/dist/rendezvous.h"
+
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <thread>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "dist/group_state.h"
+#include "ibot/base/error.h"
+
+namespace ibot::dist {
+namespace {
+
+using std::chrono::milliseconds;
+using StorePtr = c10::intrusive_ptr<c10d::Store>;
+
+std::vector<uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
+std::string text_of(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
+}
+
+/// The address with which this machine speaks to `host`: that of the interface that leads there.
+/// None where the name is unknown.
+std::optional<std::string> address_towards(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), "1", &hints, &found) != 0) return std::nullopt;
+  std::array<char, NI_MAXHOST> text{};
+  const int socket = ::socket(found->ai_family, SOCK_DGRAM, 0);
+  sockaddr_storage own{};
+  socklen_t size = sizeof own;
+  // Connecting a datagram socket sends nothing; it chooses the route.
+  const bool known = socket >= 0 && ::connect(socket, found->ai_addr, found->ai_addrlen) == 0 &&
+                     ::getsockname(socket, reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
+                     ::getnameinfo(reinterpret_cast<sockaddr*>(&own), size, text.data(),
+                                   text.size(), nullptr, 0, NI_NUMERICHOST) == 0;
+  if (socket >= 0) ::close(socket);
+  ::freeaddrinfo(found);
+  if (!known) return std::nullopt;
+  return text.data();
+}
+
+/// That by which the other nodes reach this one. A host's own name often leads to its loopback, so
+/// the route to another one is asked for first.
+std::string own_address(const Launch& launch, const std::vector<std::string>& hosts) {
+  if (!launch.node_address.empty()) return launch.node_address;
+  const auto& own = hosts[static_cast<size_t>(launch.rank)];
+  const auto other =
+      std::find_if(hosts.begin(), hosts.end(), [&](const auto& host) { return host != own; });
+  std::optional<std::string> address;
+  if (other != hosts.end()) address = address_towards(*other);
+  if (!address) address = address_towards(launch.master_address);
+  return address.value_or(own);
+}
+
+StorePtr open_store(const Launch& launch, bool serve, milliseconds timeout) {
+  c10d::TCPStoreOptions options;
+  options.port = launch.master_port;
+  options.isServer = serve;
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  try {
+    return c10::make_intrusive<c10d::PrefixStore>(
+        "ibot/" + launch.attempt,
+        c10::make_intrusive<c10d::TCPStore>(launch.master_address, options));
+  } catch (const std::exception& error) {
+    const std::string reason = error.what();
+    throw PeerError(
+        concat("ranks: rank ", launch.rank, serve ? " cannot listen on " : " found nobody at ",
+               launch.master_address, ":", launch.master_port, ": ",
+               reason.substr(0, reason.find('\n')), serve ? "; choose another MASTER_PORT" : ""));
+  }
+}
+
+std::string host_key(int64_t rank) { return "host/" + std::to_string(rank); }
+
+/// Waits until every rank has come; the names of their hosts.
+std::vector<std::string> meet(c10d::Store& store, const Launch& launch, milliseconds timeout) {
+  constexpr milliseconds kPause{50};
+  store.set(beat_key(launch.rank), bytes_of("0"));
+  store.set(host_key(launch.rank), bytes_of(host_name()));
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  std::vector<std::string> hosts;
+  std::string missing;
+  for (int64_t rank = 0; rank < launch.world; ++rank) {
+    bool here = store.check({host_key(rank)});
+    while (!here && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(kPause);
+      here = store.check({host_key(rank)});
+    }
+    if (here) {
+      hosts.push_back(text_of(store.get(host_key(rank))));
+    } else {
+      missing += (missing.empty() ? "" : ", ") + std::to_string(rank);
+    }
+  }
+  IBOT_CHECK_AS(PeerError, missing.empty(), "ranks: expected ", launch.world, " at ",
+                launch.master_address, ":", launch.master_port, ", waited ",
+                static_cast<double>(timeout.count()) / 1000.0, " s for: ", missing,
+                "; start every rank through the launcher, or one with --nproc 1");
+  return hosts;
+}
+
+}  // namespace
+
+Group connect(const Launch& launch, const ConnectOptions& options) {
+  if (launch.world == 1) return {};
+  check_backend(options.device.type());
+  IBOT_CHECK_AS(ConfigError, !launch.master_address.empty(),
+                "MASTER_ADDR: expected the host of rank 0, found no such variable; set it and "
+                "MASTER_PORT for every process");
+  const bool serve = launch.rank == 0 && !launch.store_served;
+  const auto store = open_store(launch, serve, options.join_timeout);
+  const auto hosts = meet(*store, launch, options.join_timeout);
+  auto backend =
+      make_backend(store, launch.rank, launch.world, options.device, own_address(launch, hosts));
+  // A GPU waits for a lost rank for ever, and the host for the GPU.
+  std::function<void()> on_trouble;
+  if (!options.device.is_cpu()) on_trouble = [backend] { backend->abort(); };
+  // A connection of its own: one that waits for a rank would hold up the signs of life.
+  auto watch = std::make_unique<Watch>(open_store(launch, false, options.join_timeout), launch.rank,
+                                       hosts, options.rank_timeout, std::move(on_trouble));
+  return Group(std::make_shared<GroupState>(std::move(backend), options.device, std::move(watch),
+                                            std::vector<StorePtr>{store}));
+}
+
+struct RankStore::Impl {
+  c10::intrusive_ptr<c10d::TCPStore> server;
+};
+
+RankStore::RankStore() : impl_(std::make_unique<Impl>()) {
+  c10d::TCPStoreOptions options;
+  options.port = 0;
+  options.isServer = true;
+  options.waitWorkers = false;
+  impl_->server = c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options);
+}
+RankStore::~RankStore() = default;
+
+uint16_t RankStore::port() const { return impl_->server->getPort(); }
+
+void RankStore::report_lost(int64_t rank, const std::string& message) {
+  c10d::PrefixStore("ibot/0", impl_->server).set(beat_key(rank), bytes_of(kFailed + message));
+}
+
+}  // namespace ibot::dist

@@ -1,0 +1,152 @@
+#include "dist/watch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ibot/base/error.h"
+
+namespace ibot::dist {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kLongestPause{2000};
+constexpr milliseconds kUrgentPause{50};
+
+std::vector<uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
+
+double seconds(milliseconds time) { return static_cast<double>(time.count()) / 1000.0; }
+
+}  // namespace
+
+std::string beat_key(int64_t rank) { return "beat/" + std::to_string(rank); }
+
+Watch::Watch(c10::intrusive_ptr<c10d::Store> store, int64_t rank, std::vector<std::string> hosts,
+             milliseconds timeout, std::function<void()> on_trouble)
+    : store_(std::move(store)),
+      rank_(static_cast<size_t>(rank)),
+      hosts_(std::move(hosts)),
+      timeout_(timeout),
+      on_trouble_(std::move(on_trouble)),
+      signs_(hosts_.size()),
+      changed_(hosts_.size(), Clock::now()),
+      answered_(Clock::now()) {
+  // A store that is gone must not hold the thread for longer than a rank that is gone.
+  store_->setTimeout(timeout);
+  thread_ = std::thread([this] { beat(); });
+}
+
+Watch::~Watch() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void Watch::beat() {
+  const auto pause = std::min(timeout_ / 10, kLongestPause);
+  bool answers = true;
+  std::unique_lock lock(mutex_);
+  while (!stopping_ && answers) {
+    lock.unlock();
+    answers = exchange();
+    lock.lock();
+    if (!trouble_.empty() && on_trouble_) std::exchange(on_trouble_, nullptr)();
+    wake_.notify_all();
+    wake_.wait_for(lock, urgent_ ? kUrgentPause : pause, [this] { return stopping_; });
+  }
+  if (!answers) return;
+  const auto end = own_end_;
+  lock.unlock();
+  try {
+    store_->set(beat_key(static_cast<int64_t>(rank_)), bytes_of(end));
+  } catch (const std::exception&) {
+    // Whoever held the store has left before: nobody is there to be told.
+  }
+}
+
+/// One sign given and the others' read; whether the store answered.
+bool Watch::exchange() {
+  try {
+    std::string own;
+    {
+      const std::lock_guard lock(mutex_);
+      own = own_end_.rfind(kFailed, 0) == 0 ? own_end_ : std::to_string(++beats_);
+    }
+    store_->set(beat_key(static_cast<int64_t>(rank_)), bytes_of(own));
+    std::vector<std::string> keys;
+    for (size_t i = 0; i < hosts_.size(); ++i) keys.push_back(beat_key(static_cast<int64_t>(i)));
+    const auto signs = store_->multiGet(keys);
+    const std::lock_guard lock(mutex_);
+    answered_ = Clock::now();
+    judge(signs);
+    return true;
+  } catch (const std::exception&) {
+    const std::lock_guard lock(mutex_);
+    if (trouble_.empty()) {
+      trouble_ = "the store through which ranks meet does not answer; the process that holds it, " +
+                 name_of(0) + " or the launcher, has died or is stopped";
+    }
+    return false;
+  }
+}
+
+// The clock is this process's own and steady: neither another node's clock nor a jump matters.
+void Watch::judge(const std::vector<std::vector<uint8_t>>& signs) {
+  left_.clear();
+  for (size_t i = 0; i < signs.size(); ++i) {
+    if (i == rank_) continue;
+    if (signs[i] != signs_[i]) {
+      signs_[i] = signs[i];
+      changed_[i] = answered_;
+    }
+    const std::string sign(signs[i].begin(), signs[i].end());
+    if (sign == kFollowed) continue;
+    if (sign == kLeft) {
+      left_ += (left_.empty() ? "" : ", ") + name_of(i);
+    } else if (sign.rfind(kFailed, 0) == 0) {
+      if (trouble_.empty()) trouble_ = name_of(i) + " " + sign;
+    } else if (answered_ - changed_[i] > timeout_ && trouble_.empty()) {
+      trouble_ = concat(name_of(i), " has given no sign of life for ", seconds(timeout_),
+                        " s: it has died or is stopped");
+    }
+  }
+}
+
+std::string Watch::name_of(size_t rank) const {
+  return concat("rank ", rank, " on ", hosts_[rank]);
+}
+
+std::string Watch::trouble() {
+  const std::lock_guard lock(mutex_);
+  // The thread itself may hang on a store that took a request and was stopped.
+  if (trouble_.empty() && Clock::now() - answered_ > 3 * timeout_) {
+    trouble_ = "the store on " + name_of(0) + " does not answer";
+  }
+  return trouble_;
+}
+
+std::string Watch::cause(const std::string& symptom) {
+  std::unique_lock lock(mutex_);
+  urgent_ = true;
+  wake_.notify_all();
+  // Every rank's silence has lasted for the timeout by then.
+  wake_.wait_for(lock, timeout_ + kLongestPause,
+                 [this] { return !trouble_.empty() || !left_.empty(); });
+  if (!trouble_.empty()) return trouble_;
+  return left_.empty() ? symptom : left_ + " has left: " + symptom;
+}
+
+void Watch::follow() {
+  const std::lock_guard lock(mutex_);
+  if (own_end_ == kLeft) own_end_ = kFollowed;
+}
+
+void Watch::report_failure(const std::string& message) {
+  const std::lock_guard lock(mutex_);
+  own_end_ = kFailed + message.substr(0, message.find('\n'));
+}
+
+}  // namespace ibot::dist
