@@ -30,7 +30,10 @@ train::StepOptions step_options(const config::RunConfig& config) {
           .optim = config.optim,
           .precision = config.train.precision,
           .seed = static_cast<uint64_t>(config.train.seed),
-          .global_views = config.augment.global_crops};
+          .global_views = config.augment.global_crops,
+          .checkpoint_activations = config.train.checkpoint_activations,
+          .shard_optimizer = config.train.shard_optimizer,
+          .compress_gradients = config.train.compress_gradients};
 }
 
 double useful_step_flops(const config::RunConfig& config) {

@@ -1,6 +1,72 @@
 #include "ibot/batch/multi_crop_batch.h"
 
+#include "ibot/base/error.h"
+
 namespace ibot::batch {
+namespace {
+
+/// Images [first, first + count) of `images`.
+struct Range {
+  int64_t images;
+  int64_t first;
+  int64_t count;
+};
+
+/// The crops of some images, of rows that lie crop-major.
+torch::Tensor crops_of(const torch::Tensor& rows, const Range& range) {
+  if (!rows.defined()) return rows;
+  return rows.unflatten(0, {-1, range.images})
+      .narrow(1, range.first, range.count)
+      .flatten(0, 1)
+      .contiguous();
+}
+
+/// Where patches, numbered as those of all images' crops, lie among those of the range; -1:
+/// nowhere.
+///
+///   patches  of one crop
+torch::Tensor places_of(const torch::Tensor& index, int64_t patches, const Range& range) {
+  const auto view = index.floor_divide(patches);
+  const auto image = view.remainder(range.images) - range.first;
+  const auto crop = view.floor_divide(range.images);
+  const auto place = (crop * range.count + image) * patches + index.remainder(patches);
+  return torch::where(image.ge(0).logical_and(image.lt(range.count)), place, -1);
+}
+
+/// Of all patches the teacher sees, the global crops' before the local ones'.
+torch::Tensor teacher_places(const MultiCropBatch& batch, const Range& range) {
+  const auto& index = batch.pairs.teacher;
+  const auto global = batch.mask.numel();
+  const auto own = places_of(index, batch.mask.size(1), range);
+  if (!batch.local_mask.defined()) return own;
+  const auto offset = global / range.images * range.count;
+  const auto local = places_of(index - global, batch.local_mask.size(1), range);
+  return torch::where(index.lt(global), own, torch::where(local.ge(0), local + offset, local));
+}
+
+torch::Tensor kept(const torch::Tensor& places) { return places.masked_select(places.ge(0)); }
+
+PatchPairs pairs_of(const MultiCropBatch& batch, const Range& range) {
+  const auto& pairs = batch.pairs;
+  const auto student = places_of(pairs.student, batch.mask.size(1), range);
+  auto all = student;
+  PatchPairs part{.student = kept(student),
+                  .student_local = {},
+                  .teacher = {},
+                  .weight = {},
+                  .views = pairs.views / range.images * range.count};
+  if (pairs.student_local.defined()) {
+    const auto local = places_of(pairs.student_local, batch.local_mask.size(1), range);
+    part.student_local = kept(local);
+    all = torch::cat({student, local});
+  }
+  part.weight = pairs.weight.masked_select(all.ge(0));
+  // A pair's two crops are of one image.
+  if (pairs.teacher.defined()) part.teacher = kept(teacher_places(batch, range));
+  return part;
+}
+
+}  // namespace
 
 void index_pairs(MultiCropBatch& batch, mask::PatchPairing pairing, mask::PatchGrid grid) {
   switch (pairing) {
@@ -14,6 +80,26 @@ void index_pairs(MultiCropBatch& batch, mask::PatchPairing pairing, mask::PatchG
       batch.pairs = pairs_by_feature(batch.mask.size(0), batch.mask.size(1));
       break;
   }
+}
+
+std::vector<MultiCropBatch> split(const MultiCropBatch& batch, int64_t parts) {
+  if (parts == 1) return {batch};
+  const auto images = batch.sample_id.size(0);
+  IBOT_CHECK(parts > 0 && images % parts == 0, "split: expected a divisor of ", images,
+             " images, got ", parts);
+  std::vector<MultiCropBatch> all;
+  for (int64_t part = 0; part < parts; ++part) {
+    const Range range{images, part * (images / parts), images / parts};
+    all.push_back({.global = crops_of(batch.global, range),
+                   .local = crops_of(batch.local, range),
+                   .mask = crops_of(batch.mask, range),
+                   .local_mask = crops_of(batch.local_mask, range),
+                   .crop_box = crops_of(batch.crop_box, range),
+                   .pairs = pairs_of(batch, range),
+                   .sample_id = batch.sample_id.narrow(0, range.first, range.count),
+                   .label = batch.label.narrow(0, range.first, range.count)});
+  }
+  return all;
 }
 
 MultiCropBatch prepared(const MultiCropBatch& batch, torch::Device device,

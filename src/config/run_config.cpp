@@ -26,6 +26,14 @@ void check_learning_crops(const mask::MaskOptions& mask, const data::AugmentOpti
                ", got ", augment.global_crops);
 }
 
+/// Statistics of a part of a batch are not the batch's.
+void check_accumulation(const train::TrainOptions& train, models::HeadNorm norm) {
+  const bool whole = norm == models::HeadNorm::kNone || norm == models::HeadNorm::kLayer;
+  check_option(train.accumulate_steps == 1 || whole, "train.accumulate_steps",
+               "expected 1 with head.norm ", enum_name(norm),
+               ", whose statistics need the whole batch, got ", train.accumulate_steps);
+}
+
 }  // namespace
 
 void validate(const RunConfig& config) {
@@ -37,6 +45,7 @@ void validate(const RunConfig& config) {
     check_whole_patches("augment.local_size", augment.local_size, config.backbone.patch_size);
   }
   check_learning_crops(config.mask, augment);
+  check_accumulation(config.train, config.head.norm);
   if (config.mask.views == mask::MaskViews::kAll) {
     check_whole_tokens("augment.local_size", augment.local_size, config.backbone);
   }

@@ -59,9 +59,12 @@ LossTerms IbotLossImpl::forward(const StudentOutput& student, const TeacherOutpu
   const auto patch_term = patch_loss(student.patch_logits, patch_target, average.weight,
                                      average.views, options_.student_temp) *
                           options_.weight_patch;
-  update_center_(center_, teacher.class_logits.to(torch::kFloat).mean(0), options_.center_momentum);
-  update_center_(center2_, teacher.patch_mean, options_.center_momentum_patch);
   return {class_term + patch_term, class_term, patch_term};
+}
+
+void IbotLossImpl::move_centers_(const torch::Tensor& class_mean, const torch::Tensor& patch_mean) {
+  update_center_(center_, class_mean, options_.center_momentum);
+  update_center_(center2_, patch_mean, options_.center_momentum_patch);
 }
 
 }  // namespace ibot::loss

@@ -2,6 +2,8 @@
 
 #include <torch/nn/functional/normalization.h>
 
+#include "ibot/nn/batch_norm.h"
+
 namespace ibot::models {
 
 PrototypesImpl::PrototypesImpl(int64_t width, int64_t count, bool learn_norm) {
@@ -62,16 +64,17 @@ torch::Tensor ProjectionHeadImpl::normalise(const torch::Tensor& hidden) {
   if (!batch_norm_) return hidden;
   const auto rows = hidden.flatten(0, -2);
   if (options_.norm != HeadNorm::kCentreSyncBatch) {
-    return batch_norm_->forward(rows).view(hidden.sizes());
+    return nn::batch_norm(*batch_norm_, rows, group_).view(hidden.sizes());
   }
   // Centre-only: subtract the running mean, leave the scale, then let the statistics move.
+  // Of a copy: the backward pass needs the mean as it was.
   const auto centred = torch::batch_norm(
-      rows, batch_norm_->weight, batch_norm_->bias, batch_norm_->running_mean,
+      rows, batch_norm_->weight, batch_norm_->bias, batch_norm_->running_mean.clone(),
       torch::ones_like(batch_norm_->running_var), false, 0.0, batch_norm_->options.eps(), false);
   if (is_training()) {
     const torch::NoGradGuard no_grad;
     batch_norm_->running_var.fill_(1.0);
-    batch_norm_->forward(rows);
+    nn::batch_norm(*batch_norm_, rows, group_);
   }
   return centred.view(hidden.sizes());
 }

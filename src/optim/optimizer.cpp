@@ -5,6 +5,8 @@
 #include <ATen/ops/_foreach_sub.h>
 #include <ATen/ops/_fused_adamw.h>
 
+#include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "ibot/base/error.h"
@@ -26,30 +28,74 @@ std::vector<torch::Tensor> select(const std::vector<torch::Tensor>& all,
   return chosen;
 }
 
+/// A rank for each tensor: the largest first, each to the rank that has least.
+std::vector<int64_t> share_out(const std::vector<Parameter>& parameters, int64_t ranks) {
+  std::vector<size_t> order(parameters.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return parameters[a].tensor.numel() > parameters[b].tensor.numel();
+  });
+  std::vector<int64_t> load(static_cast<size_t>(ranks), 0), owners(parameters.size());
+  for (const size_t index : order) {
+    const auto least = std::min_element(load.begin(), load.end());
+    *least += parameters[index].tensor.numel();
+    owners[index] = least - load.begin();
+  }
+  return owners;
+}
+
 }  // namespace
 
-Optimizer::Optimizer(OptimizerKind kind, std::vector<Parameter> parameters)
-    : kind_(kind), parameters_(std::move(parameters)) {
-  for (const auto& parameter : parameters_) {
-    const auto& tensor = parameter.tensor;
-    first_.push_back(torch::zeros_like(tensor, torch::MemoryFormat::Contiguous));
+Optimizer::Optimizer(OptimizerKind kind, std::vector<Parameter> parameters, dist::Group shards)
+    : kind_(kind),
+      parameters_(std::move(parameters)),
+      shards_(std::move(shards)),
+      owners_(share_out(parameters_, shards_.size())),
+      first_(parameters_.size()),
+      second_(parameters_.size()),
+      steps_(parameters_.size()) {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (!owns(i)) continue;
+    const auto& tensor = parameters_[i].tensor;
+    first_[i] = torch::zeros_like(tensor, torch::MemoryFormat::Contiguous);
     if (kind_ == OptimizerKind::kAdamW) {
-      second_.push_back(torch::zeros_like(tensor, torch::MemoryFormat::Contiguous));
+      second_[i] = torch::zeros_like(tensor, torch::MemoryFormat::Contiguous);
     }
-    steps_.push_back(torch::zeros({}, tensor.options().dtype(torch::kFloat)));
+    steps_[i] = torch::zeros({}, tensor.options().dtype(torch::kFloat));
   }
 }
 
 void Optimizer::step(const StepValues& values, const std::optional<Overflow>& overflow) {
   const torch::NoGradGuard no_grad;
-  const auto active = active_parameters(parameters_, values.freeze_last_layer);
+  auto active = active_parameters(parameters_, values.freeze_last_layer);
+  std::erase_if(active, [this](size_t index) { return !owns(index); });
   if (kind_ == OptimizerKind::kAdamW) {
     adamw_(active, values, overflow);
-    return;
+  } else if (!overflow || overflow->found.item<float>() == 0) {
+    for (const size_t i : active) steps_[i].add_(1);
+    kind_ == OptimizerKind::kSgd ? sgd_(active, values) : lars_(active, values);
   }
-  if (overflow && overflow->found.item<float>() > 0) return;
-  at::_foreach_add_(select(steps_, active), 1);
-  kind_ == OptimizerKind::kSgd ? sgd_(active, values) : lars_(active, values);
+  exchange_();
+}
+
+void Optimizer::exchange_() {
+  if (shards_.size() == 1) return;
+  for (int64_t owner = 0; owner < shards_.size(); ++owner) {
+    std::vector<torch::Tensor> tensors, parts;
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      if (owners_[i] == owner) tensors.push_back(parameters_[i].tensor);
+    }
+    if (tensors.empty()) continue;
+    for (const auto& tensor : tensors) parts.push_back(tensor.flatten());
+    const auto flat = torch::cat(parts);
+    shards_.broadcast_(flat, owner);
+    if (owner == shards_.rank()) continue;
+    int64_t first = 0;
+    for (auto& tensor : tensors) {
+      tensor.copy_(flat.narrow(0, first, tensor.numel()).view(tensor.sizes()));
+      first += tensor.numel();
+    }
+  }
 }
 
 void Optimizer::adamw_(const std::vector<size_t>& active, const StepValues& values,
@@ -108,12 +154,20 @@ std::map<std::string, torch::Tensor> Optimizer::state() const {
   std::map<std::string, torch::Tensor> state;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const auto& name = parameters_[i].name;
-    state["step." + name] = steps_[i];
+    const auto& tensor = parameters_[i].tensor;
+    const auto from_owner = [&](const torch::Tensor& own, at::IntArrayRef shape) {
+      if (shards_.size() == 1) return own;
+      const auto shared =
+          owns(i) ? own : torch::empty(shape, tensor.options().dtype(torch::kFloat));
+      shards_.broadcast_(shared, owners_[i]);
+      return owns(i) ? own : shared.to(torch::kCPU);
+    };
+    state["step." + name] = from_owner(steps_[i], {});
     if (kind_ == OptimizerKind::kAdamW) {
-      state["exp_avg." + name] = first_[i];
-      state["exp_avg_sq." + name] = second_[i];
+      state["exp_avg." + name] = from_owner(first_[i], tensor.sizes());
+      state["exp_avg_sq." + name] = from_owner(second_[i], tensor.sizes());
     } else {
-      state["momentum." + name] = first_[i];
+      state["momentum." + name] = from_owner(first_[i], tensor.sizes());
     }
   }
   return state;

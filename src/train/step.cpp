@@ -31,8 +31,11 @@ StepInputs step_inputs(const StepOptions& options, const optim::ScheduleOptions&
           .temperatures = loss::teacher_temperatures(options.loss, mask_start_epoch, epoch)};
 }
 
-TrainStep::TrainStep(const StepOptions& options, torch::Device device)
-    : options_(options), device_(device), generator_(make_generator(device)) {
+TrainStep::TrainStep(const StepOptions& options, torch::Device device, dist::Group group)
+    : options_(options),
+      device_(device),
+      group_(std::move(group)),
+      generator_(make_generator(device)) {
   IBOT_CHECK_AS(ConfigError, options.precision != Precision::kFp16 || !device.is_cpu(),
                 "train.precision: expected fp32 or bf16 on the CPU, got fp16");
   networks_ = std::make_shared<StudentTeacher>(options.backbone, options.head, options.seed);
@@ -40,47 +43,106 @@ TrainStep::TrainStep(const StepOptions& options, torch::Device device)
   loss_ = loss::IbotLoss(options.loss, options.head.prototypes,
                          networks_->teacher().head->patch_prototypes());
   loss_->to(device);
-  networks_->student().backbone->set_context({.generator = generator_});
+  for (auto* network : {&networks_->student(), &networks_->teacher()}) {
+    network->head->set_group(group_);
+  }
   networks_->train();
-  optimizer_.emplace(options.optim.optimizer, optim::trained_parameters(networks_->student()));
+  optimizer_.emplace(options.optim.optimizer, optim::trained_parameters(networks_->student()),
+                     options.shard_optimizer ? group_ : dist::Group());
+  std::vector<torch::Tensor> trained;
+  for (const auto& parameter : optimizer_->parameters()) trained.push_back(parameter.tensor);
+  gradients_.emplace(std::move(trained), group_, options.compress_gradients);
   averaged_ = optim::common_parameters(networks_->teacher(), networks_->student());
   if (options.precision == Precision::kFp16) scaler_.emplace(device);
 }
 
-StepResult TrainStep::forward_backward(const batch::MultiCropBatch& batch,
-                                       const StepInputs& inputs) {
+struct TrainStep::Sums {
+  double weight = 1.0;  // of one part
   StepResult result;
+  std::vector<torch::Tensor> clusters;
+  torch::Tensor means;  // of the teacher's class scores, then of its patch scores
+  dist::Pending means_reduced;
+};
+
+// Every part begins with the same numbers and takes its own, so that drop path is a function of an
+// image's place in the whole batch.
+void TrainStep::prepare(int64_t part, int64_t parts, int64_t images, int64_t step) {
+  auto draw = Rng(options_.seed, static_cast<uint64_t>(step), 0, kDevice);
+  generator_.set_current_seed(draw.bits());
+  const auto ranks = group_.size();
+  networks_->student().backbone->set_context(
+      {.generator = generator_,
+       .slice = {.whole = parts * images * ranks,
+                 .images = images,
+                 .first = part * images * ranks + group_.rank(),
+                 .stride = ranks},
+       .recompute = options_.checkpoint_activations});
+}
+
+void TrainStep::add_part(const batch::MultiCropBatch& batch, const StepInputs& inputs, bool last,
+                         Sums& sums) {
+  const auto add = [](torch::Tensor& sum, const torch::Tensor& part) {
+    sum = sum.defined() ? sum + part : part;
+  };
+  loss::LossTerms loss;
   {
     const nn::AutocastScope autocast(device_.type(), optim::autocast_dtype(options_.precision));
     const auto teacher = networks_->teacher_forward(batch);
     const auto student = networks_->student_forward(batch);
-    result.loss = loss_->forward(student, teacher, {batch.pairs.weight, batch.pairs.views},
-                                 options_.global_views, inputs.temperatures);
+    loss = loss_->forward(student, teacher, {batch.pairs.weight, batch.pairs.views},
+                          options_.global_views, inputs.temperatures);
     const torch::NoGradGuard no_grad;
-    result.cluster = teacher.class_logits.narrow(0, 0, batch.sample_id.size(0)).argmax(-1);
-    result.agreement = agreement(result.cluster, student.class_logits);
+    sums.clusters.push_back(teacher.class_logits.narrow(0, 0, batch.sample_id.size(0)).argmax(-1));
+    add(sums.result.agreement, agreement(sums.clusters.back(), student.class_logits) * sums.weight);
+    const auto class_mean = teacher.class_logits.to(torch::kFloat).mean(0);
+    add(sums.means, torch::cat({class_mean, teacher.patch_mean.to(torch::kFloat)}) * sums.weight);
   }
-  networks_->student().zero_grad();
-  (scaler_ ? scaler_->scaled(result.loss.total) : result.loss.total).backward();
-  return result;
+  add(sums.result.loss.total, loss.total.detach() * sums.weight);
+  add(sums.result.loss.class_term, loss.class_term.detach() * sums.weight);
+  add(sums.result.loss.patch_term, loss.patch_term.detach() * sums.weight);
+  if (last) {
+    sums.means_reduced = group_.start_all_reduce_(sums.means, dist::Reduction::kMean);
+    gradients_->begin();
+  }
+  const auto part = loss.total * sums.weight;
+  (scaler_ ? scaler_->scaled(part) : part).backward();
 }
 
-StepResult TrainStep::run(const batch::MultiCropBatch& batch, const StepInputs& inputs) {
-  auto draw = Rng(options_.seed, static_cast<uint64_t>(inputs.step), 0, kDevice);
-  generator_.set_current_seed(draw.bits());
-  auto result = forward_backward(batch, inputs);
+// The targets of all parts and ranks are those of the centers before the step.
+void TrainStep::move_centers(Sums& sums) {
+  sums.means_reduced.wait();
+  const auto classes = options_.head.prototypes;
+  loss_->move_centers_(sums.means.narrow(0, 0, classes),
+                       sums.means.narrow(0, classes, sums.means.size(0) - classes));
+}
+
+StepResult TrainStep::run(const std::vector<batch::MultiCropBatch>& parts,
+                          const StepInputs& inputs) {
+  const auto count = static_cast<int64_t>(parts.size());
+  IBOT_CHECK_AS(ConfigError, count == 1 || !networks_->student().head->mixes_tokens(),
+                "train.accumulate_steps: expected 1 with batch norm in the head, whose statistics "
+                "need the whole batch, got ",
+                count);
+  networks_->student().zero_grad();
+  Sums sums{.weight = 1.0 / static_cast<double>(count)};
+  for (int64_t part = 0; part < count; ++part) {
+    const auto& batch = parts[static_cast<size_t>(part)];
+    prepare(part, count, batch.sample_id.size(0), inputs.step);
+    add_part(batch, inputs, part + 1 == count, sums);
+  }
+  gradients_->finish();
+  move_centers(sums);
   std::optional<optim::Overflow> overflow;
   if (scaler_) {
     overflow = optim::Overflow{scaler_->unscale_(optim::gradients_of(optimizer_->parameters()))};
   }
-  result.grad_norm = optim::clip_gradients_(optimizer_->parameters(), options_.optim.clip_grad);
+  sums.result.grad_norm =
+      optim::clip_gradients_(optimizer_->parameters(), options_.optim.clip_grad);
   optimizer_->step(inputs.values, overflow);
   if (scaler_) scaler_->update(overflow->found);
   optim::ema_update_(averaged_, inputs.values.momentum_teacher);
-  for (auto* term : {&result.loss.total, &result.loss.class_term, &result.loss.patch_term}) {
-    *term = term->detach();
-  }
-  return result;
+  sums.result.cluster = torch::cat(sums.clusters);
+  return sums.result;
 }
 
 std::map<std::string, torch::Tensor> TrainStep::state() const {

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "ibot/base/error.h"
+#include "ibot/base/hash.h"
 #include "ibot/base/memory.h"
 
 namespace ibot::train {
@@ -22,6 +23,7 @@ double now_s() {
 Trainer::Trainer(TrainerOptions options, TrainStep& step, std::vector<Observer*> observers)
     : options_(std::move(options)), step_(step), observers_(std::move(observers)) {
   state_.steps_per_epoch = options_.length.steps_per_epoch;
+  state_.global_batch = options_.length.global_batch;
 }
 
 std::filesystem::path Trainer::last_checkpoint() const {
@@ -37,6 +39,7 @@ void Trainer::resume(const Checkpoint& checkpoint) {
   const auto clusters = tensors.extract(kClusterEntry);
   step_.load_state(tensors);
   state_ = checkpoint.run;
+  state_.global_batch = options_.length.global_batch;
   clusters_.clear();
   if (!clusters.empty()) clusters_.add_counts(clusters.mapped());
 }
@@ -46,11 +49,12 @@ Ending Trainer::run(batch::BatchSource<batch::MultiCropBatch>& batches) {
   const auto end = options_.train.max_steps > 0
                        ? std::min(options_.train.max_steps, length.total_steps())
                        : length.total_steps();
+  check_agreement();
   window_start_ = now_s();
   while (state_.step < end) {
     take_step(batches);
     const bool epoch_ends = state_.step % length.steps_per_epoch == 0;
-    const bool stop = stop_ && stop_();
+    const bool stop = stop_agreed();
     const auto save_every = options_.train.save_every_steps;
     const bool save_due = save_every > 0 && state_.step % save_every == 0;
     if (epoch_ends || stop || save_due || state_.step == end ||
@@ -64,6 +68,35 @@ Ending Trainer::run(batch::BatchSource<batch::MultiCropBatch>& batches) {
   return Ending::kDone;
 }
 
+// A signal reaches ranks in different steps. Alone, a run answers it after the next one; several
+// ranks ask each other where they exchange results anyway.
+bool Trainer::stop_agreed() const {
+  const bool requested = stop_ && stop_();
+  const auto& group = step_.group();
+  if (group.size() == 1) return requested;
+  return state_.step % options_.train.log_every_steps == 0 && group.any(requested);
+}
+
+// Nodes whose folders are not the same would resume from different checkpoints, or only some.
+void Trainer::check_agreement() const {
+  const auto& group = step_.group();
+  if (group.size() == 1) return;
+  Hash hash;
+  hash.add(std::to_string(state_.step));
+  for (const auto& [name, tensor] : step_.state()) {
+    const auto host = tensor.detach().to(torch::kCPU).contiguous();
+    hash.add(host.const_data_ptr(), host.nbytes());
+  }
+  const auto text = hash.hex();
+  const auto own = torch::tensor(std::vector<int64_t>(text.begin(), text.end()));
+  const auto all = group.all_gather(own);  // [ranks, digits]
+  for (int64_t rank = 1; rank < group.size(); ++rank) {
+    IBOT_CHECK_AS(CheckpointError, all[rank].equal(all[0]), "ranks: rank ", rank,
+                  " would start from another state than rank 0; give all the same file to resume "
+                  "from or begin with, in a folder that every node sees");
+  }
+}
+
 StepInputs Trainer::inputs_of(int64_t step) const {
   return step_inputs(step_.options(), options_.schedule, options_.mask_start_epoch, options_.length,
                      step);
@@ -74,13 +107,16 @@ void Trainer::take_step(batch::BatchSource<batch::MultiCropBatch>& batches) {
   auto loaded = batches.next();
   window_wait_ += now_s() - before;
   IBOT_CHECK(loaded.has_value(), "trainer: batches ended at step ", state_.step);
-  const auto batch = batch::prepared(*loaded, step_.device(), options_.normalization);
+  std::vector<batch::MultiCropBatch> parts;
+  for (const auto& part : batch::split(*loaded, options_.train.accumulate_steps)) {
+    parts.push_back(batch::prepared(part, step_.device(), options_.normalization));
+  }
   const auto inputs = inputs_of(state_.step);
-  const auto result = step_.run(batch, inputs);
+  const auto result = step_.run(parts, inputs);
   rows_.push_back(torch::stack({result.loss.total, result.loss.class_term, result.loss.patch_term,
                                 result.grad_norm, result.agreement}));
   assigned_.push_back(result.cluster);
-  labels_.push_back(batch.label);
+  labels_.push_back(loaded->label);
   state_.sums.lr += inputs.values.lr;
   state_.sums.weight_decay += inputs.values.weight_decay;
   ++state_.sums.steps;
@@ -90,9 +126,16 @@ void Trainer::take_step(batch::BatchSource<batch::MultiCropBatch>& batches) {
 // The one place where the host waits for the device.
 void Trainer::flush() {
   if (rows_.empty()) return;
-  const auto rows = torch::stack(rows_).to(torch::kCPU, torch::kDouble);  // [steps, columns]
+  const auto& group = step_.group();
+  const auto reduced = torch::stack(rows_);
+  group.all_reduce_(reduced, dist::Reduction::kMean);
+  const auto rows = reduced.to(torch::kCPU, torch::kDouble);  // [steps, columns]
+  group.check();  // a GPU whose group has lost a rank returns, but with nothing of worth
   check_finite(rows);
-  clusters_.add(torch::cat(labels_), torch::cat(assigned_).to(torch::kCPU));
+  clusters_.add(group.all_gather(torch::cat(labels_)).flatten(),
+                group.all_gather(torch::cat(assigned_)).flatten().to(torch::kCPU));
+  const auto wait = torch::tensor(window_wait_, torch::kDouble);
+  group.all_reduce_(wait, dist::Reduction::kMax);
   const auto sums = rows.sum(0);
   const auto sum = [&sums](Column column) { return sums[column].item<double>(); };
   state_.sums.loss += sum(kLoss);
@@ -113,7 +156,7 @@ void Trainer::flush() {
       .momentum = values.momentum_teacher,
       .grad_norm = sum(kGradNorm) / steps,
       .images_per_s = steps * static_cast<double>(options_.length.global_batch) / elapsed,
-      .data_wait = window_wait_ / elapsed,
+      .data_wait = wait.item<double>() / elapsed,
       .memory_bytes = peak_memory_bytes(step_.device())};
   rows_.clear();
   assigned_.clear();
@@ -164,7 +207,8 @@ void Trainer::finish_epoch() {
 }
 
 void Trainer::save() {
-  auto tensors = step_.state();
+  auto tensors = step_.state();  // every rank helps to collect it
+  if (step_.group().rank() != 0) return;
   tensors[kClusterEntry] = clusters_.counts();
   save_checkpoint(last_checkpoint(),
                   {.tensors = std::move(tensors), .run = state_, .config = options_.config});

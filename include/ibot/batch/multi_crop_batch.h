@@ -3,6 +3,8 @@
 
 #include <torch/types.h>
 
+#include <vector>
+
 #include "ibot/batch/normalization.h"
 #include "ibot/batch/patch_pairs.h"
 
@@ -33,6 +35,10 @@ struct MultiCropBatch {
 /// Fills `pairs` from masks or boxes, which are in host memory. Done where the batch is collated,
 /// so that the training step never has to ask the device how many pairs there are.
 void index_pairs(MultiCropBatch& batch, mask::PatchPairing pairing, mask::PatchGrid grid);
+
+/// The batch, in host memory, in `parts` of consecutive images; the mean of the parts' losses is
+/// the whole one's. Throws Error unless the images divide.
+std::vector<MultiCropBatch> split(const MultiCropBatch& batch, int64_t parts);
 
 /// The batch on `device`, its crops as normalised float32.
 MultiCropBatch prepared(const MultiCropBatch& batch, torch::Device device,

@@ -60,10 +60,16 @@ class IbotLossImpl : public torch::nn::Module {
  public:
   IbotLossImpl(const LossOptions& options, int64_t prototypes, int64_t patch_prototypes);
 
-  /// The loss against the centers as they are; then the centers move.
+  /// The loss against the centers as they are.
   LossTerms forward(const StudentOutput& student, const TeacherOutput& teacher,
                     const PatchAverage& average, int64_t global_views,
                     TeacherTemperatures temperatures);
+
+  /// Moves the centers, once for all parts and ranks of a batch.
+  ///
+  ///   class_mean  [K]    mean over the whole batch of the teacher's raw class scores
+  ///   patch_mean  [K']   likewise of the patches
+  void move_centers_(const torch::Tensor& class_mean, const torch::Tensor& patch_mean);
 
  private:
   torch::Tensor patch_target(const torch::Tensor& logits, double temperature) const;

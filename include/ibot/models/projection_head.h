@@ -9,6 +9,7 @@
 
 #include <vector>
 
+#include "ibot/dist/group.h"
 #include "ibot/models/head_options.h"
 
 namespace ibot::models {
@@ -45,6 +46,8 @@ class ProjectionHeadImpl : public torch::nn::Module {
   /// features [..., F] → [..., patch_prototypes], or prototypes where shared
   torch::Tensor patch_logits(const torch::Tensor& features);
 
+  /// The ranks over which batch norm takes its statistics; alone at first.
+  void set_group(dist::Group group) { group_ = std::move(group); }
   /// Whether the trunk's result for one token depends on the others (batch norm).
   bool mixes_tokens() const;
   /// Outputs of patch_logits.
@@ -56,6 +59,7 @@ class ProjectionHeadImpl : public torch::nn::Module {
   torch::Tensor activate(const torch::Tensor& hidden) const;
 
   HeadOptions options_;
+  dist::Group group_;
   bool shared_;
   int64_t patch_prototypes_;
   std::vector<torch::nn::Linear> linears_;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ibot/dist/group.h"
 #include "ibot/optim/optim_options.h"
 #include "ibot/optim/parameters.h"
 #include "ibot/optim/schedule.h"
@@ -24,9 +25,13 @@ struct Overflow {
 /// SGD: momentum 0.9, decay added to the gradient.
 /// LARS: trust ratio 0.001, momentum 0.9; 1-D tensors have neither trust ratio nor decay (You et
 /// al. 2017, as in reference `utils.py`).
+///
+/// Shared out over several ranks, each holds the moments of its part of the tensors, updates those
+/// and receives the others; every rank gives the same gradients (Rajbhandari et al. 2020, ZeRO
+/// stage 1).
 class Optimizer {
  public:
-  Optimizer(OptimizerKind kind, std::vector<Parameter> parameters);
+  Optimizer(OptimizerKind kind, std::vector<Parameter> parameters, dist::Group shards = {});
 
   /// One update from the gradients at hand. With `overflow`, nothing changes when it says so; AdamW
   /// decides that on the device, the other two ask the device.
@@ -35,7 +40,8 @@ class Optimizer {
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
   /// Moments and step counts by name, such as `exp_avg.backbone.cls_token`; what a checkpoint
-  /// holds.
+  /// holds. Those of this rank share storage with the optimiser, the others' are copies in host
+  /// memory, for which all ranks have to ask together.
   std::map<std::string, torch::Tensor> state() const;
   /// Takes back what state() gave. Throws CheckpointError on a missing entry or another shape.
   void load_state(const std::map<std::string, torch::Tensor>& state);
@@ -46,9 +52,15 @@ class Optimizer {
   void sgd_(const std::vector<size_t>& active, const StepValues& values);
   void lars_(const std::vector<size_t>& active, const StepValues& values);
 
+  bool owns(size_t index) const { return owners_[index] == shards_.rank(); }
+  /// Brings every rank the parameters that the others have updated.
+  void exchange_();
+
   OptimizerKind kind_;
   std::vector<Parameter> parameters_;
-  std::vector<torch::Tensor> first_;   // exp_avg, or momentum
+  dist::Group shards_;
+  std::vector<int64_t> owners_;       // the rank of each parameter; moments of others are undefined
+  std::vector<torch::Tensor> first_;  // exp_avg, or momentum
   std::vector<torch::Tensor> second_;  // exp_avg_sq; AdamW alone
   std::vector<torch::Tensor> steps_;   // float32 scalars on the parameters' device
 };

@@ -18,10 +18,12 @@ struct EpochSums {
 };
 
 /// `step` counts finished steps; with the options it determines everything but tensors and sums.
-/// `steps_per_epoch` tells whether the data are still as many as they were.
+/// `steps_per_epoch` tells whether the data are still as many as they were, `global_batch` whether
+/// a step still has as many images, however many ranks share them; 0: not known.
 struct RunState {
   int64_t step = 0;
   int64_t steps_per_epoch = 0;
+  int64_t global_batch = 0;
   EpochSums sums;
 
   /// As JSON, doubles exact.

@@ -5,8 +5,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ibot/batch/multi_crop_batch.h"
+#include "ibot/dist/grad_sync.h"
 #include "ibot/loss/ibot_loss.h"
 #include "ibot/optim/ema.h"
 #include "ibot/optim/grad_scaler.h"
@@ -25,6 +27,9 @@ struct StepOptions {
   Precision precision = Precision::kFp32;
   uint64_t seed = 0;
   int64_t global_views = 2;
+  bool checkpoint_activations = false;
+  bool shard_optimizer = false;
+  dist::Compression compress_gradients = dist::Compression::kNone;
 };
 
 /// The values of one step; pure functions of the options and the step's number.
@@ -38,10 +43,10 @@ struct StepInputs {
 StepInputs step_inputs(const StepOptions& options, const optim::ScheduleOptions& schedule,
                        int64_t mask_start_epoch, const optim::RunLength& length, int64_t step);
 
-/// Results of one step, all still on the device.
+/// Results of one step, all still on the device; of this rank's images, but for grad_norm.
 ///
 ///   loss       total, class term, patch term; weighted
-///   grad_norm  scalar, of all gradients before clipping
+///   grad_norm  scalar, of all ranks' gradients before clipping
 ///   agreement  scalar, share of images whose most likely prototype is the same for the teacher in
 ///              the first and the student in the second global view
 ///   cluster    [B]   int64, the teacher's most likely prototype in the first global view
@@ -55,37 +60,56 @@ struct StepResult {
 /// Networks, loss, optimiser and scaler, and the step over them. Nothing in a step waits for the
 /// device. Equal options, state and inputs give equal results on one device and thread count.
 ///
+/// A batch may be shared out among ranks, each of which has as many images, rank r of W those at
+/// places r, r + W, …; and a rank's images may come in several parts. The results are those of the
+/// whole batch, up to the order in which floats are added: drop path, gradients, centers and batch
+/// norm's statistics, of which the last need whole batches.
+///
 /// Source: paper algorithm 1; reference `main_ibot.py` (train_one_epoch).
 class TrainStep {
  public:
   /// Throws ConfigError where the device lacks the precision.
-  TrainStep(const StepOptions& options, torch::Device device);
+  TrainStep(const StepOptions& options, torch::Device device, dist::Group group = {});
 
-  /// `batch` is on the device and normalised.
-  StepResult run(const batch::MultiCropBatch& batch, const StepInputs& inputs);
+  /// `parts` are of equal size, on the device and normalised. Throws ConfigError on several with
+  /// batch norm in the head.
+  StepResult run(const std::vector<batch::MultiCropBatch>& parts, const StepInputs& inputs);
+  StepResult run(const batch::MultiCropBatch& batch, const StepInputs& inputs) {
+    return run(std::vector{batch}, inputs);
+  }
 
   StudentTeacher& networks() { return *networks_; }
   const StudentTeacher& networks() const { return *networks_; }
   const optim::Optimizer& optimizer() const { return *optimizer_; }
   const StepOptions& options() const { return options_; }
   torch::Device device() const { return device_; }
+  const dist::Group& group() const { return group_; }
 
   /// Everything the next step depends on, by name: `student.…`, `teacher.…`, `loss.…`, `optim.…`,
-  /// `scaler.…`. Tensors share storage with the step.
+  /// `scaler.…`. Tensors share storage with the step, but for the optimiser's of other ranks, for
+  /// which all ranks have to ask together.
   std::map<std::string, torch::Tensor> state() const;
   /// Takes back what state() gave. Throws CheckpointError on missing or extra names and on another
   /// shape, before anything is changed.
   void load_state(const std::map<std::string, torch::Tensor>& state);
 
  private:
-  StepResult forward_backward(const batch::MultiCropBatch& batch, const StepInputs& inputs);
+  /// Sums over the parts of a batch.
+  struct Sums;
+
+  void prepare(int64_t part, int64_t parts, int64_t images, int64_t step);
+  void add_part(const batch::MultiCropBatch& batch, const StepInputs& inputs, bool last,
+                Sums& sums);
+  void move_centers(Sums& sums);
 
   StepOptions options_;
   torch::Device device_;
+  dist::Group group_;
   at::Generator generator_;
   std::shared_ptr<StudentTeacher> networks_;
   loss::IbotLoss loss_{nullptr};
   std::optional<optim::Optimizer> optimizer_;
+  std::optional<dist::GradSync> gradients_;
   optim::ParameterPairs averaged_;
   std::optional<optim::GradScaler> scaler_;
 };

@@ -6,6 +6,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
+#include "ibot/dist/compression_options.h"
 #include "ibot/optim/precision_options.h"
 
 namespace ibot::train {
@@ -22,6 +23,11 @@ struct TrainOptions {
   int64_t save_every_epochs = 40;
   int64_t save_every_steps = 0;
   int64_t log_every_steps = 10;
+  int64_t accumulate_steps = 1;
+  bool checkpoint_activations = false;
+  bool shard_optimizer = false;
+  dist::Compression compress_gradients = dist::Compression::kNone;
+  int64_t rank_timeout_s = 120;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -36,6 +42,16 @@ struct TrainOptions {
     field("save_every_steps", save_every_steps,
           "renew the last checkpoint within an epoch every so many steps; 0: at its end only");
     field("log_every_steps", log_every_steps, "steps between lines of metrics.jsonl");
+    field("accumulate_steps", accumulate_steps,
+          "parts that a rank's batch passes the networks in, for less memory; one update for all");
+    field("checkpoint_activations", checkpoint_activations,
+          "compute each block's activations again in the backward pass, for less memory");
+    field("shard_optimizer", shard_optimizer,
+          "each rank keeps the optimiser's moments of a part of the tensors only");
+    field("compress_gradients", compress_gradients,
+          "what gradients travel between ranks in: none | fp16 | bf16");
+    field("rank_timeout_s", rank_timeout_s,
+          "end the run when a rank has given no sign of life for so long");
   }
 
   void validate() const {
@@ -50,6 +66,9 @@ struct TrainOptions {
     check_option(save_every_steps >= 0, "save_every_steps", "expected 0 or more, got ",
                  save_every_steps);
     check_option(log_every_steps > 0, "log_every_steps", "expected above 0, got ", log_every_steps);
+    check_option(accumulate_steps > 0 && batch_size % accumulate_steps == 0, "accumulate_steps",
+                 "expected a divisor of train.batch_size ", batch_size, ", got ", accumulate_steps);
+    check_option(rank_timeout_s > 0, "rank_timeout_s", "expected above 0, got ", rank_timeout_s);
   }
 };
 

@@ -30,7 +30,9 @@ struct TrainerOptions {
 enum class Ending { kDone, kStopped };
 
 /// Runs steps from a source of batches, saves, and tells observers. The same options, data and
-/// state give the same weights, stopped and resumed anywhere or not at all.
+/// state give the same weights, stopped and resumed anywhere or not at all. Where the step has
+/// several ranks, each runs a trainer over its share of the data; all see the means over ranks, and
+/// rank 0 alone saves.
 class Trainer {
  public:
   Trainer(TrainerOptions options, TrainStep& step, std::vector<Observer*> observers);
@@ -39,7 +41,8 @@ class Trainer {
   void set_evaluation(std::function<std::optional<EvaluationRecord>(int64_t epoch)> evaluate) {
     evaluate_ = std::move(evaluate);
   }
-  /// Asked after every step; true saves and ends the run.
+  /// Asked after every step; true saves and ends the run, at the next log_every_steps where there
+  /// are several ranks, of which one is enough.
   void set_stop(std::function<bool()> requested) { stop_ = std::move(requested); }
 
   /// Takes over a checkpoint: networks, optimiser, position and the epoch's sums. Throws
@@ -58,6 +61,8 @@ class Trainer {
   std::filesystem::path last_checkpoint() const;
 
  private:
+  bool stop_agreed() const;
+  void check_agreement() const;
   StepInputs inputs_of(int64_t step) const;
   void take_step(batch::BatchSource<batch::MultiCropBatch>& batches);
   void flush();
