@@ -1,6 +1,7 @@
 #include "common/device.h"
 
 #include <ATen/Context.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "ibot/base/error.h"
 
@@ -15,16 +16,24 @@ torch::Device parse_device(const std::string& name) {
   }
 }
 
+/// Where a launcher shows each process its own GPU alone, that is number 0 for all.
+torch::Device own_gpu(int64_t local_rank) {
+  const auto count = at::globalContext().getAcceleratorHooksInterface().deviceCount();
+  const torch::Device device(torch::kCUDA, static_cast<c10::DeviceIndex>(local_rank % count));
+  c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+  return device;
+}
+
 }  // namespace
 
-torch::Device choose_device(const std::string& name) {
+torch::Device choose_device(const std::string& name, int64_t local_rank) {
   const bool has_gpu = at::hasCUDA();
-  if (name == "auto") return has_gpu ? torch::Device(torch::kCUDA, 0) : torch::Device(torch::kCPU);
-  auto device = parse_device(name);
+  if (name == "auto") return has_gpu ? own_gpu(local_rank) : torch::Device(torch::kCPU);
+  const auto device = parse_device(name);
   if (device.is_cpu()) return device;
   IBOT_CHECK_AS(ConfigError, has_gpu, "train.device: expected a usable GPU for ", name,
                 ", found none; use cpu, or a build with IBOT_CUDA and a driver");
-  if (!device.has_index()) device = torch::Device(torch::kCUDA, 0);
+  if (!device.has_index()) return own_gpu(local_rank);
   const auto count = at::globalContext().getAcceleratorHooksInterface().deviceCount();
   IBOT_CHECK_AS(ConfigError, device.index() < count, "train.device: expected an index below ",
                 static_cast<int>(count), ", got ", name);

@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <sstream>
 
-#include "common/launch.h"
 #include "common/progress.h"
 #include "common/run_main.h"
 #include "ibot-eval/feature_files.h"
 #include "ibot-eval/labeled_images.h"
 #include "ibot/base/hash.h"
 #include "ibot/data/labeled_loader.h"
+#include "ibot/dist/rendezvous.h"
 #include "ibot/eval/feature_store.h"
 #include "ibot/models/network.h"
 
@@ -75,7 +75,7 @@ class Extraction {
   /// Its own parts first, then what others have not finished: a process that died is not waited
   /// for.
   eval::FeatureBank run() {
-    const auto launch = launched_as();
+    const auto launch = dist::launch_of_process();
     const int64_t parts = (images_.size() + kPart - 1) / kPart;
     for (int64_t first = 0; first < launch.world; ++first) {
       const int64_t owner = (launch.rank + first) % launch.world;

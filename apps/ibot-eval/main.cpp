@@ -7,11 +7,12 @@
 #include <cstdio>
 
 #include "common/arguments.h"
-#include "common/launch.h"
+#include "common/local_ranks.h"
 #include "common/run_main.h"
 #include "common/signals.h"
 #include "ibot-eval/features.h"
 #include "ibot-eval/task.h"
+#include "ibot/dist/rendezvous.h"
 #include "ibot/io/file.h"
 
 namespace ibot::apps {
@@ -26,6 +27,7 @@ struct EvalArguments {
   std::string load_features;
   std::string dump_features;
   std::string device = "auto";
+  std::optional<int64_t> nproc;
   bool list = false;
 };
 
@@ -60,11 +62,16 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
       ->option_text("DIR");
   app.add_option("--device", arguments.device, "where to compute (default: a GPU if there is one)")
       ->option_text("cpu|cuda[:N]");
+  add_nproc_argument(app, arguments.nproc);
   app.add_flag("--list", arguments.list, "list the tasks and leave");
 }
 
 torch::Device device_named(const std::string& name) {
-  if (name == "auto") return torch::cuda::is_available() ? torch::kCUDA : torch::kCPU;
+  if (name == "auto" && !torch::cuda::is_available()) return torch::kCPU;
+  if ((name == "auto" || name == "cuda") && torch::cuda::is_available()) {
+    const auto number = dist::launch_of_process().local_rank;
+    return {torch::kCUDA, static_cast<c10::DeviceIndex>(number % torch::cuda::device_count())};
+  }
   std::optional<torch::Device> device;
   try {
     device = torch::Device(name);
@@ -106,7 +113,7 @@ std::filesystem::path cache_folder(const EvalArguments& arguments) {
 
 /// Whether this is one of several processes and not the one that evaluates.
 bool only_helps(const Task& task, const TaskRequest& request) {
-  const auto launch = launched_as();
+  const auto launch = dist::launch_of_process();
   if (launch.world == 1) return false;
   IBOT_CHECK_AS(RequestError, task.reads != Reads::kImages, task.name,
                 ": expected one process, got ", launch.world, "; start it without a launcher");
@@ -150,11 +157,12 @@ TaskRequest request_of(const EvalArguments& arguments, const Task& task) {
   return request;
 }
 
-int run(const EvalArguments& arguments) {
+int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
   if (arguments.list) {
     list_tasks();
     return kDone;
   }
+  if (arguments.nproc) return run_local_ranks(*arguments.nproc, words);
   IBOT_CHECK_AS(ConfigError, !arguments.words.empty(), "TASK: expected one; see --list");
   const Task& task = task_named(arguments.words.front());
   check_inputs(arguments, task);
@@ -209,5 +217,7 @@ int main(int argc, char** argv) {
   CLI::App app("Evaluates the frozen features of a pre-trained network.", "ibot-eval");
   ibot::apps::EvalArguments arguments;
   ibot::apps::add_eval_arguments(app, arguments);
-  return ibot::apps::run_main(app, argc, argv, [&] { return ibot::apps::run(arguments); });
+  return ibot::apps::run_main(app, argc, argv, [&] {
+    return ibot::apps::run(arguments, ibot::apps::without_nproc(argc, argv));
+  });
 }

@@ -10,8 +10,10 @@
 namespace ibot::apps {
 
 BadSampleLog::BadSampleLog(data::MultiCropLoader& loader, const std::filesystem::path& output,
-                           bool resumed)
-    : loader_(loader), path_(output / "bad_samples.jsonl") {
+                           int64_t rank, bool resumed)
+    : loader_(loader),
+      path_(output / (rank == 0 ? "bad_samples.jsonl"
+                                : "bad_samples.rank" + std::to_string(rank) + ".jsonl")) {
   if (!std::filesystem::exists(path_)) return;
   if (!resumed) {
     std::filesystem::remove(path_);

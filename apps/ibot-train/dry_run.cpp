@@ -23,21 +23,26 @@ int64_t count_parameters(const torch::nn::Module& module) {
 int dry_run(const config::RunConfig& config, train::TrainStep& step,
             batch::BatchSource<batch::MultiCropBatch>& batches, int64_t steps_per_epoch) {
   using Clock = std::chrono::steady_clock;
+  const auto ranks = step.group().size();
   double seconds = 0.0;
   for (int64_t i = 0; i < 2; ++i) {
     const auto loaded = batches.next();
     IBOT_CHECK(loaded.has_value(), "dry run: no batch");
     const auto start = Clock::now();
-    const auto batch =
-        batch::prepared(*loaded, step.device(), {config.augment.mean, config.augment.std});
-    const auto inputs =
-        train::step_inputs(step.options(), config.schedule, config.mask.start_epoch,
-                           {config.train.epochs, steps_per_epoch, config.train.batch_size}, i);
-    const auto loss = step.run(batch, inputs).loss.total.item<double>();  // waits for the device
+    std::vector<batch::MultiCropBatch> parts;
+    for (const auto& part : batch::split(*loaded, config.train.accumulate_steps)) {
+      parts.push_back(
+          batch::prepared(part, step.device(), {config.augment.mean, config.augment.std}));
+    }
+    const auto inputs = train::step_inputs(
+        step.options(), config.schedule, config.mask.start_epoch,
+        {config.train.epochs, steps_per_epoch, config.train.batch_size * ranks}, i);
+    const auto loss = step.run(parts, inputs).loss.total.item<double>();  // waits for the device
     IBOT_CHECK_AS(DivergenceError, std::isfinite(loss), "dry run: loss ", loss, " at step ", i);
     seconds = std::chrono::duration<double>(Clock::now() - start).count();
   }
-  const auto images = static_cast<double>(config.train.batch_size);
+  if (step.group().rank() != 0) return kDone;
+  const auto images = static_cast<double>(config.train.batch_size * ranks);
   const auto total = static_cast<double>(config.train.epochs * steps_per_epoch);
   const nlohmann::ordered_json summary{
       {"parameters_backbone", count_parameters(*step.networks().teacher().backbone)},

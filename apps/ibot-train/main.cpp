@@ -2,11 +2,13 @@
 #include <CLI/App.hpp>
 #include <iostream>
 
+#include "common/local_ranks.h"
 #include "common/logging.h"
 #include "common/run_main.h"
 #include "common/signals.h"
 #include "ibot-train/train_arguments.h"
 #include "ibot/config/yaml.h"
+#include "ibot/dist/group.h"
 
 namespace {
 
@@ -24,17 +26,31 @@ int tell(const ibot::apps::TrainArguments& arguments, const std::vector<TrainReq
 }
 
 /// One run, or those of a sweep one after the other until one is stopped.
-int run(const ibot::apps::TrainArguments& arguments) {
-  const auto requests = ibot::apps::train_requests(arguments);
-  if (arguments.print_config || !arguments.explain.empty()) return tell(arguments, requests);
-  if (arguments.quiet) ibot::apps::start_logging("warning");
-  ibot::apps::catch_stop_signals();
+int run_all(const std::vector<TrainRequest>& requests, const ibot::apps::Ranks& ranks) {
   for (const auto& request : requests) {
     if (requests.size() > 1) ibot::apps::log_info("run " + request.output.string());
-    const int status = ibot::apps::pretrain(request);
+    const int status = ibot::apps::pretrain(request, ranks);
     if (status != ibot::apps::kDone) return status;
   }
   return ibot::apps::kDone;
+}
+
+int run(const ibot::apps::TrainArguments& arguments, const std::vector<std::string>& words) {
+  const auto requests = ibot::apps::train_requests(arguments);
+  if (arguments.print_config || !arguments.explain.empty()) return tell(arguments, requests);
+  if (arguments.nproc) return ibot::apps::run_local_ranks(*arguments.nproc, words);
+  if (arguments.quiet) ibot::apps::start_logging("warning");
+  const auto ranks = ibot::apps::join_ranks(requests.front().config.train);
+  ibot::apps::catch_stop_signals();  // now that there is something to save
+  if (ranks.group.rank() != 0) ibot::apps::start_logging("warning");
+  try {
+    return run_all(requests, ranks);
+  } catch (const ibot::dist::PeerError&) {
+    throw;
+  } catch (const std::exception& error) {
+    ranks.group.report_failure(error.what());
+    throw;
+  }
 }
 
 }  // namespace
@@ -44,5 +60,6 @@ int main(int argc, char** argv) {
                "ibot-train");
   ibot::apps::TrainArguments arguments;
   ibot::apps::add_train_arguments(app, arguments);
-  return ibot::apps::run_main(app, argc, argv, [&] { return run(arguments); });
+  return ibot::apps::run_main(
+      app, argc, argv, [&] { return run(arguments, ibot::apps::without_nproc(argc, argv)); });
 }

@@ -1,7 +1,6 @@
 #include "ibot-train/pretrain.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "common/device.h"
 #include "common/logging.h"
@@ -13,7 +12,9 @@
 #include "ibot-train/in_run_knn.h"
 #include "ibot-train/run_console.h"
 #include "ibot-train/run_folder.h"
+#include "ibot/config/yaml.h"
 #include "ibot/data/open_dataset.h"
+#include "ibot/dist/rendezvous.h"
 #include "ibot/models/weights.h"
 #include "ibot/train/run_log.h"
 #include "ibot/train/trainer.h"
@@ -21,8 +22,8 @@
 namespace ibot::apps {
 namespace {
 
-data::MultiCropLoaderOptions loader_options(const config::RunConfig& config, int64_t first_step,
-                                            int64_t steps_per_epoch, bool pin_memory) {
+data::MultiCropLoaderOptions loader_options(const config::RunConfig& config, const Ranks& ranks,
+                                            int64_t first_step, int64_t steps_per_epoch) {
   return {.data = config.data,
           .augment = config.augment,
           .mask = config.mask,
@@ -30,33 +31,23 @@ data::MultiCropLoaderOptions loader_options(const config::RunConfig& config, int
           .local_grid = models::mask_grid(config.backbone, config.augment.local_size),
           .seed = static_cast<uint64_t>(config.train.seed),
           .batch_size = config.train.batch_size,
-          .share = {},
+          .share = {ranks.group.rank(), ranks.group.size()},
           .first_epoch = first_step / steps_per_epoch,
           .first_step = first_step % steps_per_epoch,
           .num_epochs = config.train.epochs,
-          .pin_memory = pin_memory};
+          .pin_memory = ranks.device.is_cuda()};
 }
 
-train::TrainerOptions trainer_options(const TrainRequest& request, int64_t steps_per_epoch,
-                                      std::string resolved) {
+train::TrainerOptions trainer_options(const TrainRequest& request, int64_t ranks,
+                                      int64_t steps_per_epoch) {
   const auto& config = request.config;
   return {.train = config.train,
           .schedule = config.schedule,
           .mask_start_epoch = config.mask.start_epoch,
-          .length = {config.train.epochs, steps_per_epoch, config.train.batch_size},
+          .length = {config.train.epochs, steps_per_epoch, config.train.batch_size * ranks},
           .normalization = {config.augment.mean, config.augment.std},
           .checkpoints = request.output / "checkpoints",
-          .config = std::move(resolved)};
-}
-
-/// Ranks that each believed to be alone would train the same run into the same folder.
-void refuse_several_ranks() {
-  for (const char* variable : {"WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE"}) {
-    const char* count = std::getenv(variable);
-    IBOT_CHECK_AS(RequestError, count == nullptr || std::string(count) == "1", variable,
-                  ": expected one rank, got ", count,
-                  "; this version trains in a single process, start it without a launcher");
-  }
+          .config = config::write_config(config)};
 }
 
 std::unique_ptr<data::Dataset> open_images(const config::RunConfig& config) {
@@ -65,9 +56,11 @@ std::unique_ptr<data::Dataset> open_images(const config::RunConfig& config) {
   return open_input([&] { return data::open_images(config.data.path); });
 }
 
-void announce(const data::Dataset& images, int64_t steps_per_epoch, torch::Device device) {
+void announce(const data::Dataset& images, int64_t steps_per_epoch, const Ranks& ranks) {
+  const auto count = ranks.group.size();
   log_info(concat(images.size(), " images in ", images.class_names().size(), " classes; ",
-                  steps_per_epoch, " steps an epoch on ", device));
+                  steps_per_epoch, " steps an epoch on ",
+                  count == 1 ? "" : std::to_string(count) + " ranks, this one on ", ranks.device));
 }
 
 /// Both networks begin with the weights of a file; the mask token and heads that it lacks stay as
@@ -84,44 +77,63 @@ void begin_with_weights(const TrainRequest& request, train::TrainStep& step) {
   });
 }
 
-/// Trains from `checkpoint`, or from the start, to the end or to a signal.
-train::Ending train_run(const TrainRequest& request, const data::Dataset& images,
-                        train::TrainStep& step, int64_t steps_per_epoch) {
+std::optional<InRunKnn> open_knn(const config::RunConfig& config) {
+  if (config.eval.path.empty()) return std::nullopt;
+  return open_input([&] {
+    return InRunKnn(config.eval, config.train.epochs, config.data.workers,
+                    {config.augment.mean, config.augment.std});
+  });
+}
+
+/// What rank 0 does besides training: writes, shows and evaluates.
+struct Record {
+  Record(const TrainRequest& request, const train::TrainerOptions& options, int64_t first)
+      : files(request.output, first, options.length.steps_per_epoch),
+        shown(first,
+              options.train.max_steps > 0
+                  ? std::min(options.train.max_steps, options.length.total_steps())
+                  : options.length.total_steps(),
+              options.length.global_batch, options.train.epochs, request.quiet) {}
+
+  train::RunLog files;
+  RunConsole shown;
+};
+
+/// Trains from a checkpoint, or from the start, to the end or to a signal.
+train::Ending train_run(const TrainRequest& request, const Ranks& ranks,
+                        const data::Dataset& images, train::TrainStep& step,
+                        int64_t steps_per_epoch) {
   const auto& config = request.config;
-  const auto checkpoint = find_checkpoint(request);
-  std::optional<InRunKnn> knn;
-  if (!config.eval.path.empty()) {
-    knn.emplace(open_input([&] {
-      return InRunKnn(config.eval, config.train.epochs, config.data.workers,
-                      {config.augment.mean, config.augment.std});
-    }));
-  }
+  const bool leads = ranks.group.rank() == 0;
+  const auto checkpoint = find_checkpoint(request, ranks.group.size());
+  const auto knn = leads ? open_knn(config) : std::nullopt;
   if (!checkpoint && !request.init_from.empty()) begin_with_weights(request, step);
-  prepare_output(request.output);
+  if (leads) prepare_output(request.output);
   // Nothing refuses the request from here on: a refusal leaves no folder and is the only line.
-  announce(images, steps_per_epoch, step.device());
-  const auto options = trainer_options(request, steps_per_epoch, write_resolved_config(request));
+  announce(images, steps_per_epoch, ranks);
+  const auto options = trainer_options(request, ranks.group.size(), steps_per_epoch);
   const int64_t first = checkpoint ? checkpoint->run.step : 0;
-  const auto total = options.length.total_steps();
-  train::RunLog files(request.output, first, steps_per_epoch);
-  RunConsole shown(first,
-                   config.train.max_steps > 0 ? std::min(config.train.max_steps, total) : total,
-                   config.train.batch_size, config.train.epochs, request.quiet);
-  train::Trainer trainer(options, step, {&files, &shown});
+  std::optional<Record> record;
+  if (leads) {
+    write_resolved_config(request);
+    record.emplace(request, options, first);
+  }
+  std::vector<train::Observer*> observers;
+  if (record) observers = {&record->files, &record->shown};
+  train::Trainer trainer(options, step, observers);
   if (checkpoint) {
     open_input([&] { trainer.resume(*checkpoint); });
-    log_info(concat("resumed at step ", first, " of ", total));
+    log_info(concat("resumed at step ", first, " of ", options.length.total_steps()));
   }
   trainer.set_stop(stop_requested);
   trainer.set_evaluation([&](int64_t epoch) -> std::optional<train::EvaluationRecord> {
     if (!knn) return std::nullopt;
     return knn->evaluate(*step.networks().teacher().backbone, step.device(), epoch);
   });
-  data::MultiCropLoader loader(
-      images, loader_options(config, first, steps_per_epoch, step.device().is_cuda()));
-  BadSampleLog batches(loader, request.output, checkpoint.has_value());
+  data::MultiCropLoader loader(images, loader_options(config, ranks, first, steps_per_epoch));
+  BadSampleLog batches(loader, request.output, ranks.group.rank(), checkpoint.has_value());
   const auto ending = trainer.run(batches);
-  shown.finish();
+  if (record) record->shown.finish();
   log_info(concat(ending == train::Ending::kDone ? "done" : "stopped", " at step ",
                   trainer.state().step, "; checkpoint: ", trainer.last_checkpoint().string()));
   return ending;
@@ -129,23 +141,33 @@ train::Ending train_run(const TrainRequest& request, const data::Dataset& images
 
 }  // namespace
 
-int pretrain(const TrainRequest& request) {
-  refuse_several_ranks();
+Ranks join_ranks(const train::TrainOptions& options) {
+  const auto launch = dist::launch_of_process();
+  const auto device = choose_device(options.device, launch.local_rank);
+  return {dist::connect(launch, {.device = device,
+                                 .rank_timeout = std::chrono::seconds(options.rank_timeout_s)}),
+          device};
+}
+
+int pretrain(const TrainRequest& request, const Ranks& ranks) {
   const auto& config = request.config;
-  const auto device = choose_device(config.train.device);
   const auto dataset = open_images(config);
   const auto& images = *dataset;
-  const auto steps_per_epoch =
-      open_input([&] { return data::steps_per_epoch(images.size(), config.train.batch_size, 1); });
-  train::TrainStep step(step_options(config), device);
+  const auto steps_per_epoch = open_input([&] {
+    return data::steps_per_epoch(images.size(), config.train.batch_size, ranks.group.size());
+  });
+  train::TrainStep step(step_options(config), ranks.device, ranks.group);
   if (request.dry_run) {
-    announce(images, steps_per_epoch, device);
-    data::MultiCropLoader loader(images,
-                                 loader_options(config, 0, steps_per_epoch, device.is_cuda()));
+    announce(images, steps_per_epoch, ranks);
+    data::MultiCropLoader loader(images, loader_options(config, ranks, 0, steps_per_epoch));
     return dry_run(config, step, loader, steps_per_epoch);
   }
-  const auto ending = train_run(request, images, step, steps_per_epoch);
-  return ending == train::Ending::kDone ? kDone : 128 + stop_signal();
+  const auto ending = train_run(request, ranks, images, step, steps_per_epoch);
+  // The signal that one rank may have had alone. None leaves while rank 0 saves: a launcher may
+  // take the first to leave for the end of all.
+  const auto signal = torch::tensor(stop_signal());
+  ranks.group.all_reduce_(signal, dist::Reduction::kMax);
+  return ending == train::Ending::kDone ? kDone : 128 + signal.item<int>();
 }
 
 }  // namespace ibot::apps

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ibot/config/run_config.h"
+#include "ibot/dist/group.h"
 
 namespace ibot::apps {
 
@@ -18,7 +19,18 @@ struct TrainRequest {
   bool quiet = false;  // no progress
 };
 
-/// Trains as asked and returns the exit status.
-int pretrain(const TrainRequest& request);
+/// The ranks that train together, and the device of this one.
+struct Ranks {
+  dist::Group group;
+  torch::Device device = torch::kCPU;
+};
+
+/// Meets the ranks that a launcher has started, if it has. Throws ConfigError where variables or
+/// the device make no sense.
+Ranks join_ranks(const train::TrainOptions& options);
+
+/// Trains as asked and returns the exit status; rank 0 alone writes and shows anything. Every rank
+/// sees the same files.
+int pretrain(const TrainRequest& request, const Ranks& ranks);
 
 }  // namespace ibot::apps

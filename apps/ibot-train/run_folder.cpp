@@ -21,7 +21,11 @@ constexpr std::array kFreeKeys{"data.path",
                                "train.max_steps",
                                "train.save_every_epochs",
                                "train.save_every_steps",
-                               "train.log_every_steps"};
+                               "train.log_every_steps",
+                               "train.accumulate_steps",
+                               "train.checkpoint_activations",
+                               "train.shard_optimizer",
+                               "train.rank_timeout_s"};
 
 bool is_free(const std::string& key) {
   return key.rfind("eval.", 0) == 0 ||
@@ -52,13 +56,11 @@ void prepare_output(const fs::path& output) {
   });
 }
 
-std::string write_resolved_config(const TrainRequest& request) {
-  auto text = config::write_config(request.config);
-  io::write_file(request.output / "config.yaml", text);
-  return text;
+void write_resolved_config(const TrainRequest& request) {
+  io::write_file(request.output / "config.yaml", config::write_config(request.config));
 }
 
-std::optional<train::Checkpoint> find_checkpoint(const TrainRequest& request) {
+std::optional<train::Checkpoint> find_checkpoint(const TrainRequest& request, int64_t ranks) {
   if (request.resume == "none") return std::nullopt;
   const bool automatic = request.resume == "auto";
   const fs::path path =
@@ -66,7 +68,16 @@ std::optional<train::Checkpoint> find_checkpoint(const TrainRequest& request) {
   if (automatic && !fs::exists(path)) return std::nullopt;
   return open_input([&] {
     auto checkpoint = train::load_checkpoint(path);
-    const auto before = config::parse_config<config::RunConfig>(checkpoint.config, path.string());
+    auto before = config::parse_config<config::RunConfig>(checkpoint.config, path.string());
+    const auto global_batch = request.config.train.batch_size * ranks;
+    const bool known = checkpoint.run.global_batch > 0;
+    IBOT_CHECK(!known || checkpoint.run.global_batch == global_batch, path.string(),
+               ": expected steps of ", checkpoint.run.global_batch,
+               " images over all ranks, as the run has had, got ", global_batch, ", ",
+               request.config.train.batch_size, " on each of ", ranks,
+               "; change train.batch_size or the number of ranks, choose another --output, or use "
+               "--resume none to start anew");
+    if (known) before.train.batch_size = request.config.train.batch_size;
     const auto differing = differing_keys(before, request.config);
     IBOT_CHECK(differing.empty(), path.string(), ": written by another configuration: ", differing,
                "; restore these keys, choose another --output, or use --resume none to start anew");

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/arguments.h"
+#include "common/local_ranks.h"
 #include "ibot/config/sweep.h"
 #include "ibot/config/yaml.h"
 
@@ -29,6 +30,7 @@ void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
                  "network of a file that holds both (default: teacher)")
       ->check(CLI::IsMember({"teacher", "student"}))
       ->option_text("teacher|student");
+  add_nproc_argument(app, arguments.nproc);
   app.add_flag("--print-config", arguments.print_config,
                "print the configuration with every key and leave");
   app.add_option("--explain", arguments.explain, "tell what a key, or each key of a section, means")

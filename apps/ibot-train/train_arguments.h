@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct TrainArguments {
   std::string init_from;
   std::string init_key = "teacher";
   std::string explain;
+  std::optional<int64_t> nproc;
   bool print_config = false;
   bool dry_run = false;
   bool quiet = false;

@@ -265,6 +265,19 @@ TEST_F(IbotEval, ProcessesShareTheWorkThroughTheCache) {
   EXPECT_EQ(as_rank("2").status, 2);
 }
 
+TEST_F(IbotEval, StartsItsProcessesItself) {
+  const auto alone = knn("random", kTiny);
+  auto words = kTiny;
+  words.insert(words.end(), {"--nproc", "2", "--cache", "shared"});
+  const auto shared = knn("random", words);
+  EXPECT_EQ(shared.status, 0) << shared.err;
+  EXPECT_EQ(shared.out, alone.out);
+  words.erase(words.end() - 2, words.end());
+  const auto refused = knn("random", words);
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--cache: expected a folder that all 2 processes see"));
+}
+
 // Every key of every file is known: what is refused is the folder.
 TEST_F(IbotEval, UnderstandsThePublishedConfigurations) {
   int files = 0;

@@ -48,10 +48,16 @@ TEST_F(PretrainRefusal, OfWhatTheDeviceCannotDo) {
   ::unsetenv("CUDA_VISIBLE_DEVICES");
 }
 
-TEST_F(PretrainRefusal, OfSeveralRanks) {
+TEST_F(PretrainRefusal, OfRanksThatNobodyStarted) {
   ::setenv("WORLD_SIZE", "2", 1);
-  expect_refusal({}, "WORLD_SIZE: expected one rank, got 2");
+  expect_refusal({}, "RANK: expected a number, found no such variable");
   ::unsetenv("WORLD_SIZE");
+}
+
+// Every rank refuses it; one line is enough.
+TEST_F(PretrainRefusal, OfWhatNoRankCanDo) {
+  expect_refusal({"--nproc", "3", "data.path=nowhere"}, "found nothing at nowhere");
+  expect_refusal({"--nproc", "0"}, "ibot-train: --nproc: ");
 }
 
 // A file in the way stops even the superuser.

@@ -32,6 +32,8 @@ class RunningProgram {
   RunningProgram(const RunningProgram&) = delete;
   RunningProgram& operator=(const RunningProgram&) = delete;
 
+  pid_t process() const { return process_; }
+
   /// Waits until `condition` holds or the program has ended; whether it still ran then.
   bool wait_until(const std::function<bool()>& condition) {
     while (!condition()) {
@@ -40,6 +42,13 @@ class RunningProgram {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     return true;
+  }
+
+  /// Waits for the end.
+  ProgramResult result() {
+    if (!ended_) ::waitpid(process_, &status_, 0);
+    ended_ = true;
+    return program_result(status_, folder_);
   }
 
   /// Sends the signal and waits for the end.

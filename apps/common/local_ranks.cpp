@@ -1,0 +1,329 @@
+#include "common/local_ranks.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <string_view>
+#include <thread>
+
+#include "common/console.h"
+#include "common/run_main.h"
+#include "ibot/dist/rendezvous.h"
+
+namespace ibot::apps {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kGrace{10};
+constexpr std::array kPassedOn{SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+constexpr std::string_view kError = "error: ";
+
+std::string describe(int status) {
+  if (WIFEXITED(status)) return concat("ended with status ", WEXITSTATUS(status));
+  return concat("was killed by signal ", WTERMSIG(status), " (", ::strsignal(WTERMSIG(status)),
+                ")");
+}
+
+/// Whether a rank ended because a signal asked it to save and leave.
+bool stopped(int status) {
+  constexpr int kRequeue = 75;
+  return WIFEXITED(status) && (WEXITSTATUS(status) == kRequeue || WEXITSTATUS(status) > 128);
+}
+
+sigset_t signals_of_interest() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : kPassedOn) sigaddset(&set, number);
+  sigaddset(&set, SIGCHLD);
+  return set;
+}
+
+/// Blocks those signals in this thread and all that it starts, for a descriptor to tell of them.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    const auto set = signals_of_interest();
+    ::pthread_sigmask(SIG_BLOCK, &set, &before_);
+    descriptor_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    IBOT_CHECK(descriptor_ >= 0, "--nproc: cannot watch signals: ", std::strerror(errno));
+  }
+  ~BlockedSignals() {
+    ::close(descriptor_);
+    unblock();
+  }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+  int descriptor() const { return descriptor_; }
+  void unblock() const { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+  int descriptor_ = -1;
+};
+
+/// Strings as exec wants them.
+class Words {
+ public:
+  explicit Words(std::vector<std::string> words) : words_(std::move(words)) {
+    for (auto& word : words_) pointers_.push_back(word.data());
+    pointers_.push_back(nullptr);
+  }
+  char** data() { return pointers_.data(); }
+
+ private:
+  std::vector<std::string> words_;
+  std::vector<char*> pointers_;
+};
+
+std::vector<std::string> environment_of(int64_t rank, int64_t count, uint16_t port) {
+  const std::vector<std::pair<std::string, std::string>> own{
+      {"RANK", std::to_string(rank)},
+      {"LOCAL_RANK", std::to_string(rank)},
+      {"WORLD_SIZE", std::to_string(count)},
+      {"LOCAL_WORLD_SIZE", std::to_string(count)},
+      {"MASTER_ADDR", "127.0.0.1"},
+      {"MASTER_PORT", std::to_string(port)},
+      {"TORCHELASTIC_USE_AGENT_STORE", "True"},
+      {"TORCHELASTIC_RESTART_COUNT", "0"}};
+  std::vector<std::string> variables;
+  bool has_threads = false;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text(*variable);
+    const auto name = text.substr(0, text.find('='));
+    has_threads = has_threads || name == "OMP_NUM_THREADS";
+    const auto same = [&](const auto& entry) { return entry.first == name; };
+    if (std::none_of(own.begin(), own.end(), same)) variables.emplace_back(text);
+  }
+  for (const auto& [name, value] : own) variables.push_back(name + "=" + value);
+  // Ranks with as many threads as there are cores, each, wait for each other.
+  const auto share = std::max<int64_t>(std::thread::hardware_concurrency() / count, 1);
+  if (!has_threads) variables.push_back("OMP_NUM_THREADS=" + std::to_string(share));
+  return variables;
+}
+
+/// One started process.
+struct Rank {
+  int64_t number = 0;
+  pid_t process = -1;
+  int errors = -1;      // reading end of its standard error; -1: it has ours
+  std::string partial;  // a line that is not whole yet
+  std::string error;    // its last line of error
+  bool ended = false;
+  int status = 0;
+};
+
+class LocalRanks {
+ public:
+  LocalRanks(int64_t count, const std::vector<std::string>& words);
+  ~LocalRanks();
+  LocalRanks(const LocalRanks&) = delete;
+  LocalRanks& operator=(const LocalRanks&) = delete;
+
+  int run();
+
+ private:
+  void start(int64_t number, int64_t count, const std::vector<std::string>& words);
+  void wait_for_events();
+  void read_errors(Rank& rank);
+  void take_line(Rank& rank, const std::string& line);
+  void take_signals();
+  void collect_ended();
+  void note_end(Rank& rank);
+  bool all_ended() const;
+  void tell_failures() const;
+
+  BlockedSignals signals_;  // first: the store starts threads
+  dist::RankStore store_;
+  std::vector<Rank> ranks_;
+  Rank* first_failed_ = nullptr;
+  Clock::time_point deadline_ = Clock::time_point::max();
+};
+
+LocalRanks::LocalRanks(int64_t count, const std::vector<std::string>& words) {
+  ranks_.reserve(static_cast<size_t>(count));
+  for (int64_t number = 0; number < count; ++number) start(number, count, words);
+}
+
+LocalRanks::~LocalRanks() {
+  for (auto& rank : ranks_) {
+    if (!rank.ended) {
+      ::kill(rank.process, SIGKILL);
+      ::waitpid(rank.process, nullptr, 0);
+    }
+    if (rank.errors >= 0) ::close(rank.errors);
+  }
+}
+
+// Between fork and exec only what is safe beside other threads: no memory is taken.
+void LocalRanks::start(int64_t number, int64_t count, const std::vector<std::string>& words) {
+  Words arguments(words), environment(environment_of(number, count, store_.port()));
+  std::array<int, 2> pipe{-1, -1};
+  const bool piped = number > 0;
+  IBOT_CHECK(!piped || ::pipe2(pipe.data(), O_CLOEXEC) == 0,
+             "--nproc: cannot make a pipe: ", std::strerror(errno));
+  const pid_t parent = ::getpid();
+  const pid_t process = ::fork();
+  IBOT_CHECK(process >= 0, "--nproc: cannot start a process: ", std::strerror(errno));
+  if (process == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(kRunFailed);
+    // A group of its own: a terminal's signals come from this program alone, and once.
+    ::setpgid(0, 0);
+    signals_.unblock();
+    if (piped) {
+      ::dup2(pipe[1], STDERR_FILENO);
+      const int nothing = ::open("/dev/null", O_WRONLY);
+      if (nothing >= 0) ::dup2(nothing, STDOUT_FILENO);
+    }
+    ::execve("/proc/self/exe", arguments.data(), environment.data());
+    ::_exit(kRunFailed);
+  }
+  if (piped) ::close(pipe[1]);
+  ranks_.push_back({.number = number, .process = process, .errors = pipe[0]});
+}
+
+bool LocalRanks::all_ended() const {
+  return std::all_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) { return rank.ended; });
+}
+
+void LocalRanks::take_line(Rank& rank, const std::string& line) {
+  if (line.rfind(kError, 0) == 0) {
+    rank.error = line.substr(kError.size());
+  } else if (!line.empty()) {
+    console().print_line(concat("rank ", rank.number, ": ", line));
+  }
+}
+
+void LocalRanks::read_errors(Rank& rank) {
+  std::array<char, 4096> chunk{};
+  const auto size = ::read(rank.errors, chunk.data(), chunk.size());
+  if (size > 0) {
+    rank.partial.append(chunk.data(), static_cast<size_t>(size));
+  } else {
+    ::close(std::exchange(rank.errors, -1));
+    if (!rank.partial.empty()) rank.partial += '\n';
+  }
+  for (size_t end = rank.partial.find('\n'); end != std::string::npos;
+       end = rank.partial.find('\n')) {
+    take_line(rank, rank.partial.substr(0, end));
+    rank.partial.erase(0, end + 1);
+  }
+}
+
+void LocalRanks::take_signals() {
+  signalfd_siginfo info{};
+  while (::read(signals_.descriptor(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (info.ssi_signo == SIGCHLD) continue;
+    for (const auto& rank : ranks_) {
+      if (!rank.ended) ::kill(rank.process, static_cast<int>(info.ssi_signo));
+    }
+  }
+}
+
+void LocalRanks::note_end(Rank& rank) {
+  rank.ended = true;
+  if (rank.status == 0 || stopped(rank.status) || first_failed_ != nullptr) return;
+  first_failed_ = &rank;
+  deadline_ = Clock::now() + kGrace;
+  // One that ended by itself has told the others why.
+  if (WIFSIGNALED(rank.status)) store_.report_lost(rank.number, describe(rank.status));
+}
+
+void LocalRanks::collect_ended() {
+  for (auto& rank : ranks_) {
+    if (!rank.ended && ::waitpid(rank.process, &rank.status, WNOHANG) == rank.process) {
+      note_end(rank);
+    }
+  }
+  if (Clock::now() < deadline_) return;
+  for (const auto& rank : ranks_) {
+    if (!rank.ended) ::kill(rank.process, SIGKILL);
+  }
+}
+
+void LocalRanks::wait_for_events() {
+  constexpr int kLongest_ms = 500;
+  std::vector<pollfd> events{{.fd = signals_.descriptor(), .events = POLLIN, .revents = 0}};
+  std::vector<Rank*> sources;
+  for (auto& rank : ranks_) {
+    if (rank.errors < 0) continue;
+    events.push_back({.fd = rank.errors, .events = POLLIN, .revents = 0});
+    sources.push_back(&rank);
+  }
+  ::poll(events.data(), events.size(), kLongest_ms);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    if (events[i + 1].revents != 0) read_errors(*sources[i]);
+  }
+}
+
+/// Rank 0 has told its own; a request that is wrong is wrong for all.
+void LocalRanks::tell_failures() const {
+  const auto& first = ranks_.front();
+  if (WIFEXITED(first.status) && WEXITSTATUS(first.status) == kWrongRequest) return;
+  for (const auto& rank : ranks_) {
+    if (!rank.error.empty()) {
+      console().print_line(concat("rank ", rank.number, ": ", kError, rank.error));
+    }
+  }
+  if (first_failed_ == nullptr) return;
+  const auto& error = first_failed_->error;
+  console().print_line(concat(kError, "rank ", first_failed_->number, " failed first: it ",
+                              describe(first_failed_->status), error.empty() ? "" : ": " + error));
+}
+
+int LocalRanks::run() {
+  while (!all_ended()) {
+    wait_for_events();
+    take_signals();
+    collect_ended();
+  }
+  for (auto& rank : ranks_) {
+    while (rank.errors >= 0) read_errors(rank);
+  }
+  tell_failures();
+  if (first_failed_ != nullptr) {
+    return WIFEXITED(first_failed_->status) ? WEXITSTATUS(first_failed_->status) : kRunFailed;
+  }
+  return WEXITSTATUS(ranks_.front().status);
+}
+
+}  // namespace
+
+void add_nproc_argument(CLI::App& app, std::optional<int64_t>& count) {
+  app.add_option("--nproc", count,
+                 "start so many ranks on this machine; default: what the launcher says, else one")
+      ->check(CLI::Range(1, 1024))
+      ->option_text("N");
+}
+
+std::vector<std::string> without_nproc(int argc, char** argv) {
+  constexpr std::string_view kName = "--nproc";
+  std::vector<std::string> words;
+  for (int i = 0; i < argc; ++i) {
+    const std::string_view word(argv[i]);
+    if (word == kName) {
+      ++i;
+    } else if (word.substr(0, kName.size() + 1) != "--nproc=") {
+      words.emplace_back(word);
+    }
+  }
+  return words;
+}
+
+int run_local_ranks(int64_t count, const std::vector<std::string>& words) {
+  return LocalRanks(count, words).run();
+}
+
+}  // namespace ibot::apps
