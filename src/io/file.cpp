@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "ibot/base/error.h"
+#include "ibot/base/hash.h"
 
 namespace ibot::io {
 
@@ -93,6 +94,41 @@ void write_file(const std::filesystem::path& path,
 
 void write_file(const std::filesystem::path& path, std::string_view content) {
   write_file(path, [&](const ByteSink& sink) { sink(content.data(), content.size()); });
+}
+
+void link_file(const std::filesystem::path& existing, const std::filesystem::path& name) {
+  // Renaming one name of a file over another of the same file does nothing, by POSIX.
+  std::error_code absent;
+  if (std::filesystem::equivalent(existing, name, absent)) return;
+  Temporary temporary(name.string() + ".tmp");
+  ::unlink(temporary.path().c_str());
+  if (::link(existing.c_str(), temporary.path().c_str()) != 0) {
+    if (errno != EPERM && errno != ENOTSUP && errno != ENOSYS && errno != EMLINK) {
+      fail(name, "write", errno);
+    }
+    return write_file(name, read_file(existing));
+  }
+  if (::rename(temporary.path().c_str(), name.c_str()) != 0) fail(name, "write", errno);
+  temporary.keep();
+  sync_folder_of(name);
+}
+
+FileDigest digest_of(const std::filesystem::path& path) {
+  const Descriptor file(path, O_RDONLY);
+  if (!file.valid()) fail(path, "read", errno);
+  std::vector<char> piece(1 << 20);
+  FileDigest digest;
+  Hash hash;
+  for (;;) {
+    const ssize_t got = ::read(file.get(), piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail(path, "read", errno);
+    if (got == 0) break;
+    hash.add(piece.data(), static_cast<size_t>(got));
+    digest.size += static_cast<uint64_t>(got);
+  }
+  digest.xxh3 = hash.hex();
+  return digest;
 }
 
 std::string read_file(const std::filesystem::path& path) {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "ibot/base/error.h"
-#include "ibot/io/file.h"
+#include "ibot/base/hash.h"
 
 namespace ibot::io {
 
@@ -305,19 +305,28 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::filesyst
   return Reader(path).header().metadata;
 }
 
-void write_safetensors(const std::filesystem::path& path, const Safetensors& content) {
+FileDigest write_safetensors(const std::filesystem::path& path, const Safetensors& content) {
   const auto order = file_order(content.tensors);
   const std::string header = header_text(order, content.metadata);
+  FileDigest digest;
+  Hash hash;
   write_file(path, [&](const ByteSink& sink) {
+    const auto put = [&](const void* data, size_t size) {
+      hash.add(data, size);
+      digest.size += size;
+      sink(data, size);
+    };
     const uint64_t length = header.size();
-    sink(&length, sizeof(length));
-    sink(header.data(), header.size());
+    put(&length, sizeof(length));
+    put(header.data(), header.size());
     // One at a time: host memory holds at most one tensor that lives elsewhere.
     for (const auto& [name, tensor] : order) {
       const auto host = tensor.detach().to(torch::kCPU).contiguous();
-      sink(host.const_data_ptr(), host.nbytes());
+      put(host.const_data_ptr(), host.nbytes());
     }
   });
+  digest.xxh3 = hash.hex();
+  return digest;
 }
 
 }  // namespace ibot::io

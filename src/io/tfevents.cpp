@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <string>
@@ -73,13 +72,12 @@ std::string host_name() {
 EventWriter::EventWriter(const std::filesystem::path& folder, int64_t first_step) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now).count();
-  path_ = folder / concat("events.out.tfevents.", seconds, '.', host_name());
+  const auto path = folder / concat("events.out.tfevents.", seconds, '.', host_name());
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   IBOT_CHECK(!error, "cannot write ", folder.string(), ": ", error.message());
   // A second writer within one second goes on in the same file, which readers accept.
-  file_.open(path_, std::ios::binary | std::ios::app);
-  IBOT_CHECK(file_, "cannot write ", path_.string(), ": ", std::strerror(errno));
+  file_.emplace(path);
   const auto time = wall_time_field(static_cast<double>(seconds));
   add_record(time + bytes_field(3, "brain.Event:2"));
   const auto session_started = key(1, kVarint) + varint(1);
@@ -95,9 +93,9 @@ void EventWriter::add_scalar(std::string_view tag, int64_t step, double value, d
 
 void EventWriter::add_record(std::string_view event) {
   const auto length = little_endian(static_cast<uint64_t>(event.size()));
-  file_ << length << little_endian(masked_crc32c(length)) << event
-        << little_endian(masked_crc32c(event)) << std::flush;
-  IBOT_CHECK(file_, "cannot write ", path_.string(), ": ", std::strerror(errno));
+  std::string record = length + little_endian(masked_crc32c(length));
+  record.append(event).append(little_endian(masked_crc32c(event)));
+  file_->append(record);
 }
 
 }  // namespace ibot::io

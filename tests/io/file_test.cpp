@@ -11,6 +11,7 @@
 #include <functional>
 
 #include "ibot/base/error.h"
+#include "ibot/base/hash.h"
 #include "support/temporary_folder.h"
 
 namespace ibot::io {
@@ -114,6 +115,35 @@ TEST(File, KeepsTheOldFileOnAFullDisk) {
   EXPECT_EQ(read_file(disk / "x"), "old");
   EXPECT_EQ(entries_in(disk), 1u);
   EXPECT_EQ(::umount(disk.c_str()), 0);
+}
+
+TEST(File, ALinkIsTheSameFileAndOutlivesIt) {
+  const TemporaryFolder folder;
+  write_file(folder / "a", "one");
+  write_file(folder / "name", "old");
+  link_file(folder / "a", folder / "name");
+  EXPECT_TRUE(std::filesystem::equivalent(folder / "a", folder / "name"));
+  link_file(folder / "a", folder / "name");  // again: nothing is left behind
+  EXPECT_EQ(entries_in(folder.path()), 2u);
+  write_file(folder / "a", "two");
+  EXPECT_EQ(read_file(folder / "name"), "one");
+  EXPECT_THAT(refusal([&] { link_file(folder / "b", folder / "name"); }),
+              HasSubstr("No such file"));
+  EXPECT_EQ(read_file(folder / "name"), "one");
+}
+
+TEST(File, ADigestTellsContentsApart) {
+  const TemporaryFolder folder;
+  const std::string content(3'000'000, 'c');
+  write_file(folder / "x", content);
+  auto changed = content;
+  changed[2'000'000] ^= 1;
+  write_file(folder / "y", changed);
+  Hash hash;
+  hash.add(content);
+  EXPECT_EQ(digest_of(folder / "x"), (FileDigest{3'000'000, hash.hex()}));
+  EXPECT_NE(digest_of(folder / "x"), digest_of(folder / "y"));
+  EXPECT_THAT(refusal([&] { digest_of(folder / "z"); }), HasSubstr("No such file"));
 }
 
 TEST(File, NamesAnUnwritableFolder) {

@@ -1,6 +1,7 @@
 // Files that are whole or absent.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -20,6 +21,20 @@ void write_file(const std::filesystem::path& path,
 
 /// The same for content at hand.
 void write_file(const std::filesystem::path& path, std::string_view content);
+
+/// Makes `name` another name of the file `existing`, atomically, or a copy of it where the file
+/// system has no links; a file of that name is replaced. Throws Error as write_file does.
+void link_file(const std::filesystem::path& existing, const std::filesystem::path& name);
+
+/// Whether two files are the same, by size and ibot::Hash.
+struct FileDigest {
+  uint64_t size = 0;
+  std::string xxh3;
+  bool operator==(const FileDigest&) const = default;
+};
+
+/// Of a file's content. Throws Error with the path and the system's reason.
+FileDigest digest_of(const std::filesystem::path& path);
 
 /// The whole file. Throws Error with the path and the system's reason.
 std::string read_file(const std::filesystem::path& path);

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "ibot/io/file.h"
+
 namespace ibot::io {
 
 /// The content of a file: tensors by name, and free text by key.
@@ -36,8 +38,9 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::filesyst
 
 /// Writes beside `path`, syncs, renames: after a crash the file is the old one or the new one.
 /// Tensors may live on any device and need not be contiguous; equal content gives equal bytes.
+/// Returns the digest of what was written.
 ///
 /// Throws Error when the disk is full or the folder not writable; the old file is then untouched.
-void write_safetensors(const std::filesystem::path& path, const Safetensors& content);
+FileDigest write_safetensors(const std::filesystem::path& path, const Safetensors& content);
 
 }  // namespace ibot::io

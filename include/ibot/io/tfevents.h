@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
+#include <optional>
 #include <string_view>
+
+#include "ibot/io/append_file.h"
 
 namespace ibot::io {
 
@@ -13,7 +15,8 @@ namespace ibot::io {
 /// earlier files of the folder say of `first_step` and later ones, so that a run may begin again
 /// there.
 ///
-/// Throws Error with the path and the system's reason.
+/// Throws Error with the path and the system's reason; a scalar that a full disk did not take
+/// follows with the next, as AppendFile says.
 /// Source: TensorFlow's record format and event.proto, of which scalars need six fields.
 class EventWriter {
  public:
@@ -25,8 +28,7 @@ class EventWriter {
  private:
   void add_record(std::string_view event);
 
-  std::filesystem::path path_;
-  std::ofstream file_;
+  std::optional<AppendFile> file_;
 };
 
 }  // namespace ibot::io
