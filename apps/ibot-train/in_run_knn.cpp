@@ -37,11 +37,14 @@ std::optional<train::EvaluationRecord> InRunKnn::evaluate(models::Backbone& back
                                   device);
   };
   const eval::KnnOptions knn{.k = options_.k, .temperature = options_.temperature};
-  return train::EvaluationRecord{
-      .step = 0,
-      .epoch = epoch,
-      .name = "knn",
-      .metrics = eval::knn_metrics(eval::classify_knn(bank(*train_), bank(*test_), knn))};
+  const auto accuracies = eval::classify_knn(bank(*train_), bank(*test_), knn);
+  double best = 0.0;
+  for (const auto& accuracy : accuracies) best = std::max(best, accuracy.top1);
+  return train::EvaluationRecord{.step = 0,
+                                 .epoch = epoch,
+                                 .name = "knn",
+                                 .metrics = eval::knn_metrics(accuracies),
+                                 .score = best};
 }
 
 }  // namespace ibot::apps

@@ -39,6 +39,10 @@ void RunConsole::on_evaluation(const train::EvaluationRecord& record) {
   log_info(line);
 }
 
+void RunConsole::on_fault(const train::FaultRecord& record) {
+  log_warning(concat("step ", record.step, ": ", record.text));
+}
+
 void RunConsole::finish() {
   if (progress_) progress_->finish();
 }

@@ -8,7 +8,8 @@
 
 namespace ibot::apps {
 
-/// A progress line with rate, time left and loss; a log line an epoch and an evaluation.
+/// A progress line with rate, time left and loss; a log line an epoch and an evaluation; a warning
+/// of each fault.
 class RunConsole : public train::Observer {
  public:
   /// Steps from `first` to `total`, each of `images` images.
@@ -17,6 +18,7 @@ class RunConsole : public train::Observer {
   void on_step(const train::StepRecord& record) override;
   void on_epoch(const train::EpochRecord& record) override;
   void on_evaluation(const train::EvaluationRecord& record) override;
+  void on_fault(const train::FaultRecord& record) override;
   void finish();
 
  private:

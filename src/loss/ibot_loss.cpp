@@ -47,16 +47,20 @@ torch::Tensor IbotLossImpl::patch_target(const torch::Tensor& logits, double tem
   return {};
 }
 
+Targets IbotLossImpl::targets(const TeacherOutput& teacher,
+                              TeacherTemperatures temperatures) const {
+  return {teacher_probabilities(teacher.class_logits, center_, temperatures.cls).detach(),
+          patch_target(teacher.patch_logits, temperatures.patch).detach()};
+}
+
 LossTerms IbotLossImpl::forward(const StudentOutput& student, const TeacherOutput& teacher,
                                 const PatchAverage& average, int64_t global_views,
                                 TeacherTemperatures temperatures) {
-  const auto class_target =
-      teacher_probabilities(teacher.class_logits, center_, temperatures.cls).detach();
-  const auto patch_target = this->patch_target(teacher.patch_logits, temperatures.patch).detach();
+  const auto target = targets(teacher, temperatures);
   const auto class_term =
-      class_loss(student.class_logits, class_target, global_views, options_.student_temp) *
+      class_loss(student.class_logits, target.cls, global_views, options_.student_temp) *
       options_.weight_cls;
-  const auto patch_term = patch_loss(student.patch_logits, patch_target, average.weight,
+  const auto patch_term = patch_loss(student.patch_logits, target.patch, average.weight,
                                      average.views, options_.student_temp) *
                           options_.weight_patch;
   return {class_term + patch_term, class_term, patch_term};

@@ -69,13 +69,14 @@ void Optimizer::step(const StepValues& values, const std::optional<Overflow>& ov
   const torch::NoGradGuard no_grad;
   auto active = active_parameters(parameters_, values.freeze_last_layer);
   std::erase_if(active, [this](size_t index) { return !owns(index); });
-  if (kind_ == OptimizerKind::kAdamW) {
-    adamw_(active, values, overflow);
-  } else if (!overflow || overflow->found.item<float>() == 0) {
-    for (const size_t i : active) steps_[i].add_(1);
-    kind_ == OptimizerKind::kSgd ? sgd_(active, values) : lars_(active, values);
-  }
+  if (!active.empty()) update_(active, values, overflow);
   exchange_();
+}
+
+void Optimizer::update_(const std::vector<size_t>& active, const StepValues& values,
+                        const std::optional<Overflow>& overflow) {
+  if (kind_ == OptimizerKind::kAdamW) return adamw_(active, values, overflow);
+  overflow ? guarded_(active, values, *overflow) : unguarded_(active, values);
 }
 
 void Optimizer::exchange_() {
@@ -96,6 +97,27 @@ void Optimizer::exchange_() {
       first += tensor.numel();
     }
   }
+}
+
+void Optimizer::guarded_(const std::vector<size_t>& active, const StepValues& values,
+                         const Overflow& overflow) {
+  std::vector<torch::Tensor> changing = select(steps_, active), before;
+  for (const size_t i : active) {
+    changing.push_back(parameters_[i].tensor);
+    changing.push_back(first_[i]);
+  }
+  for (const auto& tensor : changing) before.push_back(tensor.clone());
+  unguarded_(active, values);
+  // Taken back on the device: the host need not know.
+  const auto taken_back = overflow.found > 0;
+  for (size_t i = 0; i < changing.size(); ++i) {
+    changing[i].copy_(torch::where(taken_back, before[i], changing[i]));
+  }
+}
+
+void Optimizer::unguarded_(const std::vector<size_t>& active, const StepValues& values) {
+  at::_foreach_add_(select(steps_, active), 1);
+  kind_ == OptimizerKind::kSgd ? sgd_(active, values) : lars_(active, values);
 }
 
 void Optimizer::adamw_(const std::vector<size_t>& active, const StepValues& values,

@@ -1,7 +1,9 @@
 #include "ibot/train/run_log.h"
 
+#include <array>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "ibot/base/error.h"
 #include "ibot/io/file.h"
@@ -29,51 +31,77 @@ std::string kept_lines(const std::string& text, const std::string& key, int64_t 
   return kept;
 }
 
+/// By the names of their fields.
+std::array<std::pair<const char*, double>, 6> entries(const HealthRecord& health) {
+  return {{{"entropy_cls", health.entropy_cls},
+           {"entropy_patch", health.entropy_patch},
+           {"information_cls", health.information_cls},
+           {"center_norm", health.center_norm},
+           {"center_norm_patch", health.center_norm_patch},
+           {"feature_rank", health.feature_rank}}};
+}
+
 }  // namespace
 
-JsonLines::JsonLines(const std::filesystem::path& path, const std::string& key, int64_t limit)
-    : path_(path) {
+JsonLines::JsonLines(const std::filesystem::path& path, const std::string& key, int64_t limit) {
   if (std::filesystem::exists(path)) {
     io::write_file(path, kept_lines(io::read_file(path), key, limit));
   }
-  file_.open(path, std::ios::app);
-  IBOT_CHECK(file_.good(), path.string(), ": expected a writable file; check the folder's rights");
+  file_.emplace(path);
 }
 
-void JsonLines::append(const std::string& object) {
-  file_ << object << '\n' << std::flush;
-  IBOT_CHECK(file_.good(), path_.string(), ": writing failed; is the disk full?");
-}
+void JsonLines::append(const std::string& object) { file_->append(object + '\n'); }
 
-RunLog::RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_per_epoch)
-    : log_(output / "log.txt", "epoch", step / steps_per_epoch),
+RunLog::RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_per_epoch,
+               std::function<void(const std::string&)> warn)
+    : warn_(std::move(warn)),
+      log_(output / "log.txt", "epoch", step / steps_per_epoch),
       metrics_(output / "metrics.jsonl", "step", step + 1),
       // A run from scratch also drops epoch 0, whose values lie at step 0.
       events_(output / "tensorboard", step == 0 ? 0 : step + 1) {}
 
-void RunLog::on_step(const StepRecord& record) {
-  metrics_.append(Json{{"step", record.step},
-                       {"epoch", record.epoch},
-                       {"loss", record.loss},
-                       {"loss_cls", record.loss_cls},
-                       {"loss_patch", record.loss_patch},
-                       {"lr", record.lr},
-                       {"weight_decay", record.weight_decay},
-                       {"momentum", record.momentum},
-                       {"grad_norm", record.grad_norm},
-                       {"images_per_s", record.images_per_s},
-                       {"data_wait", record.data_wait},
-                       {"memory_bytes", record.memory_bytes}}
-                      .dump());
-  const double time = wall_time_s();
-  for (const auto& [tag, value] : {std::pair{"step/loss", record.loss},
-                                   {"step/loss_cls", record.loss_cls},
-                                   {"step/loss_patch", record.loss_patch},
-                                   {"step/grad_norm", record.grad_norm},
-                                   {"step/images_per_s", record.images_per_s},
-                                   {"step/data_wait", record.data_wait}}) {
-    events_.add_scalar(tag, record.step, value, time);
+void RunLog::attempt(const std::function<void()>& write) {
+  try {
+    write();
+    waiting_ = false;
+  } catch (const Error& problem) {
+    if (!waiting_ && warn_) {
+      warn_(concat(problem.what(), "; lines wait in memory until there is room"));
+    }
+    waiting_ = true;
   }
+}
+
+void RunLog::add_scalar(const std::string& tag, int64_t step, double value) {
+  attempt([&] { events_.add_scalar(tag, step, value, wall_time_s()); });
+}
+
+void RunLog::on_step(const StepRecord& record) {
+  Json line{{"step", record.step},
+            {"epoch", record.epoch},
+            {"loss", record.loss},
+            {"loss_cls", record.loss_cls},
+            {"loss_patch", record.loss_patch},
+            {"lr", record.lr},
+            {"weight_decay", record.weight_decay},
+            {"momentum", record.momentum},
+            {"grad_norm", record.grad_norm},
+            {"images_per_s", record.images_per_s},
+            {"data_wait", record.data_wait},
+            {"memory_bytes", record.memory_bytes},
+            {"loss_z", record.loss_z},
+            {"skipped", record.skipped}};
+  for (const char* tag :
+       {"loss", "loss_cls", "loss_patch", "grad_norm", "images_per_s", "data_wait"}) {
+    add_scalar(std::string("step/") + tag, record.step, line[tag].get<double>());
+  }
+  if (record.health) {
+    for (const auto& [key, value] : entries(*record.health)) {
+      line[key] = value;
+      add_scalar(concat("health/", key), record.step, value);
+    }
+  }
+  attempt([&] { metrics_.append(line.dump()); });
 }
 
 // Keys and their order are the official ones; adjacc, the accuracy under the best assignment, is
@@ -90,23 +118,30 @@ void RunLog::on_epoch(const EpochRecord& record) {
                   {"train_fscore", record.clusters.fmi},
                   {"train_adjacc", -1},
                   {"epoch", record.epoch}};
-  log_.append(line.dump());
-  const double time = wall_time_s();
+  attempt([&] { log_.append(line.dump()); });
   for (const auto& [key, value] : line.items()) {
     if (key.rfind("train_", 0) == 0) {
-      events_.add_scalar(key.substr(6), record.epoch, value.get<double>(), time);
+      add_scalar(key.substr(6), record.epoch, value.get<double>());
     }
   }
 }
 
 void RunLog::on_evaluation(const EvaluationRecord& record) {
-  metrics_.append(Json{{"step", record.step},
-                       {"epoch", record.epoch},
-                       {"eval", {{"name", record.name}, {"metrics", record.metrics}}}}
-                      .dump());
+  const Json line{{"step", record.step},
+                  {"epoch", record.epoch},
+                  {"eval", {{"name", record.name}, {"metrics", record.metrics}}}};
+  attempt([&] { metrics_.append(line.dump()); });
   for (const auto& [metric, value] : record.metrics) {
-    events_.add_scalar(record.name + "/" + metric, record.step, value, wall_time_s());
+    add_scalar(record.name + "/" + metric, record.step, value);
   }
+}
+
+void RunLog::on_fault(const FaultRecord& record) {
+  const Json line{{"step", record.step},
+                  {"epoch", record.epoch},
+                  {"fault", record.kind},
+                  {"text", record.text}};
+  attempt([&] { metrics_.append(line.dump(-1, ' ', false, Json::error_handler_t::replace)); });
 }
 
 }  // namespace ibot::train

@@ -1,14 +1,66 @@
 #include "ibot/train/run_state.h"
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "ibot/base/error.h"
 
 namespace ibot::train {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(EpochSums, steps, loss, loss_cls, loss_patch, lr, weight_decay,
-                                   agreement)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RunState, step, steps_per_epoch, sums)
+// Fields that came later have defaults; the others must be there.
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LossTrend, count, mean, variance)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BestCheckpoint, step, score)
+
+static void to_json(nlohmann::json& object, const EpochSums& sums) {
+  object = {{"steps", sums.steps},
+            {"loss", sums.loss},
+            {"loss_cls", sums.loss_cls},
+            {"loss_patch", sums.loss_patch},
+            {"lr", sums.lr},
+            {"weight_decay", sums.weight_decay},
+            {"agreement", sums.agreement},
+            {"skipped", sums.skipped}};
+}
+
+static void from_json(const nlohmann::json& object, EpochSums& sums) {
+  object.at("steps").get_to(sums.steps);
+  object.at("loss").get_to(sums.loss);
+  object.at("loss_cls").get_to(sums.loss_cls);
+  object.at("loss_patch").get_to(sums.loss_patch);
+  object.at("lr").get_to(sums.lr);
+  object.at("weight_decay").get_to(sums.weight_decay);
+  object.at("agreement").get_to(sums.agreement);
+  sums.skipped = object.value("skipped", int64_t{0});
+}
+
+static void to_json(nlohmann::json& object, const RunState& state) {
+  object = {{"step", state.step},
+            {"steps_per_epoch", state.steps_per_epoch},
+            {"sums", state.sums},
+            {"trend", state.trend},
+            {"best", state.best}};
+}
+
+static void from_json(const nlohmann::json& object, RunState& state) {
+  object.at("step").get_to(state.step);
+  object.at("steps_per_epoch").get_to(state.steps_per_epoch);
+  object.at("sums").get_to(state.sums);
+  state.trend = object.value("trend", LossTrend{});
+  state.best = object.value("best", BestCheckpoint{});
+}
+
+double LossTrend::add(double loss) {
+  constexpr int64_t kEnough = 50;
+  constexpr double kMemory = 200.0;
+  const double deviation = loss - mean;
+  const double score = count >= kEnough && variance > 0 ? deviation / std::sqrt(variance) : 0.0;
+  ++count;
+  const double weight = std::max(1.0 / static_cast<double>(count), 1.0 / kMemory);
+  mean += weight * deviation;
+  variance = (1.0 - weight) * (variance + weight * deviation * deviation);
+  return score;
+}
 
 std::string RunState::to_json() const {
   nlohmann::json json = *this;

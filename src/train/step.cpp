@@ -60,7 +60,9 @@ struct TrainStep::Sums {
   double weight = 1.0;  // of one part
   StepResult result;
   std::vector<torch::Tensor> clusters;
-  torch::Tensor means;  // of the teacher's class scores, then of its patch scores
+  // Of the teacher's class scores, of its patch scores, and of whether the loss is not finite: on one
+  // rank as good as on all.
+  torch::Tensor means;
   dist::Pending means_reduced;
 };
 
@@ -89,6 +91,11 @@ void TrainStep::add_part(const batch::MultiCropBatch& batch, const StepInputs& i
     const nn::AutocastScope autocast(device_.type(), optim::autocast_dtype(options_.precision));
     const auto teacher = networks_->teacher_forward(batch);
     const auto student = networks_->student_forward(batch);
+    if (inputs.watch && last) {
+      sums.result.health =
+          sample_health(loss_->targets(teacher, inputs.temperatures), teacher.class_token,
+                        loss_->center(), loss_->patch_center(), batch.sample_id.size(0));
+    }
     loss = loss_->forward(student, teacher, {batch.pairs.weight, batch.pairs.views},
                           options_.global_views, inputs.temperatures);
     const torch::NoGradGuard no_grad;
@@ -101,6 +108,8 @@ void TrainStep::add_part(const batch::MultiCropBatch& batch, const StepInputs& i
   add(sums.result.loss.class_term, loss.class_term.detach() * sums.weight);
   add(sums.result.loss.patch_term, loss.patch_term.detach() * sums.weight);
   if (last) {
+    const auto not_finite = sums.result.loss.total.isfinite().logical_not();
+    sums.means = torch::cat({sums.means, not_finite.to(torch::kFloat).view(1)});
     sums.means_reduced = group_.start_all_reduce_(sums.means, dist::Reduction::kMean);
     gradients_->begin();
   }
@@ -113,7 +122,21 @@ void TrainStep::move_centers(Sums& sums) {
   sums.means_reduced.wait();
   const auto classes = options_.head.prototypes;
   loss_->move_centers_(sums.means.narrow(0, 0, classes),
-                       sums.means.narrow(0, classes, sums.means.size(0) - classes));
+                       sums.means.narrow(0, classes, sums.means.size(0) - classes - 1));
+}
+
+/// Marks the step as one that must not count where it is not finite.
+void TrainStep::mark_nonfinite(Sums& sums, std::optional<optim::Overflow>& overflow) {
+  const torch::NoGradGuard no_grad;
+  const auto bad_loss = sums.means.select(0, sums.means.size(0) - 1) > 0;
+  if (overflow) {
+    sums.result.faulty = bad_loss.to(torch::kFloat);
+    overflow->found = torch::maximum(overflow->found, sums.result.faulty);
+    return;
+  }
+  const auto bad_gradient = sums.result.grad_norm.isfinite().logical_not();
+  sums.result.faulty = bad_loss.logical_or(bad_gradient).to(torch::kFloat);
+  overflow = optim::Overflow{sums.result.faulty};
 }
 
 StepResult TrainStep::run(const std::vector<batch::MultiCropBatch>& parts,
@@ -138,6 +161,7 @@ StepResult TrainStep::run(const std::vector<batch::MultiCropBatch>& parts,
   }
   sums.result.grad_norm =
       optim::clip_gradients_(optimizer_->parameters(), options_.optim.clip_grad);
+  if (inputs.skip_nonfinite) mark_nonfinite(sums, overflow);
   optimizer_->step(inputs.values, overflow);
   if (scaler_) scaler_->update(overflow->found);
   optim::ema_update_(averaged_, inputs.values.momentum_teacher);

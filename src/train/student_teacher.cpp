@@ -83,7 +83,7 @@ loss::TeacherOutput StudentTeacher::teacher_forward(const batch::MultiCropBatch&
   // A mean taken in half precision would lose what the center needs.
   const nn::AutocastScope full_precision(patches.device().type(), std::nullopt);
   const auto mean = head->patch_logits(patches.to(torch::kFloat).mean(0, true)).squeeze(0);
-  return {scores.class_logits, scores.patch_logits, mean};
+  return {scores.class_logits, scores.patch_logits, mean, output.class_token};
 }
 
 models::SelectedTokens StudentTeacher::used_rows(const torch::Tensor& crops,

@@ -1,6 +1,8 @@
 #include "ibot/train/trainer.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "ibot/base/error.h"
 #include "ibot/base/hash.h"
@@ -12,7 +14,7 @@ namespace {
 constexpr const char* kClusterEntry = "run.clusters";
 
 /// Columns of a step's row of results.
-enum Column : int64_t { kLoss, kLossCls, kLossPatch, kGradNorm, kAgreement };
+enum Column : int64_t { kLoss, kLossCls, kLossPatch, kGradNorm, kAgreement, kFaulty };
 
 double now_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -21,13 +23,19 @@ double now_s() {
 }  // namespace
 
 Trainer::Trainer(TrainerOptions options, TrainStep& step, std::vector<Observer*> observers)
-    : options_(std::move(options)), step_(step), observers_(std::move(observers)) {
+    : options_(std::move(options)),
+      step_(step),
+      observers_(std::move(observers)),
+      checkpointer_({.folder = options_.checkpoints,
+                     .keep_last = options_.train.keep_last,
+                     .rank = step.group().rank(),
+                     .world_size = step.group().size(),
+                     .global_batch = options_.length.global_batch}),
+      ladder_({.replay = options_.replay}),
+      health_(options_.schedule.warmup_epochs * options_.length.steps_per_epoch,
+              options_.train.batch_size / options_.train.accumulate_steps) {
   state_.steps_per_epoch = options_.length.steps_per_epoch;
   state_.global_batch = options_.length.global_batch;
-}
-
-std::filesystem::path Trainer::last_checkpoint() const {
-  return options_.checkpoints / "last.safetensors";
 }
 
 void Trainer::resume(const Checkpoint& checkpoint) {
@@ -42,6 +50,7 @@ void Trainer::resume(const Checkpoint& checkpoint) {
   state_.global_batch = options_.length.global_batch;
   clusters_.clear();
   if (!clusters.empty()) clusters_.add_counts(clusters.mapped());
+  checkpointer_.adopt(checkpoint, names_to_keep());
 }
 
 Ending Trainer::run(batch::BatchSource<batch::MultiCropBatch>& batches) {
@@ -55,17 +64,21 @@ Ending Trainer::run(batch::BatchSource<batch::MultiCropBatch>& batches) {
     take_step(batches);
     const bool epoch_ends = state_.step % length.steps_per_epoch == 0;
     const bool stop = stop_agreed();
+    const bool last = stop || state_.step == end;
     const auto save_every = options_.train.save_every_steps;
-    const bool save_due = save_every > 0 && state_.step % save_every == 0;
-    if (epoch_ends || stop || save_due || state_.step == end ||
-        state_.step % options_.train.log_every_steps == 0) {
-      flush();
-    }
+    const bool save_due = epoch_ends || last || (save_every > 0 && state_.step % save_every == 0);
+    const bool flush_due = save_due || state_.step % options_.train.log_every_steps == 0;
+    // Several ranks climb together, where they exchange results anyway.
+    if (flush_due || step_.group().size() == 1) climb_ladder(flush_due);
+    if (flush_due) flush();
     if (epoch_ends) finish_epoch();
-    if (epoch_ends || stop || save_due || state_.step == end) save();
-    if (stop) return Ending::kStopped;
+    // Amid steps that do not count there is no good state to save, unless it is the only chance.
+    if (save_due && (last || ladder_.last_counted())) save();
+    told(checkpointer_.finished());
+    if (stop) break;
   }
-  return Ending::kDone;
+  finish_saving();
+  return state_.step < end ? Ending::kStopped : Ending::kDone;
 }
 
 // A signal reaches ranks in different steps. Alone, a run answers it after the next one; several
@@ -111,10 +124,17 @@ void Trainer::take_step(batch::BatchSource<batch::MultiCropBatch>& batches) {
   for (const auto& part : batch::split(*loaded, options_.train.accumulate_steps)) {
     parts.push_back(batch::prepared(part, step_.device(), options_.normalization));
   }
-  const auto inputs = inputs_of(state_.step);
-  const auto result = step_.run(parts, inputs);
+  auto inputs = inputs_of(state_.step);
+  inputs.watch = (state_.step + 1) % options_.train.log_every_steps == 0 ||
+                 (state_.step + 1) % options_.length.steps_per_epoch == 0;
+  inputs.skip_nonfinite = options_.train.on_nonfinite == NonfinitePolicy::kOn;
+  auto result = step_.run(parts, inputs);
+  if (result.faulty.defined()) ladder_.watch(state_.step, *loaded, result.faulty);
+  const auto faulty =
+      result.faulty.defined() ? result.faulty : torch::zeros_like(result.loss.total);
   rows_.push_back(torch::stack({result.loss.total, result.loss.class_term, result.loss.patch_term,
-                                result.grad_norm, result.agreement}));
+                                result.grad_norm, result.agreement, faulty}));
+  sample_ = std::move(result.health);
   assigned_.push_back(result.cluster);
   labels_.push_back(loaded->label);
   state_.sums.lr += inputs.values.lr;
@@ -123,55 +143,119 @@ void Trainer::take_step(batch::BatchSource<batch::MultiCropBatch>& batches) {
   ++state_.step;
 }
 
-// The one place where the host waits for the device.
+// The one place where the host waits for the device, but for the ladder just before it.
 void Trainer::flush() {
   if (rows_.empty()) return;
   const auto& group = step_.group();
   const auto reduced = torch::stack(rows_);
   group.all_reduce_(reduced, dist::Reduction::kMean);
-  const auto rows = reduced.to(torch::kCPU, torch::kDouble);  // [steps, columns]
+  const auto all = reduced.to(torch::kCPU, torch::kDouble);  // [steps, columns]
   group.check();  // a GPU whose group has lost a rank returns, but with nothing of worth
-  check_finite(rows);
+  if (options_.train.on_nonfinite == NonfinitePolicy::kStrict) check_finite(all);
   clusters_.add(group.all_gather(torch::cat(labels_)).flatten(),
                 group.all_gather(torch::cat(assigned_)).flatten().to(torch::kCPU));
   const auto wait = torch::tensor(window_wait_, torch::kDouble);
   group.all_reduce_(wait, dist::Reduction::kMax);
+  const auto rows = all.index({all.select(1, kFaulty) == 0});
+  const auto sums = rows.sum(0);
+  const auto counted = static_cast<double>(rows.size(0));
+  const auto mean = [&](Column column) { return sums[column].item<double>() / counted; };
+  const double elapsed = now_s() - window_start_;
+  const auto values = inputs_of(state_.step - 1).values;
+  StepRecord record{
+      .step = state_.step,
+      .epoch = (state_.step - 1) / options_.length.steps_per_epoch,
+      .loss = mean(kLoss),
+      .loss_cls = mean(kLossCls),
+      .loss_patch = mean(kLossPatch),
+      .lr = values.lr,
+      .weight_decay = values.weight_decay,
+      .momentum = values.momentum_teacher,
+      .grad_norm = mean(kGradNorm),
+      .images_per_s = static_cast<double>(all.size(0) * options_.length.global_batch) / elapsed,
+      .data_wait = wait.item<double>() / elapsed,
+      .memory_bytes = peak_memory_bytes(step_.device()),
+      .loss_z = add_to_sums(rows),
+      .skipped = all.size(0) - rows.size(0)};
+  state_.sums.skipped += record.skipped;
+  if (sample_) record.health = read_health(*sample_, group);
+  rows_.clear();
+  assigned_.clear();
+  labels_.clear();
+  sample_.reset();
+  for (auto* observer : observers_) observer->on_step(record);
+  watch_health(record);
+  window_start_ = now_s();
+  window_wait_ = 0.0;
+}
+
+/// Adds the steps that count to the epoch's sums; returns the largest deviation of a loss.
+double Trainer::add_to_sums(const torch::Tensor& rows) {
   const auto sums = rows.sum(0);
   const auto sum = [&sums](Column column) { return sums[column].item<double>(); };
   state_.sums.loss += sum(kLoss);
   state_.sums.loss_cls += sum(kLossCls);
   state_.sums.loss_patch += sum(kLossPatch);
   state_.sums.agreement += sum(kAgreement);
-  const auto steps = static_cast<double>(rows_.size());
-  const double elapsed = now_s() - window_start_;
-  const auto values = inputs_of(state_.step - 1).values;
-  const StepRecord record{
-      .step = state_.step,
-      .epoch = (state_.step - 1) / options_.length.steps_per_epoch,
-      .loss = sum(kLoss) / steps,
-      .loss_cls = sum(kLossCls) / steps,
-      .loss_patch = sum(kLossPatch) / steps,
-      .lr = values.lr,
-      .weight_decay = values.weight_decay,
-      .momentum = values.momentum_teacher,
-      .grad_norm = sum(kGradNorm) / steps,
-      .images_per_s = steps * static_cast<double>(options_.length.global_batch) / elapsed,
-      .data_wait = wait.item<double>() / elapsed,
-      .memory_bytes = peak_memory_bytes(step_.device())};
-  rows_.clear();
-  assigned_.clear();
-  labels_.clear();
-  for (auto* observer : observers_) observer->on_step(record);
-  window_start_ = now_s();
-  window_wait_ = 0.0;
+  double largest = 0.0;
+  for (int64_t i = 0; i < rows.size(0); ++i) {
+    const auto loss = rows[i][kLoss].item<double>();
+    if (std::isfinite(loss)) largest = std::max(largest, state_.trend.add(loss));
+  }
+  return largest;
 }
 
-void Trainer::check_finite(const torch::Tensor& rows) const {
+void Trainer::watch_health(const StepRecord& record) {
+  const auto spike = spikes_.judge(record.loss_z);
+  if (spike) tell_fault("loss_spike", state_.step, spike->text);
+  std::optional<std::string> collapse;
+  if (record.health) collapse = health_.judge(state_.step, *record.health);
+  if (collapse) tell_fault("collapse", state_.step, *collapse);
+  if (options_.train.on_collapse != CollapsePolicy::kStop) return;
+  IBOT_CHECK_AS(DivergenceError, !collapse, "training: step ", state_.step, ": ", *collapse);
+  IBOT_CHECK_AS(DivergenceError, !spike || !spike->lasts, "training: step ", state_.step, ": ",
+                spike->text);
+}
+
+void Trainer::climb_ladder(bool wait) {
+  for (const auto& skipped : ladder_.settle(wait)) {
+    tell_fault("skipped", skipped.step + 1,
+               concat("loss or gradient of step ", skipped.step,
+                      " is not finite: the step does not count; ", skipped.batch));
+  }
+  if (ladder_.wants_roll_back()) roll_back();
+}
+
+// The step's number goes on, and with it data and schedules: the state stays a function of it.
+void Trainer::roll_back() {
+  told(checkpointer_.wait());
+  step_.group().barrier();  // until rank 0 has written what it was writing
+  const auto first = ladder_.first_in_a_row();
+  const auto problem = concat("training: loss or gradient not finite in ", ladder_.in_a_row(),
+                              " steps in a row from step ", first);
+  const char* advice =
+      "; a lower optim.lr, loss.teacher_temp or optim.clip_grad, or bf16, may help";
+  IBOT_CHECK_AS(DivergenceError, ladder_.may_roll_back(), problem,
+                ", although weights were rolled back several times in this epoch", advice);
+  auto checkpoint = checkpointer_.newest(first);
+  IBOT_CHECK_AS(DivergenceError, checkpoint.has_value(), problem,
+                ", and no checkpoint from before to roll back to", advice);
+  checkpoint->tensors.erase(kClusterEntry);
+  step_.load_state(checkpoint->tensors);
+  check_agreement();
+  ladder_.rolled_back();
+  tell_fault("rolled_back", state_.step,
+             concat(problem, ": weights rolled back to step ", checkpoint->run.step,
+                    ", data and schedules go on", advice));
+}
+
+void Trainer::check_finite(const torch::Tensor& rows) {
   const auto loss = rows.select(1, kLoss);
   if (loss.isfinite().all().item<bool>()) return;
   const auto first = loss.isfinite().logical_not().nonzero()[0].item<int64_t>();
   const auto step = state_.step - rows.size(0) + first;
   const auto value = [&](Column column) { return rows[first][column].item<double>(); };
+  told(checkpointer_.wait());
   const bool saved = std::filesystem::exists(last_checkpoint());
   throw DivergenceError(
       concat("training: loss ", value(kLoss), " at step ", step, " of epoch ",
@@ -185,43 +269,80 @@ void Trainer::finish_epoch() {
   const auto epoch = state_.step / options_.length.steps_per_epoch - 1;
   const auto& sums = state_.sums;
   const auto steps = static_cast<double>(sums.steps);
+  const auto counted = static_cast<double>(sums.steps - sums.skipped);
   const EpochRecord record{.step = state_.step,
                            .epoch = epoch,
-                           .loss = sums.loss / steps,
-                           .loss_cls = sums.loss_cls / steps,
-                           .loss_patch = sums.loss_patch / steps,
+                           .loss = sums.loss / counted,
+                           .loss_cls = sums.loss_cls / counted,
+                           .loss_patch = sums.loss_patch / counted,
                            .lr = sums.lr / steps,
                            .weight_decay = sums.weight_decay / steps,
-                           .agreement = sums.agreement / steps,
+                           .agreement = sums.agreement / counted,
                            .clusters = clusters_.metrics()};
   for (auto* observer : observers_) observer->on_epoch(record);
   if (evaluate_) {
     if (auto evaluation = evaluate_(epoch)) {
       evaluation->step = state_.step;
+      if (evaluation->score && (state_.best.step == 0 || *evaluation->score > state_.best.score)) {
+        state_.best = {state_.step, *evaluation->score};
+      }
       for (auto* observer : observers_) observer->on_evaluation(*evaluation);
     }
   }
   state_.sums = {};
   clusters_.clear();
+  ladder_.begin_epoch();
   window_start_ = now_s();
 }
 
-void Trainer::save() {
-  auto tensors = step_.state();  // every rank helps to collect it
-  if (step_.group().rank() != 0) return;
-  tensors[kClusterEntry] = clusters_.counts();
-  save_checkpoint(last_checkpoint(),
-                  {.tensors = std::move(tensors), .run = state_, .config = options_.config});
+/// Further names of the checkpoint of the state as it stands.
+std::vector<std::string> Trainer::names_to_keep() const {
+  std::vector<std::string> names;
   const auto steps = options_.length.steps_per_epoch;
   const auto epoch = state_.step / steps - 1;
   const auto every = options_.train.save_every_epochs;
   if (state_.step % steps == 0 && every > 0 && epoch > 0 && epoch % every == 0) {
     auto number = std::to_string(epoch);
     number.insert(0, number.size() < 4 ? 4 - number.size() : 0, '0');
-    keep_checkpoint(last_checkpoint(), options_.checkpoints / ("epoch_" + number + ".safetensors"));
+    names.push_back("epoch_" + number);
   }
-  for (auto* observer : observers_) observer->on_checkpoint(last_checkpoint());
+  if (state_.best.step > 0 && state_.best.step == state_.step) names.push_back("best");
+  return names;
+}
+
+void Trainer::save() {
+  told(checkpointer_.wait());
+  auto tensors = step_.state();  // every rank helps to collect it
+  tensors[kClusterEntry] = clusters_.counts();
+  checkpointer_.start({.tensors = std::move(tensors), .run = state_, .config = options_.config},
+                      names_to_keep());
   window_start_ = now_s();
+}
+
+void Trainer::told(const std::optional<SaveResult>& saved) {
+  if (!saved) return;
+  longest_save_s_ = std::max(longest_save_s_, saved->seconds);
+  if (saved->problem.empty()) {
+    for (auto* observer : observers_) observer->on_checkpoint(saved->file);
+    return;
+  }
+  tell_fault("save_failed", saved->step,
+             concat("checkpoint not written: ", saved->problem,
+                    "; training goes on, the next one is tried when it is due"));
+}
+
+void Trainer::finish_saving() {
+  const auto saved = checkpointer_.wait();
+  if (saved) IBOT_CHECK(saved->problem.empty(), "last checkpoint not written: ", saved->problem);
+  told(saved);
+}
+
+void Trainer::tell_fault(const char* kind, int64_t step, const std::string& text) {
+  const FaultRecord record{.step = step,
+                           .epoch = (step - 1) / options_.length.steps_per_epoch,
+                           .kind = kind,
+                           .text = text};
+  for (auto* observer : observers_) observer->on_fault(record);
 }
 
 }  // namespace ibot::train

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "ibot/base/error.h"
 #include "ibot/io/file.h"
 #include "ibot/io/safetensors.h"
@@ -73,15 +75,31 @@ TEST(Checkpoint, AnotherShapeIsRefusedBeforeAnythingChanges) {
   EXPECT_TRUE(torch::equal(step.state().at("student.backbone.cls_token"), before));
 }
 
-TEST(Checkpoint, AKeptOneOutlivesTheNextSave) {
-  const TemporaryFolder folder;
-  const auto last = folder.path() / "last.safetensors";
-  const auto kept = folder.path() / "epoch_0001.safetensors";
-  save_checkpoint(last, {.tensors = {}, .run = {.step = 1}, .config = ""});
-  keep_checkpoint(last, kept);
-  save_checkpoint(last, {.tensors = {}, .run = {.step = 2}, .config = ""});
-  EXPECT_EQ(load_checkpoint(kept).run.step, 1);
-  EXPECT_EQ(load_checkpoint(last).run.step, 2);
+// What versions before manifests wrote in the run's state.
+TEST(RunState, OfEarlierVersionsIsRead) {
+  const auto state = RunState::from_json(
+      R"({"step":7,"steps_per_epoch":4,"sums":{"agreement":0.5,"loss":1.5,"loss_cls":1.0,)"
+      R"("loss_patch":0.5,"lr":0.1,"steps":3,"weight_decay":0.04}})");
+  EXPECT_EQ(state.step, 7);
+  EXPECT_EQ(state.sums.loss, 1.5);
+  EXPECT_EQ(state.sums.skipped, 0);
+  EXPECT_EQ(state.trend.count, 0);
+  EXPECT_EQ(state.best.step, 0);
+}
+
+// A hundred losses of mean 2 and variance 1, then one of 7: five deviations above.
+TEST(LossTrend, CountsDeviationsFromTheRunningMean) {
+  LossTrend trend;
+  for (int i = 0; i < 100; ++i) {
+    const double z = trend.add(i % 2 == 0 ? 1.0 : 3.0);
+    EXPECT_LT(std::abs(z), 1.1);
+    if (i < 50) {
+      EXPECT_EQ(z, 0.0);
+    }
+  }
+  EXPECT_NEAR(trend.mean, 2.0, 1e-12);
+  EXPECT_NEAR(trend.variance, 1.0, 1e-12);
+  EXPECT_NEAR(trend.add(7.0), 5.0, 1e-12);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 #include "ibot/train/trainer.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cmath>
+#include <csignal>
 #include <fstream>
 
 #include "ibot/base/error.h"
@@ -112,6 +114,24 @@ TEST(Trainer, KeepsCheckpointsByEpochAndTellsEveryInterval) {
   EXPECT_NEAR(record.epochs[0].loss, (3 * record.steps[0].loss + record.steps[1].loss) / 4, 1e-6);
 }
 
+TEST(Trainer, TheBestCheckpointIsKept) {
+  const TemporaryFolder folder;
+  const auto scores = [](int64_t epoch) { return std::vector{30.0, 50.0, 40.0}[epoch]; };
+  for (const int64_t stop_at : {0, 8, 9}) {
+    TrainStep step(tiny_step_options(), torch::kCPU);
+    Trainer trainer(trainer_options(folder.path()), step, {});
+    const auto before = restore_newest(folder.path());
+    if (before && stop_at > 8) trainer.resume(before->checkpoint);
+    trainer.set_evaluation([&](int64_t epoch) {
+      return EvaluationRecord{.epoch = epoch, .name = "knn", .score = scores(epoch)};
+    });
+    trainer.set_stop([&] { return trainer.state().step == stop_at; });
+    TinySource source(trainer.state().step);
+    trainer.run(source);
+    EXPECT_EQ(load_checkpoint(folder / "best.safetensors").run.step, 8) << stop_at;
+  }
+}
+
 /// Spoils the batch of one step.
 class SpoiledSource : public TinySource {
  public:
@@ -128,7 +148,9 @@ class SpoiledSource : public TinySource {
 TEST(Trainer, ALossThatIsNotFiniteNamesStepValuesAndLastGoodCheckpoint) {
   const TemporaryFolder folder;
   TrainStep step(tiny_step_options(), torch::kCPU);
-  Trainer trainer(trainer_options(folder.path()), step, {});
+  auto options = trainer_options(folder.path());
+  options.train.on_nonfinite = NonfinitePolicy::kStrict;
+  Trainer trainer(options, step, {});
   SpoiledSource source;
   try {
     trainer.run(source);
@@ -139,6 +161,36 @@ TEST(Trainer, ALossThatIsNotFiniteNamesStepValuesAndLastGoodCheckpoint) {
     EXPECT_NE(message.find("last.safetensors"), std::string::npos) << message;
   }
   EXPECT_EQ(load_checkpoint(folder.path() / "last.safetensors").run.step, 4);
+}
+
+// A full disk: what could not be written follows, and one warning tells of it.
+TEST(RunLog, WaitsForRoom) {
+  const TemporaryFolder folder;
+  std::vector<std::string> warnings;
+  RunLog log(folder.path(), 0, 4, [&](const std::string& text) { warnings.push_back(text); });
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{100, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  for (const int64_t step : {1, 2, 3}) log.on_step({.step = step});
+  log.on_epoch({.step = 4, .epoch = 0});
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("lines wait in memory"), std::string::npos) << warnings[0];
+  log.on_fault({.step = 4, .kind = "save_failed", .text = "no room"});
+  log.on_epoch({.step = 8, .epoch = 1});
+  std::ifstream metrics(folder / "metrics.jsonl");
+  std::vector<int64_t> steps;
+  for (std::string line; std::getline(metrics, line);) {
+    steps.push_back(nlohmann::json::parse(line)["step"]);
+  }
+  EXPECT_EQ(steps, (std::vector<int64_t>{1, 2, 3, 4}));
+  std::ifstream epochs(folder / "log.txt");
+  std::string line;
+  ASSERT_TRUE(std::getline(epochs, line));
+  EXPECT_EQ(nlohmann::json::parse(line)["epoch"], 0);
 }
 
 TEST(RunLog, WritesTheOfficialKeysAndDropsWhatARestartRepeats) {

@@ -22,10 +22,21 @@ struct StudentOutput {
 ///   class_logits  [G·B, K]
 ///   patch_logits  [M, K']    at the patches learnt from, row by row
 ///   patch_mean    [K']       mean over all patches that the teacher sees: what the center follows
+///   class_token   [G·B, D]   the backbone's, which the loss does not use
 struct TeacherOutput {
   torch::Tensor class_logits;
   torch::Tensor patch_logits;
   torch::Tensor patch_mean;
+  torch::Tensor class_token;
+};
+
+/// Distributions that the student learns.
+///
+///   cls    [G·B, K]   float32
+///   patch  [M, K']    float32
+struct Targets {
+  torch::Tensor cls;
+  torch::Tensor patch;
 };
 
 /// How patch scores are averaged: as patch_loss does.
@@ -70,6 +81,13 @@ class IbotLossImpl : public torch::nn::Module {
   ///   class_mean  [K]    mean over the whole batch of the teacher's raw class scores
   ///   patch_mean  [K']   likewise of the patches
   void move_centers_(const torch::Tensor& class_mean, const torch::Tensor& patch_mean);
+
+  /// What forward compares with, by the centers as they are; without gradient.
+  Targets targets(const TeacherOutput& teacher, TeacherTemperatures temperatures) const;
+
+  /// [1, K] and [1, 1, K']
+  const torch::Tensor& center() const { return center_; }
+  const torch::Tensor& patch_center() const { return center2_; }
 
  private:
   torch::Tensor patch_target(const torch::Tensor& logits, double temperature) const;

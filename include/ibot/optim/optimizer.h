@@ -13,9 +13,9 @@
 
 namespace ibot::optim {
 
-/// Device scalars of a scaled backward pass; gradients are already unscaled.
+/// Whether a step must not count; gradients are already unscaled.
 struct Overflow {
-  torch::Tensor found;  // float32, above 0 when a gradient is not finite: the step must not count
+  torch::Tensor found;  // float32 scalar on the device: 1 when one is not finite, else 0
 };
 
 /// AdamW, SGD with momentum, or LARS over one list of parameters. A tensor without gradient, or
@@ -33,8 +33,8 @@ class Optimizer {
  public:
   Optimizer(OptimizerKind kind, std::vector<Parameter> parameters, dist::Group shards = {});
 
-  /// One update from the gradients at hand. With `overflow`, nothing changes when it says so; AdamW
-  /// decides that on the device, the other two ask the device.
+  /// One update from the gradients at hand. With `overflow`, nothing changes when it says so, which
+  /// the device decides without the host.
   void step(const StepValues& values, const std::optional<Overflow>& overflow = {});
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
@@ -47,8 +47,13 @@ class Optimizer {
   void load_state(const std::map<std::string, torch::Tensor>& state);
 
  private:
+  void update_(const std::vector<size_t>& active, const StepValues& values,
+               const std::optional<Overflow>& overflow);
   void adamw_(const std::vector<size_t>& active, const StepValues& values,
               const std::optional<Overflow>& overflow);
+  void guarded_(const std::vector<size_t>& active, const StepValues& values,
+                const Overflow& overflow);
+  void unguarded_(const std::vector<size_t>& active, const StepValues& values);
   void sgd_(const std::vector<size_t>& active, const StepValues& values);
   void lars_(const std::vector<size_t>& active, const StepValues& values);
 

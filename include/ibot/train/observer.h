@@ -4,11 +4,28 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "ibot/metrics/cluster_metrics.h"
 
 namespace ibot::train {
+
+/// How the teacher's targets and features stand, at one step.
+///
+///   entropy_cls, entropy_patch  mean entropy of the targets of class tokens and patches, in nats
+///   information_cls             what class targets tell about images: entropy of their mean less
+///                               their mean entropy, in nats; 0 when all images have the same one
+///   center_norm, …_patch        L2 norms of the centers
+///   feature_rank                effective rank of the teacher's class tokens
+struct HealthRecord {
+  double entropy_cls = 0.0;
+  double entropy_patch = 0.0;
+  double information_cls = 0.0;
+  double center_norm = 0.0;
+  double center_norm_patch = 0.0;
+  double feature_rank = 0.0;
+};
 
 /// The steps since the last record: means of losses and gradient norm, schedule values of the last
 /// step. `step` counts finished steps.
@@ -25,6 +42,9 @@ struct StepRecord {
   double images_per_s = 0.0;
   double data_wait = 0.0;  // share of the time spent waiting for data
   int64_t memory_bytes = 0;
+  double loss_z = 0.0;  // largest of the steps' losses, in deviations from their running mean
+  int64_t skipped = 0;  // steps that were not finite; means leave them out
+  std::optional<HealthRecord> health = std::nullopt;  // where the last step ended an interval
 };
 
 /// Means over all steps of a finished epoch, and how the teacher's prototypes agree with the
@@ -41,12 +61,25 @@ struct EpochRecord {
   metrics::ClusterMetrics clusters;
 };
 
-/// An evaluation in the middle of a run; accuracies in percent.
+/// An evaluation in the middle of a run; accuracies in percent. `score` is what the best checkpoint
+/// is chosen by, the higher the better; without one it takes no part.
 struct EvaluationRecord {
   int64_t step = 0;
   int64_t epoch = 0;
   std::string name;
   std::map<std::string, double> metrics;
+  std::optional<double> score = std::nullopt;
+};
+
+/// Something that went wrong and that the run survived.
+///
+///   kind  save_failed | skipped | rolled_back | loss_spike | collapse
+///   text  what, where and what to do about it, in one line
+struct FaultRecord {
+  int64_t step = 0;
+  int64_t epoch = 0;
+  std::string kind;
+  std::string text;
 };
 
 /// Watches a run; the trainer itself neither prints nor evaluates.
@@ -56,7 +89,9 @@ class Observer {
   virtual void on_step(const StepRecord&) {}
   virtual void on_epoch(const EpochRecord&) {}
   virtual void on_evaluation(const EvaluationRecord&) {}
+  /// Of a checkpoint that stands.
   virtual void on_checkpoint(const std::filesystem::path&) {}
+  virtual void on_fault(const FaultRecord&) {}
 };
 
 }  // namespace ibot::train

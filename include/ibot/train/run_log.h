@@ -2,9 +2,11 @@
 #pragma once
 
 #include <filesystem>
-#include <fstream>
+#include <functional>
+#include <optional>
 #include <string>
 
+#include "ibot/io/append_file.h"
 #include "ibot/io/tfevents.h"
 #include "ibot/train/observer.h"
 
@@ -15,25 +17,33 @@ namespace ibot::train {
 class JsonLines {
  public:
   JsonLines(const std::filesystem::path& path, const std::string& key, int64_t limit);
-  /// One line, in the file before the call returns.
+  /// One line, in the file before the call returns. Throws Error when it has to wait for room, as
+  /// io::AppendFile says.
   void append(const std::string& object);
 
  private:
-  std::filesystem::path path_;
-  std::ofstream file_;
+  std::optional<io::AppendFile> file_;
 };
 
-/// Writes OUT/log.txt with the official keys, OUT/metrics.jsonl and OUT/tensorboard.
+/// Writes OUT/log.txt with the official keys, OUT/metrics.jsonl and OUT/tensorboard. A full disk
+/// does not end the run: lines wait until there is room.
 class RunLog : public Observer {
  public:
-  /// `step` finished steps are already in the files.
-  RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_per_epoch);
+  /// `step` finished steps are already in the files. `warn` is told when lines begin to wait.
+  RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_per_epoch,
+         std::function<void(const std::string&)> warn = {});
 
   void on_step(const StepRecord& record) override;
   void on_epoch(const EpochRecord& record) override;
   void on_evaluation(const EvaluationRecord& record) override;
+  void on_fault(const FaultRecord& record) override;
 
  private:
+  void attempt(const std::function<void()>& write);
+  void add_scalar(const std::string& tag, int64_t step, double value);
+
+  std::function<void(const std::string&)> warn_;
+  bool waiting_ = false;
   JsonLines log_;
   JsonLines metrics_;
   io::EventWriter events_;

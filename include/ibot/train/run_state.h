@@ -6,7 +6,8 @@
 
 namespace ibot::train {
 
-/// Sums over the steps of the running epoch, for its means.
+/// Sums over the steps of the running epoch, for its means. `skipped` steps count in `lr` and
+/// `weight_decay` only.
 struct EpochSums {
   int64_t steps = 0;
   double loss = 0.0;
@@ -15,6 +16,24 @@ struct EpochSums {
   double lr = 0.0;
   double weight_decay = 0.0;
   double agreement = 0.0;
+  int64_t skipped = 0;
+};
+
+/// Where the loss has been: running mean and variance over some hundred steps.
+struct LossTrend {
+  int64_t count = 0;
+  double mean = 0.0;
+  double variance = 0.0;
+
+  /// Adds a step's loss; returns how many standard deviations above the mean of those before it
+  /// lay, 0 until there are enough of them to tell.
+  double add(double loss);
+};
+
+/// The checkpoint that scored best in the run's own evaluations; step 0: none yet.
+struct BestCheckpoint {
+  int64_t step = 0;
+  double score = 0.0;
 };
 
 /// `step` counts finished steps; with the options it determines everything but tensors and sums.
@@ -25,10 +44,13 @@ struct RunState {
   int64_t steps_per_epoch = 0;
   int64_t global_batch = 0;
   EpochSums sums;
+  LossTrend trend;
+  BestCheckpoint best;
 
   /// As JSON, doubles exact.
   std::string to_json() const;
-  /// Throws CheckpointError on text that to_json did not write.
+  /// Throws CheckpointError on text that to_json did not write; versions before 0.2 wrote neither
+  /// trend nor best.
   static RunState from_json(const std::string& text);
 };
 

@@ -13,6 +13,7 @@
 #include "ibot/optim/ema.h"
 #include "ibot/optim/grad_scaler.h"
 #include "ibot/optim/optimizer.h"
+#include "ibot/train/health.h"
 #include "ibot/train/student_teacher.h"
 #include "ibot/train/train_options.h"
 
@@ -32,11 +33,14 @@ struct StepOptions {
   dist::Compression compress_gradients = dist::Compression::kNone;
 };
 
-/// The values of one step; pure functions of the options and the step's number.
+/// The values of one step; pure functions of the options and the step's number. `watch` asks for
+/// the step's health; with `skip_nonfinite` the step may turn out not to count.
 struct StepInputs {
   int64_t step = 0;
   optim::StepValues values;
   loss::TeacherTemperatures temperatures;
+  bool watch = false;
+  bool skip_nonfinite = false;
 };
 
 /// The values of step `step` of a run.
@@ -50,11 +54,16 @@ StepInputs step_inputs(const StepOptions& options, const optim::ScheduleOptions&
 ///   agreement  scalar, share of images whose most likely prototype is the same for the teacher in
 ///              the first and the student in the second global view
 ///   cluster    [B]   int64, the teacher's most likely prototype in the first global view
+///   faulty     float32 scalar, 1 when the loss, or but for fp16 a gradient, was not finite;
+///              undefined without skip_nonfinite
+///   health     of the teacher, where it was asked for
 struct StepResult {
   loss::LossTerms loss;
   torch::Tensor grad_norm;
   torch::Tensor agreement;
   torch::Tensor cluster;
+  torch::Tensor faulty;
+  std::optional<HealthSample> health;
 };
 
 /// Networks, loss, optimiser and scaler, and the step over them. Nothing in a step waits for the
@@ -64,6 +73,11 @@ struct StepResult {
 /// places r, r + W, …; and a rank's images may come in several parts. The results are those of the
 /// whole batch, up to the order in which floats are added: drop path, gradients, centers and batch
 /// norm's statistics, of which the last need whole batches.
+///
+/// With skip_nonfinite a step whose loss or gradients are not finite changes neither weights nor
+/// moments; the teacher still moves towards the student as it stands, and centers follow what is
+/// finite. Without such a step nothing is different. In fp16 a gradient out of range is the loss
+/// scale's affair and no fault.
 ///
 /// Source: paper algorithm 1; reference `main_ibot.py` (train_one_epoch).
 class TrainStep {
@@ -101,6 +115,7 @@ class TrainStep {
   void add_part(const batch::MultiCropBatch& batch, const StepInputs& inputs, bool last,
                 Sums& sums);
   void move_centers(Sums& sums);
+  static void mark_nonfinite(Sums& sums, std::optional<optim::Overflow>& overflow);
 
   StepOptions options_;
   torch::Device device_;

@@ -8,6 +8,7 @@
 #include "ibot/base/fields.h"
 #include "ibot/dist/compression_options.h"
 #include "ibot/optim/precision_options.h"
+#include "ibot/train/fault_options.h"
 
 namespace ibot::train {
 
@@ -22,6 +23,9 @@ struct TrainOptions {
   int64_t max_steps = 0;
   int64_t save_every_epochs = 40;
   int64_t save_every_steps = 0;
+  int64_t keep_last = 2;
+  NonfinitePolicy on_nonfinite = NonfinitePolicy::kOn;
+  CollapsePolicy on_collapse = CollapsePolicy::kWarn;
   int64_t log_every_steps = 10;
   int64_t accumulate_steps = 1;
   bool checkpoint_activations = false;
@@ -41,6 +45,15 @@ struct TrainOptions {
           "keep a checkpoint of every so many epochs; 0: none");
     field("save_every_steps", save_every_steps,
           "renew the last checkpoint within an epoch every so many steps; 0: at its end only");
+    field("keep_last", keep_last, "newest checkpoints that stay; the run falls back on older ones");
+    field(
+        "on_nonfinite", on_nonfinite,
+        "loss or gradient not finite: off, train on | on, skip the step, then roll back, then end "
+        "| strict, end");
+    field(
+        "on_collapse", on_collapse,
+        "targets that tell nothing about images, or a loss that stays far above its course: warn | "
+        "stop");
     field("log_every_steps", log_every_steps, "steps between lines of metrics.jsonl");
     field("accumulate_steps", accumulate_steps,
           "parts that a rank's batch passes the networks in, for less memory; one update for all");
@@ -65,6 +78,7 @@ struct TrainOptions {
                  save_every_epochs);
     check_option(save_every_steps >= 0, "save_every_steps", "expected 0 or more, got ",
                  save_every_steps);
+    check_option(keep_last > 0, "keep_last", "expected above 0, got ", keep_last);
     check_option(log_every_steps > 0, "log_every_steps", "expected above 0, got ", log_every_steps);
     check_option(accumulate_steps > 0 && batch_size % accumulate_steps == 0, "accumulate_steps",
                  "expected a divisor of train.batch_size ", batch_size, ", got ", accumulate_steps);

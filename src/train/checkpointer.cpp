@@ -1,0 +1,161 @@
+#include "ibot/train/checkpointer.h"
+
+#include <chrono>
+#include <cstdio>
+#include <utility>
+
+#include "ibot/base/error.h"
+#include "ibot/base/hash.h"
+#include "ibot/base/version.h"
+#include "ibot/train/manifest.h"
+#include "train/snapshot.h"
+
+namespace ibot::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string hash_of(const std::string& text) {
+  Hash hash;
+  hash.add(text);
+  return hash.hex();
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Removes what killed writes left.
+void clear_leftovers(const fs::path& folder) {
+  std::error_code ignored;
+  std::vector<fs::path> leftovers;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() == ".tmp") leftovers.push_back(entry.path());
+  }
+  for (const auto& path : leftovers) fs::remove(path, ignored);
+}
+
+}  // namespace
+
+Checkpointer::Checkpointer(CheckpointerOptions options)
+    : options_(std::move(options)), snapshot_(std::make_unique<Snapshot>()) {}
+
+Checkpointer::~Checkpointer() {
+  if (pending_.valid()) pending_.wait();
+}
+
+void Checkpointer::adopt(const Checkpoint& checkpoint, const std::vector<std::string>& names) {
+  steps_.clear();
+  const auto file = step_file(options_.folder, checkpoint.run.step);
+  std::error_code absent;
+  const bool ours = fs::equivalent(checkpoint.source, file, absent);
+  if (!ours || !fs::exists(manifest_of(file), absent)) return;
+  for (const auto& entry : fs::directory_iterator(options_.folder)) {
+    long long step = 0;
+    const auto name = entry.path().filename();
+    if (std::sscanf(name.c_str(), "step-%lld.json", &step) == 1 && step <= checkpoint.run.step) {
+      steps_.insert(step);
+    }
+  }
+  if (options_.rank == 0) promote(file, names);
+}
+
+void Checkpointer::start(Checkpoint checkpoint, std::vector<std::string> names) {
+  writing_ = checkpoint.run.step;
+  if (options_.rank != 0) {
+    steps_.insert(writing_);
+    return;
+  }
+  snapshot_->take(checkpoint.tensors);
+  checkpoint.tensors.clear();
+  pending_ = std::async(std::launch::async, [this, checkpoint = std::move(checkpoint),
+                                             names = std::move(names)]() mutable {
+    checkpoint.tensors = snapshot_->tensors();
+    return write(std::move(checkpoint), names);
+  });
+}
+
+std::optional<SaveResult> Checkpointer::finished() {
+  if (!pending_.valid()) return std::nullopt;
+  if (pending_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return std::nullopt;
+  return wait();
+}
+
+std::optional<SaveResult> Checkpointer::wait() {
+  if (!pending_.valid()) return std::nullopt;
+  const auto result = pending_.get();
+  if (result.problem.empty()) {
+    steps_.insert(writing_);
+    while (static_cast<int64_t>(steps_.size()) > options_.keep_last) steps_.erase(steps_.begin());
+    prune();
+  }
+  return result;
+}
+
+std::optional<Checkpoint> Checkpointer::newest(int64_t step) const {
+  for (auto at = steps_.rbegin(); at != steps_.rend(); ++at) {
+    if (*at > step) continue;
+    const auto file = step_file(options_.folder, *at);
+    if (!find_damage(manifest_of(file))) return load_checkpoint(file);
+  }
+  return std::nullopt;
+}
+
+// Anything that goes wrong here is told, not thrown: training goes on without this checkpoint.
+SaveResult Checkpointer::write(Checkpoint checkpoint, const std::vector<std::string>& names) const {
+  const auto start = std::chrono::steady_clock::now();
+  const auto step = checkpoint.run.step;
+  SaveResult result{.step = step, .file = step_file(options_.folder, step)};
+  try {
+    Manifest manifest{.step = step,
+                      .samples = step * options_.global_batch,
+                      .world_size = options_.world_size,
+                      .config_hash = hash_of(checkpoint.config),
+                      .ibot_version = kVersion};
+    clear_leftovers(options_.folder);
+    manifest.files[result.file.filename()] = save_checkpoint(result.file, checkpoint);
+    write_manifest(manifest_of(result.file), manifest);
+    promote(result.file, names);
+  } catch (const Error& problem) {
+    result.problem = problem.what();
+    // Without a manifest it counts for nothing, and takes the room that the next one needs.
+    std::error_code ignored;
+    if (!fs::exists(manifest_of(result.file), ignored)) fs::remove(result.file, ignored);
+  }
+  result.seconds = seconds_since(start);
+  return result;
+}
+
+void Checkpointer::promote(const fs::path& file, const std::vector<std::string>& names) const {
+  const auto manifest = read_manifest(manifest_of(file));
+  io::link_file(file, last());
+  for (const auto& name : names) {
+    const auto kept = options_.folder / (name + ".safetensors");
+    io::link_file(file, kept);
+    auto own = manifest;
+    own.files = {{kept.filename(), manifest.files.at(file.filename())}};
+    write_manifest(manifest_of(kept), own);
+  }
+}
+
+// A file that cannot be removed costs room and nothing else: the next save tries again.
+void Checkpointer::prune() const {
+  std::set<std::string> kept;
+  for (const auto step : steps_) {
+    const auto file = step_file(options_.folder, step);
+    kept.insert(file.filename());
+    kept.insert(manifest_of(file).filename());
+  }
+  std::vector<fs::path> manifests, files;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(options_.folder, ignored)) {
+    const auto name = entry.path().filename().string();
+    if (name.rfind("step-", 0) != 0 || kept.count(name) != 0) continue;
+    (entry.path().extension() == ".json" ? manifests : files).push_back(entry.path());
+  }
+  // Manifests first: none must name a file that is gone.
+  for (const auto& path : manifests) fs::remove(path, ignored);
+  for (const auto& path : files) fs::remove(path, ignored);
+}
+
+}  // namespace ibot::train

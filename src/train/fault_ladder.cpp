@@ -1,0 +1,97 @@
+#include "ibot/train/fault_ladder.h"
+
+#include <iterator>
+#include <map>
+#include <utility>
+
+#include "ibot/base/error.h"
+#include "ibot/io/safetensors.h"
+#include "train/device_mark.h"
+
+namespace ibot::train {
+namespace {
+
+/// Batches held for the device at most; beyond that the oldest can no longer be kept in a file.
+constexpr std::ptrdiff_t kMostHeld = 8;
+
+}  // namespace
+
+struct FaultLadder::Watched {
+  int64_t step;
+  batch::MultiCropBatch batch;
+  torch::Tensor faulty;  // in host memory once `known` is reached
+  DeviceMark known;
+};
+
+FaultLadder::FaultLadder(FaultLadderOptions options) : options_(std::move(options)) {}
+FaultLadder::~FaultLadder() = default;
+
+void FaultLadder::watch(int64_t step, const batch::MultiCropBatch& batch,
+                        const torch::Tensor& faulty) {
+  const auto device = faulty.device();
+  auto host = faulty.to(torch::kCPU, torch::kFloat, /*non_blocking=*/true);
+  watched_.push_back({step, batch, std::move(host), DeviceMark(device)});
+  if (std::ssize(watched_) > kMostHeld) std::prev(watched_.end(), kMostHeld + 1)->batch = {};
+}
+
+std::vector<SkippedStep> FaultLadder::settle(bool wait) {
+  std::vector<SkippedStep> skipped;
+  while (!watched_.empty() && (wait || watched_.front().known.reached())) {
+    const auto& next = watched_.front();
+    next.known.wait();
+    last_counted_ = next.faulty.item<float>() == 0;
+    if (!last_counted_) {
+      if (in_a_row_++ == 0) first_ = next.step;
+      skipped.push_back({next.step, keep(next)});
+    } else {
+      in_a_row_ = 0;
+    }
+    watched_.pop_front();
+  }
+  return skipped;
+}
+
+void FaultLadder::rolled_back() {
+  ++roll_backs_;
+  in_a_row_ = 0;
+  watched_.clear();
+}
+
+std::string FaultLadder::keep(const Watched& watched) const {
+  if (options_.replay.empty() || !watched.batch.global.defined()) return "batch not kept";
+  std::error_code absent;
+  const auto kept = std::distance(std::filesystem::directory_iterator(options_.replay, absent), {});
+  if (kept >= options_.most_batches) {
+    return concat("batch not kept: ", options_.replay.string(), " holds ", kept);
+  }
+  const auto path = options_.replay / concat("step-", watched.step, ".safetensors");
+  try {
+    std::filesystem::create_directories(options_.replay);
+    write_batch(path, watched.step, watched.batch);
+  } catch (const std::exception& problem) {
+    return concat("batch not kept: ", problem.what());
+  }
+  return "batch in " + path.string();
+}
+
+void write_batch(const std::filesystem::path& path, int64_t step,
+                 const batch::MultiCropBatch& batch) {
+  std::map<std::string, torch::Tensor> tensors{{"global", batch.global},
+                                               {"local", batch.local},
+                                               {"mask", batch.mask},
+                                               {"local_mask", batch.local_mask},
+                                               {"crop_box", batch.crop_box},
+                                               {"pairs.student", batch.pairs.student},
+                                               {"pairs.student_local", batch.pairs.student_local},
+                                               {"pairs.teacher", batch.pairs.teacher},
+                                               {"pairs.weight", batch.pairs.weight},
+                                               {"sample_id", batch.sample_id},
+                                               {"label", batch.label}};
+  std::erase_if(tensors, [](const auto& entry) { return !entry.second.defined(); });
+  io::write_safetensors(path, {.tensors = std::move(tensors),
+                               .metadata = {{"format", "ibot-batch"},
+                                            {"step", std::to_string(step)},
+                                            {"pairs.views", std::to_string(batch.pairs.views)}}});
+}
+
+}  // namespace ibot::train
