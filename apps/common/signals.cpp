@@ -25,10 +25,14 @@ void catch_stop_signals() {
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGUSR1, &action, nullptr);
 }
 
 bool stop_requested() { return received.load() != 0; }
 
-int stop_signal() { return received.load(); }
+int stop_status() {
+  const int signal_number = received.load();
+  return signal_number == SIGUSR1 ? kTimeIsUp : 128 + signal_number;
+}
 
 }  // namespace ibot::apps

@@ -172,7 +172,7 @@ int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
     return kDone;
   }
   eval::Report report = task.run(request);
-  if (stop_requested()) return 128 + stop_signal();
+  if (stop_requested()) return stop_status();
   report.weights = arguments.weights.file;
   report.data = request.load_features.empty() ? arguments.data : arguments.load_features;
   if (!arguments.output.empty()) write_report(arguments.output, report);

@@ -30,7 +30,11 @@ std::optional<batch::MultiCropBatch> BadSampleLog::next() {
   auto batch = loader_.next();
   for (const auto& bad : loader_.take_bad_samples()) {
     log_warning(concat("unreadable image replaced: ", bad.path, ": ", bad.reason));
-    append(bad);
+    try {
+      append(bad);
+    } catch (const Error& problem) {
+      log_warning(problem.what());  // the log of the run has it, too
+    }
   }
   return batch;
 }

@@ -5,10 +5,10 @@
 #include "common/device.h"
 #include "common/logging.h"
 #include "common/run_main.h"
-#include "common/signals.h"
 #include "common/step_of_config.h"
 #include "ibot-train/bad_sample_log.h"
 #include "ibot-train/dry_run.h"
+#include "ibot-train/early_end.h"
 #include "ibot-train/in_run_knn.h"
 #include "ibot-train/run_console.h"
 #include "ibot-train/run_folder.h"
@@ -47,6 +47,7 @@ train::TrainerOptions trainer_options(const TrainRequest& request, int64_t ranks
           .length = {config.train.epochs, steps_per_epoch, config.train.batch_size * ranks},
           .normalization = {config.augment.mean, config.augment.std},
           .checkpoints = request.output / "checkpoints",
+          .replay = request.output / "replay",
           .config = config::write_config(config)};
 }
 
@@ -88,7 +89,7 @@ std::optional<InRunKnn> open_knn(const config::RunConfig& config) {
 /// What rank 0 does besides training: writes, shows and evaluates.
 struct Record {
   Record(const TrainRequest& request, const train::TrainerOptions& options, int64_t first)
-      : files(request.output, first, options.length.steps_per_epoch),
+      : files(request.output, first, options.length.steps_per_epoch, log_warning),
         shown(first,
               options.train.max_steps > 0
                   ? std::min(options.train.max_steps, options.length.total_steps())
@@ -99,19 +100,23 @@ struct Record {
   RunConsole shown;
 };
 
-/// Trains from a checkpoint, or from the start, to the end or to a signal.
-train::Ending train_run(const TrainRequest& request, const Ranks& ranks,
-                        const data::Dataset& images, train::TrainStep& step,
-                        int64_t steps_per_epoch) {
+/// Trains from a checkpoint, or from the start, to the end or to an early one; the exit status.
+int train_run(const TrainRequest& request, const Ranks& ranks, const data::Dataset& images,
+              train::TrainStep& step, int64_t steps_per_epoch) {
   const auto& config = request.config;
   const bool leads = ranks.group.rank() == 0;
+  std::optional<FolderLock> lock;
+  if (leads && std::filesystem::is_directory(request.output)) lock.emplace(request.output);
   const auto checkpoint = find_checkpoint(request, ranks.group.size());
   const auto knn = leads ? open_knn(config) : std::nullopt;
   if (!checkpoint && !request.init_from.empty()) begin_with_weights(request, step);
   if (leads) prepare_output(request.output);
+  if (leads && !lock) lock.emplace(request.output);
   // Nothing refuses the request from here on: a refusal leaves no folder and is the only line.
   announce(images, steps_per_epoch, ranks);
-  const auto options = trainer_options(request, ranks.group.size(), steps_per_epoch);
+  EarlyEnd early_end(ranks.group.size() == 1 ? 1 : config.train.log_every_steps);
+  auto options = trainer_options(request, ranks.group.size(), steps_per_epoch);
+  if (ranks.group.size() > 1) options.replay /= "rank-" + std::to_string(ranks.group.rank());
   const int64_t first = checkpoint ? checkpoint->run.step : 0;
   std::optional<Record> record;
   if (leads) {
@@ -125,7 +130,7 @@ train::Ending train_run(const TrainRequest& request, const Ranks& ranks,
     open_input([&] { trainer.resume(*checkpoint); });
     log_info(concat("resumed at step ", first, " of ", options.length.total_steps()));
   }
-  trainer.set_stop(stop_requested);
+  trainer.set_stop([&] { return early_end.due(trainer.longest_save_s()); });
   trainer.set_evaluation([&](int64_t epoch) -> std::optional<train::EvaluationRecord> {
     if (!knn) return std::nullopt;
     return knn->evaluate(*step.networks().teacher().backbone, step.device(), epoch);
@@ -136,7 +141,7 @@ train::Ending train_run(const TrainRequest& request, const Ranks& ranks,
   if (record) record->shown.finish();
   log_info(concat(ending == train::Ending::kDone ? "done" : "stopped", " at step ",
                   trainer.state().step, "; checkpoint: ", trainer.last_checkpoint().string()));
-  return ending;
+  return ending == train::Ending::kDone ? kDone : early_end.status();
 }
 
 }  // namespace
@@ -162,12 +167,11 @@ int pretrain(const TrainRequest& request, const Ranks& ranks) {
     data::MultiCropLoader loader(images, loader_options(config, ranks, 0, steps_per_epoch));
     return dry_run(config, step, loader, steps_per_epoch);
   }
-  const auto ending = train_run(request, ranks, images, step, steps_per_epoch);
-  // The signal that one rank may have had alone. None leaves while rank 0 saves: a launcher may
+  // The reason that one rank may have had alone. None leaves while rank 0 saves: a launcher may
   // take the first to leave for the end of all.
-  const auto signal = torch::tensor(stop_signal());
-  ranks.group.all_reduce_(signal, dist::Reduction::kMax);
-  return ending == train::Ending::kDone ? kDone : 128 + signal.item<int>();
+  const auto status = torch::tensor(train_run(request, ranks, images, step, steps_per_epoch));
+  ranks.group.all_reduce_(status, dist::Reduction::kMax);
+  return status.item<int>();
 }
 
 }  // namespace ibot::apps

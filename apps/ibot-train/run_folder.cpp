@@ -1,7 +1,14 @@
 #include "ibot-train/run_folder.h"
 
-#include <array>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "common/logging.h"
 #include "common/run_main.h"
 #include "ibot/config/yaml.h"
 #include "ibot/io/file.h"
@@ -21,6 +28,9 @@ constexpr std::array kFreeKeys{"data.path",
                                "train.max_steps",
                                "train.save_every_epochs",
                                "train.save_every_steps",
+                               "train.keep_last",
+                               "train.on_nonfinite",
+                               "train.on_collapse",
                                "train.log_every_steps",
                                "train.accumulate_steps",
                                "train.checkpoint_activations",
@@ -44,7 +54,56 @@ std::string differing_keys(const config::RunConfig& before, const config::RunCon
   return differing;
 }
 
+std::optional<train::Checkpoint> newest_checkpoint(const fs::path& folder) {
+  auto restored = train::restore_newest(folder);
+  if (!restored) return std::nullopt;
+  for (const auto& damage : restored->damaged) {
+    log_warning(concat("damaged checkpoint passed over: ", damage));
+  }
+  if (!restored->damaged.empty()) {
+    log_warning(
+        concat("the run goes on from an earlier one: ", restored->checkpoint.source.string()));
+  }
+  return std::move(restored->checkpoint);
+}
+
+/// "process 4711 on node17", as the holder of a lock wrote it.
+std::string holder_in(const fs::path& lock) {
+  const auto text = io::read_file(lock);
+  return text.empty() ? "another process" : text.substr(0, text.find('\n'));
+}
+
+std::string this_process() {
+  std::array<char, 256> host{};
+  const bool known = ::gethostname(host.data(), host.size() - 1) == 0;
+  return concat("process ", ::getpid(), " on ", known ? host.data() : "an unknown machine", '\n');
+}
+
 }  // namespace
+
+FolderLock::FolderLock(const fs::path& output) {
+  const auto path = output / ".lock";
+  file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  IBOT_CHECK_AS(RequestError, file_ >= 0, path.string(),
+                ": cannot be opened: ", std::strerror(errno), "; choose another --output");
+  if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) {
+      ::close(file_);
+      throw RequestError(concat(output.string(), ": expected no other run in this folder, found ",
+                                holder_in(path), "; wait for its end or choose another --output"));
+    }
+    log_warning(concat(path.string(), ": cannot be locked: ", std::strerror(errno),
+                       "; make sure that no second run writes to this folder"));
+    return;
+  }
+  const auto holder = this_process();
+  // Only for the message above: a full disk must not keep a run from starting.
+  if (::ftruncate(file_, 0) != 0 || ::write(file_, holder.data(), holder.size()) < 0) {
+    log_debug(concat(path.string(), ": cannot be written: ", std::strerror(errno)));
+  }
+}
+
+FolderLock::~FolderLock() { ::close(file_); }
 
 void prepare_output(const fs::path& output) {
   open_input([&] {
@@ -62,24 +121,23 @@ void write_resolved_config(const TrainRequest& request) {
 
 std::optional<train::Checkpoint> find_checkpoint(const TrainRequest& request, int64_t ranks) {
   if (request.resume == "none") return std::nullopt;
-  const bool automatic = request.resume == "auto";
-  const fs::path path =
-      automatic ? request.output / "checkpoints/last.safetensors" : fs::path(request.resume);
-  if (automatic && !fs::exists(path)) return std::nullopt;
-  return open_input([&] {
-    auto checkpoint = train::load_checkpoint(path);
-    auto before = config::parse_config<config::RunConfig>(checkpoint.config, path.string());
+  return open_input([&]() -> std::optional<train::Checkpoint> {
+    auto checkpoint = request.resume == "auto" ? newest_checkpoint(request.output / "checkpoints")
+                                               : train::load_checkpoint(request.resume);
+    if (!checkpoint) return std::nullopt;
+    const auto source = checkpoint->source.string();
+    auto before = config::parse_config<config::RunConfig>(checkpoint->config, source);
     const auto global_batch = request.config.train.batch_size * ranks;
-    const bool known = checkpoint.run.global_batch > 0;
-    IBOT_CHECK(!known || checkpoint.run.global_batch == global_batch, path.string(),
-               ": expected steps of ", checkpoint.run.global_batch,
+    const bool known = checkpoint->run.global_batch > 0;
+    IBOT_CHECK(!known || checkpoint->run.global_batch == global_batch, source,
+               ": expected steps of ", checkpoint->run.global_batch,
                " images over all ranks, as the run has had, got ", global_batch, ", ",
                request.config.train.batch_size, " on each of ", ranks,
                "; change train.batch_size or the number of ranks, choose another --output, or use "
                "--resume none to start anew");
     if (known) before.train.batch_size = request.config.train.batch_size;
     const auto differing = differing_keys(before, request.config);
-    IBOT_CHECK(differing.empty(), path.string(), ": written by another configuration: ", differing,
+    IBOT_CHECK(differing.empty(), source, ": written by another configuration: ", differing,
                "; restore these keys, choose another --output, or use --resume none to start anew");
     return checkpoint;
   });

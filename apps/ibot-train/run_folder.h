@@ -10,6 +10,21 @@
 
 namespace ibot::apps {
 
+/// Holds the folder of a run for this process while it lives: its writing into files that another
+/// run writes would spoil both. A run that was killed holds nothing.
+class FolderLock {
+ public:
+  /// Locks OUT/.lock. Throws RequestError naming the process and its machine that hold it. A file
+  /// system without locks is told of in the log and not a reason to refuse.
+  explicit FolderLock(const std::filesystem::path& output);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int file_ = -1;
+};
+
 /// Creates OUT and OUT/checkpoints and checks that files can be written there. Throws RequestError
 /// with the system's reason.
 void prepare_output(const std::filesystem::path& output);
@@ -17,12 +32,14 @@ void prepare_output(const std::filesystem::path& output);
 /// Writes OUT/config.yaml, with which the run can be repeated.
 void write_resolved_config(const TrainRequest& request);
 
-/// The checkpoint that `request.resume` asks for: none for "none", the last one of the folder if it
-/// is there for "auto", else the file of that name.
+/// The checkpoint that `request.resume` asks for: none for "none", the newest of the folder that is
+/// whole if there is one for "auto", else the file of that name. Damaged ones that are passed over
+/// are named in the log.
 ///
-/// Throws RequestError when the file is missing or damaged, and when the configuration that wrote
-/// it differs from the request's in a key that changes results, naming every such key. Another
-/// number of ranks changes none as long as all ranks together have the same batch.
+/// Throws RequestError when the file is missing or damaged, or all of the folder's are, and when
+/// the configuration that wrote it differs from the request's in a key that changes results, naming
+/// every such key. Another number of ranks changes none as long as all ranks together have the same
+/// batch.
 std::optional<train::Checkpoint> find_checkpoint(const TrainRequest& request, int64_t ranks);
 
 }  // namespace ibot::apps

@@ -60,8 +60,8 @@ struct TrainStep::Sums {
   double weight = 1.0;  // of one part
   StepResult result;
   std::vector<torch::Tensor> clusters;
-  // Of the teacher's class scores, of its patch scores, and of whether the loss is not finite: on one
-  // rank as good as on all.
+  // Of the teacher's class scores, of its patch scores, and of whether the loss is not finite: on
+  // one rank as good as on all.
   torch::Tensor means;
   dist::Pending means_reduced;
 };

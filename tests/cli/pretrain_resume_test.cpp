@@ -86,21 +86,37 @@ TEST_F(PretrainResume, RefusesAnotherConfiguration) {
   finish("run", {"train.max_steps=2"});
   const auto config = text("run/config.yaml");
   expect_failure(train("run", {"optim.lr=0.1", "head.layers=2"}), 2,
-                 "run/checkpoints/last.safetensors: written by another configuration: "
+                 "run/checkpoints/step-00000002.safetensors: written by another configuration: "
                  "head.layers 3 -> 2, optim.lr 0.0005 -> 0.1; ");
   EXPECT_EQ(text("run/config.yaml"), config);
   EXPECT_EQ(steps("run"), 2);
 }
 
-TEST_F(PretrainResume, RefusesADamagedCheckpointUnlessToldToStartAnew) {
+TEST_F(PretrainResume, RefusesDamagedCheckpointsUnlessToldToStartAnew) {
   finish("plain");
   finish("run");
-  std::filesystem::resize_file(last("run"), 5000);
-  expect_failure(train("run"), 2, "run/checkpoints/last.safetensors: ");
+  for (const int64_t step : {12, 16}) {
+    std::filesystem::resize_file(train::step_file(folder_ / "run/checkpoints", step), 5000);
+  }
+  expect_failure(train("run"), 2,
+                 "run/checkpoints: all 2 checkpoints are damaged: run/checkpoints/");
   EXPECT_EQ(std::filesystem::file_size(last("run")), 5000u);
   finish("run", {"--resume", "none"});
   expect_same_weights("plain", "run");
   expect_same_logs("plain", "run");
+}
+
+// A run of a version that wrote last.safetensors and no manifest.
+TEST_F(PretrainResume, GoesOnFromAFileOfAnEarlierVersion) {
+  finish("plain");
+  finish("run", {"train.max_steps=6"});
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "run/checkpoints")) {
+    if (entry.path() != last("run")) std::filesystem::remove(entry.path());
+  }
+  const auto resumed = train("run");
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("resumed at step 6 of 16"));
+  expect_same_weights("plain", "run");
 }
 
 TEST_F(PretrainResume, GoesOnFromTheCheckpointOfAnotherRun) {
