@@ -68,8 +68,7 @@ Ending Trainer::run(batch::BatchSource<batch::MultiCropBatch>& batches) {
     const auto save_every = options_.train.save_every_steps;
     const bool save_due = epoch_ends || last || (save_every > 0 && state_.step % save_every == 0);
     const bool flush_due = save_due || state_.step % options_.train.log_every_steps == 0;
-    // Several ranks climb together, where they exchange results anyway.
-    if (flush_due || step_.group().size() == 1) climb_ladder(flush_due);
+    climb_ladder(flush_due);
     if (flush_due) flush();
     if (epoch_ends) finish_epoch();
     // Amid steps that do not count there is no good state to save, unless it is the only chance.
@@ -223,7 +222,9 @@ void Trainer::climb_ladder(bool wait) {
                concat("loss or gradient of step ", skipped.step,
                       " is not finite: the step does not count; ", skipped.batch));
   }
-  if (ladder_.wants_roll_back()) roll_back();
+  // Only where everything is known: all ranks decide alike, however far ahead of the device each
+  // is.
+  if (wait && ladder_.wants_roll_back()) roll_back();
 }
 
 // The step's number goes on, and with it data and schedules: the state stays a function of it.
