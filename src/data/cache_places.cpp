@@ -1,6 +1,7 @@
 #include "data/cache_places.h"
 
 #include <cstdlib>
+#include <random>
 
 #include "ibot/base/error.h"
 #include "ibot/base/hash.h"
@@ -41,11 +42,17 @@ void keep_in_cache(const std::vector<fs::path>& places,
   for (const auto& place : places) {
     std::error_code unwritable;
     fs::create_directories(place.parent_path(), unwritable);
+    // A name of its own first: ranks on several machines may write at once.
+    const auto own = fs::path(concat(place.string(), '.', std::random_device()()));
     try {
-      return write(place);
+      write(own);
     } catch (const Error&) {
       continue;
     }
+    std::error_code failed;
+    fs::rename(own, place, failed);
+    if (!failed) return;
+    fs::remove(own, failed);
   }
 }
 

@@ -13,7 +13,7 @@
 #include "data/cache_places.h"
 #include "data/image_names.h"
 #include "data/parallel.h"
-#include "data/stored_names.h"
+#include "data/tables.h"
 #include "data/tensor_of.h"
 #include "ibot/base/error.h"
 
@@ -235,7 +235,7 @@ void Listing::write(const fs::path& file, const fs::path& root) const {
   store_names(content, "folders", table_of(paths));
   store_names(content, "images", names_);
   content.tensors["folder_table"] = tensor_of(std::move(table), torch::kLong).view({-1, 3});
-  io::write_safetensors(file, content);
+  write_tables(file, std::move(content));
 }
 
 Listing list_images(const fs::path& root) {
@@ -279,7 +279,7 @@ std::optional<Listing> read_listing(const fs::path& file, const fs::path& root) 
   if (!fs::is_regular_file(file, error)) return std::nullopt;
   // Whatever is wrong with it, the folder itself can be read.
   try {
-    return parse_listing(io::map_safetensors(file), root);
+    return parse_listing(map_tables(file), root);
   } catch (const std::exception&) {
     return std::nullopt;
   }

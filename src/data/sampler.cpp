@@ -4,8 +4,10 @@
 #include <ATen/ops/randperm.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <numeric>
+#include <span>
 
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
@@ -43,9 +45,9 @@ void shuffle_(std::vector<Value>& values, Rng& rng) {
   for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.index(i)]);
 }
 
-/// The samples of `runs` merged at random, appended to `order`.
-void merge_runs(const std::vector<int64_t>& runs, int64_t dataset_size, Rng& rng,
-                std::vector<int64_t>& order) {
+/// Calls `put` with the samples of `runs`, merged at random.
+void merge_runs(std::span<const int64_t> runs, int64_t dataset_size, Rng& rng,
+                const std::function<void(int64_t)>& put) {
   struct Reader {
     int64_t first;
     int64_t length;
@@ -62,7 +64,7 @@ void merge_runs(const std::vector<int64_t>& runs, int64_t dataset_size, Rng& rng
   shuffle_(turns, rng);
   for (const uint16_t turn : turns) {
     auto& reader = readers[turn];
-    order.push_back(reader.first + reader.next);
+    put(reader.first + reader.next);
     reader.next = (reader.next + 1) % reader.length;
   }
 }
@@ -87,13 +89,20 @@ std::vector<int64_t> stream_order(int64_t dataset_size, uint64_t seed, int64_t e
   std::vector<int64_t> runs((dataset_size + kRunLength - 1) / kRunLength);
   std::iota(runs.begin(), runs.end(), 0);
   shuffle_(runs, rng);
-  std::vector<int64_t> order;
-  order.reserve(dataset_size);
+  std::vector<int64_t> order(samples_per_rank(dataset_size, share.world));
+  const int64_t places = static_cast<int64_t>(order.size()) * share.world;
+  int64_t place = 0;
+  // The whole order is never held; its beginning comes once more where it is padded.
+  const auto put = [&](int64_t sample) {
+    for (int64_t at = place++; at < places; at += dataset_size) {
+      if (at % share.world == share.rank) order[at / share.world] = sample;
+    }
+  };
   for (size_t begin = 0; begin < runs.size(); begin += kRunsMerged) {
-    const size_t end = std::min(begin + kRunsMerged, runs.size());
-    merge_runs({runs.begin() + begin, runs.begin() + end}, dataset_size, rng, order);
+    const auto count = std::min<size_t>(kRunsMerged, runs.size() - begin);
+    merge_runs({runs.data() + begin, count}, dataset_size, rng, put);
   }
-  return share.world == 1 ? order : share_of(order.data(), dataset_size, share);
+  return order;
 }
 
 std::vector<Appearance> repeated_order(int64_t dataset_size, int64_t repeats, uint64_t seed,

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "data/stored_names.h"
+#include "data/tables.h"
 #include "data/tensor_of.h"
 #include "ibot/base/error.h"
 
@@ -125,12 +125,12 @@ void write_index(const std::filesystem::path& file, const ShardIndex& index) {
   store_names(content, "classes", table_of(index.class_names));
   store_names(content, "names", index.names);
   if (index.hash.defined()) content.tensors["hash"] = index.hash;
-  io::write_safetensors(file, content);
+  write_tables(file, std::move(content));
 }
 
 ShardIndex read_index(const std::filesystem::path& file) {
   try {
-    return parse_index(io::map_safetensors(file));
+    return parse_index(map_tables(file));
   } catch (const std::exception& error) {
     const std::string reason = error.what();
     throw DataError(reason.starts_with(file.string())

@@ -108,7 +108,7 @@ std::string key_of(const std::string& name) {
   return name.substr(0, name.find('.', slash == std::string::npos ? 0 : slash));
 }
 
-void end_run(Run& run, std::vector<Sample>& samples) {
+void end_run(Run& run, ShardIndexBuilder& samples) {
   if (run.image) {
     run.image->label = run.label;
     if (!run.damage.empty()) {
@@ -116,7 +116,7 @@ void end_run(Run& run, std::vector<Sample>& samples) {
       run.image->size = -1;
       run.image->label = 0;
     }
-    samples.push_back(std::move(*run.image));
+    samples.add(*run.image);
   }
   run = {};
 }
@@ -137,16 +137,16 @@ void add_member(const io::TarReader& reader, const io::TarEntry& entry, Run& run
   }
 }
 
-std::vector<Sample> search_shard(const std::string& file) {
-  io::TarReader reader(file);
-  std::vector<Sample> samples;
+ShardIndex search_shard(const IndexedShard& shard) {
+  io::TarReader reader(shard.name);
+  ShardIndexBuilder samples;
   Run run;
   while (const auto entry = reader.next()) {
     if (entry->name.empty()) {
       end_run(run, samples);
-      samples.push_back({.name = concat("byte ", entry->begin, " (", entry->damage, ")"),
-                         .offset = static_cast<int64_t>(entry->begin),
-                         .size = -1});
+      samples.add({.name = concat("byte ", entry->begin, " (", entry->damage, ")"),
+                   .offset = static_cast<int64_t>(entry->begin),
+                   .size = -1});
       continue;
     }
     if (key_of(entry->name) != run.key) end_run(run, samples);
@@ -154,28 +154,23 @@ std::vector<Sample> search_shard(const std::string& file) {
     add_member(reader, *entry, run);
   }
   end_run(run, samples);
-  return samples;
+  samples.end_shard(shard);
+  return samples.build(/*hashed=*/false);
 }
 
-ShardIndex search(const std::string& pattern, std::vector<IndexedShard> shards) {
-  std::vector<std::vector<Sample>> found(shards.size());
+ShardIndex search(const std::string& pattern, const std::vector<IndexedShard>& shards) {
+  std::vector<ShardIndex> found(shards.size());
   for_each(static_cast<int64_t>(shards.size()), kSearchThreads,
-           [&](int64_t i) { found[i] = search_shard(shards[i].name); });
+           [&](int64_t i) { found[i] = search_shard(shards[i]); });
   ShardIndexBuilder builder;
-  int64_t classes = 1;
-  int64_t whole = 0;
-  for (size_t i = 0; i < shards.size(); ++i) {
-    for (const auto& sample : found[i]) {
-      builder.add(sample);
-      classes = std::max(classes, sample.label + 1);
-      whole += sample.size >= 0 ? 1 : 0;
-    }
-    builder.end_shard(std::move(shards[i]));
-    found[i] = {};
+  for (auto& shard : found) {
+    builder.append(shard);
+    shard = {};
   }
-  IBOT_CHECK_AS(DataError, whole > 0, pattern,
-                ": expected images in the shards, found none; a sample is KEY.jpg with KEY.cls");
   auto index = builder.build(/*hashed=*/false);
+  IBOT_CHECK_AS(DataError, (index.size >= 0).any().item<bool>(), pattern,
+                ": expected images in the shards, found none; a sample is KEY.jpg with KEY.cls");
+  const int64_t classes = index.label.max().item<int64_t>() + 1;
   for (int64_t i = 0; i < classes; ++i) index.class_names.push_back(std::to_string(i));
   return index;
 }
@@ -221,7 +216,7 @@ ShardIndex found_index(const std::string& pattern) {
     }
   }
   const bool rested = have_rested(shards);
-  auto index = search(pattern, std::move(shards));
+  auto index = search(pattern, shards);
   if (rested) keep_in_cache(places, [&](const fs::path& place) { write_index(place, index); });
   return index;
 }

@@ -148,9 +148,15 @@ TEST(ShardSet, EvaluationsReadShardsForFolders) {
 
 TEST(ShardSet, RefusesADamagedIndex) {
   const PackedPictures packed(12);
-  auto bytes = testing::read_bytes(packed.path() / kIndexFile);
-  bytes.resize(bytes.size() - 1);
-  testing::write_bytes(packed.path() / kIndexFile, bytes);
+  const auto file = packed.path() / kIndexFile;
+  const auto whole = testing::read_bytes(file);
+  for (size_t i = 0; i < whole.size(); i += 7) {
+    auto bytes = whole;
+    bytes[i] ^= 1;
+    testing::write_bytes(file, bytes);
+    EXPECT_NE(refusal(packed.path().string()).find(kIndexFile), std::string::npos) << i;
+  }
+  testing::write_bytes(file, {whole.begin(), whole.end() - 1});
   EXPECT_NE(refusal(packed.path().string()).find(kIndexFile), std::string::npos);
 }
 

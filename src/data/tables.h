@@ -1,6 +1,7 @@
-// Tables of names within safetensors files.
+// Files of tables: what is known of a data set, in safetensors.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -17,5 +18,11 @@ void store_names(io::Safetensors& content, const std::string& name, const NameTa
 /// Throws std::exception when there is no such table.
 NameTable stored_names(const io::Safetensors& content, const std::string& name);
 std::vector<std::string> stored_strings(const io::Safetensors& content, const std::string& name);
+
+/// Writes the file with a hash of all it holds. Throws Error when it cannot.
+void write_tables(const std::filesystem::path& file, io::Safetensors content);
+
+/// Maps a file of write_tables. Throws CheckpointError when it is missing or damaged.
+io::Safetensors map_tables(const std::filesystem::path& file);
 
 }  // namespace ibot::data
