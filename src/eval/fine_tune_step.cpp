@@ -5,6 +5,7 @@
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
 #include "ibot/loss/soft_target_loss.h"
+#include "ibot/models/load_state.h"
 #include "ibot/models/network.h"
 #include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
@@ -109,19 +110,7 @@ std::map<std::string, torch::Tensor> FineTuneStep::state() const {
 }
 
 void FineTuneStep::load_state(const std::map<std::string, torch::Tensor>& state) {
-  const auto own = this->state();
-  for (const auto& [name, tensor] : own) {
-    const auto match = state.find(name);
-    IBOT_CHECK_AS(CheckpointError, match != state.end(), "checkpoint: missing ", name);
-    IBOT_CHECK_AS(CheckpointError, match->second.sizes() == tensor.sizes(), "checkpoint: ", name,
-                  ": expected shape ", tensor.sizes(), ", got ", match->second.sizes());
-  }
-  for (const auto& [name, tensor] : state) {
-    IBOT_CHECK_AS(CheckpointError, own.count(name) == 1, "checkpoint: ", name,
-                  " belongs to no part of this classifier");
-  }
-  const torch::NoGradGuard no_grad;
-  for (auto& [name, tensor] : own) torch::Tensor(tensor).copy_(state.at(name));
+  models::load_state_(this->state(), state);
 }
 
 }  // namespace ibot::eval
