@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "cli/pretrain_folder.h"
+#include "support/temporary_folder.h"
 
 namespace ibot::testing {
 namespace {
