@@ -73,7 +73,8 @@ Ending Trainer::run(batch::BatchSource<batch::MultiCropBatch>& batches) {
     if (epoch_ends) finish_epoch();
     // Amid steps that do not count there is no good state to save, unless it is the only chance.
     if (save_due && (last || ladder_.last_counted())) save();
-    told(checkpointer_.finished());
+    // Of the last one finish_saving tells: a run that could not save has failed.
+    if (!last) told(checkpointer_.finished());
     if (stop) break;
   }
   finish_saving();
