@@ -10,6 +10,19 @@ namespace ibot::eval {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// Calls `write` with a name of this process's own, then gives that file its name: several
+/// processes may write the same file at once.
+template <class Write>
+void write_aside(const fs::path& path, const Write& write) {
+  const fs::path own = path.string() + "." + std::to_string(std::random_device()());
+  write(own);
+  fs::rename(own, path);
+}
+
+}  // namespace
+
 FeatureStore::FeatureStore(const fs::path& folder, const std::string& description) {
   Hash hash;
   hash.add(description);
@@ -17,7 +30,8 @@ FeatureStore::FeatureStore(const fs::path& folder, const std::string& descriptio
   std::error_code error;
   fs::create_directories(folder_, error);
   IBOT_CHECK(!error, "feature cache: cannot create ", folder_.string(), ": ", error.message());
-  io::write_file(folder_ / "description.txt", description);
+  write_aside(folder_ / "description.txt",
+              [&](const fs::path& own) { io::write_file(own, description); });
 }
 
 fs::path FeatureStore::file_of(int64_t begin) const {
@@ -37,12 +51,11 @@ std::optional<FeatureBank> FeatureStore::read(int64_t begin, int64_t count) cons
 }
 
 void FeatureStore::write(int64_t begin, const FeatureBank& part) const {
-  // Two processes may write the same part at once; each does so under a name of its own.
-  const fs::path own = file_of(begin).string() + "." + std::to_string(std::random_device()());
-  io::write_safetensors(
-      own,
-      {{{"features", part.features}, {"labels", part.labels}, {"sample_id", part.sample_id}}, {}});
-  fs::rename(own, file_of(begin));
+  write_aside(file_of(begin), [&](const fs::path& own) {
+    io::write_safetensors(
+        own, {{{"features", part.features}, {"labels", part.labels}, {"sample_id", part.sample_id}},
+              {}});
+  });
 }
 
 }  // namespace ibot::eval
