@@ -24,18 +24,19 @@ namespace {
 
 data::MultiCropLoaderOptions loader_options(const config::RunConfig& config, const Ranks& ranks,
                                             int64_t first_step, int64_t steps_per_epoch) {
-  return {.data = config.data,
-          .augment = config.augment,
-          .mask = config.mask,
-          .grid = models::mask_grid(config.backbone, config.augment.global_size),
-          .local_grid = models::mask_grid(config.backbone, config.augment.local_size),
-          .seed = static_cast<uint64_t>(config.train.seed),
-          .batch_size = config.train.batch_size,
-          .share = {ranks.group.rank(), ranks.group.size()},
-          .first_epoch = first_step / steps_per_epoch,
-          .first_step = first_step % steps_per_epoch,
-          .num_epochs = config.train.epochs,
-          .pin_memory = ranks.device.is_cuda()};
+  return {
+      .data = config.data,
+      .augment = config.augment,
+      .mask = config.mask,
+      .grid = models::mask_grid(config.backbone, config.augment.global_size),
+      .local_grid = models::mask_grid(config.backbone, config.augment.local_size),
+      .seed = static_cast<uint64_t>(config.train.seed),
+      .batch_size = config.train.batch_size,
+      .share = {ranks.group.rank(), ranks.group.size(), steps_per_epoch * config.train.batch_size},
+      .first_epoch = first_step / steps_per_epoch,
+      .first_step = first_step % steps_per_epoch,
+      .num_epochs = config.train.epochs,
+      .pin_memory = ranks.device.is_cuda()};
 }
 
 train::TrainerOptions trainer_options(const TrainRequest& request, int64_t ranks,
@@ -78,6 +79,19 @@ void begin_with_weights(const TrainRequest& request, train::TrainStep& step) {
   });
 }
 
+/// Steps of an epoch: of a run that goes on what it has had. The reference pads to whole samples a
+/// rank, so that with the same global batch another number of ranks may have one step more or less.
+int64_t steps_of_epoch(const data::Dataset& images, const config::RunConfig& config, int64_t ranks,
+                       const std::optional<train::Checkpoint>& checkpoint) {
+  const auto own = open_input(
+      [&] { return data::steps_per_epoch(images.size(), config.train.batch_size, ranks); });
+  if (!checkpoint || checkpoint->run.global_batch == 0) return own;
+  const auto before = checkpoint->run.steps_per_epoch;
+  const auto whole = images.size() / checkpoint->run.global_batch;
+  const bool padded = images.size() % checkpoint->run.global_batch != 0;
+  return before == whole || (padded && before == whole + 1) ? before : own;
+}
+
 std::optional<InRunKnn> open_knn(const config::RunConfig& config) {
   if (config.eval.path.empty()) return std::nullopt;
   return open_input([&] {
@@ -102,12 +116,13 @@ struct Record {
 
 /// Trains from a checkpoint, or from the start, to the end or to an early one; the exit status.
 int train_run(const TrainRequest& request, const Ranks& ranks, const data::Dataset& images,
-              train::TrainStep& step, int64_t steps_per_epoch) {
+              train::TrainStep& step) {
   const auto& config = request.config;
   const bool leads = ranks.group.rank() == 0;
   std::optional<FolderLock> lock;
   if (leads && std::filesystem::is_directory(request.output)) lock.emplace(request.output);
   const auto checkpoint = find_checkpoint(request, ranks.group.size());
+  const auto steps_per_epoch = steps_of_epoch(images, config, ranks.group.size(), checkpoint);
   const auto knn = leads ? open_knn(config) : std::nullopt;
   if (!checkpoint && !request.init_from.empty()) begin_with_weights(request, step);
   if (leads) prepare_output(request.output);
@@ -158,18 +173,16 @@ int pretrain(const TrainRequest& request, const Ranks& ranks) {
   const auto& config = request.config;
   const auto dataset = open_images(config);
   const auto& images = *dataset;
-  const auto steps_per_epoch = open_input([&] {
-    return data::steps_per_epoch(images.size(), config.train.batch_size, ranks.group.size());
-  });
   train::TrainStep step(step_options(config), ranks.device, ranks.group);
   if (request.dry_run) {
+    const auto steps_per_epoch = steps_of_epoch(images, config, ranks.group.size(), {});
     announce(images, steps_per_epoch, ranks);
     data::MultiCropLoader loader(images, loader_options(config, ranks, 0, steps_per_epoch));
     return dry_run(config, step, loader, steps_per_epoch);
   }
   // The reason that one rank may have had alone. None leaves while rank 0 saves: a launcher may
-  // take the first to leave for the end of all.
-  const auto status = torch::tensor(train_run(request, ranks, images, step, steps_per_epoch));
+  // take take the first to leave for the end of all.
+  const auto status = torch::tensor(train_run(request, ranks, images, step));
   ranks.group.all_reduce_(status, dist::Reduction::kMax);
   return status.item<int>();
 }

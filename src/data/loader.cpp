@@ -48,7 +48,9 @@ class MultiCropLoader::Impl {
   Impl(const Dataset& dataset, const MultiCropLoaderOptions& options)
       : dataset_(dataset),
         options_(options),
-        steps_(data::steps_per_epoch(dataset.size(), options.batch_size, options.share.world)),
+        steps_(options.share.count > 0 ? options.share.count / options.batch_size
+                                       : data::steps_per_epoch(dataset.size(), options.batch_size,
+                                                               options.share.world)),
         epoch_(options.first_epoch),
         step_(options.first_step) {
     IBOT_CHECK(epoch_ >= 0 && step_ >= 0 && step_ <= steps_, "loader: expected a start within ",

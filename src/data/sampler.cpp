@@ -20,8 +20,8 @@ constexpr int64_t kRepeatRounding = 256;
 constexpr int64_t kRunLength = 128;
 constexpr int64_t kRunsMerged = 512;
 
-int64_t samples_per_rank(int64_t dataset_size, int64_t world) {
-  return (dataset_size + world - 1) / world;
+int64_t samples_per_rank(int64_t dataset_size, Share share) {
+  return share.count > 0 ? share.count : (dataset_size + share.world - 1) / share.world;
 }
 
 void check_share(const char* what, int64_t dataset_size, Share share) {
@@ -33,7 +33,7 @@ void check_share(const char* what, int64_t dataset_size, Share share) {
 /// Every W-th of a whole order, padded by its beginning.
 template <class Sample>
 std::vector<int64_t> share_of(const Sample* whole, int64_t dataset_size, Share share) {
-  std::vector<int64_t> order(samples_per_rank(dataset_size, share.world));
+  std::vector<int64_t> order(samples_per_rank(dataset_size, share));
   for (size_t i = 0; i < order.size(); ++i) {
     order[i] = whole[(share.rank + static_cast<int64_t>(i) * share.world) % dataset_size];
   }
@@ -89,7 +89,7 @@ std::vector<int64_t> stream_order(int64_t dataset_size, uint64_t seed, int64_t e
   std::vector<int64_t> runs((dataset_size + kRunLength - 1) / kRunLength);
   std::iota(runs.begin(), runs.end(), 0);
   shuffle_(runs, rng);
-  std::vector<int64_t> order(samples_per_rank(dataset_size, share.world));
+  std::vector<int64_t> order(samples_per_rank(dataset_size, share));
   const int64_t places = static_cast<int64_t>(order.size()) * share.world;
   int64_t place = 0;
   // The whole order is never held; its beginning comes once more where it is padded.
@@ -126,7 +126,7 @@ std::vector<Appearance> repeated_order(int64_t dataset_size, int64_t repeats, ui
 int64_t steps_per_epoch(int64_t dataset_size, int64_t batch_size, int64_t world) {
   IBOT_CHECK(batch_size > 0 && world > 0,
              "steps_per_epoch: expected a batch size and a world above 0");
-  const int64_t samples = samples_per_rank(dataset_size, world);
+  const int64_t samples = samples_per_rank(dataset_size, {0, world});
   const int64_t steps = samples / batch_size;
   IBOT_CHECK_AS(DataError, steps > 0, "train.batch_size: expected at most the ", samples,
                 " images that each of ", world, " ranks has of ", dataset_size, ", got ",

@@ -202,6 +202,24 @@ TEST_F(PretrainRanks, GoOnInAnotherNumber) {
   }
 }
 
+// 15 images, 4 a step: 3 steps an epoch on one rank, 4 on four, which repeat an image.
+TEST_F(PretrainRanks, KeepTheStepsOfAnEpoch) {
+  std::filesystem::remove(folder_ / "set/train/tint_00/0000.jpg");
+  const Words four{"--nproc", "4", "train.batch_size=1"};
+  finish("four", four);
+  EXPECT_EQ(steps("four"), 16);
+  finish("run", {"--nproc", "4", "train.batch_size=1", "train.max_steps=6"});
+  finish("run", {"train.batch_size=4"});
+  const auto straight = objects("four/metrics.jsonl"), resumed = objects("run/metrics.jsonl");
+  ASSERT_EQ(resumed.size(), straight.size());
+  for (size_t i = 0; i < straight.size(); ++i) {
+    const double expected = straight[i]["loss"];
+    EXPECT_NEAR(resumed[i]["loss"].get<double>(), expected, 1e-4 * expected) << i;
+  }
+  finish("one", {"train.batch_size=4"});
+  EXPECT_EQ(steps("one"), 12);
+}
+
 TEST_F(PretrainRanks, AskedToStopSaveAndGoOn) {
   const Words two{"--nproc", "2", "train.batch_size=2", "train.epochs=20"};
   finish("plain", two);

@@ -131,6 +131,27 @@ TEST(Sampler, AStreamIsMixedLikeAPermutation) {
   EXPECT_LT(again, 8.0);
 }
 
+// A run of four ranks, whose epochs have 24 places for 23 samples, goes on with fewer ranks.
+TEST(Sampler, ACountMakesOrdersOfAnyNumberOfRanksOne) {
+  std::vector<int64_t> places(24);
+  for (int64_t rank = 0; rank < 4; ++rank) {
+    const auto part = epoch_order(23, 7, 2, {rank, 4});
+    for (size_t i = 0; i < part.size(); ++i) places[4 * i + rank] = part[i];
+  }
+  EXPECT_EQ(epoch_order(23, 7, 2, {0, 1, 24}), places);
+  const auto odd = epoch_order(23, 7, 2, {1, 2, 12});
+  for (size_t i = 0; i < odd.size(); ++i) EXPECT_EQ(odd[i], places[2 * i + 1]);
+  places.resize(20);
+  EXPECT_EQ(epoch_order(23, 7, 2, {0, 1, 20}), places);
+
+  const auto whole = stream_order(23, 7, 2, {0, 1, 24});
+  EXPECT_EQ(whole.back(), whole.front());
+  for (const int64_t rank : {0, 1}) {
+    const auto part = stream_order(23, 7, 2, {rank, 2, 10});
+    for (size_t i = 0; i < part.size(); ++i) EXPECT_EQ(part[i], whole[2 * i + rank]);
+  }
+}
+
 TEST(Sampler, FewerSamplesThanRanksRepeat) {
   for (int64_t rank = 0; rank < 5; ++rank) EXPECT_EQ(epoch_order(2, 0, 0, {rank, 5}).size(), 1U);
 }

@@ -7,13 +7,17 @@
 namespace ibot::data {
 
 /// A rank's part of the whole training order.
+///
+///   count   samples of each rank; 0: as many as give every sample a place
 struct Share {
   int64_t rank = 0;
   int64_t world = 1;
+  int64_t count = 0;
 };
 
 /// The samples of `share.rank` in one epoch, in order: a permutation drawn from `seed + epoch`,
-/// padded by its own beginning to a multiple of the world size, of which rank r takes r, r + W, …
+/// padded by its own beginning to a multiple of the world size, of which rank r takes r, r + W, …;
+/// padded further, or cut, where `share.count` says so.
 ///
 /// Source: torch `DistributedSampler`.
 std::vector<int64_t> epoch_order(int64_t dataset_size, uint64_t seed, int64_t epoch, Share share);
