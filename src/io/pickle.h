@@ -63,8 +63,8 @@ struct Pickle {
   size_t size = 0;  // bytes read
 };
 
-/// Reads the pickle at the beginning of `bytes`, of at most 64 MB and 2^18 values. Memory stays within
-/// a small multiple of what is read.
+/// Reads the pickle at the beginning of `bytes`, of at most 64 MB and 2^18 values. Memory stays
+/// within a small multiple of what is read.
 ///
 /// Throws CheckpointError, its text beginning with `where`, on every opcode and every global name
 /// that tensors, containers, numbers and text do without, and on a damaged or oversized pickle.
