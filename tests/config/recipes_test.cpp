@@ -91,6 +91,24 @@ TEST(Recipes, StateOnlyWhatDiffersFromTheDefaults) {
   }
 }
 
+// vit_b16_in1k.yaml is a run of ViT-B/16, whatever the defaults are.
+TEST(Recipes, TrainTheNetworkOfTheirName) {
+  const std::map<std::string, std::string> networks{{"vit_s16", "vit_small"},
+                                                    {"vit_b16", "vit_base"},
+                                                    {"vit_l16", "vit_large"},
+                                                    {"swin_t7", "swin_tiny"},
+                                                    {"swin_t14", "swin_tiny"}};
+  int files = 0;
+  for (const auto& path : recipes()) {
+    const auto name = std::filesystem::path(path).stem().string();
+    const auto found = networks.find(name.substr(0, name.find('_', 5)));
+    if (found == networks.end()) continue;
+    EXPECT_EQ(read_config<RunConfig>(path).backbone.arch, found->second) << name;
+    ++files;
+  }
+  EXPECT_GE(files, 8);
+}
+
 // What a reader wants to know of a published run.
 TEST(Recipes, OfPublishedRunsTellCommandsCostResultAndSource) {
   for (const auto& path : recipes()) {
