@@ -1,7 +1,8 @@
 #include "ibot/eval/linear_heads.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/optim/sgd.h>
 
 #include "ibot/eval/features.h"
 #include "support/expect_tensor.h"

@@ -1,7 +1,7 @@
 #include "ibot/eval/nearest.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/nn/functional/normalization.h>
 
 #include "support/expect_tensor.h"
 

@@ -2,6 +2,7 @@
 
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "ibot/nn/attention.h"
 #include "ibot/nn/window_attention.h"
