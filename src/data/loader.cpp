@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "data/batch_pipeline.h"
+#include "data/epoch_walk.h"
 #include "data/reason.h"
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
@@ -51,10 +52,12 @@ class MultiCropLoader::Impl {
         steps_(options.share.count > 0 ? options.share.count / options.batch_size
                                        : data::steps_per_epoch(dataset.size(), options.batch_size,
                                                                options.share.world)),
-        epoch_(options.first_epoch),
-        step_(options.first_step) {
-    IBOT_CHECK(epoch_ >= 0 && step_ >= 0 && step_ <= steps_, "loader: expected a start within ",
-               steps_, " steps an epoch, got epoch ", epoch_, ", step ", step_);
+        walk_({.batch_size = options.batch_size,
+               .steps_per_epoch = steps_,
+               .first_epoch = options.first_epoch,
+               .first_step = options.first_step,
+               .num_epochs = options.num_epochs,
+               .order_of = [this](int64_t epoch) { return order_of(epoch); }}) {
     options.data.validate();
     options.augment.validate();
     options.mask.validate();
@@ -87,23 +90,17 @@ class MultiCropLoader::Impl {
   std::vector<BadSample> take_bad_samples() { return std::exchange(bad_, {}); }
 
  private:
+  std::vector<int64_t> order_of(int64_t epoch) const {
+    const auto& order = dataset_.is_stream() ? stream_order : epoch_order;
+    return order(dataset_.size(), options_.seed, epoch, options_.share);
+  }
+
   std::optional<Draft> open() {
-    if (step_ == steps_) {
-      ++epoch_;
-      step_ = 0;
-      order_.clear();
-    }
-    if (epoch_ >= options_.num_epochs) return std::nullopt;
-    if (order_.empty()) {
-      const auto& order_of = dataset_.is_stream() ? stream_order : epoch_order;
-      order_ = order_of(dataset_.size(), options_.seed, epoch_, options_.share);
-    }
-    const auto begin = order_.begin() + step_++ * options_.batch_size;
-    Draft draft;
-    draft.epoch = epoch_;
-    draft.samples.assign(begin, begin + options_.batch_size);
+    auto next = walk_.next();
+    if (!next) return std::nullopt;
+    Draft draft{
+        .epoch = next->epoch, .samples = std::move(next->items), .bad = {}, .batch = empty_batch()};
     draft.bad.resize(draft.samples.size());
-    draft.batch = empty_batch();
     return draft;
   }
 
@@ -219,10 +216,7 @@ class MultiCropLoader::Impl {
   const Dataset& dataset_;
   const MultiCropLoaderOptions options_;
   const int64_t steps_;
-  // The place of the next batch to open.
-  int64_t epoch_;
-  int64_t step_;
-  std::vector<int64_t> order_;
+  EpochWalk<int64_t> walk_;
   std::unordered_set<int64_t> known_bad_;
   std::vector<BadSample> bad_;
   BadSample last_bad_;

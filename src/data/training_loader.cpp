@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data/batch_pipeline.h"
+#include "data/epoch_walk.h"
 #include "data/labeled_batches.h"
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
@@ -53,11 +54,14 @@ class TrainingLoader::Impl {
       : dataset_(dataset),
         options_(options),
         steps_(training_steps_per_epoch(dataset.size(), options)),
-        epoch_(options.first_epoch),
-        step_(options.first_step) {
-    IBOT_CHECK(epoch_ >= 0 && step_ >= 0 && step_ <= steps_,
-               "training loader: expected a start within ", steps_, " steps an epoch, got epoch ",
-               epoch_, ", step ", step_);
+        walk_({.batch_size = options.batch_size,
+               .steps_per_epoch = steps_,
+               .first_epoch = options.first_epoch,
+               .first_step = options.first_step,
+               .num_epochs = options.num_epochs,
+               .order_of = [this](int64_t epoch) {
+                 return order_of_epoch(dataset_.size(), options_, epoch);
+               }}) {
     IBOT_CHECK(options.workers > 0 && options.prefetch_batches > 0,
                "training loader: expected workers and prefetch_batches above 0");
     options.transform.validate();
@@ -80,20 +84,12 @@ class TrainingLoader::Impl {
 
  private:
   std::optional<Draft> open() {
-    if (step_ == steps_) {
-      ++epoch_;
-      step_ = 0;
-      order_.clear();
-    }
-    if (epoch_ >= options_.num_epochs) return std::nullopt;
-    if (order_.empty()) order_ = order_of_epoch(dataset_.size(), options_, epoch_);
-    const auto size = static_cast<int64_t>(order_.size());
-    const int64_t begin = step_++ * options_.batch_size;
-    const int64_t end = std::min(begin + options_.batch_size, size);
-    Draft draft{
-        .epoch = epoch_, .samples = {order_.begin() + begin, order_.begin() + end}, .batch = {}};
-    draft.batch = empty_labeled_batch(end - begin, options_.transform.size, options_.pin_memory);
-    return draft;
+    auto next = walk_.next();
+    if (!next) return std::nullopt;
+    const auto size = static_cast<int64_t>(next->items.size());
+    return Draft{.epoch = next->epoch,
+                 .samples = std::move(next->items),
+                 .batch = empty_labeled_batch(size, options_.transform.size, options_.pin_memory)};
   }
 
   void fill(Draft& draft, int64_t i) const {
@@ -109,10 +105,7 @@ class TrainingLoader::Impl {
   const Dataset& dataset_;
   const TrainingLoaderOptions options_;
   const int64_t steps_;
-  // The place of the next batch to open.
-  int64_t epoch_;
-  int64_t step_;
-  std::vector<Appearance> order_;
+  EpochWalk<Appearance> walk_;
   // Last, so that its threads end before what they use.
   std::optional<BatchPipeline<Draft>> pipeline_;
 };
