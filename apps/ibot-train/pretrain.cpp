@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/device.h"
+#include "common/loader_of_config.h"
 #include "common/logging.h"
 #include "common/run_main.h"
 #include "common/step_of_config.h"
@@ -22,21 +23,17 @@
 namespace ibot::apps {
 namespace {
 
-data::MultiCropLoaderOptions loader_options(const config::RunConfig& config, const Ranks& ranks,
-                                            int64_t first_step, int64_t steps_per_epoch) {
-  return {
-      .data = config.data,
-      .augment = config.augment,
-      .mask = config.mask,
-      .grid = models::mask_grid(config.backbone, config.augment.global_size),
-      .local_grid = models::mask_grid(config.backbone, config.augment.local_size),
-      .seed = static_cast<uint64_t>(config.train.seed),
-      .batch_size = config.train.batch_size,
-      .share = {ranks.group.rank(), ranks.group.size(), steps_per_epoch * config.train.batch_size},
-      .first_epoch = first_step / steps_per_epoch,
-      .first_step = first_step % steps_per_epoch,
-      .num_epochs = config.train.epochs,
-      .pin_memory = ranks.device.is_cuda()};
+/// The stream of this rank from the step on that comes next.
+data::MultiCropLoaderOptions rank_loader_options(const config::RunConfig& config,
+                                                 const Ranks& ranks, int64_t next_step,
+                                                 int64_t steps_per_epoch) {
+  auto options = loader_options(config);
+  options.share = {ranks.group.rank(), ranks.group.size(),
+                   steps_per_epoch * config.train.batch_size};
+  options.first_epoch = next_step / steps_per_epoch;
+  options.first_step = next_step % steps_per_epoch;
+  options.pin_memory = ranks.device.is_cuda();
+  return options;
 }
 
 train::TrainerOptions trainer_options(const TrainRequest& request, int64_t ranks,
@@ -150,7 +147,7 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
     if (!knn) return std::nullopt;
     return knn->evaluate(*step.networks().teacher().backbone, step.device(), epoch);
   });
-  data::MultiCropLoader loader(images, loader_options(config, ranks, first, steps_per_epoch));
+  data::MultiCropLoader loader(images, rank_loader_options(config, ranks, first, steps_per_epoch));
   BadSampleLog batches(loader, request.output, ranks.group.rank(), checkpoint.has_value());
   const auto ending = trainer.run(batches);
   if (record) record->shown.finish();
@@ -177,11 +174,11 @@ int pretrain(const TrainRequest& request, const Ranks& ranks) {
   if (request.dry_run) {
     const auto steps_per_epoch = steps_of_epoch(images, config, ranks.group.size(), {});
     announce(images, steps_per_epoch, ranks);
-    data::MultiCropLoader loader(images, loader_options(config, ranks, 0, steps_per_epoch));
+    data::MultiCropLoader loader(images, rank_loader_options(config, ranks, 0, steps_per_epoch));
     return dry_run(config, step, loader, steps_per_epoch);
   }
   // The reason that one rank may have had alone. None leaves while rank 0 saves: a launcher may
-  // take take the first to leave for the end of all.
+  // take the first to leave for the end of all.
   const auto status = torch::tensor(train_run(request, ranks, images, step));
   ranks.group.all_reduce_(status, dist::Reduction::kMax);
   return status.item<int>();
