@@ -23,25 +23,30 @@ inline train::StepOptions tiny_step_options() {
   return options;
 }
 
-/// Batches of three images for tiny_step_options, a pure function of the step.
+/// A batch for tiny_step_options, a pure function of the step.
+inline batch::MultiCropBatch tiny_batch(int64_t images, int64_t step) {
+  batch::SyntheticSource source({.images = images,
+                                 .global_crops = 2,
+                                 .global_size = 16,
+                                 .local_crops = 2,
+                                 .local_size = 8,
+                                 .mask = {},
+                                 .grid = {4, 4},
+                                 .seed = static_cast<uint64_t>(step)});
+  return *source.next();
+}
+
+/// One tiny_batch after the other.
 class TinySource : public batch::BatchSource<batch::MultiCropBatch> {
  public:
-  explicit TinySource(int64_t first_step = 0) : step_(first_step) {}
+  explicit TinySource(int64_t first_step = 0, int64_t images = 3)
+      : step_(first_step), images_(images) {}
 
-  std::optional<batch::MultiCropBatch> next() override {
-    batch::SyntheticSource source({.images = 3,
-                                   .global_crops = 2,
-                                   .global_size = 16,
-                                   .local_crops = 2,
-                                   .local_size = 8,
-                                   .mask = {},
-                                   .grid = {4, 4},
-                                   .seed = static_cast<uint64_t>(step_++)});
-    return source.next();
-  }
+  std::optional<batch::MultiCropBatch> next() override { return tiny_batch(images_, step_++); }
 
  private:
   int64_t step_;
+  const int64_t images_;
 };
 
 }  // namespace ibot::testing

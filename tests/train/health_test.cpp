@@ -84,25 +84,6 @@ TEST(SpikeWatch, TellsEachSpikeAndWhetherItLasts) {
   EXPECT_THAT(third->text, HasSubstr("9 standard deviations above its running mean, 3 intervals"));
 }
 
-/// Eight images a step, as TinySource.
-class EightImages : public batch::BatchSource<batch::MultiCropBatch> {
- public:
-  std::optional<batch::MultiCropBatch> next() override {
-    return batch::SyntheticSource({.images = 8,
-                                   .global_crops = 2,
-                                   .global_size = 16,
-                                   .local_crops = 2,
-                                   .local_size = 8,
-                                   .mask = {},
-                                   .grid = {4, 4},
-                                   .seed = step_++})
-        .next();
-  }
-
- private:
-  uint64_t step_ = 0;
-};
-
 struct Told : Observer {
   std::vector<StepRecord> steps;
   std::vector<FaultRecord> faults;
@@ -122,7 +103,7 @@ Ending train(const StepOptions& step_options, CollapsePolicy policy, Told& told)
   options.schedule.momentum_teacher = 0.9;
   options.checkpoints = folder.path();
   TrainStep step(step_options, torch::kCPU);
-  EightImages source;
+  testing::TinySource source(0, 8);
   return Trainer(options, step, {&told}).run(source);
 }
 

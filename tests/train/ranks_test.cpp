@@ -30,19 +30,6 @@ StepOptions step_options() {
   return options;
 }
 
-/// The whole batch of a step, in host memory.
-batch::MultiCropBatch whole_batch(int64_t step) {
-  batch::SyntheticSource source({.images = kImages,
-                                 .global_crops = 2,
-                                 .global_size = 16,
-                                 .local_crops = 2,
-                                 .local_size = 8,
-                                 .mask = {},
-                                 .grid = {4, 4},
-                                 .seed = static_cast<uint64_t>(step)});
-  return *source.next();
-}
-
 /// Rank r of W has images r, r + W, …
 batch::MultiCropBatch share_of(const batch::MultiCropBatch& whole, int64_t rank, int64_t world) {
   const auto rows = [&](const torch::Tensor& crops) {
@@ -74,7 +61,7 @@ Trained train(const StepOptions& options, int64_t parts, const dist::Group& grou
   const optim::RunLength length{.epochs = 4, .steps_per_epoch = 5, .global_batch = kImages};
   Trained trained;
   for (int64_t i = 0; i < kSteps; ++i) {
-    const auto own = share_of(whole_batch(i), group.rank(), group.size());
+    const auto own = share_of(testing::tiny_batch(kImages, i), group.rank(), group.size());
     std::vector<batch::MultiCropBatch> prepared;
     for (const auto& part : batch::split(own, parts)) {
       prepared.push_back(batch::prepared(part, torch::kCPU, {}));
@@ -242,13 +229,13 @@ TEST(Ranks, RecomputedActivationsOfSwinChangeNothing) {
   for (size_t i = 0; i < kept.size(); ++i) EXPECT_TENSOR_EQUAL(recomputed[i], kept[i]);
 }
 
-/// The share of one rank of whole_batch of each step.
+/// The share of one rank of the batch of each step.
 class ShareSource : public batch::BatchSource<batch::MultiCropBatch> {
  public:
   ShareSource(int64_t first, int64_t rank, int64_t world)
       : step_(first), rank_(rank), world_(world) {}
   std::optional<batch::MultiCropBatch> next() override {
-    return share_of(whole_batch(step_++), rank_, world_);
+    return share_of(testing::tiny_batch(kImages, step_++), rank_, world_);
   }
 
  private:
