@@ -1,6 +1,7 @@
 // Several ranks in one process.
 #pragma once
 
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <thread>
@@ -9,6 +10,10 @@
 #include "ibot/dist/rendezvous.h"
 
 namespace ibot::testing {
+
+/// LibTorch keeps one record of communication a process and adds groups to it without a lock, since
+/// a process is one rank elsewhere. Without room it keeps none.
+inline const bool kNoFlightRecord = ::setenv("TORCH_FR_BUFFER_SIZE", "0", 0) == 0;
 
 /// How the ranks of a test find each other: through a store that the test holds.
 inline dist::Launch launch_into(const dist::RankStore& store, int64_t rank, int64_t world) {
