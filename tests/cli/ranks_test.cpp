@@ -87,6 +87,18 @@ class PretrainRanks : public PretrainFolder {
     expect_same_logs("two", output);
   }
 
+  /// `launcher` starts the two ranks of a command that follows it.
+  void expect_same_under(const std::string& output, const std::string& launcher) const {
+    std::string command = "cd " + shell_quoted(folder_.string()) + " && " + launcher + " " +
+                          shell_quoted(std::string(IBOT_PROGRAM_DIR) + "/ibot-train");
+    for (const auto& word : train_words(output, {"train.batch_size=2"})) {
+      command += " " + shell_quoted(word);
+    }
+    const auto status = std::system((command + " >launcher.txt 2>&1").c_str());
+    ASSERT_EQ(status, 0) << text("launcher.txt");
+    expect_same_as_two_ranks(output);
+  }
+
   /// Waits for the steps of an endless run, then for what `strike` does to its ranks; no process is
   /// left.
   ProgramResult struck(
@@ -145,14 +157,12 @@ TEST_F(PretrainRanks, ShareTheBatchOfOne) {
 
 TEST_F(PretrainRanks, OfTorchrunTrainAlike) {
   if (std::system("command -v torchrun >/dev/null") != 0) GTEST_SKIP() << "no torchrun";
-  auto words = train_words("torchrun", {"train.batch_size=2"});
-  std::string command = "cd " + shell_quoted(folder_.string()) +
-                        " && torchrun --no-python --nproc-per-node 2 " +
-                        shell_quoted(std::string(IBOT_PROGRAM_DIR) + "/ibot-train");
-  for (const auto& word : words) command += " " + shell_quoted(word);
-  const auto status = std::system((command + " >torchrun.txt 2>&1").c_str());
-  ASSERT_EQ(status, 0) << text("torchrun.txt");
-  expect_same_as_two_ranks("torchrun");
+  expect_same_under("torchrun", "torchrun --no-python --nproc-per-node 2");
+}
+
+TEST_F(PretrainRanks, OfMpirunTrainAlike) {
+  if (std::system("command -v mpirun >/dev/null") != 0) GTEST_SKIP() << "no mpirun";
+  expect_same_under("mpirun", "mpirun --allow-run-as-root --oversubscribe -n 2");
 }
 
 TEST_F(PretrainRanks, OfSrunTrainAlike) {
