@@ -1,6 +1,8 @@
 // What a run of ibot-train leaves, and that it is a function of its configuration alone.
 #include <sys/mount.h>
 
+#include <fstream>
+
 #include "cli/pretrain_folder.h"
 #include "ibot/train/checkpoint.h"
 
@@ -8,6 +10,7 @@ namespace ibot::testing {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -196,6 +199,18 @@ TEST_F(Pretrain, AFullDiskKeepsTheOldCheckpoint) {
   finish("disk/run");
   expect_same_weights("plain", "disk/run");
   expect_same_logs("plain", "disk/run");
+}
+
+TEST_F(Pretrain, ADiskWithoutRoomForTheRunIsOneLineBeforeAnyStep) {
+  const SmallDisk disk(folder_ / "disk");
+  if (!disk.resize(4096, 0)) GTEST_SKIP() << "mounting a small disk needs privileges";
+  std::ofstream(folder_ / "disk/other") << std::string(4096, 'x');
+  const auto full = train("disk/run", {"--quiet"});
+  EXPECT_EQ(full.status, 1);
+  EXPECT_THAT(full.err, StartsWith("error: cannot write disk/run/"));
+  EXPECT_THAT(full.err, EndsWith("No space left on device\n"));
+  EXPECT_EQ(std::ranges::count(full.err, '\n'), 1);
+  EXPECT_EQ(text("disk/other").size(), 4096u);
 }
 
 // Both networks begin with the teacher of another run, also through a .pth of its backbone.
