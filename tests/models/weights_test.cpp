@@ -61,7 +61,9 @@ io::Value dict_of(const Tensors& tensors) {
 void expect_equal(const torch::nn::Module& a, const torch::nn::Module& b) {
   const auto expected = state_of(b);
   for (const auto& [name, tensor] : state_of(a)) {
-    if (expected.count(name) > 0) EXPECT_TENSOR_EQUAL(tensor, expected.at(name)) << name;
+    if (expected.count(name) > 0) {
+      EXPECT_TENSOR_EQUAL(tensor, expected.at(name)) << name;
+    }
   }
 }
 
