@@ -60,11 +60,13 @@ io::Value dict_of(const Tensors& tensors) {
 
 void expect_equal(const torch::nn::Module& a, const torch::nn::Module& b) {
   const auto expected = state_of(b);
+  int shared = 0;
   for (const auto& [name, tensor] : state_of(a)) {
-    if (expected.count(name) > 0) {
-      EXPECT_TENSOR_EQUAL(tensor, expected.at(name)) << name;
-    }
+    if (expected.count(name) == 0) continue;
+    EXPECT_TENSOR_EQUAL(tensor, expected.at(name)) << name;
+    ++shared;
   }
+  EXPECT_GT(shared, 0);
 }
 
 std::string refusal(const std::function<void()>& attempt) {

@@ -11,12 +11,11 @@
 
 namespace ibot::testing {
 
-/// LibTorch keeps one record of communication a process and adds groups to it without a lock, since
-/// a process is one rank elsewhere. Without room it keeps none.
-inline const bool kNoFlightRecord = ::setenv("TORCH_FR_BUFFER_SIZE", "0", 0) == 0;
-
 /// How the ranks of a test find each other: through a store that the test holds.
 inline dist::Launch launch_into(const dist::RankStore& store, int64_t rank, int64_t world) {
+  // LibTorch keeps one record of communication a process and adds groups to it without a lock,
+  // since a process is one rank elsewhere. Without room it keeps none.
+  [[maybe_unused]] static const int no_record = ::setenv("TORCH_FR_BUFFER_SIZE", "0", 0);
   dist::Launch launch;
   launch.rank = rank;
   launch.world = world;
