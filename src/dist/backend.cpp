@@ -46,6 +46,8 @@ constexpr bool kHasNccl = true;
 
 c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store>& store, int rank,
                                             int world) {
+  // A broken connection must not end the process before the watch has named the rank at fault.
+  ::setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", 0);
   const auto options = c10d::ProcessGroupNCCL::Options::create();
   options->timeout = kLongestOperation;
   return c10::make_intrusive<c10d::ProcessGroupNCCL>(store, rank, world, options);
@@ -66,7 +68,7 @@ void check_backend(torch::DeviceType device) {
                 "libgloo-dev and build anew, or start one process");
   IBOT_CHECK_AS(ConfigError, device == torch::kCPU || kHasNccl,
                 "ranks: this build lacks NCCL, through which ranks on GPUs talk; build with "
-                "IBOT_CUDA, or start one process");
+                "IBOT_CUDA where CMake finds nccl.h, or start one process");
 }
 
 c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store,

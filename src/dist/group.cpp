@@ -68,6 +68,13 @@ GroupState::GroupState(c10::intrusive_ptr<c10d::Backend> backend, torch::Device 
 
 // A backend waits for its operations when it is destroyed, and those with a lost rank never end.
 GroupState::~GroupState() {
+  if (!lost_) {
+    try {
+      backend_->shutdown();
+    } catch (const std::exception&) {
+      // All results have arrived.
+    }
+  }
   watch_.reset();
   if (lost_) abandon(std::move(backend_));
 }
@@ -83,10 +90,25 @@ void GroupState::check() {
   if (!trouble.empty()) lose(trouble);
 }
 
+c10::intrusive_ptr<c10d::Work> GroupState::start(
+    const std::function<c10::intrusive_ptr<c10d::Work>(c10d::Backend&)>& operation) {
+  check();
+  watch_->count_operation();
+  try {
+    return operation(*backend_);
+  } catch (const c10::DistError& error) {
+    lose(watch_->cause(first_line(error)));
+  }
+}
+
 void GroupState::wait(c10d::Work& work) {
-  // Only a host waits for what its GPU does; then the watch looks after the operation.
+  // The host goes on and the GPU waits, over which the watch watches.
   if (!device_.is_cpu()) {
-    work.wait();
+    try {
+      work.wait();
+    } catch (const std::exception& error) {
+      lose(watch_->cause(first_line(error)));
+    }
     return;
   }
   while (true) {
@@ -98,6 +120,10 @@ void GroupState::wait(c10d::Work& work) {
       if (!work.isCompleted()) check();
     }
   }
+}
+
+void GroupState::check_on_host(const torch::Tensor& result) {
+  if (!device_.is_cpu() && result.is_cpu()) check();
 }
 
 void GroupState::report_failure(const std::string& message) {
@@ -127,9 +153,8 @@ Pending Group::start_all_reduce_(const torch::Tensor& tensor, Reduction reductio
   std::vector<torch::Tensor> tensors{tensor.detach()};
   c10d::AllreduceOptions options;
   options.reduceOp = operation(reduction);
-  state_->check();
-  return Pending(std::make_shared<Pending::Work>(
-      Pending::Work{state_, state_->backend().allreduce(tensors, options)}));
+  auto work = state_->start([&](auto& backend) { return backend.allreduce(tensors, options); });
+  return Pending(std::make_shared<Pending::Work>(Pending::Work{state_, std::move(work)}));
 }
 
 void Group::all_reduce_(const torch::Tensor& tensor, Reduction reduction) const {
@@ -138,6 +163,7 @@ void Group::all_reduce_(const torch::Tensor& tensor, Reduction reduction) const 
   const auto moved = tensor.detach().to(state_->device()).contiguous();
   start_all_reduce_(moved, reduction).wait();
   if (!moved.is_same(tensor)) torch::Tensor(tensor).copy_(moved);
+  state_->check_on_host(tensor);
 }
 
 torch::Tensor Group::all_gather(const torch::Tensor& tensor) const {
@@ -149,9 +175,10 @@ torch::Tensor Group::all_gather(const torch::Tensor& tensor) const {
   const auto all = torch::empty(shape, moved.options());
   std::vector<torch::Tensor> inputs{moved};
   std::vector<std::vector<torch::Tensor>> outputs{all.unbind()};
-  state_->check();
-  state_->wait(*state_->backend().allgather(outputs, inputs));
-  return torch::stack(outputs[0]).to(tensor.device());
+  state_->wait(*state_->start([&](auto& backend) { return backend.allgather(outputs, inputs); }));
+  const auto result = torch::stack(outputs[0]).to(tensor.device());
+  state_->check_on_host(result);
+  return result;
 }
 
 void Group::broadcast_(const torch::Tensor& tensor, int64_t root) const {
@@ -161,9 +188,9 @@ void Group::broadcast_(const torch::Tensor& tensor, int64_t root) const {
   std::vector<torch::Tensor> tensors{moved};
   c10d::BroadcastOptions options;
   options.rootRank = root;
-  state_->check();
-  state_->wait(*state_->backend().broadcast(tensors, options));
+  state_->wait(*state_->start([&](auto& backend) { return backend.broadcast(tensors, options); }));
   if (!moved.is_same(tensor)) torch::Tensor(tensor).copy_(moved);
+  state_->check_on_host(tensor);
 }
 
 void Group::barrier() const { any(false); }
@@ -173,6 +200,14 @@ bool Group::any(bool value) const {
   const auto flag = torch::full({}, value ? 1 : 0, torch::kInt);
   all_reduce_(flag, Reduction::kMax);
   return flag.item<int>() != 0;
+}
+
+Group::InStep::InStep(const Group& group) : state_(group.state_) {
+  if (state_) state_->keep_step(true);
+}
+
+Group::InStep::~InStep() {
+  if (state_) state_->keep_step(false);
 }
 
 void Group::check() const {

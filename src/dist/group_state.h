@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
@@ -22,8 +23,15 @@ class GroupState {
 
   /// Throws PeerError when a rank is known to be lost.
   void check();
-  /// Waits for an operation; throws PeerError, which names the rank at fault, when it fails.
+  /// Starts an operation; this and the next throw PeerError, which names the rank at fault, when it
+  /// fails.
+  c10::intrusive_ptr<c10d::Work> start(
+      const std::function<c10::intrusive_ptr<c10d::Work>(c10d::Backend&)>& operation);
   void wait(c10d::Work& work);
+  /// The results on a GPU have reached the host: of a group that has lost a rank they are worth
+  /// nothing, and this throws as check() does.
+  void check_on_host(const torch::Tensor& result);
+  void keep_step(bool value) { watch_->keep_step(value); }
   void report_failure(const std::string& message);
 
  private:

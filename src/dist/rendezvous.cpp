@@ -126,12 +126,25 @@ Group connect(const Launch& launch, const ConnectOptions& options) {
       make_backend(store, launch.rank, launch.world, options.device, own_address(launch, hosts));
   // A GPU waits for a lost rank for ever, and the host for the GPU.
   std::function<void()> on_trouble;
-  if (!options.device.is_cpu()) on_trouble = [backend] { backend->abort(); };
+  if (!options.device.is_cpu()) {
+    on_trouble = [backend] {
+      try {
+        backend->abort();
+      } catch (const std::exception&) {
+        // The rank at fault is known, and this process about to end.
+      }
+    };
+  }
   // A connection of its own: one that waits for a rank would hold up the signs of life.
   auto watch = std::make_unique<Watch>(open_store(launch, false, options.join_timeout), launch.rank,
-                                       hosts, options.rank_timeout, std::move(on_trouble));
-  return Group(std::make_shared<GroupState>(std::move(backend), options.device, std::move(watch),
-                                            std::vector<StorePtr>{store}));
+                                       hosts, Patience{options.rank_timeout, options.stall_timeout},
+                                       std::move(on_trouble));
+  const Group group(std::make_shared<GroupState>(std::move(backend), options.device,
+                                                 std::move(watch), std::vector<StorePtr>{store}));
+  // NCCL connects in the first operation, out of which no rank can be called off: let it come
+  // before anything that a single rank may fail at.
+  if (!options.device.is_cpu()) group.barrier();
+  return group;
 }
 
 struct RankStore::Impl {

@@ -22,17 +22,16 @@ double seconds(milliseconds time) { return static_cast<double>(time.count()) / 1
 std::string beat_key(int64_t rank) { return "beat/" + std::to_string(rank); }
 
 Watch::Watch(c10::intrusive_ptr<c10d::Store> store, int64_t rank, std::vector<std::string> hosts,
-             milliseconds timeout, std::function<void()> on_trouble)
+             Patience patience, std::function<void()> on_trouble)
     : store_(std::move(store)),
       rank_(static_cast<size_t>(rank)),
       hosts_(std::move(hosts)),
-      timeout_(timeout),
+      patience_(patience),
       on_trouble_(std::move(on_trouble)),
-      signs_(hosts_.size()),
-      changed_(hosts_.size(), Clock::now()),
+      signs_(hosts_.size(), {.changed = Clock::now(), .moved = Clock::now()}),
       answered_(Clock::now()) {
   // A store that is gone must not hold the thread for longer than a rank that is gone.
-  store_->setTimeout(timeout);
+  store_->setTimeout(patience_.silence);
   thread_ = std::thread([this] { beat(); });
 }
 
@@ -46,14 +45,19 @@ Watch::~Watch() {
 }
 
 void Watch::beat() {
-  const auto pause = std::min(timeout_ / 10, kLongestPause);
+  const auto pause = std::min({patience_.silence / 10, patience_.stall / 10, kLongestPause});
   bool answers = true;
   std::unique_lock lock(mutex_);
   while (!stopping_ && answers) {
     lock.unlock();
     answers = exchange();
     lock.lock();
-    if (!trouble_.empty() && on_trouble_) std::exchange(on_trouble_, nullptr)();
+    if (!trouble_.empty() && on_trouble_) {
+      const auto tell = std::exchange(on_trouble_, nullptr);
+      lock.unlock();
+      tell();
+      lock.lock();
+    }
     wake_.notify_all();
     wake_.wait_for(lock, urgent_ ? kUrgentPause : pause, [this] { return stopping_; });
   }
@@ -73,7 +77,12 @@ bool Watch::exchange() {
     std::string own;
     {
       const std::lock_guard lock(mutex_);
-      own = own_end_.rfind(kFailed, 0) == 0 ? own_end_ : std::to_string(++beats_);
+      if (own_end_.rfind(kFailed, 0) == 0) {
+        own = own_end_;
+      } else {
+        own = std::to_string(++beats_);
+        if (in_step_) own += ' ' + std::to_string(operations_);
+      }
     }
     store_->set(beat_key(static_cast<int64_t>(rank_)), bytes_of(own));
     std::vector<std::string> keys;
@@ -97,21 +106,40 @@ bool Watch::exchange() {
 void Watch::judge(const std::vector<std::vector<uint8_t>>& signs) {
   left_.clear();
   for (size_t i = 0; i < signs.size(); ++i) {
-    if (i == rank_) continue;
-    if (signs[i] != signs_[i]) {
-      signs_[i] = signs[i];
-      changed_[i] = answered_;
-    }
-    const std::string sign(signs[i].begin(), signs[i].end());
-    if (sign == kFollowed) continue;
-    if (sign == kLeft) {
-      left_ += (left_.empty() ? "" : ", ") + name_of(i);
-    } else if (sign.rfind(kFailed, 0) == 0) {
-      if (trouble_.empty()) trouble_ = name_of(i) + " " + sign;
-    } else if (answered_ - changed_[i] > timeout_ && trouble_.empty()) {
-      trouble_ = concat(name_of(i), " has given no sign of life for ", seconds(timeout_),
-                        " s: it has died or is stopped");
-    }
+    if (i != rank_) judge(i, {signs[i].begin(), signs[i].end()});
+  }
+}
+
+void Watch::judge(size_t rank, const std::string& sign) {
+  auto& known = signs_[rank];
+  if (sign != known.text) known.changed = answered_;
+  known.text = sign;
+  if (sign == kFollowed) return;
+  if (sign == kLeft) {
+    left_ += (left_.empty() ? "" : ", ") + name_of(rank);
+    return;
+  }
+  if (!trouble_.empty()) return;
+  if (sign.rfind(kFailed, 0) == 0) {
+    trouble_ = name_of(rank) + " " + sign;
+    return;
+  }
+  if (answered_ - known.changed > patience_.silence) {
+    trouble_ = concat(name_of(rank), " has given no sign of life for ", seconds(patience_.silence),
+                      " s: it has died or is stopped");
+    return;
+  }
+  const auto space = sign.find(' ');
+  const auto operations = space == std::string::npos ? "" : sign.substr(space + 1);
+  // Only a rank that others are ahead of keeps them waiting.
+  if (operations.empty() || operations != known.operations ||
+      std::stoull(operations) >= operations_) {
+    known.moved = answered_;
+  }
+  known.operations = operations;
+  if (answered_ - known.moved > patience_.stall) {
+    trouble_ = concat(name_of(rank), " lives and has kept the others waiting for ",
+                      seconds(patience_.stall), " s: it hangs, or reads its images too slowly");
   }
 }
 
@@ -122,7 +150,7 @@ std::string Watch::name_of(size_t rank) const {
 std::string Watch::trouble() {
   const std::lock_guard lock(mutex_);
   // The thread itself may hang on a store that took a request and was stopped.
-  if (trouble_.empty() && Clock::now() - answered_ > 3 * timeout_) {
+  if (trouble_.empty() && Clock::now() - answered_ > 3 * patience_.silence) {
     trouble_ = "the store on " + name_of(0) + " does not answer";
   }
   return trouble_;
@@ -133,7 +161,7 @@ std::string Watch::cause(const std::string& symptom) {
   urgent_ = true;
   wake_.notify_all();
   // Every rank's silence has lasted for the timeout by then.
-  wake_.wait_for(lock, timeout_ + kLongestPause,
+  wake_.wait_for(lock, patience_.silence + kLongestPause,
                  [this] { return !trouble_.empty() || !left_.empty(); });
   if (!trouble_.empty()) return trouble_;
   return left_.empty() ? symptom : left_ + " has left: " + symptom;

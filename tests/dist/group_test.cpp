@@ -9,6 +9,7 @@
 namespace ibot::dist {
 namespace {
 
+using std::chrono::milliseconds;
 using ::testing::HasSubstr;
 using testing::launch_into;
 using testing::run_ranks;
@@ -106,11 +107,46 @@ TEST(Group, ARankThatLeavesEarlyIsNamed) {
   EXPECT_THAT(told, HasSubstr(" has left"));
 }
 
+// One rank enters the barrier late: "in a step" or while it does something that only it does.
+std::array<std::string, 3> told_of_a_late_rank(bool in_step) {
+  constexpr milliseconds kStall{300};
+  const RankStore store;
+  std::array<std::string, 3> told;
+  std::vector<std::thread> ranks;
+  for (const int64_t rank : {0, 1, 2}) {
+    ranks.emplace_back([&, rank] {
+      const auto group = connect(launch_into(store, rank, 3), {.stall_timeout = kStall});
+      group.barrier();
+      std::optional<Group::InStep> step;
+      if (rank != 1 || in_step) step.emplace(group);
+      if (rank == 1) std::this_thread::sleep_for(4 * kStall);
+      told[static_cast<size_t>(rank)] = message_of([&] { group.barrier(); });
+    });
+  }
+  for (auto& rank : ranks) rank.join();
+  return told;
+}
+
+TEST(Group, ARankThatLivesButKeepsOthersWaitingIsNamed) {
+  IBOT_NEEDS_RANKS();
+  const auto told = told_of_a_late_rank(true);
+  for (const size_t rank : {0, 2}) {
+    EXPECT_THAT(told[rank], HasSubstr("ranks: rank 1 on "));
+    EXPECT_THAT(told[rank], HasSubstr(" lives and has kept the others waiting for 0.3 s"));
+  }
+}
+
+TEST(Group, ARankThatWorksAloneIsWaitedFor) {
+  IBOT_NEEDS_RANKS();
+  const auto told = told_of_a_late_rank(false);
+  for (const auto& message : told) EXPECT_EQ(message, "no PeerError");
+}
+
 TEST(Group, RanksThatDoNotComeAreNamed) {
   IBOT_NEEDS_RANKS();
   const RankStore store;
-  const auto told = message_of(
-      [&] { connect(launch_into(store, 1, 4), {.join_timeout = std::chrono::milliseconds(200)}); });
+  const auto told =
+      message_of([&] { connect(launch_into(store, 1, 4), {.join_timeout = milliseconds(200)}); });
   EXPECT_THAT(told, HasSubstr("ranks: expected 4 at 127.0.0.1:"));
   EXPECT_THAT(told, HasSubstr("waited 0.2 s for: 0, 2, 3;"));
 }

@@ -59,6 +59,20 @@ class Group {
   /// Whether `value` holds on any rank.
   bool any(bool value) const;
 
+  /// While one lives, this rank does nothing but what all ranks do, each in about the same time: if
+  /// it keeps the others waiting for longer than ConnectOptions::stall_timeout, it counts as lost
+  /// although it lives. One at a time.
+  class InStep {
+   public:
+    explicit InStep(const Group& group);
+    ~InStep();
+    InStep(const InStep&) = delete;
+    InStep& operator=(const InStep&) = delete;
+
+   private:
+    std::shared_ptr<GroupState> state_;
+  };
+
   /// Throws PeerError when a rank is known to be lost.
   void check() const;
   /// Tells the other ranks why this one is about to end; their PeerError repeats it.

@@ -52,6 +52,8 @@ struct ConnectOptions {
   torch::Device device = torch::kCPU;
   /// A rank that shows no sign of life for so long is lost.
   std::chrono::milliseconds rank_timeout{60000};
+  /// So is one that lives and, while it is Group::InStep, keeps others waiting for so long.
+  std::chrono::milliseconds stall_timeout{600000};
   /// How long ranks may take to come.
   std::chrono::milliseconds join_timeout{600000};
 };

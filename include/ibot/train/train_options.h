@@ -32,6 +32,7 @@ struct TrainOptions {
   bool shard_optimizer = false;
   dist::Compression compress_gradients = dist::Compression::kNone;
   int64_t rank_timeout_s = 120;
+  int64_t stall_timeout_s = 600;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -65,6 +66,8 @@ struct TrainOptions {
           "what gradients travel between ranks in: none | fp16 | bf16");
     field("rank_timeout_s", rank_timeout_s,
           "end the run when a rank has given no sign of life for so long");
+    field("stall_timeout_s", stall_timeout_s,
+          "end the run when a rank that lives keeps the others waiting in a step for so long");
   }
 
   void validate() const {
@@ -83,6 +86,7 @@ struct TrainOptions {
     check_option(accumulate_steps > 0 && batch_size % accumulate_steps == 0, "accumulate_steps",
                  "expected a divisor of train.batch_size ", batch_size, ", got ", accumulate_steps);
     check_option(rank_timeout_s > 0, "rank_timeout_s", "expected above 0, got ", rank_timeout_s);
+    check_option(stall_timeout_s > 0, "stall_timeout_s", "expected above 0, got ", stall_timeout_s);
   }
 };
 
