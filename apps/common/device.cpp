@@ -3,40 +3,60 @@
 #include <ATen/Context.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <optional>
+
 #include "ibot/base/error.h"
 
 namespace ibot::apps {
 namespace {
 
-torch::Device parse_device(const std::string& name) {
+torch::Device parse_device(const std::string& key, const std::string& name) {
+  std::optional<torch::Device> device;
   try {
-    return torch::Device(name);
+    device = torch::Device(name);
   } catch (const c10::Error&) {
-    throw ConfigError("train.device: expected auto, cpu, cuda or cuda:N, got " + name);
+    device.reset();
   }
+  IBOT_CHECK_AS(ConfigError, device && (device->is_cpu() || device->is_cuda()), key,
+                ": expected auto, cpu, cuda or cuda:N, got ", name);
+  return *device;
 }
 
+int64_t gpu_count() { return at::globalContext().getAcceleratorHooksInterface().deviceCount(); }
+
 /// Where a launcher shows each process its own GPU alone, that is number 0 for all.
-torch::Device own_gpu(int64_t local_rank) {
-  const auto count = at::globalContext().getAcceleratorHooksInterface().deviceCount();
-  const torch::Device device(torch::kCUDA, static_cast<c10::DeviceIndex>(local_rank % count));
-  c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
-  return device;
+int64_t own_gpu(const std::string& key, const dist::Launch& launch) {
+  const auto count = gpu_count();
+  if (count == 1) return 0;
+  IBOT_CHECK_AS(ConfigError, launch.local_rank < count, key, ": expected at most ", count,
+                " processes on this node, which has as many GPUs; found number ",
+                launch.local_rank);
+  return launch.local_rank;
+}
+
+int64_t named_gpu(const std::string& key, int64_t index, const dist::Launch& launch) {
+  IBOT_CHECK_AS(ConfigError, index < gpu_count(), key, ": expected an index below ", gpu_count(),
+                ", got cuda:", index);
+  IBOT_CHECK_AS(ConfigError, launch.local_rank == 0, key, ": expected a GPU for each process, got ",
+                "cuda:", index,
+                " for all of this node; use cuda, and CUDA_VISIBLE_DEVICES to choose");
+  return index;
 }
 
 }  // namespace
 
-torch::Device choose_device(const std::string& name, int64_t local_rank) {
+torch::Device choose_device(const std::string& key, const std::string& name,
+                            const dist::Launch& launch) {
   const bool has_gpu = at::hasCUDA();
-  if (name == "auto") return has_gpu ? own_gpu(local_rank) : torch::Device(torch::kCPU);
-  const auto device = parse_device(name);
-  if (device.is_cpu()) return device;
-  IBOT_CHECK_AS(ConfigError, has_gpu, "train.device: expected a usable GPU for ", name,
+  const auto wanted = name == "auto" ? torch::Device(has_gpu ? torch::kCUDA : torch::kCPU)
+                                     : parse_device(key, name);
+  if (wanted.is_cpu()) return wanted;
+  IBOT_CHECK_AS(ConfigError, has_gpu, key, ": expected a usable GPU for ", name,
                 ", found none; use cpu, or a build with IBOT_CUDA and a driver");
-  if (!device.has_index()) return own_gpu(local_rank);
-  const auto count = at::globalContext().getAcceleratorHooksInterface().deviceCount();
-  IBOT_CHECK_AS(ConfigError, device.index() < count, "train.device: expected an index below ",
-                static_cast<int>(count), ", got ", name);
+  const auto index =
+      wanted.has_index() ? named_gpu(key, wanted.index(), launch) : own_gpu(key, launch);
+  const torch::Device device(torch::kCUDA, static_cast<c10::DeviceIndex>(index));
+  c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
   return device;
 }
 

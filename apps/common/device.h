@@ -5,11 +5,15 @@
 
 #include <string>
 
+#include "ibot/dist/rendezvous.h"
+
 namespace ibot::apps {
 
 /// "auto" is a GPU where there is one, else the CPU; of "auto" and "cuda" the processes of a node
-/// each have their own, which is the current device from then on. Throws ConfigError on a name that
-/// is no device and on a GPU that is not there.
-torch::Device choose_device(const std::string& name, int64_t local_rank = 0);
+/// each have their own. A GPU is the current one from then on. Throws ConfigError, which begins
+/// with `key`, on a name that is no device, on a GPU that is not there, and where several processes
+/// of a node would share one.
+torch::Device choose_device(const std::string& key, const std::string& name,
+                            const dist::Launch& launch = {});
 
 }  // namespace ibot::apps

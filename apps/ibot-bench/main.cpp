@@ -91,7 +91,7 @@ int main(int argc, char** argv) {
       ibot::apps::bench_data(config, arguments.folder, arguments.steps);
       return ibot::apps::kDone;
     }
-    const auto device = ibot::apps::choose_device(arguments.device);
+    const auto device = ibot::apps::choose_device("--device", arguments.device);
     if (knn->parsed()) {
       ibot::apps::bench_knn(arguments.knn, device, arguments.steps);
       return ibot::apps::kDone;

@@ -1,5 +1,4 @@
 // ibot-eval: what a pre-trained network's features are worth.
-#include <torch/cuda.h>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -7,6 +6,7 @@
 #include <cstdio>
 
 #include "common/arguments.h"
+#include "common/device.h"
 #include "common/local_ranks.h"
 #include "common/run_main.h"
 #include "common/signals.h"
@@ -61,29 +61,9 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--dump-features", arguments.dump_features, "folder to write those files to")
       ->option_text("DIR");
   app.add_option("--device", arguments.device, "where to compute (default: a GPU if there is one)")
-      ->option_text("cpu|cuda[:N]");
+      ->option_text("auto|cpu|cuda[:N]");
   add_nproc_argument(app, arguments.nproc);
   app.add_flag("--list", arguments.list, "list the tasks and leave");
-}
-
-torch::Device device_named(const std::string& name) {
-  if (name == "auto" && !torch::cuda::is_available()) return torch::kCPU;
-  if ((name == "auto" || name == "cuda") && torch::cuda::is_available()) {
-    const auto number = dist::launch_of_process().local_rank;
-    return {torch::kCUDA, static_cast<c10::DeviceIndex>(number % torch::cuda::device_count())};
-  }
-  std::optional<torch::Device> device;
-  try {
-    device = torch::Device(name);
-  } catch (const c10::Error&) {
-    device.reset();
-  }
-  IBOT_CHECK_AS(ConfigError, device && (device->is_cpu() || device->is_cuda()),
-                "--device: expected cpu, cuda or cuda:N, got ", name);
-  IBOT_CHECK_AS(ConfigError,
-                device->is_cpu() || device->index() < static_cast<int>(torch::cuda::device_count()),
-                "--device: expected one of ", torch::cuda::device_count(), " GPUs, got ", name);
-  return *device;
 }
 
 const Task& task_named(const std::string& name) {
@@ -144,10 +124,11 @@ void check_inputs(const EvalArguments& arguments, const Task& task) {
 }
 
 TaskRequest request_of(const EvalArguments& arguments, const Task& task) {
+  const auto device = choose_device("--device", arguments.device, dist::launch_of_process());
   auto weights = arguments.weights;
   weights.overrides.assign(arguments.words.begin() + 1, arguments.words.end());
   if (!arguments.load_features.empty()) weights.file = "pixels";
-  TaskRequest request{load_weights(weights),   arguments.data,   device_named(arguments.device),
+  TaskRequest request{load_weights(weights),   arguments.data,   device,
                       cache_folder(arguments), arguments.output, arguments.load_features,
                       arguments.dump_features};
   auto& config = request.weights.config;

@@ -9,7 +9,7 @@ torch::Tensor normalized(const torch::Tensor& pixels, const Normalization& norma
              pixels.scalar_type());
   const auto channel = [&](const std::array<double, 3>& values) {
     return torch::tensor({values[0], values[1], values[2]}, torch::kFloat)
-        .to(pixels.device())
+        .to(pixels.device(), /*non_blocking=*/true)
         .view({3, 1, 1});
   };
   return pixels.to(torch::kFloat)

@@ -1,6 +1,9 @@
 // Threads that fill batches ahead of their use, delivered strictly in order.
 #pragma once
 
+#include <ATen/Context.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -14,6 +17,21 @@
 #include <vector>
 
 namespace ibot::data {
+
+/// The current GPU of the thread that makes it, if there is any. Page-locked memory belongs to the
+/// current GPU, which in a new thread is number 0 and may be another process's.
+class CurrentGpu {
+ public:
+  CurrentGpu() {
+    if (at::hasCUDA()) device_ = c10::impl::VirtualGuardImpl(c10::kCUDA).getDevice();
+  }
+  void adopt() const {
+    if (device_) c10::impl::VirtualGuardImpl(c10::kCUDA).setDevice(*device_);
+  }
+
+ private:
+  std::optional<c10::Device> device_;
+};
 
 /// A batch consists of tasks, which any threads run in any order; the result depends on neither.
 template <class Batch>
@@ -30,7 +48,12 @@ class BatchPipeline {
 
   BatchPipeline(Work work, int64_t threads, int64_t prefetch)
       : work_(std::move(work)), prefetch_(prefetch) {
-    for (int64_t i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
+    for (int64_t i = 0; i < threads; ++i) {
+      threads_.emplace_back([this, gpu = CurrentGpu()] {
+        gpu.adopt();
+        run();
+      });
+    }
   }
 
   ~BatchPipeline() {

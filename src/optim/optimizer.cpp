@@ -192,6 +192,8 @@ std::map<std::string, torch::Tensor> Optimizer::state() const {
       state["momentum." + name] = from_owner(first_[i], tensor.sizes());
     }
   }
+  // What a GPU has received from a group that lost a rank meanwhile must not be saved.
+  shards_.barrier();
   return state;
 }
 
