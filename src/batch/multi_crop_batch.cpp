@@ -12,13 +12,13 @@ struct Range {
   int64_t count;
 };
 
-/// The crops of some images, of rows that lie crop-major.
+/// The crops of some images, of rows that lie crop-major; page-locked like those.
 torch::Tensor crops_of(const torch::Tensor& rows, const Range& range) {
   if (!rows.defined()) return rows;
-  return rows.unflatten(0, {-1, range.images})
-      .narrow(1, range.first, range.count)
-      .flatten(0, 1)
-      .contiguous();
+  const auto part = rows.unflatten(0, {-1, range.images}).narrow(1, range.first, range.count);
+  return torch::empty(part.sizes(), part.options().pinned_memory(part.is_pinned()))
+      .copy_(part)
+      .flatten(0, 1);
 }
 
 /// Where patches, numbered as those of all images' crops, lie among those of the range; -1:

@@ -92,13 +92,14 @@ PassResult FineTuner::take_pass(batch::BatchSource<batch::LabeledBatch>& batches
   IBOT_CHECK(loaded.has_value(), "fine-tuning: batches ended at step ", state_.step);
   const auto device = step_.device();
   const auto& mixing = options_.mixing;
-  auto images = batch::normalized(loaded->image.to(device), options_.normalization);
+  auto images =
+      batch::normalized(loaded->image.to(device, /*non_blocking=*/true), options_.normalization);
   Rng rng(static_cast<uint64_t>(step_.options().seed), static_cast<uint64_t>(pass), 0, kMixing);
   batch::random_erase_(images, mixing.erase_prob, rng, step_.reseeded_generator(pass));
   const auto mix = batch::draw_mix(mixing, images.size(2), images.size(3), rng);
   const auto mixed =
-      batch::mix_images(images, loaded->label.to(device), mix, step_.classifier().options().classes,
-                        mixing.label_smoothing);
+      batch::mix_images(images, loaded->label.to(device, /*non_blocking=*/true), mix,
+                        step_.classifier().options().classes, mixing.label_smoothing);
   return step_.accumulate(mixed.image, mixed.target);
 }
 
