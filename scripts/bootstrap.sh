@@ -54,10 +54,20 @@ install_packages() {
 
 has_gpu() { command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; }
 
+# torch 2.11 of PyPI has kernels from compute capability 7.5 on.
+refuse_old_gpu() {
+  local capability
+  capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | sort -V | head -n 1)
+  [ "$(printf '7.5\n%s\n' "$capability" | sort -V | head -n 1)" = 7.5 ] && return 0
+  say "a GPU of compute capability $capability, which $torch has no kernels for; set LIBTORCH to an older one as docs/v100.md tells"
+  exit 1
+}
+
 install_torch() {
   [ -z "${LIBTORCH:-}" ] && [ -z "${Torch_DIR:-}" ] || return 0
   local wanted=(--no-deps "${torch_cpu[@]}") what="$torch, CPU part (1.3 GB)"
   if has_gpu; then
+    refuse_old_gpu
     wanted=("$torch")
     what="$torch with CUDA (4.6 GB)"
     [ ! -d "$torch_folder/nvidia/cudnn" ] || return 0

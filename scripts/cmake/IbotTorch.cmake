@@ -47,8 +47,16 @@ target_include_directories(ibot_torch SYSTEM INTERFACE
 target_link_directories(ibot_torch INTERFACE $<BUILD_INTERFACE:${IBOT_TORCH_ROOT}/lib>)
 set(IBOT_TORCH_LIBRARIES torch_cpu c10)
 if(IBOT_CUDA)
-  find_package(CUDAToolkit REQUIRED)  # c10's CUDA headers include the runtime's
-  target_include_directories(ibot_torch SYSTEM INTERFACE $<BUILD_INTERFACE:${CUDAToolkit_INCLUDE_DIRS}>)
+  # c10's CUDA headers include those of the runtime and of some of its libraries. The wheel brings them: in one
+  # folder since CUDA 13, in one each before.
+  file(GLOB IBOT_CUDA_INCLUDES "${IBOT_TORCH_ROOT}/../nvidia/cu13/include"
+       "${IBOT_TORCH_ROOT}/../nvidia/cu[bs]*/include" "${IBOT_TORCH_ROOT}/../nvidia/cuda_runtime/include")
+  find_path(IBOT_CUDA_RUNTIME_INCLUDE cuda_runtime_api.h PATHS ${IBOT_CUDA_INCLUDES} NO_DEFAULT_PATH)
+  if(NOT IBOT_CUDA_RUNTIME_INCLUDE)
+    find_package(CUDAToolkit REQUIRED)
+    set(IBOT_CUDA_INCLUDES ${CUDAToolkit_INCLUDE_DIRS})
+  endif()
+  target_include_directories(ibot_torch SYSTEM INTERFACE "$<BUILD_INTERFACE:${IBOT_CUDA_INCLUDES}>")
   # Nothing calls into torch_cuda directly: it registers its kernels when it is loaded.
   target_compile_definitions(ibot_torch INTERFACE IBOT_WITH_CUDA)
   list(APPEND IBOT_TORCH_LIBRARIES -Wl,--no-as-needed torch_cuda c10_cuda -Wl,--as-needed)
