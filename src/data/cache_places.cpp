@@ -1,5 +1,6 @@
 #include "data/cache_places.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 
@@ -29,11 +30,19 @@ fs::path full_path(const fs::path& path) {
 
 std::vector<fs::path> cache_places(const fs::path& path, const std::string& kind) {
   const auto full = full_path(path);
-  std::vector<fs::path> places{full.parent_path() / concat(".", full.filename().string(), kind)};
+  // A pattern may have wildcards in its folders too: beside the data is then where these begin.
+  auto folder = full.parent_path();
+  std::error_code error;
+  while (!fs::is_directory(folder, error) && folder.has_relative_path()) {
+    folder = folder.parent_path();
+  }
+  auto name = full.lexically_relative(folder).string();
+  std::replace(name.begin(), name.end(), '/', '_');
+  std::vector<fs::path> places{folder / concat(".", name, kind)};
   Hash hash;
   hash.add(full.string());
-  if (const auto folder = cache_folder(); !folder.empty())
-    places.push_back(folder / concat(hash.hex(), kind));
+  if (const auto cache = cache_folder(); !cache.empty())
+    places.push_back(cache / concat(hash.hex(), kind));
   return places;
 }
 
@@ -41,7 +50,7 @@ void keep_in_cache(const std::vector<fs::path>& places,
                    const std::function<void(const fs::path&)>& write) {
   for (const auto& place : places) {
     std::error_code unwritable;
-    fs::create_directories(place.parent_path(), unwritable);
+    if (place.parent_path() == cache_folder()) fs::create_directories(cache_folder(), unwritable);
     // A name of its own first: ranks on several machines may write at once.
     const auto own = fs::path(concat(place.string(), '.', std::random_device()()));
     try {
