@@ -4,9 +4,9 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 
+#include "data/opening.h"
 #include "ibot/base/error.h"
 
 namespace ibot::data {
@@ -14,7 +14,7 @@ namespace ibot::data {
 std::vector<uint8_t> file_bytes(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
                                                              &std::fclose);
-  IBOT_CHECK_AS(DataError, file != nullptr, path, ": cannot open: ", std::strerror(errno));
+  check_opened(file != nullptr ? 0 : errno, path);
   struct stat status {};
   const bool regular = fstat(fileno(file.get()), &status) == 0 && S_ISREG(status.st_mode);
   IBOT_CHECK_AS(DataError, regular, path, ": expected a file");

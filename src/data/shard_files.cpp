@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "data/opening.h"
 #include "ibot/base/error.h"
 
 namespace ibot::data {
@@ -17,7 +18,8 @@ constexpr size_t kMaxOpen = 640;
 
 class ShardFiles::File {
  public:
-  explicit File(const std::string& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  explicit File(const std::string& path)
+      : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), error_(file_ < 0 ? errno : 0) {}
   ~File() {
     if (file_ >= 0) ::close(file_);
   }
@@ -25,9 +27,12 @@ class ShardFiles::File {
   File& operator=(const File&) = delete;
 
   int get() const { return file_; }
+  /// Why it could not be opened; 0 where it was.
+  int error() const { return error_; }
 
  private:
   int file_;
+  int error_;
 };
 
 ShardFiles::ShardFiles(std::vector<std::string> paths)
@@ -37,20 +42,31 @@ ShardFiles::~ShardFiles() = default;
 
 std::shared_ptr<const ShardFiles::File> ShardFiles::open(int64_t shard,
                                                          const std::string& name) const {
-  const std::lock_guard lock(mutex_);
-  auto& file = files_[shard];
-  if (file) return file;
+  std::unique_lock lock(mutex_);
+  if (files_[shard]) return files_[shard];
+  lock.unlock();  // a shared file system takes its time
   auto opened = std::make_shared<const File>(paths_[shard]);
-  IBOT_CHECK_AS(DataError, opened->get() >= 0, name, ": cannot open: ", std::strerror(errno));
-  file = std::move(opened);
-  opened_.push_back(shard);
-  const auto result = file;
-  if (opened_.size() > kMaxOpen) {
-    // Readers that still hold it close it when they are done.
-    files_[opened_.front()].reset();
-    opened_.pop_front();
+  while (is_exhaustion(opened->error()) && close_oldest(1)) {
+    opened = std::make_shared<const File>(paths_[shard]);
   }
-  return result;
+  check_opened(opened->error(), name);
+  lock.lock();
+  if (files_[shard]) return files_[shard];
+  files_[shard] = opened;
+  opened_.push_back(shard);
+  lock.unlock();
+  close_oldest(kMaxOpen + 1);
+  return opened;
+}
+
+/// Closes the file opened first, if at least `count` are open.
+bool ShardFiles::close_oldest(size_t count) const {
+  const std::lock_guard lock(mutex_);
+  if (opened_.size() < count) return false;
+  // Readers that still hold it close it when they are done.
+  files_[opened_.front()].reset();
+  opened_.pop_front();
+  return true;
 }
 
 std::vector<uint8_t> ShardFiles::read(int64_t shard, int64_t offset, int64_t size,
