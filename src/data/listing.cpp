@@ -1,9 +1,6 @@
 #include "ibot/data/listing.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +9,7 @@
 
 #include "data/cache_places.h"
 #include "data/image_names.h"
+#include "data/listing_turn.h"
 #include "data/parallel.h"
 #include "data/tables.h"
 #include "data/tensor_of.h"
@@ -158,26 +156,6 @@ std::optional<Listing> parse_listing(const io::Safetensors& content, const fs::p
   return Listing(std::move(class_names), std::move(folders), std::move(names),
                  std::stoll(metadata.at("root_modified_ns")));
 }
-
-/// While one process lists a folder, others wait for it. Some network file systems have no such
-/// lock: there each lists for itself.
-class ListingTurn {
- public:
-  explicit ListingTurn(const fs::path& root)
-      : folder_(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    if (folder_ < 0 || ::flock(folder_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
-    // Shared, so that those who find no listing afterwards need not make one in turn.
-    while (::flock(folder_, LOCK_SH) != 0 && errno == EINTR) continue;
-  }
-  ~ListingTurn() {
-    if (folder_ >= 0) ::close(folder_);
-  }
-  ListingTurn(const ListingTurn&) = delete;
-  ListingTurn& operator=(const ListingTurn&) = delete;
-
- private:
-  int folder_;
-};
 
 std::optional<Listing> kept_listing(const std::vector<fs::path>& places, const fs::path& root) {
   for (const auto& place : places) {

@@ -65,7 +65,29 @@ ShardIndex parse_index(const io::Safetensors& content) {
 
 }  // namespace
 
-void ShardIndexBuilder::add(const Sample& sample) {
+ShardIndex select_shards(const ShardIndex& index, const std::vector<int64_t>& shards) {
+  std::vector<int64_t> first{0};
+  for (const auto& shard : index.shards) first.push_back(first.back() + shard.samples);
+  ShardIndexBuilder builder;
+  for (const int64_t shard : shards) {
+    for (int64_t i = first[shard]; i < first[shard + 1]; ++i) builder.add(index.sample(i));
+    builder.end_shard(index.shards[shard]);
+  }
+  auto selected = builder.build(index.hash.defined());
+  selected.class_names = index.class_names;
+  selected.origin = index.origin;
+  return selected;
+}
+
+ShardSample ShardIndex::sample(int64_t i) const {
+  return {.name = std::string(names[i]),
+          .offset = offset.const_data_ptr<int64_t>()[i],
+          .size = size.const_data_ptr<int32_t>()[i],
+          .label = label.const_data_ptr<int32_t>()[i],
+          .hash = hash.defined() ? static_cast<uint64_t>(hash.const_data_ptr<int64_t>()[i]) : 0};
+}
+
+void ShardIndexBuilder::add(const ShardSample& sample) {
   IBOT_CHECK_AS(DataError, sample.size <= std::numeric_limits<int32_t>::max(), sample.name,
                 ": expected an image of less than 2 GiB, got ", sample.size, " bytes");
   names_.add(sample.name);

@@ -23,6 +23,15 @@ struct IndexedShard {
   int64_t modified_ns = 0;
 };
 
+/// One row of the tables below.
+struct ShardSample {
+  std::string name;
+  int64_t offset = 0;
+  int64_t size = 0;
+  int64_t label = 0;
+  uint64_t hash = 0;
+};
+
 /// Samples in the order of the shards and of their places within. In 14 million samples 24 bytes
 /// each add up: the tensors may lie in a file that is mapped.
 ///
@@ -43,20 +52,16 @@ struct ShardIndex {
   std::string origin;
 
   int64_t samples() const { return names.size(); }
+  ShardSample sample(int64_t i) const;
 };
+
+/// The part of an index that is `shards`, by their numbers, in that order.
+ShardIndex select_shards(const ShardIndex& index, const std::vector<int64_t>& shards);
 
 /// Collects samples shard by shard.
 class ShardIndexBuilder {
  public:
-  struct Sample {
-    std::string name;
-    int64_t offset = 0;
-    int64_t size = 0;
-    int64_t label = 0;
-    uint64_t hash = 0;
-  };
-
-  void add(const Sample& sample);
+  void add(const ShardSample& sample);
   /// All samples added since the last one are its.
   void end_shard(IndexedShard shard);
   /// Samples and shards of another index, after those here.

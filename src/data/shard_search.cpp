@@ -12,6 +12,7 @@
 
 #include "data/cache_places.h"
 #include "data/image_names.h"
+#include "data/listing_turn.h"
 #include "data/parallel.h"
 #include "ibot/base/error.h"
 #include "ibot/io/tar.h"
@@ -24,10 +25,11 @@ namespace fs = std::filesystem;
 constexpr int64_t kSearchThreads = 8;
 constexpr int64_t kMaxNames = 1'000'000;
 constexpr uint64_t kMaxLabelText = 32;
+// Every number below the largest label is a class with a name.
+constexpr int64_t kMaxClasses = 10'000'000;
+constexpr int64_t kNoLabel = -1;
 // A shard that was written within a clock tick of the search could change unseen.
 constexpr int64_t kRestNs = 2'000'000'000;
-
-using Sample = ShardIndexBuilder::Sample;
 
 std::optional<int64_t> parse_integer(std::string_view text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ' || text.back() == '\r')) {
@@ -97,8 +99,8 @@ IndexedShard state_of(const std::string& file) {
 /// The members of one key, which follow each other.
 struct Run {
   std::string key;
-  std::optional<Sample> image;
-  int64_t label = 0;
+  std::optional<ShardSample> image;
+  int64_t label = kNoLabel;
   std::string damage;
 };
 
@@ -108,13 +110,17 @@ std::string key_of(const std::string& name) {
   return name.substr(0, name.find('.', slash == std::string::npos ? 0 : slash));
 }
 
+void mark_damaged_(ShardSample& sample, const std::string& reason) {
+  sample.name += " (" + reason + ")";
+  sample.size = -1;
+  sample.label = 0;
+}
+
 void end_run(Run& run, ShardIndexBuilder& samples) {
   if (run.image) {
     run.image->label = run.label;
     if (!run.damage.empty()) {
-      run.image->name += " (" + run.damage + ")";
-      run.image->size = -1;
-      run.image->label = 0;
+      mark_damaged_(*run.image, run.damage);
     }
     samples.add(*run.image);
   }
@@ -130,10 +136,10 @@ void add_member(const io::TarReader& reader, const io::TarEntry& entry, Run& run
   } else if (entry.name == run.key + ".cls") {
     const bool readable = entry.damage.empty() && entry.size <= kMaxLabelText;
     const auto label = readable ? parse_integer(reader.content(entry)) : std::nullopt;
-    if (!label || *label > std::numeric_limits<int32_t>::max()) {
-      run.damage = entry.name + ": expected the number of a class";
+    if (!label || *label >= kMaxClasses) {
+      run.damage = concat(entry.name, ": expected the number of a class, below ", kMaxClasses);
     }
-    run.label = label.value_or(0);
+    run.label = label.value_or(kNoLabel);
   }
 }
 
@@ -158,16 +164,30 @@ ShardIndex search_shard(const IndexedShard& shard) {
   return samples.build(/*hashed=*/false);
 }
 
+/// All shards in one. Where any image has a label, one without lost it: no sample of class 0.
+ShardIndex joined(std::vector<ShardIndex> found) {
+  const bool labelled = std::any_of(found.begin(), found.end(), [](const auto& shard) {
+    return ((shard.size >= 0) & (shard.label >= 0)).any().template item<bool>();
+  });
+  ShardIndexBuilder builder;
+  for (auto& shard : found) {
+    for (int64_t i = 0; i < shard.samples(); ++i) {
+      auto sample = shard.sample(i);
+      if (labelled && sample.label == kNoLabel) mark_damaged_(sample, "without a label");
+      sample.label = std::max<int64_t>(sample.label, 0);
+      builder.add(sample);
+    }
+    builder.end_shard(shard.shards.front());
+    shard = {};
+  }
+  return builder.build(/*hashed=*/false);
+}
+
 ShardIndex search(const std::string& pattern, const std::vector<IndexedShard>& shards) {
   std::vector<ShardIndex> found(shards.size());
   for_each(static_cast<int64_t>(shards.size()), kSearchThreads,
            [&](int64_t i) { found[i] = search_shard(shards[i]); });
-  ShardIndexBuilder builder;
-  for (auto& shard : found) {
-    builder.append(shard);
-    shard = {};
-  }
-  auto index = builder.build(/*hashed=*/false);
+  auto index = joined(std::move(found));
   IBOT_CHECK_AS(DataError, (index.size >= 0).any().item<bool>(), pattern,
                 ": expected images in the shards, found none; a sample is KEY.jpg with KEY.cls");
   const int64_t classes = index.label.max().item<int64_t>() + 1;
@@ -179,6 +199,22 @@ bool same_files(const std::vector<IndexedShard>& a, const std::vector<IndexedSha
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
     return x.name == y.name && x.bytes == y.bytes && x.modified_ns == y.modified_ns;
   });
+}
+
+std::optional<ShardIndex> kept_index(const std::vector<fs::path>& places,
+                                     const std::vector<IndexedShard>& shards) {
+  for (const auto& place : places) {
+    std::error_code error;
+    if (!fs::is_regular_file(place, error)) continue;
+    // Whatever is wrong with it, the shards themselves can be searched.
+    try {
+      auto index = read_index(place);
+      if (same_files(index.shards, shards)) return index;
+    } catch (const DataError&) {
+      continue;
+    }
+  }
+  return std::nullopt;
 }
 
 bool have_rested(const std::vector<IndexedShard>& shards) {
@@ -204,17 +240,9 @@ ShardIndex found_index(const std::string& pattern) {
   std::vector<IndexedShard> shards;
   for (const auto& file : files_matching(pattern)) shards.push_back(state_of(file));
   const auto places = cache_places(pattern, ".ibot-index");
-  for (const auto& place : places) {
-    std::error_code error;
-    if (!fs::is_regular_file(place, error)) continue;
-    // Whatever is wrong with it, the shards themselves can be searched.
-    try {
-      auto index = read_index(place);
-      if (same_files(index.shards, shards)) return index;
-    } catch (const DataError&) {
-      continue;
-    }
-  }
+  if (auto kept = kept_index(places, shards)) return *std::move(kept);
+  const ListingTurn turn(places.front().parent_path());
+  if (auto kept = kept_index(places, shards)) return *std::move(kept);
   const bool rested = have_rested(shards);
   auto index = search(pattern, shards);
   if (rested) keep_in_cache(places, [&](const fs::path& place) { write_index(place, index); });
