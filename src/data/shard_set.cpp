@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <mutex>
+#include <numeric>
+#include <optional>
+#include <set>
 
 #include "data/parallel.h"
 #include "data/reason.h"
@@ -28,18 +32,52 @@ bool has_tar_files(const fs::path& folder) {
   return found;
 }
 
-ShardIndex index_of(const std::string& where) {
-  const fs::path folder(where);
+/// The index that pack wrote into `folder`, its shards by their paths; nothing where there is none.
+std::optional<ShardIndex> packed_index(const fs::path& folder) {
   std::error_code error;
-  if (!fs::is_directory(folder, error)) return found_index(where);
   if (fs::exists(folder / kIndexFile, error)) {
     auto index = read_index(folder / kIndexFile);
     for (auto& shard : index.shards) shard.name = (folder / shard.name).string();
     return index;
   }
-  IBOT_CHECK_AS(DataError, !fs::exists(folder / kPlanFile, error), where,
+  IBOT_CHECK_AS(DataError, !fs::exists(folder / kPlanFile, error), folder.string(),
                 ": packing was interrupted; run ibot-data pack again, which goes on from there");
-  return found_index((folder / "*.tar").string());
+  return std::nullopt;
+}
+
+/// The part of a folder's index that is `files`.
+ShardIndex restricted(ShardIndex index, const std::vector<std::string>& files) {
+  std::map<std::string, int64_t> number_of;
+  for (const auto& shard : index.shards) {
+    number_of.emplace(fs::path(shard.name).filename(), number_of.size());
+  }
+  std::vector<int64_t> shards;
+  for (const auto& file : files) {
+    const auto number = number_of.find(fs::path(file).filename());
+    IBOT_CHECK_AS(DataError, number != number_of.end(), file, ": expected a shard of the folder's ",
+                  kIndexFile, "; move it elsewhere");
+    shards.push_back(number->second);
+  }
+  std::vector<int64_t> all(index.shards.size());
+  std::iota(all.begin(), all.end(), 0);
+  // Millions of rows are copied only where they must be.
+  return shards == all ? std::move(index) : select_shards(index, shards);
+}
+
+ShardIndex index_of(const std::string& where) {
+  const fs::path folder(where);
+  std::error_code error;
+  if (fs::is_directory(folder, error)) {
+    if (auto index = packed_index(folder)) return *std::move(index);
+    return found_index((folder / "*.tar").string());
+  }
+  const auto files = files_matching(where);
+  std::set<fs::path> folders;
+  for (const auto& file : files) folders.insert(fs::path(file).parent_path());
+  std::optional<ShardIndex> index;
+  for (const auto& each : folders) index = packed_index(each);
+  // Several packed folders number their classes each for itself: their labels are those of *.cls.
+  return index && folders.size() == 1 ? restricted(*std::move(index), files) : found_index(where);
 }
 
 std::vector<std::string> paths_of(const std::vector<IndexedShard>& shards) {
@@ -83,7 +121,7 @@ class ShardSet::Impl {
   std::vector<uint8_t> read(int64_t sample) const {
     const int64_t shard = shard_of(sample);
     const int64_t offset = offset_of(sample);
-    const int64_t size = index_.size.const_data_ptr<int32_t>()[sample];
+    const int64_t size = size_of(sample);
     IBOT_CHECK_AS(DataError, size >= 0, path(sample), ": damaged shard");
     IBOT_CHECK_AS(DataError, offset >= 0 && offset + size <= index_.shards[shard].bytes,
                   path(sample), ": expected within the shard, got bytes ", offset, " to ",
@@ -97,16 +135,22 @@ class ShardSet::Impl {
     return bytes;
   }
 
-  /// Damage of one shard that was packed.
+  /// Damage of one shard: of all its bytes where it was packed, of its headers where it was found.
   std::vector<DamagedFile> damage(int64_t shard) const {
     const auto& [name, samples, bytes, hash, modified] = index_.shards[shard];
     std::vector<DamagedFile> damaged;
     try {
-      if (hash.empty() || hash_of_file(name) == hash) return {};
-      damaged.push_back({-1, name, "not the bytes that were packed (XXH3 differs)"});
+      if (!hash.empty()) {
+        if (hash_of_file(name) == hash) return {};
+        damaged.push_back({-1, name, "not the bytes that were packed (XXH3 differs)"});
+      }
       io::TarReader reader(name);
       while (const auto entry = reader.next()) {
-        if (!entry->damage.empty()) add_samples_within(shard, *entry, damaged);
+        if (entry->damage.empty()) continue;
+        const size_t known = damaged.size();
+        add_samples_within(shard, *entry, damaged);
+        if (damaged.size() > known || !hash.empty()) continue;
+        damaged.push_back({-1, name, concat("byte ", entry->begin, ": ", entry->damage)});
       }
     } catch (const DataError& error) {
       damaged.push_back({-1, name, reason_of(error, name)});
@@ -124,13 +168,17 @@ class ShardSet::Impl {
     return index_.offset.const_data_ptr<int64_t>()[sample];
   }
 
+  int64_t size_of(int64_t sample) const { return index_.size.const_data_ptr<int32_t>()[sample]; }
+
   void add_samples_within(int64_t shard, const io::TarEntry& entry,
                           std::vector<DamagedFile>& damaged) const {
     const int64_t first = first_sample_[shard];
     for (int64_t sample = first; sample < first + index_.shards[shard].samples; ++sample) {
       const auto offset = static_cast<uint64_t>(offset_of(sample));
-      // A header lies before the content that it describes.
-      if (offset > entry.begin && offset <= std::max(entry.offset, entry.begin + entry.size)) {
+      // A header lies before the content that it describes; a stretch that was damaged when it was
+      // found begins where it did then.
+      const bool begins = offset > entry.begin || (offset == entry.begin && size_of(sample) < 0);
+      if (begins && offset <= std::max(entry.offset, entry.begin + entry.size)) {
         damaged.push_back({sample, path(sample), entry.damage});
       }
     }

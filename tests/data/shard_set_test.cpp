@@ -1,6 +1,11 @@
 #include "ibot/data/shard_set.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
 
 #include "data/packed_pictures.h"
 #include "ibot/base/error.h"
@@ -41,7 +46,7 @@ class FoundShards : public ::testing::Test {
   void SetUp() override {
     write_tar(folder_ / "train-09.tar", {{"x.cls", "2\n"}, {"x.JPG", "one"}, {"x.json", "{}"}});
     write_tar(folder_ / "train-10.tar",
-              {{"d/y.jpg", "two"}, {"d/y.cls", "1"}, {"z.png", "three"}, {"readme.txt", "no"}});
+              {{"d/y.jpg", "two"}, {"d/y.cls", "1"}, {"z.png", "three"}, {"z.cls", "0"}});
     ::setenv("XDG_CACHE_HOME", (folder_ / "cache").c_str(), 1);
   }
 
@@ -77,6 +82,83 @@ TEST_F(FoundShards, ASampleIsARunOfOneKey) {
   EXPECT_EQ(shards.label(2), 0);
   EXPECT_EQ(shards.class_names(), (std::vector<std::string>{"0", "1", "2"}));
   EXPECT_EQ(shards.path(1), where("train-10.tar") + ":d/y.jpg");
+}
+
+// Of class 0 by silence: they would be trained on under a wrong label.
+TEST_F(FoundShards, AnImageWithoutALabelIsDamagedWhereOthersHaveOne) {
+  write_tar(folder_ / "some/a.tar", {{"a.jpg", "one"}, {"b.jpg", "two"}, {"b.cls", "1"}});
+  const ShardSet some(where("some"));
+  EXPECT_NE(some.path(0).find("a.jpg (without a label)"), std::string::npos);
+  EXPECT_THROW(some.read(0), DataError);
+  EXPECT_EQ(text(some.read(1)), "two");
+  write_tar(folder_ / "none/a.tar", {{"a.jpg", "one"}, {"b.jpg", "two"}});
+  const ShardSet none(where("none"));
+  EXPECT_EQ(text(none.read(0)), "one");
+  EXPECT_EQ(none.class_names(), std::vector<std::string>{"0"});
+
+  // The header of x.cls, first in its shard.
+  testing::flip_byte(folder_ / "train-09.tar", 100);
+  const ShardSet broken(where("train-09.tar"));
+  ASSERT_EQ(broken.size(), 2);
+  EXPECT_EQ(text(broken.read(1)), "one");  // no label is left in the set
+  EXPECT_THROW(ShardSet(where("*.tar")).read(1), DataError);
+}
+
+TEST_F(FoundShards, AHugeLabelIsDamageNotMemory) {
+  write_tar(folder_ / "huge/a.tar",
+            {{"a.jpg", "one"}, {"a.cls", "2147483647"}, {"b.jpg", "two"}, {"b.cls", "1"}});
+  const ShardSet shards(where("huge"));
+  EXPECT_EQ(shards.class_names().size(), 2U);
+  EXPECT_NE(shards.path(0).find("a.cls: expected the number of a class, below 10000000"),
+            std::string::npos);
+}
+
+TEST_F(FoundShards, VerifyLooksAtHeadersAgain) {
+  let_rest();
+  EXPECT_EQ(ShardSet(where("*.tar")).size(), 3);
+  const auto time = fs::last_write_time(folder_ / "train-10.tar");
+  testing::flip_byte(folder_ / "train-10.tar", 3);            // d/y.jpg
+  testing::flip_byte(folder_ / "train-10.tar", 2 * 512 + 3);  // d/y.cls
+  fs::last_write_time(folder_ / "train-10.tar", time);
+  const ShardSet shards(where("*.tar"));
+  const auto damaged = shards.damaged_containers(1);
+  ASSERT_EQ(damaged.size(), 1U);
+  EXPECT_EQ(damaged[0].sample, 1);
+  EXPECT_NE(damaged[0].reason.find("checksum"), std::string::npos);
+  testing::flip_byte(folder_ / "train-10.tar", 3);
+  fs::last_write_time(folder_ / "train-10.tar", time);
+  const auto label = shards.damaged_containers(1);
+  ASSERT_EQ(label.size(), 1U);
+  EXPECT_EQ(label[0].path, where("train-10.tar"));
+  EXPECT_NE(label[0].reason.find("byte 1024: wrong checksum"), std::string::npos);
+}
+
+TEST_F(FoundShards, WildcardsInFoldersMakeNoFolders) {
+  fs::create_directory(folder_ / "a");
+  fs::create_directory(folder_ / "b");
+  fs::rename(folder_ / "train-09.tar", folder_ / "a/1.tar");
+  fs::rename(folder_ / "train-10.tar", folder_ / "b/1.tar");
+  for (const char* file : {"a/1.tar", "b/1.tar"}) {
+    fs::last_write_time(folder_ / file, fs::file_time_type::clock::now() - std::chrono::hours(1));
+  }
+  for (const char* pattern : {"*/1.tar", "{a,b}/*.tar"}) {
+    EXPECT_EQ(ShardSet(where(pattern)).size(), 3);
+    EXPECT_EQ(ShardSet(where(pattern)).size(), 3);
+  }
+  EXPECT_EQ(kept().size(), 2U);
+  EXPECT_EQ(testing::entries_in(folder_.path()), 4U);  // and a, b
+}
+
+TEST_F(FoundShards, ThoseWhoComeTogetherGetTheSame) {
+  let_rest();
+  std::vector<std::thread> threads;
+  std::atomic<int> right = 0;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] { right += ShardSet(where("*.tar")).size() == 3 ? 1 : 0; });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(right, 8);
+  EXPECT_EQ(kept().size(), 1U);
 }
 
 TEST_F(FoundShards, PatternsNameFiles) {
@@ -135,6 +217,78 @@ TEST_F(FoundShards, DamageIsASampleThatCannotBeRead) {
   EXPECT_NE(shards.path(3).find("c.jpg (cut off"), std::string::npos);
   for (const int64_t i : {0, 1, 3}) EXPECT_THROW(shards.read(i), DataError);
   EXPECT_EQ(text(shards.read(2)), "three");
+}
+
+TEST(ShardSet, APatternOverPackedShardsUsesTheirIndex) {
+  const PackedPictures packed(40);
+  const auto whole = packed.open();
+  const auto in = [&](const std::string& pattern) { return (packed.path() / pattern).string(); };
+  const ShardSet all(in("*.tar"));
+  EXPECT_EQ(all.class_names(), whole.class_names());
+  EXPECT_EQ(testing::content_of(all), testing::content_of(whole));
+  const ShardSet two(in("shard-{000002,000000}.tar"));
+  EXPECT_EQ(two.shards(), 2);
+  EXPECT_TRUE(two.path(0).starts_with(packed.shard(2).string() + ":"));
+  EXPECT_TRUE(two.path(two.size() - 1).starts_with(packed.shard(0).string() + ":"));
+  EXPECT_EQ(two.read(two.size() - 1), whole.read(ShardSet(in("*0.tar")).size() - 1));
+
+  // A bit of a picture that still decodes.
+  testing::flip_byte(packed.shard(2), 512 + two.read(0).size() / 2);
+  for (const auto& where : {in("*.tar"), in("shard-000002.tar")}) {
+    const auto damaged = verify(ShardSet(where), 2);
+    ASSERT_EQ(damaged.size(), 2U);
+    EXPECT_NE(damaged[1].reason.find("XXH3 differs"), std::string::npos);
+  }
+
+  fs::copy_file(packed.shard(1), in("more.tar"));
+  EXPECT_NE(refusal(in("*.tar")).find("more.tar: expected a shard of the folder's index"),
+            std::string::npos);
+  fs::rename(in(kIndexFile), in(kPlanFile));
+  EXPECT_NE(refusal(in("shard-000000.tar")).find("packing was interrupted"), std::string::npos);
+}
+
+/// Leaves the process room for a few more open files.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(rlim_t more) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const int lowest_free = ::dup(0);
+    ::close(lowest_free);
+    const rlimit few{static_cast<rlim_t>(lowest_free) + more, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+  }
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST(ShardSet, IsReadWithFewDescriptors) {
+  const PackedPictures packed(60);
+  const auto shards = packed.open();
+  ASSERT_GT(shards.shards(), 6);
+  const FewDescriptors few(4);
+  for (int64_t i = 0; i < shards.size(); ++i) EXPECT_NO_THROW(shards.read(i)) << i;
+}
+
+// Whole images must not be replaced for it.
+TEST(ShardSet, HavingNoDescriptorIsNoDamage) {
+  const PackedPictures packed(9);
+  const auto shards = packed.open();
+  const FewDescriptors none(0);
+  for (const Dataset* set :
+       {static_cast<const Dataset*>(&shards), static_cast<const Dataset*>(&packed.folder())}) {
+    try {
+      set->read(0);
+      FAIL();
+    } catch (const DataError& error) {
+      FAIL() << error.what();
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("ulimit -n"), std::string::npos);
+    }
+  }
 }
 
 TEST(ShardSet, EvaluationsReadShardsForFolders) {

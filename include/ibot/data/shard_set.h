@@ -17,18 +17,22 @@ inline constexpr const char* kPlanFile = "pack.json";
 
 /// Images that lie in tar archives one after the other, read by their place without searching.
 ///
-/// `where` is a folder that pack wrote, or shards of other making: a folder of *.tar, or a pattern
-/// of names with {000..146} for a range of numbers, {a,b} for alternatives and * ? [ ] as in a
-/// shell. A sample of these is a run of members with the same name up to the first dot of its last
-/// part: the first image among them, with the number in KEY.cls as its label, 0 where there is
-/// none; classes are then "0", "1", ... Such shards are searched once; what was found is kept as a
-/// listing is (see current_listing) and holds while the shards' sizes and times do.
+/// `where` is a folder of *.tar, or a pattern of names with {000..146} for a range of numbers,
+/// {a,b} for alternatives and * ? [ ] as in a shell. Where the folder has the index that pack
+/// wrote, a pattern names some of its shards.
+///
+/// In shards of other making a sample is a run of members with the same name up to the first dot of
+/// its last part: the first image among them, with the number in KEY.cls as its label; classes are
+/// then "0", "1", ... Without any KEY.cls all labels are 0. Such shards are searched once; what was
+/// found is kept as a listing is (see current_listing) and holds while the shards' sizes and times
+/// do.
 ///
 /// Packed images are held against their hash when they are read. In other shards a stretch that
-/// cannot be read, and a label that is no number, count as one damaged sample.
+/// cannot be read, a label that is no number below 10 million, and an image without one where
+/// others have theirs count as one damaged sample.
 ///
 /// Throws DataError when there are no shards, or no images in them, when packing was interrupted,
-/// when the index is damaged, and when shards without an index cannot be searched.
+/// when the index is damaged or lacks a shard, and when shards without an index cannot be searched.
 class ShardSet : public Dataset {
  public:
   explicit ShardSet(const std::string& where);
