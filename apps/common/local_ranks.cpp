@@ -18,6 +18,7 @@
 
 #include "common/console.h"
 #include "common/run_main.h"
+#include "common/signals.h"
 #include "ibot/dist/rendezvous.h"
 
 namespace ibot::apps {
@@ -35,10 +36,17 @@ std::string describe(int status) {
                 ")");
 }
 
-/// Whether a rank ended because a signal asked it to save and leave.
+/// Whether a rank ended because it was told to leave. A signal kills one that does not catch it yet
+/// or no longer. Batch systems send it to ranks as well, so it need not have passed through here.
 bool stopped(int status) {
-  constexpr int kRequeue = 75;
-  return WIFEXITED(status) && (WEXITSTATUS(status) == kRequeue || WEXITSTATUS(status) > 128);
+  if (WIFEXITED(status)) return WEXITSTATUS(status) == kTimeIsUp || WEXITSTATUS(status) > 128;
+  return std::find(kPassedOn.begin(), kPassedOn.end(), WTERMSIG(status)) != kPassedOn.end();
+}
+
+/// The exit status of this program after a rank that ended so.
+int exit_status(int status) {
+  if (WIFEXITED(status)) return WEXITSTATUS(status);
+  return stopped(status) ? stop_status_of(WTERMSIG(status)) : kRunFailed;
 }
 
 sigset_t signals_of_interest() {
@@ -147,7 +155,7 @@ class LocalRanks {
   BlockedSignals signals_;  // first: the store starts threads
   dist::RankStore store_;
   std::vector<Rank> ranks_;
-  Rank* first_failed_ = nullptr;
+  Rank* decisive_ = nullptr;  // the first that did not end with status 0
   Clock::time_point deadline_ = Clock::time_point::max();
 };
 
@@ -234,8 +242,9 @@ void LocalRanks::take_signals() {
 
 void LocalRanks::note_end(Rank& rank) {
   rank.ended = true;
-  if (rank.status == 0 || stopped(rank.status) || first_failed_ != nullptr) return;
-  first_failed_ = &rank;
+  if (rank.status == 0 || decisive_ != nullptr) return;
+  decisive_ = &rank;
+  if (WIFEXITED(rank.status) && stopped(rank.status)) return;
   deadline_ = Clock::now() + kGrace;
   // One that ended by itself has told the others why.
   if (WIFSIGNALED(rank.status)) store_.report_lost(rank.number, describe(rank.status));
@@ -277,10 +286,10 @@ void LocalRanks::tell_failures() const {
       console().print_line(concat("rank ", rank.number, ": ", kError, rank.error));
     }
   }
-  if (first_failed_ == nullptr) return;
-  const auto& error = first_failed_->error;
-  console().print_line(concat(kError, "rank ", first_failed_->number, " failed first: it ",
-                              describe(first_failed_->status), error.empty() ? "" : ": " + error));
+  if (decisive_ == nullptr || stopped(decisive_->status)) return;
+  const auto& error = decisive_->error;
+  console().print_line(concat(kError, "rank ", decisive_->number, " failed first: it ",
+                              describe(decisive_->status), error.empty() ? "" : ": " + error));
 }
 
 int LocalRanks::run() {
@@ -293,10 +302,7 @@ int LocalRanks::run() {
     while (rank.errors >= 0) read_errors(rank);
   }
   tell_failures();
-  if (first_failed_ != nullptr) {
-    return WIFEXITED(first_failed_->status) ? WEXITSTATUS(first_failed_->status) : kRunFailed;
-  }
-  return WEXITSTATUS(ranks_.front().status);
+  return decisive_ == nullptr ? kDone : exit_status(decisive_->status);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ std::vector<std::string> without_nproc(int argc, char** argv);
 
 /// Runs this program with `words` as ranks 0 to `count` - 1, which find each other through
 /// torchrun's variables, and returns what the program should: 0 when all are done, else the status
-/// of the first rank that failed.
+/// of the first rank that was not, which for one that such a signal killed is its stop_status.
 ///
 /// Rank 0 has this process's outputs; what others say on standard error follows their number, and
 /// their errors come at the end. SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 are passed on. When a

@@ -1,5 +1,7 @@
 #include "common/signals.h"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <csignal>
 
@@ -15,11 +17,11 @@ extern "C" void remember_stop(int signal_number) {
   std::signal(SIGINT, SIG_DFL);
 }
 
-}  // namespace
+extern "C" void leave(int signal_number) { ::_exit(stop_status_of(signal_number)); }
 
-void catch_stop_signals() {
+void handle_stop_signals(void (*handler)(int)) {
   struct sigaction action {};
-  action.sa_handler = remember_stop;
+  action.sa_handler = handler;
   sigemptyset(&action.sa_mask);
   // Reads and writes under way go on: the signal is no reason for them to fail.
   action.sa_flags = SA_RESTART;
@@ -28,11 +30,18 @@ void catch_stop_signals() {
   sigaction(SIGUSR1, &action, nullptr);
 }
 
+}  // namespace
+
+void leave_on_stop_signals() { handle_stop_signals(leave); }
+
+void catch_stop_signals() { handle_stop_signals(remember_stop); }
+
 bool stop_requested() { return received.load() != 0; }
 
-int stop_status() {
-  const int signal_number = received.load();
+int stop_status_of(int signal_number) {
   return signal_number == SIGUSR1 ? kTimeIsUp : 128 + signal_number;
 }
+
+int stop_status() { return stop_status_of(received.load()); }
 
 }  // namespace ibot::apps

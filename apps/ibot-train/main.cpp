@@ -56,6 +56,7 @@ int run(const ibot::apps::TrainArguments& arguments, const std::vector<std::stri
 }  // namespace
 
 int main(int argc, char** argv) {
+  ibot::apps::leave_on_stop_signals();  // ranks may wait long for each other: nothing to save yet
   CLI::App app("Pre-trains a vision transformer on images without labels, as iBOT does.",
                "ibot-train");
   ibot::apps::TrainArguments arguments;

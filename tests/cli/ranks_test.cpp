@@ -1,6 +1,9 @@
 // Runs of ibot-train on several ranks, whoever starts them and whatever ends them.
 #include "support/ranks.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -46,6 +49,22 @@ std::string rank_of(pid_t process) {
   const auto at = variables.find(std::string("\0RANK=", 6));
   return at == std::string::npos ? "" : std::string(variables.c_str() + at + 6);
 }
+
+/// Whether something listens on a port of this machine.
+bool listened_to(uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+  const bool answered =
+      ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  ::close(socket);
+  return answered;
+}
+
+/// A port of its own for each process of tests.
+uint16_t own_port() { return static_cast<uint16_t>(33000 + ::getpid() % 20000); }
 
 bool runs(pid_t process) { return parent_of("/proc/" + std::to_string(process)) != 0; }
 
@@ -182,7 +201,7 @@ TEST_F(PretrainRanks, OfSrunTrainAlike) {
 
 TEST_F(PretrainRanks, OfTwoNodesMeet) {
   std::vector<Variables> ranks;
-  const auto port = std::to_string(33000 + ::getpid() % 20000);
+  const auto port = std::to_string(own_port());
   for (const char* rank : {"0", "1"}) {
     ranks.push_back({{"RANK", rank},
                      {"LOCAL_RANK", "0"},
@@ -240,6 +259,26 @@ TEST_F(PretrainRanks, AskedToStopSaveAndGoOn) {
   EXPECT_THAT(stopped.err, HasSubstr("stopped at step"));
   finish("run", two);
   expect_same_weights("plain", "run");
+}
+
+TEST_F(PretrainRanks, AskedToStopBeforeTheyTrainHaveNothingToSave) {
+  RunningProgram program("ibot-train", train_words("run", endless()), folder_);
+  ASSERT_TRUE(program.wait_until([&] { return children_of(program.process()).size() == 2; }));
+  const auto stopped = program.interrupt(SIGTERM);
+  EXPECT_EQ(stopped.status, 143);
+  EXPECT_EQ(stopped.err, "");
+}
+
+TEST_F(PretrainRanks, OneThatWaitsForTheOthersAsksToBeStartedAgain) {
+  const Variables variables{{"RANK", "0"},
+                            {"WORLD_SIZE", "2"},
+                            {"MASTER_ADDR", "127.0.0.1"},
+                            {"MASTER_PORT", std::to_string(own_port())}};
+  for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
+  RunningProgram program("ibot-train", train_words("run"), folder_);
+  for (const auto& [name, value] : variables) ::unsetenv(name.c_str());
+  ASSERT_TRUE(program.wait_until([] { return listened_to(own_port()); })) << text("stderr.txt");
+  EXPECT_EQ(program.interrupt(SIGUSR1).status, 75);
 }
 
 TEST_F(PretrainRanks, AKilledRankIsNamedAndEndsTheJob) {

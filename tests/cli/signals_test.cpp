@@ -19,6 +19,17 @@ TEST(SignalsDeathTest, TheFirstOnlyRaisesTheFlag) {
   EXPECT_EXIT(body(), ::testing::ExitedWithCode(0), "");
 }
 
+TEST(SignalsDeathTest, EndsAtOnceWhereNothingIsToBeSaved) {
+  for (const auto& [signal_number, status] :
+       {std::pair{SIGUSR1, kTimeIsUp}, {SIGTERM, 128 + SIGTERM}, {SIGINT, 128 + SIGINT}}) {
+    const auto body = [number = signal_number] {
+      leave_on_stop_signals();
+      std::raise(number);
+    };
+    EXPECT_EXIT(body(), ::testing::ExitedWithCode(status), "");
+  }
+}
+
 TEST(SignalsDeathTest, ASecondInterruptKills) {
   const auto body = [] {
     catch_stop_signals();
