@@ -134,7 +134,8 @@ struct Rank {
 
 class LocalRanks {
  public:
-  LocalRanks(int64_t count, const std::vector<std::string>& words);
+  LocalRanks(int64_t count, const std::vector<std::string>& words,
+             std::optional<std::chrono::milliseconds> end_grace);
   ~LocalRanks();
   LocalRanks(const LocalRanks&) = delete;
   LocalRanks& operator=(const LocalRanks&) = delete;
@@ -149,17 +150,21 @@ class LocalRanks {
   void take_signals();
   void collect_ended();
   void note_end(Rank& rank);
+  void leave_others(std::chrono::milliseconds time);
   bool all_ended() const;
   void tell_failures() const;
 
   BlockedSignals signals_;  // first: the store starts threads
   dist::RankStore store_;
+  std::optional<std::chrono::milliseconds> end_grace_;
   std::vector<Rank> ranks_;
   Rank* decisive_ = nullptr;  // the first that did not end with status 0
   Clock::time_point deadline_ = Clock::time_point::max();
 };
 
-LocalRanks::LocalRanks(int64_t count, const std::vector<std::string>& words) {
+LocalRanks::LocalRanks(int64_t count, const std::vector<std::string>& words,
+                       std::optional<std::chrono::milliseconds> end_grace)
+    : end_grace_(end_grace) {
   ranks_.reserve(static_cast<size_t>(count));
   for (int64_t number = 0; number < count; ++number) start(number, count, words);
 }
@@ -240,12 +245,18 @@ void LocalRanks::take_signals() {
   }
 }
 
+/// The others have so long to end from now on, if not less already.
+void LocalRanks::leave_others(std::chrono::milliseconds time) {
+  deadline_ = std::min(deadline_, Clock::now() + time);
+}
+
 void LocalRanks::note_end(Rank& rank) {
   rank.ended = true;
+  if (end_grace_) leave_others(*end_grace_);
   if (rank.status == 0 || decisive_ != nullptr) return;
   decisive_ = &rank;
   if (WIFEXITED(rank.status) && stopped(rank.status)) return;
-  deadline_ = Clock::now() + kGrace;
+  leave_others(kGrace);
   // One that ended by itself has told the others why.
   if (WIFSIGNALED(rank.status)) store_.report_lost(rank.number, describe(rank.status));
 }
@@ -257,8 +268,10 @@ void LocalRanks::collect_ended() {
     }
   }
   if (Clock::now() < deadline_) return;
-  for (const auto& rank : ranks_) {
-    if (!rank.ended) ::kill(rank.process, SIGKILL);
+  for (auto& rank : ranks_) {
+    if (rank.ended) continue;
+    if (rank.error.empty()) rank.error = "did not end with the others";
+    ::kill(rank.process, SIGKILL);
   }
 }
 
@@ -328,8 +341,9 @@ std::vector<std::string> without_nproc(int argc, char** argv) {
   return words;
 }
 
-int run_local_ranks(int64_t count, const std::vector<std::string>& words) {
-  return LocalRanks(count, words).run();
+int run_local_ranks(int64_t count, const std::vector<std::string>& words,
+                    std::optional<std::chrono::milliseconds> end_grace) {
+  return LocalRanks(count, words, end_grace).run();
 }
 
 }  // namespace ibot::apps

@@ -38,7 +38,9 @@ int run_all(const std::vector<TrainRequest>& requests, const ibot::apps::Ranks& 
 int run(const ibot::apps::TrainArguments& arguments, const std::vector<std::string>& words) {
   const auto requests = ibot::apps::train_requests(arguments);
   if (arguments.print_config || !arguments.explain.empty()) return tell(arguments, requests);
-  if (arguments.nproc) return ibot::apps::run_local_ranks(*arguments.nproc, words);
+  if (arguments.nproc) {
+    return ibot::apps::run_local_ranks(*arguments.nproc, words, ibot::apps::kEndGrace);
+  }
   if (arguments.quiet) ibot::apps::start_logging("warning");
   const auto ranks = ibot::apps::join_ranks(requests.front().config.train);
   ibot::apps::catch_stop_signals();  // now that there is something to save

@@ -21,10 +21,10 @@ std::optional<int> own_rank() {
 }
 
 /// Two ranks that run this test.
-[[noreturn]] void run_two() {
+[[noreturn]] void run_two(std::optional<std::chrono::milliseconds> end_grace = std::nullopt) {
   const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
   const auto name = std::string(test->test_suite_name()) + "." + test->name();
-  std::_Exit(run_local_ranks(2, {"tests", "--gtest_brief=1", "--gtest_filter=" + name}));
+  std::_Exit(run_local_ranks(2, {"tests", "--gtest_brief=1", "--gtest_filter=" + name}, end_grace));
 }
 
 // As while they load libraries: whoever does not catch a signal yet is killed by it.
@@ -49,6 +49,19 @@ TEST(LocalRanksDeathTest, ARankKilledOtherwiseHasFailed) {
     std::_Exit(0);
   }
   EXPECT_EXIT(run_two(), ::testing::ExitedWithCode(1), "rank 1 failed first: it was killed by");
+}
+
+TEST(LocalRanksDeathTest, OneThatHangsInItsEndIsNamedAndEnded) {
+  if (const auto rank = own_rank()) {
+    if (rank == 1) ::pause();
+    std::_Exit(std::atoi(std::getenv("IBOT_TEST_STATUS")));
+  }
+  // What the others saved when told to leave is as good as it was.
+  for (const auto& [others, status] : {std::pair{0, 1}, {kTimeIsUp, kTimeIsUp}}) {
+    ::setenv("IBOT_TEST_STATUS", std::to_string(others).c_str(), 1);
+    EXPECT_EXIT(run_two(std::chrono::milliseconds(100)), ::testing::ExitedWithCode(status),
+                "rank 1: error: did not end with the others");
+  }
 }
 
 }  // namespace
