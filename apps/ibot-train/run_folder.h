@@ -14,8 +14,9 @@ namespace ibot::apps {
 /// run writes would spoil both. A run that was killed holds nothing.
 class FolderLock {
  public:
-  /// Locks OUT/.lock. Throws RequestError naming the process and its machine that hold it. A file
-  /// system without locks is told of in the log and not a reason to refuse.
+  /// Locks OUT/.lock. Throws RequestError naming the process and its machine that hold it: at once
+  /// if that process is known to run, else after ten seconds in which it may end. A file system
+  /// without locks is told of in the log and not a reason to refuse.
   explicit FolderLock(const std::filesystem::path& output);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;

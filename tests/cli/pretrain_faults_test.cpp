@@ -1,4 +1,6 @@
 // Faults from outside: damaged files, a second launch, the end of a job's time.
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <array>
@@ -20,6 +22,11 @@ class PretrainFaults : public PretrainFolder {
  protected:
   std::filesystem::path step_file(const std::string& output, int64_t step) const {
     return train::step_file(folder_ / output / "checkpoints", step);
+  }
+  static std::string host() {
+    std::array<char, 256> name{};
+    ::gethostname(name.data(), name.size() - 1);
+    return name.data();
   }
   static std::string seconds_from_now(int64_t seconds) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -61,8 +68,6 @@ TEST_F(PretrainFaults, ASecondLaunchIntoTheFolderIsRefused) {
   const Words endless{"train.epochs=5000"};
   RunningProgram first("ibot-train", train_words("run", endless), folder_);
   ASSERT_TRUE(first.wait_until([this] { return std::filesystem::exists(last("run")); }));
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
   // In a folder of its own: both write their outputs to files of the folder they run in.
   const auto elsewhere = folder_ / "elsewhere";
   std::filesystem::create_directory(elsewhere);
@@ -71,10 +76,26 @@ TEST_F(PretrainFaults, ASecondLaunchIntoTheFolderIsRefused) {
   const auto second = run_program("ibot-train", words, elsewhere);
   expect_failure(second, 2,
                  concat("/run: expected no other run in this folder, found process ",
-                        first.process(), " on ", host.data()));
+                        first.process(), " on ", host()));
   // One that is killed holds the folder no longer.
   EXPECT_EQ(first.interrupt(SIGKILL).status, 128 + SIGKILL);
   finish("run", {endless[0], "train.max_steps=8"});
+}
+
+// As after a kill while the process still leaves its GPU: the one that the lock names is no more.
+TEST_F(PretrainFaults, AFolderWhoseHolderEndsIsWaitedFor) {
+  std::filesystem::create_directory(folder_ / "run");
+  const auto path = folder_ / "run/.lock";
+  io::write_file(path, "process 2147483647 on " + host() + "\n");
+  const int lock = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::flock(lock, LOCK_EX), 0);
+  RunningProgram program("ibot-train", train_words("run"), folder_);
+  const auto waits = [this] {
+    return text("stderr.txt").find("waiting for process 2147483647") != std::string::npos;
+  };
+  ASSERT_TRUE(program.wait_until(waits)) << text("stderr.txt");
+  ::close(lock);
+  EXPECT_EQ(program.result().status, 0) << text("stderr.txt");
 }
 
 TEST_F(PretrainFaults, WarnedByUsr1ItSavesAndAsksToBeStartedAgain) {
