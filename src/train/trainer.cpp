@@ -251,20 +251,26 @@ void Trainer::roll_back() {
                     ", data and schedules go on", advice));
 }
 
+// In fp16 gradients out of range are the loss scale's everyday work.
 void Trainer::check_finite(const torch::Tensor& rows) {
-  const auto loss = rows.select(1, kLoss);
-  if (loss.isfinite().all().item<bool>()) return;
-  const auto first = loss.isfinite().logical_not().nonzero()[0].item<int64_t>();
+  auto finite = rows.select(1, kLoss).isfinite();
+  if (step_.options().precision != Precision::kFp16) {
+    finite = finite.logical_and(rows.select(1, kGradNorm).isfinite());
+  }
+  if (finite.all().item<bool>()) return;
+  const auto first = finite.logical_not().nonzero()[0].item<int64_t>();
   const auto step = state_.step - rows.size(0) + first;
   const auto value = [&](Column column) { return rows[first][column].item<double>(); };
+  const bool bad_loss = !std::isfinite(value(kLoss));
   told(checkpointer_.wait());
   const bool saved = std::filesystem::exists(last_checkpoint());
-  throw DivergenceError(
-      concat("training: loss ", value(kLoss), " at step ", step, " of epoch ",
-             step / options_.length.steps_per_epoch, " (class term ", value(kLossCls),
-             ", patch term ", value(kLossPatch), ", gradient norm ", value(kGradNorm),
-             "); last good checkpoint: ", saved ? last_checkpoint().string() : "none",
-             "; a lower optim.lr, loss.teacher_temp or optim.clip_grad, or bf16, may help"));
+  throw DivergenceError(concat(
+      "training: ", bad_loss ? "loss " : "gradient norm ", value(bad_loss ? kLoss : kGradNorm),
+      " at step ", step, " of epoch ", step / options_.length.steps_per_epoch, " (loss ",
+      value(kLoss), ", class term ", value(kLossCls), ", patch term ", value(kLossPatch),
+      ", gradient norm ", value(kGradNorm),
+      "); last good checkpoint: ", saved ? last_checkpoint().string() : "none",
+      "; a lower optim.lr, loss.teacher_temp or optim.clip_grad, or bf16, may help"));
 }
 
 void Trainer::finish_epoch() {

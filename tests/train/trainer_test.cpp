@@ -163,6 +163,34 @@ TEST(Trainer, ALossThatIsNotFiniteNamesStepValuesAndLastGoodCheckpoint) {
   EXPECT_EQ(load_checkpoint(folder.path() / "last.safetensors").run.step, 4);
 }
 
+// With the weights of that step the last good checkpoint would be none.
+TEST(Trainer, StrictEndsAtAGradientThatIsNotFiniteBeforeItSaves) {
+  for (const auto precision : {Precision::kFp32, Precision::kBf16}) {
+    const TemporaryFolder folder;
+    auto step_options = tiny_step_options();
+    step_options.precision = precision;
+    TrainStep step(step_options, torch::kCPU);
+    auto options = trainer_options(folder.path());
+    options.train.on_nonfinite = NonfinitePolicy::kStrict;
+    Trainer trainer(options, step, {});
+    // Step 7 is the last of its epoch, which is saved.
+    step.networks().student().backbone->parameters()[0].register_hook(
+        [&](const torch::Tensor& gradient) {
+          return trainer.state().step == 7 ? gradient * NAN : gradient;
+        });
+    TinySource source;
+    try {
+      trainer.run(source);
+      ADD_FAILURE() << "expected a DivergenceError";
+    } catch (const DivergenceError& error) {
+      const std::string message = error.what();
+      EXPECT_NE(message.find("gradient norm nan at step 7 of epoch 1"), std::string::npos)
+          << message;
+    }
+    EXPECT_EQ(load_checkpoint(folder / "last.safetensors").run.step, 4);
+  }
+}
+
 // A full disk: what could not be written follows, and one warning tells of it.
 TEST(RunLog, WaitsForRoom) {
   const TemporaryFolder folder;
