@@ -25,14 +25,23 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// What a folder holds, as far as it can be listed: a range-for would throw where it cannot.
+std::vector<fs::path> list(const fs::path& folder) {
+  std::vector<fs::path> paths;
+  std::error_code problem;
+  fs::directory_iterator at(folder, problem);
+  for (; !problem && at != fs::directory_iterator(); at.increment(problem)) {
+    paths.push_back(at->path());
+  }
+  return paths;
+}
+
 /// Removes what killed writes left.
 void clear_leftovers(const fs::path& folder) {
   std::error_code ignored;
-  std::vector<fs::path> leftovers;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() == ".tmp") leftovers.push_back(entry.path());
+  for (const auto& path : list(folder)) {
+    if (path.extension() == ".tmp") fs::remove(path, ignored);
   }
-  for (const auto& path : leftovers) fs::remove(path, ignored);
 }
 
 }  // namespace
@@ -50,9 +59,9 @@ void Checkpointer::adopt(const Checkpoint& checkpoint, const std::vector<std::st
   std::error_code absent;
   const bool ours = fs::equivalent(checkpoint.source, file, absent);
   if (!ours || !fs::exists(manifest_of(file), absent)) return;
-  for (const auto& entry : fs::directory_iterator(options_.folder)) {
+  for (const auto& path : list(options_.folder)) {
     long long step = 0;
-    const auto name = entry.path().filename();
+    const auto name = path.filename();
     if (std::sscanf(name.c_str(), "step-%lld.json", &step) == 1 && step <= checkpoint.run.step) {
       steps_.insert(step);
     }
@@ -116,7 +125,7 @@ SaveResult Checkpointer::write(Checkpoint checkpoint, const std::vector<std::str
     manifest.files[result.file.filename()] = save_checkpoint(result.file, checkpoint);
     write_manifest(manifest_of(result.file), manifest);
     promote(result.file, names);
-  } catch (const Error& problem) {
+  } catch (const std::exception& problem) {
     result.problem = problem.what();
     // Without a manifest it counts for nothing, and takes the room that the next one needs.
     std::error_code ignored;
@@ -147,12 +156,12 @@ void Checkpointer::prune() const {
     kept.insert(manifest_of(file).filename());
   }
   std::vector<fs::path> manifests, files;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(options_.folder, ignored)) {
-    const auto name = entry.path().filename().string();
+  for (const auto& path : list(options_.folder)) {
+    const auto name = path.filename().string();
     if (name.rfind("step-", 0) != 0 || kept.count(name) != 0) continue;
-    (entry.path().extension() == ".json" ? manifests : files).push_back(entry.path());
+    (path.extension() == ".json" ? manifests : files).push_back(path);
   }
+  std::error_code ignored;
   // Manifests first: none must name a file that is gone.
   for (const auto& path : manifests) fs::remove(path, ignored);
   for (const auto& path : files) fs::remove(path, ignored);

@@ -1,5 +1,7 @@
 // A disk that fails at any one moment of a save, and a process that ends there: the system calls of
 // this test program are its own.
+#include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -20,7 +22,7 @@
 
 namespace {
 
-enum Call : int { kNone, kOpen, kWrite, kSync, kRename, kLink, kAny };
+enum Call : int { kNone, kOpen, kWrite, kSync, kRename, kLink, kList, kAny };
 
 /// From the `calls_left`-th further call of its kind on, the disk has `failure`; or, where that is
 /// 0, the process ends. `name` restricts opening to files whose path holds it.
@@ -72,6 +74,11 @@ int rename(const char* from, const char* to) noexcept {
 int link(const char* from, const char* to) noexcept {
   if (fails(kLink)) return -1;
   return static_cast<int>(::syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0));
+}
+
+dirent* readdir(DIR* folder) {
+  static const auto real = reinterpret_cast<decltype(&readdir)>(::dlsym(RTLD_NEXT, "readdir"));
+  return fails(kList) ? nullptr : real(folder);
 }
 
 }  // extern "C"
@@ -155,6 +162,22 @@ TEST(DiskFaults, AFullDiskAtAnyCallOfASaveKeepsTheLastGoodCheckpoint) {
       expect_usable(folder.path());
     }
     EXPECT_GE(failures, 2) << call;
+  }
+}
+
+// Leftovers and old checkpoints can wait for the next save.
+TEST(DiskFaults, AFolderThatCannotBeListedHindersNoSave) {
+  for (const int before : {0, 1, 5}) {
+    SCOPED_TRACE(before);
+    const TemporaryFolder folder;
+    SavedRun run(folder.path());
+    {
+      const Failing failing(kList, before, EIO);
+      EXPECT_EQ(run.save(3), "");
+    }
+    EXPECT_EQ(run.save(4), "");
+    EXPECT_FALSE(fs::exists(step_file(folder.path(), 2)));
+    EXPECT_EQ(restore_newest(folder.path())->checkpoint.run.step, 4);
   }
 }
 
