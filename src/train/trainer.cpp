@@ -51,6 +51,7 @@ void Trainer::resume(const Checkpoint& checkpoint) {
   clusters_.clear();
   if (!clusters.empty()) clusters_.add_counts(clusters.mapped());
   checkpointer_.adopt(checkpoint, names_to_keep());
+  saved_best_ = state_.best;
 }
 
 Ending Trainer::run(batch::BatchSource<batch::MultiCropBatch>& batches) {
@@ -72,7 +73,11 @@ Ending Trainer::run(batch::BatchSource<batch::MultiCropBatch>& batches) {
     if (flush_due) flush();
     if (epoch_ends) finish_epoch();
     // Amid steps that do not count there is no good state to save, unless it is the only chance.
-    if (save_due && (last || ladder_.last_counted())) save();
+    if (save_due && (last || ladder_.last_counted())) {
+      save();
+    } else if (save_due) {
+      state_.best = saved_best_;
+    }
     // Of the last one finish_saving tells: a run that could not save has failed.
     if (!last) told(checkpointer_.finished());
     if (stop) break;
@@ -291,6 +296,7 @@ void Trainer::finish_epoch() {
   if (evaluate_) {
     if (auto evaluation = evaluate_(epoch)) {
       evaluation->step = state_.step;
+      told(checkpointer_.wait());  // what is still being written may be the best one so far
       if (evaluation->score && (state_.best.step == 0 || *evaluation->score > state_.best.score)) {
         state_.best = {state_.step, *evaluation->score};
       }
@@ -331,9 +337,11 @@ void Trainer::told(const std::optional<SaveResult>& saved) {
   if (!saved) return;
   longest_save_s_ = std::max(longest_save_s_, saved->seconds);
   if (saved->problem.empty()) {
+    saved_best_ = state_.best;
     for (auto* observer : observers_) observer->on_checkpoint(saved->file);
     return;
   }
+  state_.best = saved_best_;
   tell_fault("save_failed", saved->step,
              concat("checkpoint not written: ", saved->problem,
                     "; training goes on, the next one is tried when it is due"));

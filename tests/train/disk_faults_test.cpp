@@ -253,6 +253,24 @@ TEST(DiskFaults, TrainingGoesOnAndEndsAsIfNothingHadBeen) {
   }
 }
 
+// The one that scored best could not be written: the best is the best of those that stand.
+TEST(DiskFaults, TheBestCheckpointIsOneThatStands) {
+  const TemporaryFolder folder;
+  TrainStep step(testing::tiny_step_options(), torch::kCPU);
+  Trainer trainer(trainer_options(folder.path()), step, {});
+  trainer.set_evaluation([](int64_t epoch) {
+    return EvaluationRecord{.epoch = epoch, .score = std::vector{30.0, 50.0, 40.0}[epoch]};
+  });
+  testing::TinySource source;
+  {
+    const Failing failing(kOpen, 0, ENOSPC, "step-00000004");
+    EXPECT_EQ(trainer.run(source), Ending::kDone);
+  }
+  const auto best = load_checkpoint(folder / "best.safetensors");
+  EXPECT_EQ(best.run.step, 6);
+  EXPECT_EQ(best.run.best.score, 40.0);
+}
+
 TEST(DiskFaults, ARunWhoseLastSaveFailsHasFailed) {
   const TemporaryFolder folder;
   TrainStep step(testing::tiny_step_options(), torch::kCPU);

@@ -132,6 +132,33 @@ TEST(Trainer, TheBestCheckpointIsKept) {
   }
 }
 
+// At its end the best epoch so far is not saved, amid a step that does not count.
+TEST(Trainer, TheBestCheckpointIsOneThatWasSaved) {
+  class SpoiledEpoch : public TinySource {
+   public:
+    std::optional<batch::MultiCropBatch> next() override {
+      auto batch = TinySource::next();
+      if (step_++ == 7) batch->pairs.weight.fill_(NAN);
+      return batch;
+    }
+
+   private:
+    int64_t step_ = 0;
+  };
+  const TemporaryFolder folder;
+  TrainStep step(tiny_step_options(), torch::kCPU);
+  Trainer trainer(trainer_options(folder.path()), step, {});
+  trainer.set_evaluation([](int64_t epoch) {
+    return EvaluationRecord{.epoch = epoch, .score = std::vector{30.0, 50.0, 40.0}[epoch]};
+  });
+  SpoiledEpoch source;
+  trainer.run(source);
+  EXPECT_FALSE(std::filesystem::exists(step_file(folder.path(), 8)));
+  const auto best = load_checkpoint(folder / "best.safetensors");
+  EXPECT_EQ(best.run.step, 12);
+  EXPECT_EQ(best.run.best.score, 40.0);
+}
+
 /// Spoils the batch of one step.
 class SpoiledSource : public TinySource {
  public:

@@ -100,6 +100,7 @@ class Trainer {
   HealthWatch health_;
   SpikeWatch spikes_;
   RunState state_;
+  BestCheckpoint saved_best_;  // what state_.best becomes again where its save fails
   metrics::ClusterTable clusters_;
   // Results not yet read from the device: one row and one [B] tensor a step.
   std::vector<torch::Tensor> rows_;
