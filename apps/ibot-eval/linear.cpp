@@ -79,22 +79,31 @@ class LinearProbe {
  private:
   /// Returns the classifiers' mean losses, [H].
   torch::Tensor train_epoch(data::TrainingLoader& loader, int64_t epoch, Progress& progress) {
-    const auto& config = request_.weights.config;
-    auto& backbone = *request_.weights.backbone;
-    const batch::Normalization normalization{config.run.augment.mean, config.run.augment.std};
     const double factor = eval::linear_lr_factor(epoch, options_.epochs);
     torch::Tensor losses;
     for (int64_t step = 0; step < loader.steps_per_epoch(); ++step) {
       const auto batch = loader.next();
-      const torch::NoGradGuard no_grad;
-      const auto images = batch::normalized(batch->image.to(request_.device), normalization);
       const auto loss =
-          heads_.step(eval::image_features(backbone, images, config.features).to(torch::kFloat),
-                      batch->label.to(request_.device), factor);
+          heads_.step(features_of(batch->image), batch->label.to(request_.device), factor);
       losses = losses.defined() ? losses + loss : loss;
       progress.update(epoch * loader.steps_per_epoch() + step + 1, note());
     }
     return losses / static_cast<double>(loader.steps_per_epoch());
+  }
+
+  /// Features of one step's crops, [B, F], in forward passes of eval.batch_size images: a step of
+  /// many takes no more memory.
+  torch::Tensor features_of(const torch::Tensor& crops) {
+    const torch::NoGradGuard no_grad;
+    const auto& config = request_.weights.config;
+    const batch::Normalization normalization{config.run.augment.mean, config.run.augment.std};
+    std::vector<torch::Tensor> parts;
+    for (const auto& part : crops.split(config.run.eval.batch_size)) {
+      const auto images = batch::normalized(part.to(request_.device), normalization);
+      parts.push_back(
+          eval::image_features(*request_.weights.backbone, images, config.features));  // [P, F]
+    }
+    return torch::cat(parts).to(torch::kFloat);
   }
 
   void validate(int64_t epoch, const torch::Tensor& losses, LinearLog& log) {

@@ -330,6 +330,10 @@ TEST_F(IbotEval, ProbesLinearlyAndGoesOn) {
   EXPECT_EQ(report("whole")["metrics"]["top1"], 100.0);
   EXPECT_EQ(report("whole")["options"]["pooling"], "class");
 
+  // How many images a forward pass takes does not matter.
+  linear("parts", {"linear.epochs=4", "eval.batch_size=3"});
+  EXPECT_EQ(report("parts")["metrics"], report("whole")["metrics"]);
+
   // Again: everything is there, nothing is trained.
   const auto again = linear("whole", {"linear.epochs=4"});
   EXPECT_EQ(again.out, whole.out);

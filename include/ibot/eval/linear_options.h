@@ -25,7 +25,7 @@ struct LinearOptions {
   bool lars = false;
   std::array<double, 2> scale{0.08, 1.0};
   int64_t epochs = 100;
-  int64_t batch_size = 128;
+  int64_t batch_size = 1024;
   int64_t val_every_epochs = 1;
   int64_t seed = 0;
 
@@ -36,7 +36,7 @@ struct LinearOptions {
     field("lars", lars, "every setting with LARS too, besides SGD");
     field("scale", scale, "smallest and largest share of the image's area in a random crop");
     field("epochs", epochs, "passes over the training images");
-    field("batch_size", batch_size, "images a step");
+    field("batch_size", batch_size, "images a step; a forward pass takes eval.batch_size of them");
     field("val_every_epochs", val_every_epochs, "epochs between validations; the last one always");
     field("seed", seed, "of the classifiers' first weights and the images' crops");
   }
