@@ -53,6 +53,7 @@ eval::Report run_cluster(const TaskRequest& request) {
   auto head = head_of(request);
   const LabeledImages images(request.data, request.weights.config.dataset);
   const auto bank = bank_of(request, images.test(), "val");
+  eval::check_finite(bank.features, "cluster", "test features");
   auto report = feature_report("cluster", request, {});
   report.metrics =
       eval::cluster_metrics(bank.labels, predicted(head, bank.features, request.device));

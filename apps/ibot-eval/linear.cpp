@@ -45,6 +45,7 @@ class LinearProbe {
         heads_(eval::linear_settings(options_, options_.batch_size), test_.features.size(1),
                images.classes(), static_cast<uint64_t>(options_.seed), request.device),
         state_(request.output, request.weights.config) {
+    eval::check_finite(test_.features, "linear", "test features");
     test_.features = test_.features.to(request.device);
     test_.labels = test_.labels.to(request.device);
   }
@@ -103,7 +104,9 @@ class LinearProbe {
       parts.push_back(
           eval::image_features(*request_.weights.backbone, images, config.features));  // [P, F]
     }
-    return torch::cat(parts).to(torch::kFloat);
+    const auto features = torch::cat(parts).to(torch::kFloat);
+    eval::check_finite(features, "linear", "training features");
+    return features;
   }
 
   void validate(int64_t epoch, const torch::Tensor& losses, LinearLog& log) {
@@ -158,7 +161,9 @@ eval::Report run_linear(const TaskRequest& request) {
   probe.run();
   auto report =
       feature_report("linear", request, eval::option_values(request.weights.config.linear));
-  if (stop_requested() || probe.best().head < 0) return report;
+  if (stop_requested()) return report;
+  IBOT_CHECK_AS(DivergenceError, probe.best().head >= 0,
+                "linear: expected a classifier with finite scores, all diverged; lower linear.lr");
   std::printf("%-10s %8s %8s %10s %10s %5s %6s\n", "", "top-1", "top-5", "lr", "decay", "optim",
               "epoch");
   const auto& setting = probe.setting(probe.best().head);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "ibot/base/rng.h"
+#include "ibot/eval/features.h"
 #include "ibot/metrics/assignment.h"
 #include "ibot/metrics/cluster_metrics.h"
 
@@ -83,6 +84,7 @@ Kmeans one_run(const torch::Tensor& features, int64_t count, int64_t iterations,
 Kmeans kmeans(const torch::Tensor& features, const KmeansOptions& options) {
   IBOT_CHECK(features.size(0) >= options.clusters, "k-means: expected at least ", options.clusters,
              " images, one a cluster, got ", features.size(0));
+  check_finite(features, "k-means", "features");
   const torch::NoGradGuard no_grad;
   Kmeans best{{}, std::numeric_limits<double>::infinity()};
   for (int64_t run = 0; run < options.restarts; ++run) {

@@ -32,6 +32,14 @@ torch::Tensor unit_length(const torch::Tensor& features) {
   return features / features.norm(2, 1, true).clamp_min(1e-12);
 }
 
+void check_finite(const torch::Tensor& features, const std::string& task, const std::string& name) {
+  // The extremes are NaN where any value is, and unlike isfinite they take no memory of the
+  // features' size.
+  const auto [least, largest] = features.aminmax();
+  IBOT_CHECK(least.isfinite().item<bool>() && largest.isfinite().item<bool>(), task,
+             ": expected finite ", name, "; the weights may have diverged");
+}
+
 FeatureOptions resolved(const FeatureOptions& options, bool linear_probing,
                         const std::string& arch) {
   if (options.pooling != Pooling::kPublished) {

@@ -25,11 +25,7 @@ void check_bank(const FeatureBank& bank, const char* name) {
              bank.labels.scalar_type(), " of shape ", bank.labels.sizes());
   IBOT_CHECK(bank.labels.min().item<int64_t>() >= 0, "knn: expected ", name,
              " labels of 0 and above");
-  // The extremes are NaN where any value is, and unlike isfinite they take no memory of the
-  // features' size.
-  const auto [least, largest] = bank.features.aminmax();
-  IBOT_CHECK(least.isfinite().item<bool>() && largest.isfinite().item<bool>(),
-             "knn: expected finite ", name, " features; the weights may have diverged");
+  check_finite(bank.features, "knn", concat(name, " features"));
 }
 
 /// Whether each row's class is among the first `count` by votes.

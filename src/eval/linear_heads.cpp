@@ -46,11 +46,13 @@ LinearBest better_of(const LinearBest& best, const LinearHits& hits, int64_t ima
                      const std::vector<int64_t>& heads) {
   const auto top1 = hits.top1.to(torch::kCPU);
   const auto top5 = hits.top5.to(torch::kCPU);
+  const auto loss = hits.loss.to(torch::kCPU);
   const auto percent = [&](const torch::Tensor& counts, int64_t head) {
     return 100.0 * static_cast<double>(counts[head].item<int64_t>()) / static_cast<double>(images);
   };
   auto found = best;
   for (const int64_t head : heads) {
+    if (!std::isfinite(loss[head].item<float>())) continue;
     const double accuracy = percent(top1, head);
     if (accuracy >= found.top1) found = {head, epoch, accuracy, percent(top5, head)};
   }
@@ -125,10 +127,13 @@ LinearHits LinearHeads::hits(const torch::Tensor& features, const torch::Tensor&
     const auto score = scores(features.slice(0, start, start + rows));  // [R, H, C]
     const auto label = labels.slice(0, start, start + rows).view({-1, 1, 1});
     const auto own = score.gather(2, label.expand({label.size(0), heads, 1}));
-    const auto before = (score > own).sum(2);  // [R, H]
-    hits.top1 += (before < 1).sum(0);
-    hits.top5 += (before < 5).sum(0);
-    hits.loss += (score.logsumexp(2) - own.squeeze(2)).sum(0);
+    const auto loss = score.logsumexp(2) - own.squeeze(2);  // [R, H]
+    // No score is above NaN: without this a head that diverged would be right everywhere.
+    const auto finite = loss.isfinite();
+    const auto before = (score > own).sum(2);
+    hits.top1 += ((before < 1) & finite).sum(0);
+    hits.top5 += ((before < 5) & finite).sum(0);
+    hits.loss += loss.sum(0);
   }
   hits.loss /= static_cast<double>(features.size(0));
   return hits;

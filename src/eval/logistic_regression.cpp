@@ -80,6 +80,7 @@ void check_classes(const FeatureBank& train, int64_t classes) {
 LogisticFit fit_logistic(const FeatureBank& train, int64_t classes, double lambda,
                          const LogisticOptions& options, const LogisticProgress& progress) {
   check_classes(train, classes);
+  check_finite(train.features, "logistic", "training features");
   Problem problem(train, lambda);
   LogisticFit fit;
   fit.weights = torch::zeros({classes, train.features.size(1)},
@@ -112,6 +113,7 @@ LogisticFit fit_logistic(const FeatureBank& train, int64_t classes, double lambd
 }
 
 double logistic_top1(const LogisticFit& fit, const FeatureBank& test) {
+  check_finite(test.features, "logistic", "test features");
   const torch::NoGradGuard no_grad;
   const auto labels = test.labels.to(test.features.device());
   const auto features = unit_length(test.features);

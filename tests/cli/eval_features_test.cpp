@@ -131,6 +131,16 @@ TEST_F(EvalFeatures, RefusesFeaturesThatDoNotBelongTogether) {
   EXPECT_THAT(few.err, HasSubstr("expected at least 5 training images, found 4"));
 }
 
+TEST_F(EvalFeatures, RefusesFeaturesThatAreNotFinite) {
+  write_features("bad");
+  write("bad/testfeat.pth", torch::full({2, 3}, NAN));
+  for (const char* task : {"knn", "logistic", "kmeans"}) {
+    const auto result = evaluate(task, {"--load-features", "bad", "eval.k=1"});
+    EXPECT_EQ(result.status, 1) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(": expected finite "));
+  }
+}
+
 TEST_F(EvalFeatures, RefusesOptionsThatContradictEachOther) {
   const auto expect = [](const ProgramResult& result, const std::string& reason) {
     EXPECT_EQ(result.status, 2) << result.err;

@@ -163,7 +163,7 @@ TEST_F(IbotEval, RefusesWrongRequestsWithStatusTwo) {
   expect(testing::run_program("ibot-eval",
                               {"knn", "--weights", "pixels", "--data", "data", "--device", "tpu"},
                               folder_),
-         "--device: expected cpu, cuda or cuda:N, got tpu");
+         "--device: expected auto, cpu, cuda or cuda:N, got tpu");
 }
 
 TEST_F(IbotEval, NamesWhatIsWrongWithWeights) {
@@ -341,6 +341,38 @@ TEST_F(IbotEval, ProbesLinearlyAndGoesOn) {
   EXPECT_EQ(other.status, 2);
   EXPECT_THAT(other.err, HasSubstr("written by another configuration"));
   EXPECT_EQ(linear("pixels", {"linear.lr=0"}).status, 2);
+}
+
+// NaN outranks nothing and nothing outranks NaN: such a network would be always right or always
+// wrong.
+TEST_F(IbotEval, RefusesTheFeaturesOfANetworkThatDiverged) {
+  write_checkpoint("last.safetensors");
+  auto checkpoint = train::load_checkpoint(folder_ / "last.safetensors");
+  checkpoint.tensors.at("teacher.backbone.norm.bias").fill_(NAN);
+  train::save_checkpoint(folder_ / "last.safetensors", checkpoint);
+  for (const char* task : {"knn", "linear", "logistic", "kmeans", "cluster"}) {
+    const auto result = run({task, "--weights", "last.safetensors", "--data", "data",
+                             "features.pooling=class", "linear.batch_size=4"});
+    EXPECT_EQ(result.status, 1) << task << result.err;
+    EXPECT_THAT(result.err, HasSubstr("; the weights may have diverged")) << task;
+  }
+}
+
+// The rates pass what float32 holds.
+TEST_F(IbotEval, TellsThatEveryClassifierDiverged) {
+  std::vector<std::string> words{"linear",
+                                 "--weights",
+                                 "random",
+                                 "--data",
+                                 "data",
+                                 "linear.epochs=4",
+                                 "linear.batch_size=4",
+                                 "linear.lr=1e40",
+                                 "features.pooling=class"};
+  words.insert(words.end(), kTiny.begin(), kTiny.end());
+  const auto result = run(words);
+  EXPECT_EQ(result.status, 1) << result.out;
+  EXPECT_THAT(result.err, HasSubstr("all diverged; lower linear.lr"));
 }
 
 TEST_F(IbotEval, ClustersTheValidationImages) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <deque>
 
 #include "ibot/models/backbone.h"
@@ -134,6 +135,23 @@ TEST(Features, OptionsAreChecked) {
   EXPECT_NO_THROW((FeatureOptions{Pooling::kClass, 4}.validate()));
   EXPECT_THROW((FeatureOptions{Pooling::kClass, -1}.validate()), OptionError);
   EXPECT_THROW((FeatureOptions{Pooling::kPublished, 4}.validate()), OptionError);
+}
+
+TEST(Features, AreCheckedToBeFinite) {
+  const auto refused = [](float value) {
+    auto features = torch::zeros({2, 3});
+    features[1][2] = value;
+    try {
+      check_finite(features, "task", "test features");
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(refused(1e38f), "");
+  for (const float value : {NAN, INFINITY, -INFINITY}) {
+    EXPECT_EQ(refused(value), "task: expected finite test features; the weights may have diverged");
+  }
 }
 
 // evaluation.md section 0: the columns of the table.

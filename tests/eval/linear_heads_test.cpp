@@ -4,6 +4,8 @@
 #include <torch/nn/functional/loss.h>
 #include <torch/optim/sgd.h>
 
+#include <cmath>
+
 #include "ibot/eval/features.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"
@@ -110,6 +112,43 @@ TEST(LinearHeads, CountsHitsOfEachHead) {
         torch::linear(features, state.at("weight")[head]), torch::arange(3));
     EXPECT_NEAR(hits.loss[head].item<double>(), expected.item<double>(), 1e-5);
   }
+}
+
+// Neither its own scores nor its neighbours tell of a head that diverged.
+TEST(LinearHeads, AHeadThatDivergesIsNeverRightAndLeavesTheOthersAlone) {
+  torch::manual_seed(6);
+  const LinearSetting good{0.1, 0.0, false};
+  LinearHeads both({good, {1e38, 0.0, true}, {1e38, 0.0, false}}, 6, 4, 3, torch::kCPU);
+  LinearHeads alone({good}, 6, 4, 3, torch::kCPU);
+  alone.state().at("weight")[0].copy_(both.state().at("weight")[0]);
+  const auto features = torch::randn({8, 6});
+  const auto labels = torch::arange(8) % 4;
+  for (int i = 0; i < 5; ++i) {
+    both.step(features, labels, 1.0);
+    alone.step(features, labels, 1.0);
+  }
+  const auto hits = both.hits(features, labels);
+  EXPECT_TENSOR_NEAR(both.state().at("weight")[0], alone.state().at("weight")[0]);
+  EXPECT_GT(hits.top1[0].item<int64_t>(), 0);
+  EXPECT_EQ(hits.top5[0].item<int64_t>(), 8);  // of four classes
+  for (int64_t head = 1; head < 3; ++head) {
+    EXPECT_FALSE(std::isfinite(hits.loss[head].item<float>())) << head;
+    EXPECT_EQ(hits.top1[head].item<int64_t>(), 0) << head;
+    EXPECT_EQ(hits.top5[head].item<int64_t>(), 0) << head;
+  }
+  EXPECT_EQ(better_of({}, hits, 8, 0, {0, 1, 2}).head, 0);
+  EXPECT_EQ(better_of({}, hits, 8, 0, {1, 2}).head, -1);
+}
+
+TEST(LinearBest, TheLaterOfEqualHeadsAndEpochsWins) {
+  const LinearHits hits{torch::tensor({3, 1, 3}), torch::tensor({4, 4, 4}), torch::ones({3})};
+  const auto first = better_of({}, hits, 4, 0, {0, 1, 2});
+  EXPECT_EQ(first.head, 2);
+  EXPECT_EQ(first.top1, 75.0);
+  const auto second = better_of(first, hits, 4, 1, {0, 1});
+  EXPECT_EQ(second.head, 0);
+  EXPECT_EQ(second.epoch, 1);
+  EXPECT_EQ(better_of(first, hits, 4, 1, {1}).epoch, 0);
 }
 
 // From the stored features on: the weights that the cases name do not give them in the reference

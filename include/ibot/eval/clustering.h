@@ -46,7 +46,7 @@ struct Kmeans {
 ///
 ///   features  [S, F]   float32
 ///
-/// Throws Error when there are fewer rows than clusters.
+/// Throws Error when there are fewer rows than clusters and on features that are not finite.
 /// Source: Arthur and Vassilvitskii 2007.
 Kmeans kmeans(const torch::Tensor& features, const KmeansOptions& options);
 

@@ -29,6 +29,11 @@ namespace eval {
 ///   features  [S, F]
 torch::Tensor unit_length(const torch::Tensor& features);
 
+/// Throws Error, which begins with `task` and names them as `name`, where not all are finite.
+///
+///   features  any shape but an empty one
+void check_finite(const torch::Tensor& features, const std::string& task, const std::string& name);
+
 /// Which tokens make a feature: the published choice of the task, or the reference's
 /// avgpool_patchtokens 0, 1 and 2.
 enum class Pooling { kPublished, kClass, kPatchMean, kClassAndPatchMean };

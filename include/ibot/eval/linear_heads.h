@@ -53,7 +53,8 @@ class LinearHeads {
   ///   returns   [H]      mean cross-entropy before the step, on the device
   torch::Tensor step(const torch::Tensor& features, const torch::Tensor& labels, double lr_factor);
 
-  /// How many images of a batch have their class first, or among the first five, and the loss.
+  /// How many images of a batch have their class first, or among the first five, and the loss. An
+  /// image whose scores are not finite counts for neither and makes the loss NaN or infinite.
   LinearHits hits(const torch::Tensor& features, const torch::Tensor& labels) const;
 
   const std::vector<LinearSetting>& settings() const { return settings_; }
@@ -85,7 +86,7 @@ struct LinearBest {
 };
 
 /// `best` or, where one of `heads` reaches it, the last of the most accurate of them: of equals the
-/// later head and the later epoch win.
+/// later head and the later epoch win. A head that diverged, whose loss is not finite, never does.
 LinearBest better_of(const LinearBest& best, const LinearHits& hits, int64_t images, int64_t epoch,
                      const std::vector<int64_t>& heads);
 

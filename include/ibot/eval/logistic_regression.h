@@ -59,12 +59,13 @@ using LogisticProgress = std::function<void(int64_t iterations, double gap)>;
 /// value 1/n Σ_i H(p_i) - n/(2λ) |G|², with p_i the predictions and G the gradient of the mean
 /// loss, bounds the minimum from below at every W.
 ///
-/// Throws Error on fewer than two classes in the bank.
+/// Throws Error on fewer than two classes in the bank and on features that are not finite.
 /// Source: evaluation/eval_logistic_regression.py of the reference implementation.
 LogisticFit fit_logistic(const FeatureBank& train, int64_t classes, double lambda,
                          const LogisticOptions& options, const LogisticProgress& progress = {});
 
-/// Share in percent of the images whose class has the largest score.
+/// Share in percent of the images whose class has the largest score. Throws Error on features that
+/// are not finite.
 double logistic_top1(const LogisticFit& fit, const FeatureBank& test);
 
 }  // namespace ibot::eval
