@@ -87,7 +87,8 @@ std::string explain_extra(const CLI::App& app, std::string word) {
 void add_common_arguments(CLI::App& app, CommonArguments& arguments) {
   lay_out(app);
   app.set_version_flag("--version",
-                       concat(app.get_name(), " (ibot ", kVersion, ", LibTorch " TORCH_VERSION ")"),
+                       concat(app.get_name(), " (ibot ", kVersion, *commit() ? " " : "", commit(),
+                              ", LibTorch " TORCH_VERSION ")"),
                        "print the versions and leave");
   app.add_option("--threads", arguments.threads,
                  "threads of one operation; default: LibTorch's choice")

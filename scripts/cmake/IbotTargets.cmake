@@ -68,6 +68,20 @@ function(ibot_library name)
   set_property(GLOBAL APPEND PROPERTY IBOT_LIBRARIES ${target})
 endfunction()
 
+# ibot_commit(source): IBOT_COMMIT, the checkout's commit, for that source alone, so that a new commit
+# compiles one file. The log of HEAD is younger after each; outside a checkout the name is empty.
+function(ibot_commit source)
+  if(EXISTS "${PROJECT_SOURCE_DIR}/.git")
+    execute_process(COMMAND git rev-parse --short=12 HEAD WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+      OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  endif()
+  if(EXISTS "${PROJECT_SOURCE_DIR}/.git/logs/HEAD")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/.git/logs/HEAD")
+  endif()
+  set_source_files_properties(${source} PROPERTIES
+    COMPILE_DEFINITIONS "IBOT_COMMIT=\"${commit}\"" SKIP_PRECOMPILE_HEADERS ON)
+endfunction()
+
 # ibot_apps_library(name LINK ... SOURCES ...): ibot_apps_<name> from apps/, what programs share. Not
 # installed.
 function(ibot_apps_library name)

@@ -120,7 +120,8 @@ SaveResult Checkpointer::write(Checkpoint checkpoint, const std::vector<std::str
                       .samples = step * options_.global_batch,
                       .world_size = options_.world_size,
                       .config_hash = hash_of(checkpoint.config),
-                      .ibot_version = kVersion};
+                      .ibot_version = kVersion,
+                      .commit = commit()};
     clear_leftovers(options_.folder);
     manifest.files[result.file.filename()] = save_checkpoint(result.file, checkpoint);
     write_manifest(manifest_of(result.file), manifest);

@@ -35,7 +35,8 @@ Manifest from_json(const std::filesystem::path& path, const Json& object) {
                       .samples = object.at("samples"),
                       .world_size = object.at("world_size"),
                       .config_hash = object.at("config_hash"),
-                      .ibot_version = object.at("ibot_version")};
+                      .ibot_version = object.at("ibot_version"),
+                      .commit = object.value("commit", "")};
     for (const auto& [name, file] : object.at("files").items()) {
       manifest.files[name] = {.size = file.at("size"), .xxh3 = file.at("xxh3")};
     }
@@ -71,6 +72,7 @@ void write_manifest(const std::filesystem::path& path, const Manifest& manifest)
   const Json object{{"format", kFormat},
                     {"format_version", kFormatVersion},
                     {"ibot_version", manifest.ibot_version},
+                    {"commit", manifest.commit},
                     {"step", manifest.step},
                     {"samples", manifest.samples},
                     {"world_size", manifest.world_size},

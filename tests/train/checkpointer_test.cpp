@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "ibot/base/error.h"
+#include "ibot/base/version.h"
 #include "ibot/io/file.h"
 #include "ibot/train/manifest.h"
 #include "support/temporary_folder.h"
@@ -81,6 +82,7 @@ TEST_F(CheckpointerTest, TheManifestTellsWhatItIs) {
   EXPECT_EQ(manifest.samples, 48);
   EXPECT_EQ(manifest.world_size, 3);
   EXPECT_EQ(manifest.config_hash.size(), 32u);
+  EXPECT_EQ(manifest.commit, commit());
   ASSERT_EQ(manifest.files.size(), 1u);
   EXPECT_EQ(manifest.files.begin()->first, "step-00000004.safetensors");
   EXPECT_EQ(manifest.files.begin()->second, io::digest_of(file(4)));

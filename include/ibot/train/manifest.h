@@ -18,6 +18,7 @@ struct Manifest {
   int64_t world_size = 1;
   std::string config_hash;
   std::string ibot_version;
+  std::string commit;  // of the program; empty where that is not known
   std::map<std::string, io::FileDigest> files;
 };
 
