@@ -56,7 +56,7 @@ std::string description(const TaskRequest& request, const data::Dataset& images)
   for (const auto& values : {run.augment.mean, run.augment.std}) {
     for (const double value : values) text << ' ' << value;
   }
-  text << "\nversion 1\n";
+  text << "\nversion 2\n";
   return text.str();
 }
 

@@ -56,13 +56,13 @@ torch::Tensor image_features(models::Backbone& backbone, const torch::Tensor& im
   IBOT_CHECK(options.pooling != Pooling::kPublished && options.blocks > 0,
              "features: expected a pooling of one block or more, got ", enum_name(options.pooling),
              " of ", options.blocks);
-  const bool patches_only = options.pooling == Pooling::kPatchMean;
-  const auto outputs = backbone.intermediate(images, patches_only ? 1 : options.blocks);
+  if (options.pooling == Pooling::kPatchMean) return backbone.mean_patch_token(images);
+  const auto outputs = backbone.intermediate(images, options.blocks);
   std::vector<torch::Tensor> parts;
-  if (!patches_only) {
-    for (const auto& output : outputs) parts.push_back(output.class_token);
+  for (const auto& output : outputs) parts.push_back(output.class_token);
+  if (options.pooling == Pooling::kClassAndPatchMean) {
+    parts.push_back(outputs.back().patch_tokens.mean(1));
   }
-  if (options.pooling != Pooling::kClass) parts.push_back(outputs.back().patch_tokens.mean(1));
   return torch::cat(parts, -1);  // [B, F]
 }
 

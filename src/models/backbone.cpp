@@ -12,6 +12,10 @@ SelectedTokens Backbone::forward_selected(const torch::Tensor& images, const tor
   return {output.class_token, output.patch_tokens.flatten(0, 1).index_select(0, selected)};
 }
 
+torch::Tensor Backbone::mean_patch_token(const torch::Tensor& images) {
+  return forward(images).patch_tokens.mean(1);
+}
+
 std::shared_ptr<Backbone> build_backbone(const BackboneOptions& options, Role role) {
   if (is_swin(options)) {
     return std::make_shared<SwinTransformer>(options, swin_shape(options), role);

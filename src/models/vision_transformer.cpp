@@ -112,6 +112,11 @@ std::vector<BackboneOutput> VisionTransformer::intermediate(const torch::Tensor&
   return outputs;
 }
 
+torch::Tensor VisionTransformer::mean_patch_token(const torch::Tensor& images) {
+  const auto tokens = run_blocks(embed(images), blocks_.size());  // [B, 1 + N, D]
+  return tokens.narrow(1, 1, tokens.size(1) - 1).mean(1);
+}
+
 torch::Tensor VisionTransformer::last_attention(const torch::Tensor& images) {
   return blocks_.back()->attention(run_blocks(embed(images), blocks_.size() - 1));
 }

@@ -61,6 +61,23 @@ TEST(Backbone, DropPathBelongsToTheTrainingStudent) {
   EXPECT_EQ(spread(), 0.0f);
 }
 
+// Blocks that add nothing leave a patch embedding of 3 and the positions 0 to 15, 10 of the class
+// token; the final norm would make them zeros.
+TEST(Backbone, TheMeanPatchTokenOfAVitIsReadBeforeTheFinalNorm) {
+  const torch::NoGradGuard no_grad;
+  const auto backbone = build_backbone(tiny(), Role::kTeacher);
+  for (auto& parameter : backbone->named_parameters()) {
+    if (parameter.key().rfind("norm.", 0) != 0) parameter.value().zero_();
+  }
+  auto parameters = backbone->named_parameters();
+  parameters["patch_embed.proj.bias"].fill_(3);
+  parameters["pos_embed"].copy_(
+      torch::cat({torch::tensor({10.0f}), torch::arange(16).to(torch::kFloat)}).view({1, 17, 1}));
+  const auto images = torch::rand({2, 3, 16, 16});
+  EXPECT_TENSOR_NEAR(backbone->mean_patch_token(images), torch::full({2, 12}, 3 + 7.5));
+  EXPECT_TENSOR_NEAR(backbone->forward(images).patch_tokens, torch::zeros({2, 16, 12}));
+}
+
 // Leaving out what is not selected changes neither values nor gradients, drop path included.
 TEST(Backbone, SelectedTokensAreThoseOfTheWholePass) {
   auto options = tiny();

@@ -44,10 +44,12 @@ struct FeatureOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("pooling", pooling,
-          "published: what the paper uses for the task and the backbone | class: class tokens of "
-          "the last blocks, oldest first | patch_mean: mean patch token of "
-          "the last block | class_and_patch_mean: both, one after the other");
+    field(
+        "pooling", pooling,
+        "published: what the paper uses for the task and the backbone | class: class tokens of "
+        "the last blocks, oldest first | patch_mean: mean patch token of the last block, of a ViT "
+        "before the final norm | class_and_patch_mean: class tokens, then the normalised mean "
+        "patch token");
     field("blocks", blocks, "number of last blocks whose class tokens are taken; 0: one");
   }
 

@@ -53,6 +53,10 @@ class Backbone : public torch::nn::Module {
   /// in stages, the last stage's alone are normalised, and earlier ones have a width of their own.
   virtual std::vector<BackboneOutput> intermediate(const torch::Tensor& images, int64_t count) = 0;
 
+  /// Mean patch token of the last block, [B, D]; of a ViT before the final norm, as the reference
+  /// reads it. Throws as forward.
+  virtual torch::Tensor mean_patch_token(const torch::Tensor& images);
+
   /// Softmax attention of the last block: [B, heads, 1 + N, 1 + N]; of a backbone that attends
   /// within W windows of T tokens: [B·W, heads, T, T].
   virtual torch::Tensor last_attention(const torch::Tensor& images) = 0;
