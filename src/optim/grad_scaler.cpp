@@ -24,6 +24,10 @@ torch::Tensor GradScaler::unscale_(const std::vector<torch::Tensor>& gradients) 
   return found;
 }
 
+torch::Tensor GradScaler::beyond_remedy(const torch::Tensor& found_overflow) const {
+  return found_overflow.gt(0).logical_and(scale_.lt(1.0)).to(torch::kFloat);
+}
+
 void GradScaler::update(const torch::Tensor& found_overflow) {
   const torch::NoGradGuard no_grad;
   at::_amp_update_scale_(scale_, good_steps_, found_overflow, kGrowth, kBackoff, kGrowthInterval);

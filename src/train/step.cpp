@@ -127,11 +127,12 @@ void TrainStep::move_centers(Sums& sums) {
 }
 
 /// Marks the step as one that must not count where it is not finite.
-void TrainStep::mark_nonfinite(Sums& sums, std::optional<optim::Overflow>& overflow) {
+void TrainStep::mark_nonfinite(Sums& sums, std::optional<optim::Overflow>& overflow) const {
   const torch::NoGradGuard no_grad;
   const auto bad_loss = sums.means.select(0, sums.means.size(0) - 1) > 0;
   if (overflow) {
-    sums.result.faulty = bad_loss.to(torch::kFloat);
+    sums.result.faulty =
+        torch::maximum(bad_loss.to(torch::kFloat), scaler_->beyond_remedy(overflow->found));
     overflow->found = torch::maximum(overflow->found, sums.result.faulty);
     return;
   }

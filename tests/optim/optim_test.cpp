@@ -107,6 +107,19 @@ TEST(GradScaler, HalvesAtAnOverflowAndDoublesAfterGoodSteps) {
   EXPECT_EQ(scaler.scale().item<float>(), 65536.0f);
 }
 
+// An overflow at a scale that no longer enlarges anything is one that a lower scale does not heal.
+TEST(GradScaler, BelowOneAnOverflowIsBeyondRemedy) {
+  GradScaler scaler(torch::kCPU);
+  const auto none = torch::zeros({}), found = torch::ones({});
+  for (float scale = 65536.0f; scale >= 1.0f; scale /= 2) {
+    EXPECT_EQ(scaler.scale().item<float>(), scale);
+    EXPECT_EQ(scaler.beyond_remedy(found).item<float>(), 0.0f) << scale;
+    scaler.update(found);
+  }
+  EXPECT_EQ(scaler.beyond_remedy(found).item<float>(), 1.0f);
+  EXPECT_EQ(scaler.beyond_remedy(none).item<float>(), 0.0f);
+}
+
 // The published CIFAR run: lr 1.125e-5, floor 1e-5, 1000 epochs of which 5 warm up from 1e-6.
 TEST(EpochCosineSchedule, IsThatOfTimmOneEpochLate) {
   const EpochCosineSchedule schedule{1.125e-5, 1e-5, 1000, 5, 1e-6};

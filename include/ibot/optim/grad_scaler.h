@@ -19,6 +19,9 @@ class GradScaler {
   torch::Tensor scaled(const torch::Tensor& loss) const { return loss * scale_; }
   /// Divides the gradients by the scale; returns a float32 scalar above 0 when one is not finite.
   torch::Tensor unscale_(const std::vector<torch::Tensor>& gradients);
+  /// Of what unscale_ returned: 1 where no lower scale can be the remedy, since the scale is below
+  /// 1 already, else 0.
+  torch::Tensor beyond_remedy(const torch::Tensor& found_overflow) const;
   /// Moves the scale by what unscale_ returned.
   void update(const torch::Tensor& found_overflow);
 

@@ -77,7 +77,7 @@ struct StepResult {
 /// With skip_nonfinite a step whose loss or gradients are not finite changes neither weights nor
 /// moments; the teacher still moves towards the student as it stands, and centers follow what is
 /// finite. Without such a step nothing is different. In fp16 a gradient out of range is the loss
-/// scale's affair and no fault.
+/// scale's affair and no fault until the scale is below 1.
 ///
 /// Source: paper algorithm 1; reference `main_ibot.py` (train_one_epoch).
 class TrainStep {
@@ -115,7 +115,7 @@ class TrainStep {
   void add_part(const batch::MultiCropBatch& batch, const StepInputs& inputs, bool last,
                 Sums& sums);
   void move_centers(Sums& sums);
-  static void mark_nonfinite(Sums& sums, std::optional<optim::Overflow>& overflow);
+  void mark_nonfinite(Sums& sums, std::optional<optim::Overflow>& overflow) const;
 
   StepOptions options_;
   torch::Device device_;
