@@ -184,6 +184,26 @@ TEST_F(Ladder, ASpoiledImageReachesNothing) {
   expect_equal(before, copy_of(step), "optim.");
 }
 
+// What batch norm has seen outlives the step; centre-only batch norm reads it in training.
+TEST_F(Ladder, ASpoiledImageReachesNoRunningStatistic) {
+  for (const auto norm : {models::HeadNorm::kBatch, models::HeadNorm::kCentreSyncBatch}) {
+    SCOPED_TRACE(static_cast<int>(norm));
+    auto step_options = testing::tiny_step_options();
+    step_options.head.norm = norm;
+    TrainStep step(step_options, torch::kCPU);
+    auto inputs = step_inputs(step.options(), options().schedule, 0, options().length, 9);
+    inputs.skip_nonfinite = true;
+    TinySource source;
+    auto batch = batch::prepared(*source.next(), torch::kCPU, {});
+    batch.global[0][0][0][0] = NAN;
+    EXPECT_EQ(step.run(batch, inputs).faulty.item<float>(), 1.0f);
+    expect_finite(step);
+    const auto next = batch::prepared(*source.next(), torch::kCPU, {});
+    EXPECT_EQ(step.run(next, inputs).faulty.item<float>(), 0.0f);
+    expect_finite(step);
+  }
+}
+
 TEST_F(Ladder, SeveralInARowRollBackAndTheDataGoOn) {
   TrainStep step(testing::tiny_step_options(), torch::kCPU);
   Told told;

@@ -8,7 +8,7 @@
 namespace ibot::nn {
 
 /// What `layer` makes of the rows of all ranks, of which each has as many; running statistics move
-/// as if one rank had them all.
+/// as if one rank had them all, and where they would no longer be finite not at all.
 ///
 ///   rows     [R, D]   of this rank
 ///   returns  [R, D]
