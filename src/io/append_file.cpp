@@ -22,10 +22,21 @@ AppendFile::AppendFile(std::filesystem::path path)
   IBOT_CHECK(file_ >= 0, "cannot write ", path_.string(), ": ", std::strerror(errno));
 }
 
-AppendFile::~AppendFile() { ::close(file_); }
+AppendFile::~AppendFile() {
+  try {
+    flush();
+  } catch (const Error&) {
+    // Told when it began to wait; who wants to tell of the loss as well flushes before.
+  }
+  ::close(file_);
+}
 
 void AppendFile::append(std::string_view record) {
   if (waiting_.size() < kMostWaiting) waiting_ += record;
+  flush();
+}
+
+void AppendFile::flush() {
   while (!waiting_.empty()) {
     const ssize_t written = ::write(file_, waiting_.data(), waiting_.size());
     if (written < 0 && errno == EINTR) continue;

@@ -60,6 +60,16 @@ RunLog::RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_
       // A run from scratch also drops epoch 0, whose values lie at step 0.
       events_(output / "tensorboard", step == 0 ? 0 : step + 1) {}
 
+RunLog::~RunLog() {
+  try {
+    log_.flush();
+    metrics_.flush();
+    events_.flush();
+  } catch (const Error& problem) {
+    if (warn_) warn_(concat(problem.what(), "; lines that waited for room are lost"));
+  }
+}
+
 void RunLog::attempt(const std::function<void()>& write) {
   try {
     write();

@@ -58,6 +58,17 @@ TEST(AppendFile, NothingIsMissingOnceThereIsRoom) {
   EXPECT_EQ(read_file(folder / "x"), "first\nsecond\nthird\nfourth\nfifth\n");
 }
 
+TEST(AppendFile, WhatWaitsAtTheEndIsTriedOnceMore) {
+  const TemporaryFolder folder;
+  {
+    AppendFile file(folder / "x");
+    const SmallFiles full(3);
+    EXPECT_THROW(file.append("first\n"), Error);
+    EXPECT_THROW(file.flush(), Error);
+  }
+  EXPECT_EQ(read_file(folder / "x"), "first\n");
+}
+
 TEST(AppendFile, WhatWaitsIsBoundedAndWhole) {
   const TemporaryFolder folder;
   AppendFile file(folder / "x");

@@ -24,6 +24,8 @@ class EventWriter {
 
   /// `wall_time` in seconds since 1970.
   void add_scalar(std::string_view tag, int64_t step, double value, double wall_time);
+  /// As AppendFile::flush.
+  void flush() { file_->flush(); }
 
  private:
   void add_record(std::string_view event);

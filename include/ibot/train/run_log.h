@@ -20,6 +20,8 @@ class JsonLines {
   /// One line, in the file before the call returns. Throws Error when it has to wait for room, as
   /// io::AppendFile says.
   void append(const std::string& object);
+  /// As io::AppendFile::flush.
+  void flush() { file_->flush(); }
 
  private:
   std::optional<io::AppendFile> file_;
@@ -29,9 +31,11 @@ class JsonLines {
 /// does not end the run: lines wait until there is room.
 class RunLog : public Observer {
  public:
-  /// `step` finished steps are already in the files. `warn` is told when lines begin to wait.
+  /// `step` finished steps are already in the files. `warn` is told when lines begin to wait, and
+  /// when at the end there still was no room for some.
   RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_per_epoch,
          std::function<void(const std::string&)> warn = {});
+  ~RunLog() override;
 
   void on_step(const StepRecord& record) override;
   void on_epoch(const EpochRecord& record) override;
