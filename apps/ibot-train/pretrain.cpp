@@ -36,7 +36,7 @@ data::MultiCropLoaderOptions rank_loader_options(const config::RunConfig& config
   return options;
 }
 
-train::TrainerOptions trainer_options(const TrainRequest& request, int64_t ranks,
+train::TrainerOptions trainer_options(const TrainRequest& request, int64_t ranks, int64_t images,
                                       int64_t steps_per_epoch) {
   const auto& config = request.config;
   return {.train = config.train,
@@ -44,6 +44,7 @@ train::TrainerOptions trainer_options(const TrainRequest& request, int64_t ranks
           .mask_start_epoch = config.mask.start_epoch,
           .length = {config.train.epochs, steps_per_epoch, config.train.batch_size * ranks},
           .normalization = {config.augment.mean, config.augment.std},
+          .images = images,
           .checkpoints = request.output / "checkpoints",
           .replay = request.output / "replay",
           .config = config::write_config(config)};
@@ -60,6 +61,15 @@ void announce(const data::Dataset& images, int64_t steps_per_epoch, const Ranks&
   log_info(concat(images.size(), " images in ", images.class_names().size(), " classes; ",
                   steps_per_epoch, " steps an epoch on ",
                   count == 1 ? "" : std::to_string(count) + " ranks, this one on ", ranks.device));
+}
+
+/// Not an error: who has taken out a damaged image wants to go on.
+void warn_of_other_images(const data::Dataset& images, const train::RunState& before) {
+  if (before.images == 0 || before.images == images.size()) return;
+  log_warning(concat("data: expected ", before.images, " images, as the run has had, got ",
+                     images.size(),
+                     "; the order of the running epoch is another one from here on: some images "
+                     "come twice in it, others not at all"));
 }
 
 /// Both networks begin with the weights of a file; the mask token and heads that it lacks stay as
@@ -127,7 +137,7 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   // Nothing refuses the request from here on: a refusal leaves no folder and is the only line.
   announce(images, steps_per_epoch, ranks);
   EarlyEnd early_end(ranks.group.size() == 1 ? 1 : config.train.log_every_steps);
-  auto options = trainer_options(request, ranks.group.size(), steps_per_epoch);
+  auto options = trainer_options(request, ranks.group.size(), images.size(), steps_per_epoch);
   if (ranks.group.size() > 1) options.replay /= "rank-" + std::to_string(ranks.group.rank());
   const int64_t first = checkpoint ? checkpoint->run.step : 0;
   std::optional<Record> record;
@@ -140,6 +150,7 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   train::Trainer trainer(options, step, observers);
   if (checkpoint) {
     open_input([&] { trainer.resume(*checkpoint); });
+    if (leads) warn_of_other_images(images, checkpoint->run);
     log_info(concat("resumed at step ", first, " of ", options.length.total_steps()));
   }
   trainer.set_stop([&] { return early_end.due(trainer.longest_save_s()); });

@@ -37,6 +37,7 @@ static void from_json(const nlohmann::json& object, EpochSums& sums) {
 static void to_json(nlohmann::json& object, const RunState& state) {
   object = {{"step", state.step},
             {"steps_per_epoch", state.steps_per_epoch},
+            {"images", state.images},
             {"sums", state.sums},
             {"trend", state.trend},
             {"best", state.best}};
@@ -45,6 +46,7 @@ static void to_json(nlohmann::json& object, const RunState& state) {
 static void from_json(const nlohmann::json& object, RunState& state) {
   object.at("step").get_to(state.step);
   object.at("steps_per_epoch").get_to(state.steps_per_epoch);
+  state.images = object.value("images", int64_t{0});
   object.at("sums").get_to(state.sums);
   state.trend = object.value("trend", LossTrend{});
   state.best = object.value("best", BestCheckpoint{});

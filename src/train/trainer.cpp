@@ -36,6 +36,7 @@ Trainer::Trainer(TrainerOptions options, TrainStep& step, std::vector<Observer*>
               options_.train.batch_size / options_.train.accumulate_steps) {
   state_.steps_per_epoch = options_.length.steps_per_epoch;
   state_.global_batch = options_.length.global_batch;
+  state_.images = options_.images;
 }
 
 void Trainer::resume(const Checkpoint& checkpoint) {
@@ -48,6 +49,7 @@ void Trainer::resume(const Checkpoint& checkpoint) {
   step_.load_state(tensors);
   state_ = checkpoint.run;
   state_.global_batch = options_.length.global_batch;
+  state_.images = options_.images;
   clusters_.clear();
   if (!clusters.empty()) clusters_.add_counts(clusters.mapped());
   checkpointer_.adopt(checkpoint, names_to_keep());

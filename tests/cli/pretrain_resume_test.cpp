@@ -6,6 +6,7 @@ namespace ibot::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class PretrainResume : public PretrainFolder {
  protected:
@@ -80,6 +81,18 @@ TEST_F(PretrainResume, TakesOtherWorkersAndEvaluations) {
   finish("run", {"train.max_steps=6", "data.workers=1"});
   finish("run", {"data.workers=3", "eval.path=set", "eval.temperature=0.1"});
   expect_same_weights("plain", "run");
+}
+
+// Of as many steps an epoch, but in another order.
+TEST_F(PretrainResume, TellsOfAnotherNumberOfImages) {
+  const std::string warning = "warning data: expected 16 images, as the run has had, got 15";
+  finish("run", {"train.max_steps=6"});
+  EXPECT_THAT(train("run", {"train.max_steps=7"}).err, Not(HasSubstr(warning)));
+  std::filesystem::remove(folder_ / "set/train/tint_00/0003.jpg");
+  const auto fewer = train("run", {"train.max_steps=8"});
+  EXPECT_EQ(fewer.status, 0) << fewer.err;
+  EXPECT_THAT(fewer.err, HasSubstr(warning));
+  EXPECT_THAT(train("run").err, Not(HasSubstr("warning data:")));
 }
 
 TEST_F(PretrainResume, RefusesAnotherConfiguration) {

@@ -96,6 +96,22 @@ TEST(Trainer, ACheckpointOfMoreOrFewerImagesIsRefused) {
   EXPECT_THROW(other.resume(load_checkpoint(folder.path() / "last.safetensors")), CheckpointError);
 }
 
+TEST(Trainer, ACheckpointTellsTheNumberOfImages) {
+  const TemporaryFolder folder;
+  TrainStep step(tiny_step_options(), torch::kCPU);
+  auto options = trainer_options(folder.path());
+  options.images = 14;
+  options.train.max_steps = 1;
+  TinySource source;
+  Trainer(options, step, {}).run(source);
+  const auto before = load_checkpoint(folder / "last.safetensors");
+  EXPECT_EQ(before.run.images, 14);
+  options.images = 13;
+  Trainer other(options, step, {});
+  other.resume(before);
+  EXPECT_EQ(other.state().images, 13);
+}
+
 TEST(Trainer, KeepsCheckpointsByEpochAndTellsEveryInterval) {
   const TemporaryFolder folder;
   TrainStep step(tiny_step_options(), torch::kCPU);

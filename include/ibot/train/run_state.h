@@ -42,6 +42,7 @@ struct BestCheckpoint {
 struct RunState {
   int64_t step = 0;
   int64_t steps_per_epoch = 0;
+  int64_t images = 0;  // of the data set: of another number the order is another; 0: not known
   int64_t global_batch = 0;
   EpochSums sums;
   LossTrend trend;
