@@ -10,10 +10,13 @@
 namespace ibot::apps {
 
 BadSampleLog::BadSampleLog(data::MultiCropLoader& loader, const std::filesystem::path& output,
-                           int64_t rank, bool resumed)
+                           const dist::Group& group, int64_t share_every_steps, bool resumed)
     : loader_(loader),
-      path_(output / (rank == 0 ? "bad_samples.jsonl"
-                                : "bad_samples.rank" + std::to_string(rank) + ".jsonl")) {
+      group_(group),
+      share_every_steps_(share_every_steps),
+      path_(output / (group.rank() == 0
+                          ? "bad_samples.jsonl"
+                          : "bad_samples.rank" + std::to_string(group.rank()) + ".jsonl")) {
   if (!std::filesystem::exists(path_)) return;
   if (!resumed) {
     std::filesystem::remove(path_);
@@ -29,6 +32,7 @@ BadSampleLog::BadSampleLog(data::MultiCropLoader& loader, const std::filesystem:
 std::optional<batch::MultiCropBatch> BadSampleLog::next() {
   auto batch = loader_.next();
   for (const auto& bad : loader_.take_bad_samples()) {
+    unshared_.push_back(bad.sample);
     log_warning(concat("unreadable image replaced: ", bad.path, ": ", bad.reason));
     try {
       append(bad);
@@ -36,7 +40,22 @@ std::optional<batch::MultiCropBatch> BadSampleLog::next() {
       log_warning(problem.what());  // the log of the run has it, too
     }
   }
+  if (group_.size() > 1 && ++steps_ % share_every_steps_ == 0) share();
   return batch;
+}
+
+// Ranks gather as many numbers as the one with the most has; those of the others are padded.
+void BadSampleLog::share() {
+  constexpr int64_t kNone = -1;
+  const auto most = torch::tensor(static_cast<int64_t>(unshared_.size()));
+  group_.all_reduce_(most, dist::Reduction::kMax);
+  unshared_.resize(static_cast<size_t>(most.item<int64_t>()), kNone);
+  if (unshared_.empty()) return;
+  const auto all = group_.all_gather(torch::tensor(unshared_)).flatten();
+  const auto met = all.masked_select(all.ne(kNone)).contiguous();
+  loader_.add_bad_samples(
+      {met.const_data_ptr<int64_t>(), met.const_data_ptr<int64_t>() + met.numel()});
+  unshared_.clear();
 }
 
 // The file appears with the first bad image.

@@ -3,8 +3,10 @@
 
 #include <filesystem>
 #include <set>
+#include <vector>
 
 #include "ibot/data/loader.h"
+#include "ibot/dist/group.h"
 #include "ibot/train/run_log.h"
 
 namespace ibot::apps {
@@ -12,19 +14,25 @@ namespace ibot::apps {
 /// Passes a loader's batches on; every bad image met in them goes to the log and, as one JSON
 /// object a line, to OUT/bad_samples.jsonl, of another rank than 0 to its own
 /// OUT/bad_samples.rankN.jsonl. A resumed run adds to that file what it does not name
-/// yet, any other begins it anew.
+/// yet, any other begins it anew. Every `share_every_steps` batches the ranks tell each other which
+/// they met, so that the limit is one on what all have met together; all take the same calls.
 class BadSampleLog : public batch::BatchSource<batch::MultiCropBatch> {
  public:
-  BadSampleLog(data::MultiCropLoader& loader, const std::filesystem::path& output, int64_t rank,
-               bool resumed);
+  BadSampleLog(data::MultiCropLoader& loader, const std::filesystem::path& output,
+               const dist::Group& group, int64_t share_every_steps, bool resumed);
   std::optional<batch::MultiCropBatch> next() override;
 
  private:
   void append(const data::BadSample& bad);
+  void share();
 
   data::MultiCropLoader& loader_;
+  dist::Group group_;
+  int64_t share_every_steps_;
+  int64_t steps_ = 0;
   std::filesystem::path path_;
-  std::set<int64_t> listed_;  // samples in the file
+  std::set<int64_t> listed_;       // samples in the file
+  std::vector<int64_t> unshared_;  // samples that other ranks have not been told of
   std::optional<train::JsonLines> lines_;
 };
 

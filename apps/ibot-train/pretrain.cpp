@@ -159,7 +159,8 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
     return knn->evaluate(*step.networks().teacher().backbone, step.device(), epoch);
   });
   data::MultiCropLoader loader(images, rank_loader_options(config, ranks, first, steps_per_epoch));
-  BadSampleLog batches(loader, request.output, ranks.group.rank(), checkpoint.has_value());
+  BadSampleLog batches(loader, request.output, ranks.group, config.train.log_every_steps,
+                       checkpoint.has_value());
   const auto ending = trainer.run(batches);
   if (record) record->shown.finish();
   log_info(concat(ending == train::Ending::kDone ? "done" : "stopped", " at step ",

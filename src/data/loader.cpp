@@ -88,6 +88,14 @@ class MultiCropLoader::Impl {
   int64_t steps_per_epoch() const { return steps_; }
   double waited_s() const { return pipeline_->waited_s(); }
   std::vector<BadSample> take_bad_samples() { return std::exchange(bad_, {}); }
+  void add_bad_samples(const std::vector<int64_t>& samples) {
+    for (const auto sample : samples) {
+      if (known_bad_.insert(sample).second && last_bad_.path.empty()) {
+        last_bad_ = {
+            .sample = sample, .path = dataset_.path(sample), .reason = "found by another rank"};
+      }
+    }
+  }
 
  private:
   std::vector<int64_t> order_of(int64_t epoch) const {
@@ -231,5 +239,8 @@ std::optional<batch::MultiCropBatch> MultiCropLoader::next() { return impl_->nex
 int64_t MultiCropLoader::steps_per_epoch() const { return impl_->steps_per_epoch(); }
 double MultiCropLoader::waited_s() const { return impl_->waited_s(); }
 std::vector<BadSample> MultiCropLoader::take_bad_samples() { return impl_->take_bad_samples(); }
+void MultiCropLoader::add_bad_samples(const std::vector<int64_t>& samples) {
+  impl_->add_bad_samples(samples);
+}
 
 }  // namespace ibot::data

@@ -312,6 +312,23 @@ TEST_F(PretrainRanks, NoneOutlivesAKilledLauncher) {
   EXPECT_EQ(result.status, 128 + SIGKILL);
 }
 
+// Each rank meets one of two in the first epoch, which alone is within the limit.
+TEST_F(PretrainRanks, TheLimitOfUnreadableImagesIsOneForAll) {
+  for (const char* image : {"tint_00/0003.jpg", "tint_01/0005.jpg"}) {
+    std::filesystem::resize_file(folder_ / "set/train" / image, 100);
+  }
+  const Words two{"--nproc", "2", "train.batch_size=2", "train.max_steps=4"};
+  auto words = two;
+  words.push_back("data.max_bad_share=0.2");
+  finish("tolerant", words);
+  EXPECT_EQ(objects("tolerant/bad_samples.jsonl").size(), 1u);
+  EXPECT_EQ(objects("tolerant/bad_samples.rank1.jsonl").size(), 1u);
+  words.back() = "data.max_bad_share=0.1";
+  const auto result = train("strict", words);
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.err, HasSubstr("expected at most 0.1 of 16 images to be unreadable, found 2"));
+}
+
 TEST_F(PretrainRanks, ARanksOwnErrorReachesTheOthers) {
   // Found by rank 0 alone, when every rank has begun.
   std::ofstream(folder_ / "file") << "mine";

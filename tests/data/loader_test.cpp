@@ -236,6 +236,19 @@ TEST(Loader, MoreBadImagesThanAllowedEndTheRun) {
   }
 }
 
+TEST(Loader, WhatOtherRanksFoundCountsTowardsTheLimit) {
+  const FolderOfPictures folder(9, {0, 4});
+  auto options = small();
+  options.batch_size = 3;
+  options.data.max_bad_share = 0.25;
+  MultiCropLoader loader(folder.dataset(), options);
+  loader.add_bad_samples({0, 3});  // those that are bad: found again they count once
+  for (int step = 0; step < 3; ++step) EXPECT_TRUE(loader.next().has_value());
+  EXPECT_TRUE(loader.take_bad_samples().empty());
+  loader.add_bad_samples({8});
+  EXPECT_THROW(loader.next(), DataError);
+}
+
 TEST(Loader, NoReadableImageIsAnErrorWhateverTheShare) {
   const FolderOfPictures folder(4, {0, 1, 2, 3});
   auto options = small();

@@ -66,6 +66,8 @@ class MultiCropLoader : public batch::BatchSource<batch::MultiCropBatch> {
   double waited_s() const;
   /// The bad files met in the batches delivered since the last call, each only once.
   std::vector<BadSample> take_bad_samples();
+  /// Files that other ranks found bad count as if met here, from the next batch on.
+  void add_bad_samples(const std::vector<int64_t>& samples);
 
  private:
   class Impl;
