@@ -89,6 +89,15 @@ io::Value value_of(const T& slot) {
   }
 }
 
+/// The reference hands `drop_path` to its ViTs alone: a Swin transformer has its constructor's.
+std::string value_of_argument(const models::Weights& weights, const std::string& argument,
+                              const std::string& value) {
+  const auto arch = weights.arguments.find("arch");
+  if (argument != "drop_path" || arch == weights.arguments.end()) return value;
+  if (arch->second.rfind("swin", 0) != 0) return value;
+  return arch->second == "swin_tiny" ? "0.1" : "0.2";
+}
+
 }  // namespace
 
 std::vector<std::string> overrides_of_weights(const models::Weights& weights,
@@ -103,7 +112,8 @@ std::vector<std::string> overrides_of_weights(const models::Weights& weights,
   }
   for (const auto& [argument, key] : kOfficial) {
     const auto found = weights.arguments.find(argument);
-    if (found != weights.arguments.end()) result.push_back(std::string(key) + "=" + found->second);
+    if (found == weights.arguments.end()) continue;
+    result.push_back(concat(key, "=", value_of_argument(weights, argument, found->second)));
   }
   const auto half = weights.arguments.find("use_fp16");
   if (half != weights.arguments.end()) {

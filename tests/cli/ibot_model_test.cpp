@@ -156,6 +156,23 @@ TEST_F(IbotModel, TheReferencesCheckpointBecomesOursAndTheirsAgain) {
   }
 }
 
+// Its trainer hands the argument to vision transformers alone.
+TEST_F(IbotModel, TheReferencesSwinHasTheDropPathOfItsConstructor) {
+  const auto stored = [&](const char* arch) {
+    auto root = *io::read_torch_file(golden("ckpt_swin.pth")).root.dict();
+    for (auto& [key, value] : root.items) {
+      if (*key.text() == "args") value = io::Dict{{{"arch", arch}, {"drop_path", 0.3}}, ""};
+    }
+    io::write_torch_file(folder_ / "swin.pth", root);
+    done({"convert", "swin.pth", "own.safetensors", "--part", "all"});
+    const auto config = models::read_weights(folder_ / "own.safetensors").config;
+    return config::parse_config<config::RunConfig>(config, "config").backbone.drop_path;
+  };
+  EXPECT_EQ(stored("swin_tiny"), 0.1);
+  EXPECT_EQ(stored("swin_small"), 0.2);
+  EXPECT_EQ(stored("swin_base"), 0.2);
+}
+
 TEST_F(IbotModel, TellsWhatTheReferencesFilesHold) {
   const auto out = done({"info", golden("ckpt_vit.pth")});
   EXPECT_THAT(out, HasSubstr("pth (zip), official training checkpoint"));
