@@ -87,10 +87,9 @@ void convert_all(const ModelFile& file, const ConvertArguments& arguments) {
     train::save_checkpoint(arguments.to, checkpoint);
     return;
   }
-  const optim::RunLength length{config.train.epochs,
-                                std::max<int64_t>(checkpoint.run.steps_per_epoch, 1),
-                                config.train.batch_size};
-  const auto last = std::max<int64_t>(std::min(checkpoint.run.step, length.total_steps()) - 1, 0);
+  const auto run = checkpoint.run.with_steps(1);
+  const optim::RunLength length{config.train.epochs, run.steps_per_epoch, config.train.batch_size};
+  const auto last = std::max<int64_t>(std::min(run.step, length.total_steps()) - 1, 0);
   const auto values = optim::step_values(config.optim, config.schedule, length, last);
   io::write_torch_file(arguments.to,
                        train::to_official(checkpoint, step, values, official_arguments(config)));

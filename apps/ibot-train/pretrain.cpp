@@ -128,8 +128,9 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   const bool leads = ranks.group.rank() == 0;
   std::optional<FolderLock> lock;
   if (leads && std::filesystem::is_directory(request.output)) lock.emplace(request.output);
-  const auto checkpoint = find_checkpoint(request, ranks.group.size());
+  auto checkpoint = find_checkpoint(request, ranks.group.size());
   const auto steps_per_epoch = steps_of_epoch(images, config, ranks.group.size(), checkpoint);
+  if (checkpoint) checkpoint->run = checkpoint->run.with_steps(steps_per_epoch);
   const auto knn = leads ? open_knn(config) : std::nullopt;
   if (!checkpoint && !request.init_from.empty()) begin_with_weights(request, step);
   if (leads) prepare_output(request.output);

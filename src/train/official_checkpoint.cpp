@@ -1,6 +1,5 @@
 #include "ibot/train/official_checkpoint.h"
 
-#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -149,7 +148,6 @@ class OfficialReader {
                              : count->number().value_or(-1.0);
     check(steps >= 0 && steps < 1e9, "optimizer: ", name, ": expected a count of steps");
     result_.tensors["optim.step." + name].fill_(steps);
-    most_steps_ = std::max(most_steps_, static_cast<int64_t>(steps));
   }
 
   void read_scaler() {
@@ -179,9 +177,8 @@ class OfficialReader {
     }
     const auto epoch = entry(*root_.dict(), "epoch").integer();
     check(epoch && *epoch >= 0 && *epoch < (1 << 30), "epoch: expected a count");
-    // Steps that overflowed were not counted, so the true number is this or a little more.
-    result_.run.steps_per_epoch = *epoch == 0 ? 0 : (most_steps_ + *epoch - 1) / *epoch;
-    result_.run.step = result_.run.steps_per_epoch * *epoch;
+    // Not from the optimiser's counts: steps that overflowed are not in them.
+    result_.run.epochs = *epoch;
   }
 
   void check_state() const {
@@ -197,7 +194,6 @@ class OfficialReader {
   const std::string& source_;
   const TrainStep& step_;
   Checkpoint result_;
-  int64_t most_steps_ = 0;
 };
 
 class OfficialWriter {
@@ -339,7 +335,7 @@ io::Value to_official(const Checkpoint& checkpoint, const TrainStep& step,
       writer.network("teacher", networks.teacher(), head.shared_teacher, wrapped ? "module." : ""));
   add("optimizer", writer.optimizer(values));
   const auto& run = checkpoint.run;
-  add("epoch", run.steps_per_epoch > 0 ? run.step / run.steps_per_epoch : int64_t{0});
+  add("epoch", run.steps_per_epoch > 0 ? run.step / run.steps_per_epoch : run.epochs);
   add("args", arguments);
   add("ibot_loss", writer.loss());
   if (const auto scaler = writer.scaler()) add("fp16_scaler", *scaler);

@@ -64,9 +64,19 @@ double LossTrend::add(double loss) {
   return score;
 }
 
+RunState RunState::with_steps(int64_t steps) const {
+  if (steps_per_epoch > 0) return *this;
+  auto state = *this;
+  state.steps_per_epoch = steps;
+  state.step = epochs * steps;
+  state.epochs = 0;
+  return state;
+}
+
 std::string RunState::to_json() const {
   nlohmann::json json = *this;
   json["global_batch"] = global_batch;
+  if (steps_per_epoch == 0) json["epochs"] = epochs;
   return json.dump();
 }
 
@@ -75,6 +85,7 @@ RunState RunState::from_json(const std::string& text) {
     const auto json = nlohmann::json::parse(text);
     auto state = json.get<RunState>();
     state.global_batch = json.value("global_batch", int64_t{0});
+    state.epochs = json.value("epochs", int64_t{0});
     return state;
   } catch (const nlohmann::json::exception& problem) {
     throw CheckpointError(concat("checkpoint: run state is unreadable: ", problem.what()));

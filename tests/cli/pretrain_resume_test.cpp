@@ -1,5 +1,8 @@
 // Runs of ibot-train that are interrupted go on as if nothing had happened.
 #include "cli/pretrain_folder.h"
+#include "ibot/config/run_config.h"
+#include "ibot/config/yaml.h"
+#include "ibot/io/torch_file.h"
 #include "ibot/train/checkpoint.h"
 
 namespace ibot::testing {
@@ -52,6 +55,33 @@ TEST_F(PretrainResume, ATerminatedRunGoesOnWithinTheEpoch) {
   EXPECT_THAT(resumed.err, HasSubstr("resumed at step " + std::to_string(step) + " of 32"));
   expect_same_weights("plain", "stopped");
   expect_same_logs("plain", "stopped");
+}
+
+// Its file counts epochs alone: the data tell how many steps they are.
+TEST_F(PretrainResume, ARunOfTheOfficialProgramGoesOnWithTheNextEpoch) {
+  finish("plain");
+  finish("half", {"train.max_steps=8"});
+  const auto convert = [&](Words words) {
+    words.insert(words.begin(), "convert");
+    words.insert(words.end(), {"--part", "all"});
+    const auto result = run("ibot-model", words);
+    ASSERT_EQ(result.status, 0) << result.err;
+  };
+  convert({last("half").string(), "half.pth"});
+  auto official = *io::read_torch_file(folder_ / "half.pth").root.dict();
+  std::erase_if(official.items, [](const auto& item) { return *item.first.text() == "ibot"; });
+  io::write_torch_file(folder_ / "official.pth", official);
+  Words words{"official.pth", "official.safetensors"};
+  const auto config = train::load_checkpoint_header(last("half")).config;
+  for (const auto& [key, value] :
+       config::flat_values(config::parse_config<config::RunConfig>(config, "config"))) {
+    words.push_back(concat(key, "=", value));
+  }
+  convert(words);
+  const auto resumed = train("resumed", {"--resume", "official.safetensors"});
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("resumed at step 8 of 16"));
+  expect_same_weights("plain", "resumed");
 }
 
 // An evaluation belongs to its step: it is neither lost nor repeated.

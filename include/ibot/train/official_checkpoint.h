@@ -14,8 +14,8 @@ bool is_official_checkpoint(const io::Value& root);
 
 /// What `step` needs to go on from the file: networks, optimiser moments, centers, loss scale. The
 /// optimiser's entries are numbered there: the parameters that decay in the network's order, then
-/// the others; one without entry never took a step. `run.step` is the epoch times the steps of
-/// one; of files that we wrote everything comes back.
+/// the others; one without entry never took a step. Of the run's position `epochs` alone is in the
+/// file; of files that we wrote everything comes back.
 ///
 ///   source   the file, for messages
 ///

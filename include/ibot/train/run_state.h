@@ -38,15 +38,20 @@ struct BestCheckpoint {
 
 /// `step` counts finished steps; with the options it determines everything but tensors and sums.
 /// `steps_per_epoch` tells whether the data are still as many as they were, `global_batch` whether
-/// a step still has as many images, however many ranks share them; 0: not known.
+/// a step still has as many images, however many ranks share them; 0: not known. Of a run of the
+/// official program `epochs` alone is known, the finished ones, until the data tell their steps.
 struct RunState {
   int64_t step = 0;
   int64_t steps_per_epoch = 0;
   int64_t images = 0;  // of the data set: of another number the order is another; 0: not known
   int64_t global_batch = 0;
+  int64_t epochs = 0;
   EpochSums sums;
   LossTrend trend;
   BestCheckpoint best;
+
+  /// The state itself where steps_per_epoch is known, else after `epochs` epochs of `steps`.
+  RunState with_steps(int64_t steps) const;
 
   /// As JSON, doubles exact.
   std::string to_json() const;
