@@ -264,6 +264,24 @@ TEST(RunLog, WaitsForRoom) {
   EXPECT_EQ(nlohmann::json::parse(line)["epoch"], 0);
 }
 
+TEST(RunLog, TellsAtTheEndOfLinesThatFoundNoRoom) {
+  const TemporaryFolder folder;
+  std::vector<std::string> warnings;
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  {
+    RunLog log(folder.path(), 0, 4, [&](const std::string& text) { warnings.push_back(text); });
+    const rlimit small{100, before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+    log.on_step({.step = 1});
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  ASSERT_EQ(warnings.size(), 2u);
+  EXPECT_NE(warnings[1].find("lines that waited for room are lost"), std::string::npos);
+}
+
 TEST(RunLog, WritesTheOfficialKeysAndDropsWhatARestartRepeats) {
   const TemporaryFolder folder;
   {
