@@ -1,3 +1,5 @@
+#include <zlib.h>
+
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -12,6 +14,8 @@ namespace {
 constexpr size_t kSignature = 8;
 // Length, type and checksum around the data of a chunk.
 constexpr size_t kFrame = 12;
+constexpr std::array<uint8_t, kFrame> kEndOfPng{0,   0,   0,    0,    'I',  'E',
+                                                'N', 'D', 0xAE, 0x42, 0x60, 0x82};
 // Deflate makes at most this many bytes of one.
 constexpr uint64_t kMaxInflation = 1032;
 
@@ -34,6 +38,26 @@ uint32_t crc32(Bytes bytes) {
 
 bool essential(std::string_view type) {
   return type == "IHDR" || type == "PLTE" || type == "IDAT" || type == "IEND";
+}
+
+/// Whether a zlib stream in `parts` comes to its end.
+bool is_whole_stream(const std::vector<Bytes>& parts) {
+  z_stream stream{};
+  IBOT_CHECK(inflateInit(&stream) == Z_OK, "zlib: no memory left");
+  std::array<uint8_t, 1 << 15> pixels{};
+  int status = Z_OK;
+  for (const auto part : parts) {
+    stream.next_in = const_cast<uint8_t*>(part.data());
+    stream.avail_in = static_cast<uInt>(part.size());
+    do {
+      stream.next_out = pixels.data();
+      stream.avail_out = static_cast<uInt>(pixels.size());
+      status = inflate(&stream, Z_NO_FLUSH);
+    } while (status == Z_OK && stream.avail_out == 0);
+    if (status != Z_OK && status != Z_BUF_ERROR) break;
+  }
+  inflateEnd(&stream);
+  return status == Z_STREAM_END;
 }
 
 bool little_endian(Bytes tiff) { return tiff[0] == 'I'; }
@@ -59,8 +83,10 @@ struct TiffReader {
 
 std::vector<uint8_t> essential_png(Bytes bytes, const std::string& name) {
   std::vector<uint8_t> kept(bytes.begin(), bytes.begin() + kSignature);
+  std::vector<Bytes> parts;
   uint64_t compressed = 0;
-  for (size_t position = kSignature; position + kFrame <= bytes.size();) {
+  bool ended = false;
+  for (size_t position = kSignature; !ended && position + kFrame <= bytes.size();) {
     const uint64_t length = read_big(bytes, position, 4);
     if (position + kFrame + length > bytes.size()) break;
     const std::string_view type(reinterpret_cast<const char*>(bytes.data()) + position + 4, 4);
@@ -71,17 +97,21 @@ std::vector<uint8_t> essential_png(Bytes bytes, const std::string& name) {
                     ": PNG file is damaged: wrong checksum of chunk ", type);
       kept.insert(kept.end(), chunk.begin(), chunk.end());
     }
-    if (type == "IDAT") compressed += length;
-    if (type == "IEND") {
-      // A pixel takes a bit at least: a header cannot claim memory for what cannot come.
-      const uint64_t pixels = uint64_t{read_big(bytes, 16, 4)} * read_big(bytes, 20, 4);
-      IBOT_CHECK_AS(DataError, pixels / 8 <= compressed * kMaxInflation, name,
-                    ": PNG file is truncated: ", compressed, " bytes for ", pixels, " pixels");
-      return kept;
+    if (type == "IDAT") {
+      parts.push_back(chunk.subspan(8, length));
+      compressed += length;
     }
+    ended = type == "IEND";
     position += kFrame + length;
   }
-  throw DataError(name + ": PNG file is truncated");
+  // Pillow reads a file that lacks its end once all pixels are there.
+  IBOT_CHECK_AS(DataError, ended || is_whole_stream(parts), name, ": PNG file is truncated");
+  if (!ended) kept.insert(kept.end(), kEndOfPng.begin(), kEndOfPng.end());
+  // A pixel takes a bit at least: a header cannot claim memory for what cannot come.
+  const uint64_t pixels = uint64_t{read_big(bytes, 16, 4)} * read_big(bytes, 20, 4);
+  IBOT_CHECK_AS(DataError, pixels / 8 <= compressed * kMaxInflation, name,
+                ": PNG file is truncated: ", compressed, " bytes for ", pixels, " pixels");
+  return kept;
 }
 
 void check_bmp_is_whole(Bytes bytes, const std::string& name) {
