@@ -10,9 +10,13 @@ namespace ibot::apps {
 
 eval::Report run_knn(const TaskRequest& request) {
   const auto& config = request.weights.config;
-  const eval::KnnOptions options{config.run.eval.k, config.run.eval.temperature};
-  const auto largest = *std::max_element(options.k.begin(), options.k.end());
-  const auto banks = image_features(request, {.train_images = largest});
+  // Refused before any feature is computed: images too few for what is asked, or for any default.
+  const auto least = eval::numbers_of_neighbours(config.run.eval.k, 0);
+  const auto banks =
+      image_features(request, {.train_images = *std::max_element(least.begin(), least.end())});
+  const eval::KnnOptions options{
+      eval::numbers_of_neighbours(config.run.eval.k, banks.train.labels.size(0)),
+      config.run.eval.temperature};
   auto test = banks.test;
   test.features = test.features.to(request.device);
   const auto accuracies = eval::classify_knn(banks.train, test, options);

@@ -17,7 +17,8 @@ InRunKnn::InRunKnn(const eval::InRunOptions& options, int64_t epochs, int64_t wo
       normalization_(normalization),
       train_(data::open_images(options.path + "/train")),
       test_(data::open_images(options.path + "/val")) {
-  const auto largest = *std::max_element(options.k.begin(), options.k.end());
+  options_.k = eval::numbers_of_neighbours(options.k, train_->size());
+  const auto largest = *std::max_element(options_.k.begin(), options_.k.end());
   IBOT_CHECK_AS(ConfigError, largest <= train_->size(), "eval.k: expected at most the ",
                 train_->size(), " training images, got ", largest);
 }

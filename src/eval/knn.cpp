@@ -89,6 +89,13 @@ class Tally {
 
 }  // namespace
 
+std::vector<int64_t> numbers_of_neighbours(const std::vector<int64_t>& k, int64_t train_images) {
+  if (!k.empty()) return k;
+  auto published = KnnOptions().k;
+  while (published.size() > 1 && published.back() > train_images) published.pop_back();
+  return published;
+}
+
 std::vector<KnnAccuracy> classify_knn(const FeatureBank& train, const FeatureBank& test,
                                       const KnnOptions& options) {
   options.validate();

@@ -184,6 +184,15 @@ TEST_F(IbotEval, NamesWhatIsWrongWithWeights) {
   EXPECT_NE(knn("last.safetensors").status, 0);
 }
 
+// Ten training images: of the published numbers of neighbours the first alone.
+TEST_F(IbotEval, TakesAsManyNeighboursAsThereAreImages) {
+  auto words = kTiny;
+  words.insert(words.end(), {"eval.k=[]", "--output", "out"});
+  const auto result = knn("pixels", words);
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(report("out")["options"]["k"], std::vector<int64_t>{10});
+}
+
 TEST_F(IbotEval, RefusesDataThatNoEvaluationCanUse) {
   const auto expect = [](const ProgramResult& result, const std::string& reason) {
     EXPECT_EQ(result.status, 2) << result.err;

@@ -149,6 +149,15 @@ void expect_refusal(const FeatureBank& train, const FeatureBank& test, const Knn
   }
 }
 
+TEST(Knn, ThePublishedNumbersOfNeighboursAreThoseThatTheImagesAllow) {
+  using Numbers = std::vector<int64_t>;
+  EXPECT_EQ(numbers_of_neighbours({}, 1'281'167), (Numbers{10, 20, 100, 200}));
+  EXPECT_EQ(numbers_of_neighbours({}, 200), (Numbers{10, 20, 100, 200}));
+  EXPECT_EQ(numbers_of_neighbours({}, 199), (Numbers{10, 20, 100}));
+  EXPECT_EQ(numbers_of_neighbours({}, 5), Numbers{10});
+  EXPECT_EQ(numbers_of_neighbours({300, 7}, 5), (Numbers{300, 7}));
+}
+
 TEST(KnnRefusal, NamesWhatIsWrong) {
   const auto good = bank(with_cosines({1.0, 0.5}), {0, 1});
   expect_refusal(good, good, {{3}, 0.07}, "at most the 2 training images, got 3");

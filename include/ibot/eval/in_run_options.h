@@ -13,7 +13,7 @@ namespace ibot::eval {
 struct InRunOptions {
   std::string path;
   int64_t every_epochs = 10;
-  std::vector<int64_t> k{10, 20};
+  std::vector<int64_t> k;
   double temperature = 0.07;
   int64_t resize_size = 256;
   int64_t crop_size = 224;
@@ -23,7 +23,7 @@ struct InRunOptions {
   void fields(Visitor&& field) {
     field("path", path, "folder with train/ and val/ image folders for k-NN; empty: no evaluation");
     field("every_epochs", every_epochs, "epochs between evaluations; the last one always");
-    field("k", k, "numbers of neighbours");
+    field("k", k, "numbers of neighbours; []: of 10, 20, 100 and 200 what the images allow");
     field("temperature", temperature, "of the neighbours' votes");
     field("resize_size", resize_size, "short side in pixels before the centre crop");
     field("crop_size", crop_size, "side of the centre crop in pixels");
@@ -32,7 +32,6 @@ struct InRunOptions {
 
   void validate() const {
     check_option(every_epochs > 0, "every_epochs", "expected above 0, got ", every_epochs);
-    check_option(!k.empty(), "k", "expected at least one number");
     for (const int64_t count : k) check_option(count > 0, "k", "expected above 0, got ", count);
     check_option(temperature > 0, "temperature", "expected above 0, got ", temperature);
     check_option(crop_size > 0, "crop_size", "expected above 0, got ", crop_size);

@@ -29,6 +29,10 @@ struct KnnOptions {
   }
 };
 
+/// `k`, or where it is empty those of the published 10, 20, 100 and 200 that do not exceed the
+/// number of training images, at least the first.
+std::vector<int64_t> numbers_of_neighbours(const std::vector<int64_t>& k, int64_t train_images);
+
 /// Shares in percent of the test images whose class is the first, or among the first five.
 struct KnnAccuracy {
   int64_t k = 0;
