@@ -34,13 +34,16 @@ struct PnmHeader {
 };
 PnmHeader read_pnm_header(Bytes bytes, const std::string& name);
 
-Image decode_jpeg(Bytes bytes, const std::string& name);
+CheckedImage decode_jpeg(Bytes bytes, const std::string& name);
 Image decode_pnm(Bytes bytes, const std::string& name);
-/// BMP, PNG, TIFF and WebP by OpenCV.
+/// PNG, TIFF and WebP by OpenCV.
 Image decode_other(Bytes bytes, const std::string& name);
+/// BMP likewise, always as colours: of files with an OS/2 header OpenCV else makes grey.
+Image decode_bmp(Bytes bytes, const std::string& name);
 
 /// The chunks of a PNG that decide pixels, their checksums verified: libpng writes to stderr about
-/// damage and about ancillary chunks it dislikes, and cannot be told not to through OpenCV.
+/// damage and about ancillary chunks it dislikes, and cannot be told not to through OpenCV. The end
+/// of the file may be missing behind the last pixel.
 std::vector<uint8_t> essential_png(Bytes bytes, const std::string& name);
 
 /// Throws DataError when a BMP ends before its pixels do: OpenCV would write to stderr.

@@ -54,9 +54,7 @@ Image to_image(const cv::Mat& pixels, const std::string& name) {
   }
 }
 
-}  // namespace
-
-Image decode_other(Bytes bytes, const std::string& name) {
+cv::Mat pixels_of(Bytes bytes, cv::ImreadModes mode, const std::string& name) {
   static std::once_flag silenced;
   std::call_once(silenced,
                  [] { cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT); });
@@ -64,31 +62,45 @@ Image decode_other(Bytes bytes, const std::string& name) {
   try {
     const cv::Mat encoded(1, static_cast<int>(bytes.size()), CV_8U,
                           const_cast<uint8_t*>(bytes.data()));
-    pixels = cv::imdecode(encoded, cv::IMREAD_UNCHANGED);
+    pixels = cv::imdecode(encoded, mode);
   } catch (const cv::Exception& error) {
     throw DataError(name + ": damaged image: " + error.err);
   }
   IBOT_CHECK_AS(DataError, !pixels.empty(), name, ": truncated or damaged image");
-  return to_image(pixels, name);
+  return pixels;
 }
 
-Image decode(std::span<const uint8_t> bytes, const std::string& name) {
+}  // namespace
+
+Image decode_other(Bytes bytes, const std::string& name) {
+  return to_image(pixels_of(bytes, cv::IMREAD_UNCHANGED, name), name);
+}
+
+Image decode_bmp(Bytes bytes, const std::string& name) {
+  check_bmp_is_whole(bytes, name);
+  return to_image(pixels_of(bytes, cv::IMREAD_COLOR, name), name);
+}
+
+CheckedImage decode_checked(std::span<const uint8_t> bytes, const std::string& name) {
   switch (read_header(bytes, name).format) {
     case ImageFormat::kJpeg:
       return decode_jpeg(bytes, name);
     case ImageFormat::kPnm:
-      return decode_pnm(bytes, name);
+      return {decode_pnm(bytes, name), {}};
     case ImageFormat::kPng:
-      return decode_other(essential_png(bytes, name), name);
+      return {decode_other(essential_png(bytes, name), name), {}};
     case ImageFormat::kBmp:
-      check_bmp_is_whole(bytes, name);
-      return decode_other(bytes, name);
+      return {decode_bmp(bytes, name), {}};
     case ImageFormat::kTiff:
-      return decode_other(plain_tiff(bytes, name), name);
+      return {decode_other(plain_tiff(bytes, name), name), {}};
     case ImageFormat::kWebp:
-      return decode_other(bytes, name);
+      return {decode_other(bytes, name), {}};
   }
   return {};
+}
+
+Image decode(std::span<const uint8_t> bytes, const std::string& name) {
+  return decode_checked(bytes, name).image;
 }
 
 }  // namespace ibot::data

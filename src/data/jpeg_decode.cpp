@@ -15,11 +15,11 @@ namespace {
 
 constexpr int kMaxScans = 256;
 
-struct Decoder;
-
 /// libjpeg reports an error by a call that must not return; it leads back to `attempt`.
 struct ErrorManager : jpeg_error_mgr {
   jmp_buf escape;
+  /// The first one.
+  std::array<char, JMSG_LENGTH_MAX> warning{};
 };
 
 struct Decoder {
@@ -29,7 +29,11 @@ struct Decoder {
       longjmp(static_cast<ErrorManager*>(info->err)->escape, 1);
     };
     // Warnings about damaged data are Pillow's to ignore, and not ours to print.
-    errors.emit_message = [](j_common_ptr, int) {};
+    errors.emit_message = [](j_common_ptr info, int level) {
+      auto* manager = static_cast<ErrorManager*>(info->err);
+      if (level >= 0 || manager->num_warnings++ > 0) return;
+      manager->format_message(info, manager->warning.data());
+    };
     errors.output_message = [](j_common_ptr) {};
   }
   ~Decoder() { jpeg_destroy_decompress(&jpeg); }
@@ -127,7 +131,8 @@ void read_rows(Decoder& decoder) {
     }
     if (!direct) to_rgb(rows[0], jpeg.output_components, decoder.image.width(), target);
   }
-  decoder.truncated = jpeg_finish_decompress(&jpeg) == FALSE;
+  // That no end follows the last row is no matter: Pillow reads such files.
+  jpeg_finish_decompress(&jpeg);
 }
 
 void require(Decoder& decoder, void (*step)(Decoder&), const std::string& name) {
@@ -144,7 +149,7 @@ void require(Decoder& decoder, void (*step)(Decoder&), const std::string& name) 
 
 }  // namespace
 
-Image decode_jpeg(Bytes bytes, const std::string& name) {
+CheckedImage decode_jpeg(Bytes bytes, const std::string& name) {
   Decoder decoder;
   open(decoder, bytes);
   require(decoder, read_jpeg_header, name);
@@ -162,7 +167,7 @@ Image decode_jpeg(Bytes bytes, const std::string& name) {
   decoder.image = Image(jpeg.output_height, jpeg.output_width);
   decoder.row.resize(static_cast<size_t>(jpeg.output_width) * jpeg.output_components);
   require(decoder, read_rows, name);
-  return std::move(decoder.image);
+  return {std::move(decoder.image), decoder.errors.warning.data()};
 }
 
 }  // namespace ibot::data

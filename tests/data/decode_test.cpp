@@ -96,12 +96,55 @@ TEST(Decode, AnymapsScaleTheirLargestValue) {
 TEST(Decode, TruncatedFilesAreRefused) {
   for (const std::string extension : {".jpg", ".png", ".bmp", ".ppm", ".tiff", ".webp"}) {
     const Bytes whole = testing::encoded(testing::drawing(40, 48), extension);
-    for (const size_t kept : {whole.size() - 2, whole.size() / 2, size_t{40}, size_t{3}}) {
+    // A PNG ends in 12 bytes that decide nothing.
+    const size_t less = extension == ".png" ? 14 : 2;
+    for (const size_t kept : {whole.size() - less, whole.size() / 2, size_t{40}, size_t{3}}) {
       const Bytes part(whole.begin(), whole.begin() + static_cast<int64_t>(kept));
       EXPECT_NE(refusal(part).find("folder/name.jpg: "), std::string::npos)
           << extension << ' ' << kept;
     }
   }
+}
+
+void expect_same_pixels(const Bytes& bytes, const Bytes& expected) {
+  EXPECT_EQ(
+      testing::difference(to_crop(decode(bytes, "test")), to_crop(decode(expected, "test"))).max,
+      0);
+}
+
+// Pillow reads both to the same pixels as the whole file.
+TEST(Decode, WhatEndsBehindItsLastPixelIsRead) {
+  const Bytes jpeg = testing::jpeg();
+  Bytes zeros(jpeg.begin(), jpeg.end() - 2);
+  zeros.resize(zeros.size() + 100);
+  expect_same_pixels(zeros, jpeg);
+  const Bytes png = testing::encoded(testing::drawing(40, 48), ".png");
+  for (const int64_t missing : {1, 8, 12}) {
+    expect_same_pixels({png.begin(), png.end() - missing}, png);
+  }
+}
+
+// PIL.Image.open(file).convert("RGB").getpixel((0, 0)) is (30, 20, 10) and (31, 21, 11).
+TEST(Decode, BitmapsOfOs2KeepTheirColours) {
+  const Bytes header{'B', 'M', 0, 0, 0, 0, 0, 0, 0, 0, 26, 0, 0, 0, 12, 0, 0, 0, 1, 0, 1, 0, 1, 0};
+  Bytes colours = header;
+  colours.insert(colours.end(), {24, 0, 10, 20, 30, 0});
+  EXPECT_EQ(first_pixel(colours), (std::array{30, 20, 10}));
+  Bytes palette = header;
+  palette[10] = 32;
+  palette.insert(palette.end(), {1, 0, 10, 20, 30, 11, 21, 31, 0x80, 0, 0, 0});
+  EXPECT_EQ(first_pixel(palette), (std::array{31, 21, 11}));
+}
+
+TEST(Decode, WarnsOfDamageThatDecodes) {
+  auto bytes = testing::jpeg();
+  EXPECT_EQ(decode_checked(bytes, "test").warning, "");
+  // A marker where the entropy-coded data go on.
+  bytes[bytes.size() / 2 + bytes.size() / 4] = 0xFF;
+  bytes[bytes.size() / 2 + bytes.size() / 4 + 1] = 0xD9;
+  const auto damaged = decode_checked(bytes, "test");
+  EXPECT_NE(damaged.warning.find("Corrupt JPEG data"), std::string::npos) << damaged.warning;
+  EXPECT_EQ(damaged.image.height(), 40);
 }
 
 TEST(Decode, ProgressiveJpegMustBeWhole) {

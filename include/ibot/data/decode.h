@@ -28,12 +28,23 @@ ImageHeader read_header(std::span<const uint8_t> bytes, const std::string& name)
 
 /// The pixels as `PIL.Image.open(file).convert("RGB")` gives them: alpha dropped, not blended; grey
 /// copied to three channels, 16-bit grey clipped at 255; CMYK taken as stored inverted; EXIF
-/// orientation ignored.
+/// orientation ignored; the end of a JPEG or PNG not missed once all pixels are there.
 ///
 /// Throws DataError, naming the file, when it is truncated, damaged or refused by read_header, or a
 /// JPEG of more than 256 scans. Prints nothing.
 ///
 /// Source: Pillow 12.2; JPEG by libjpeg-turbo's accurate integer transform and smooth upsampling.
 Image decode(std::span<const uint8_t> bytes, const std::string& name);
+
+/// An image, and what its decoder disliked.
+struct CheckedImage {
+  Image image;
+  /// libjpeg's first warning, such as of entropy-coded data that are corrupt; empty where there is
+  /// none, and for other formats.
+  std::string warning;
+};
+
+/// As decode; `image` holds the same pixels, whatever the warning.
+CheckedImage decode_checked(std::span<const uint8_t> bytes, const std::string& name);
 
 }  // namespace ibot::data
