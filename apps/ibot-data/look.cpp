@@ -66,6 +66,10 @@ void print(const data::DatasetSummary& summary) {
             << summary.damaged.size() << '\n';
 }
 
+void print(const std::vector<data::DamagedFile>& files) {
+  for (const auto& file : files) std::cout << file.path << ": " << file.reason << '\n';
+}
+
 }  // namespace
 
 void add_look_arguments(CLI::App& command, LookArguments& arguments) {
@@ -91,15 +95,18 @@ int show_info(const LookArguments& arguments) {
 
 int show_damage(const LookArguments& arguments) {
   const auto folder = open_folder(arguments);
-  const auto damaged = data::verify(*folder, workers_of(arguments));
+  const auto [damaged, warnings] = data::verify(*folder, workers_of(arguments));
   if (arguments.json) {
-    const Json report{{"images", folder->size()}, {"damaged", as_json(damaged)}};
+    const Json report{
+        {"images", folder->size()}, {"damaged", as_json(damaged)}, {"warnings", as_json(warnings)}};
     std::cout << text_of(report) << '\n';
   } else {
-    for (const auto& file : damaged) std::cout << file.path << ": " << file.reason << '\n';
+    print(damaged);
+    print(warnings);
     const auto images = std::count_if(damaged.begin(), damaged.end(),
                                       [](const auto& file) { return file.sample >= 0; });
     std::cout << images << " of " << folder->size() << " images damaged\n";
+    if (!warnings.empty()) std::cout << warnings.size() << " decode with warnings\n";
   }
   return damaged.empty() ? kDone : kRunFailed;
 }

@@ -14,8 +14,8 @@ int main(int argc, char** argv) {
 
   auto* info = app.add_subcommand("info", "Counts images, classes, formats and sizes");
   ibot::apps::add_look_arguments(*info, arguments);
-  auto* verify =
-      app.add_subcommand("verify", "Decodes every image; exits with 1 if one is damaged");
+  auto* verify = app.add_subcommand(
+      "verify", "Decodes every image; exits with 1 if one is damaged, not for warnings");
   ibot::apps::add_look_arguments(*verify, arguments);
   ibot::apps::PackArguments pack_arguments;
   auto* pack = app.add_subcommand("pack", "Writes an image folder as tar shards for WebDataset");

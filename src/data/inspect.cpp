@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <mutex>
 #include <tuple>
+#include <utility>
 
 #include "data/parallel.h"
 #include "data/reason.h"
@@ -59,12 +60,17 @@ DatasetSummary summarize(const Dataset& dataset, int64_t workers) {
   return summary;
 }
 
-std::vector<DamagedFile> verify(const Dataset& dataset, int64_t workers) {
+Findings verify(const Dataset& dataset, int64_t workers) {
   auto damaged = dataset.damaged_containers(workers);
+  std::vector<DamagedFile> warnings;
   std::mutex mutex;
   for_each(dataset.size(), workers, [&](int64_t sample) {
     try {
-      decode(dataset.read(sample), dataset.path(sample));
+      const std::string path = dataset.path(sample);
+      const auto warning = decode_checked(dataset.read(sample), path).warning;
+      if (warning.empty()) return;
+      const std::lock_guard lock(mutex);
+      warnings.push_back({sample, path, "decodes with warnings: " + warning});
     } catch (const DataError& error) {
       const std::string path = dataset.path(sample);
       const std::lock_guard lock(mutex);
@@ -72,12 +78,13 @@ std::vector<DamagedFile> verify(const Dataset& dataset, int64_t workers) {
     }
   });
   sort_by_sample(damaged);
+  sort_by_sample(warnings);
   // A sample whose header is damaged may well be unreadable too.
   const auto same = [](const auto& a, const auto& b) {
     return a.sample >= 0 && a.sample == b.sample;
   };
   damaged.erase(std::unique(damaged.begin(), damaged.end(), same), damaged.end());
-  return damaged;
+  return {std::move(damaged), std::move(warnings)};
 }
 
 }  // namespace ibot::data

@@ -25,16 +25,22 @@ TEST(Inspect, SummaryCountsAndMeasures) {
   EXPECT_EQ(summary.damaged[0].path, folder.file(3));
 }
 
-TEST(Inspect, VerifyListsDamagedFilesInOrder) {
+TEST(Inspect, VerifyListsDamagedFilesInOrderAndDoubtfulOnes) {
   const testing::FolderOfPictures folder(9, {4});
   auto bytes = testing::read_bytes(folder.file(0));
   bytes.resize(bytes.size() / 2);
   testing::write_bytes(folder.file(0), bytes);
-  const auto damaged = verify(folder.dataset(), 3);
+  auto warned = testing::read_bytes(folder.file(7));
+  std::fill_n(warned.end() - 200, 150, 0x55);
+  testing::write_bytes(folder.file(7), warned);
+  const auto [damaged, warnings] = verify(folder.dataset(), 3);
   ASSERT_EQ(damaged.size(), 2U);
   EXPECT_EQ(damaged[0].path, folder.file(0));
   EXPECT_NE(damaged[0].reason.find("truncated"), std::string::npos);
   EXPECT_EQ(damaged[1].path, folder.file(4));
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_EQ(warnings[0].path, folder.file(7));
+  EXPECT_TRUE(warnings[0].reason.starts_with("decodes with warnings: Corrupt JPEG data"));
 }
 
 }  // namespace

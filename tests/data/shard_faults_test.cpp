@@ -130,7 +130,7 @@ TEST(ShardFaults, AMissingShard) {
   const auto lost = samples_in(packed.open(), packed.shard(1));
   fs::remove(packed.shard(1));
   expect_replaced(packed, lost);
-  const auto damaged = verify(packed.open(), 2);
+  const auto damaged = verify(packed.open(), 2).damaged;
   EXPECT_EQ(samples_of(damaged), lost);
   EXPECT_EQ(damaged[0].path, packed.shard(1));
 }
@@ -147,7 +147,7 @@ TEST(ShardFaults, ATruncatedShard) {
   const PackedPictures packed(40);
   const auto all = samples_in(packed.open(), packed.shard(2));
   fs::resize_file(packed.shard(2), fs::file_size(packed.shard(2)) / 2);
-  const auto damaged = samples_of(verify(packed.open(), 2));
+  const auto damaged = samples_of(verify(packed.open(), 2).damaged);
   EXPECT_LT(damaged.size(), all.size());
   EXPECT_GT(damaged.size(), all.size() / 3);
   expect_replaced(packed, damaged);
@@ -161,7 +161,7 @@ TEST(ShardFaults, AFlippedBitInAnImage) {
   const auto bytes = shards.read(*lost.begin());
   testing::flip_byte(packed.shard(1), 512 + bytes.size() / 2);
   expect_replaced(packed, {*lost.begin()});
-  const auto damaged = verify(packed.open(), 2);
+  const auto damaged = verify(packed.open(), 2).damaged;
   ASSERT_EQ(damaged.size(), 2U);
   EXPECT_EQ(damaged[0].path, packed.shard(1));
   EXPECT_EQ(damaged[1].sample, *lost.begin());
@@ -173,7 +173,7 @@ TEST(ShardFaults, AFlippedBitInAHeader) {
   const PackedPictures packed(40);
   const auto first = *samples_in(packed.open(), packed.shard(1)).begin();
   testing::flip_byte(packed.shard(1), 3);
-  const auto damaged = verify(packed.open(), 2);
+  const auto damaged = verify(packed.open(), 2).damaged;
   EXPECT_EQ(samples_of(damaged), std::set<int64_t>{first});
   EXPECT_NE(damaged[1].reason.find("checksum"), std::string::npos);
   EXPECT_TRUE(run(packed.open(), small()).bad.empty());
@@ -184,15 +184,15 @@ TEST(ShardFaults, EveryByteOfAShardIsWatched) {
   const auto size = fs::file_size(packed.shard(0));
   for (size_t position = 0; position < size; position += 397) {
     testing::flip_byte(packed.shard(0), position);
-    EXPECT_FALSE(verify(packed.open(), 2).empty()) << position;
+    EXPECT_FALSE(verify(packed.open(), 2).damaged.empty()) << position;
     testing::flip_byte(packed.shard(0), position);
   }
-  EXPECT_TRUE(verify(packed.open(), 2).empty());
+  EXPECT_TRUE(verify(packed.open(), 2).damaged.empty());
 }
 
 TEST(ShardFaults, AnImageThatWasNoneWhenPacked) {
   const PackedPictures packed(40, {4});
-  const auto damaged = verify(packed.open(), 2);
+  const auto damaged = verify(packed.open(), 2).damaged;
   ASSERT_EQ(damaged.size(), 1U);
   EXPECT_NE(damaged[0].reason.find("expected an image"), std::string::npos);
   expect_replaced(packed, {damaged[0].sample});

@@ -235,7 +235,7 @@ TEST(ShardSet, APatternOverPackedShardsUsesTheirIndex) {
   // A bit of a picture that still decodes.
   testing::flip_byte(packed.shard(2), 512 + two.read(0).size() / 2);
   for (const auto& where : {in("*.tar"), in("shard-000002.tar")}) {
-    const auto damaged = verify(ShardSet(where), 2);
+    const auto damaged = verify(ShardSet(where), 2).damaged;
     ASSERT_EQ(damaged.size(), 2U);
     EXPECT_NE(damaged[1].reason.find("XXH3 differs"), std::string::npos);
   }
@@ -317,7 +317,7 @@ TEST(ShardSet, RefusesADamagedIndex) {
 TEST(ShardSet, ManyThreadsReadManyShards) {
   const PackedPictures packed(60);
   const auto shards = packed.open();
-  EXPECT_TRUE(verify(shards, 4).empty());
+  EXPECT_TRUE(verify(shards, 4).damaged.empty());
 }
 
 }  // namespace

@@ -34,8 +34,15 @@ struct DatasetSummary {
 /// Reads the header of every file, on `workers` threads.
 DatasetSummary summarize(const Dataset& dataset, int64_t workers);
 
-/// Decodes every sample, on `workers` threads; returns those that fail, in the data set's order,
-/// after the containers of samples that are damaged.
-std::vector<DamagedFile> verify(const Dataset& dataset, int64_t workers);
+/// What verify finds, in the data set's order.
+struct Findings {
+  /// Containers of samples first, then samples that do not decode, or not to what was packed.
+  std::vector<DamagedFile> damaged;
+  /// Samples that decode, though libjpeg warns of their data. Training takes them, as Pillow does.
+  std::vector<DamagedFile> warnings;
+};
+
+/// Decodes every sample, on `workers` threads.
+Findings verify(const Dataset& dataset, int64_t workers);
 
 }  // namespace ibot::data
