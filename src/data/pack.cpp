@@ -37,11 +37,12 @@ class FileStream {
              int64_t workers)
       : order_(order),
         opened_(first),
-        pipeline_({.open = [this] { return open(); },
-                   .tasks = [](const Draft& draft) { return static_cast<int64_t>(draft.size()); },
-                   .fill = [&source](Draft& draft,
-                                     int64_t i) { draft[i].bytes = source.read(draft[i].sample); }},
-                  workers, kDraftsAhead) {}
+        pipeline_(
+            {.open = [this] { return open(); },
+             .tasks = [](const Draft& draft) { return static_cast<int64_t>(draft.size()); },
+             .fill = [&source](Draft& draft,
+                               int64_t i) { draft[i].bytes = read(source, draft[i].sample); }},
+            workers, kDraftsAhead) {}
 
   /// The next file, which stays so until it is dropped; null at the end.
   const File* peek() {
@@ -54,6 +55,18 @@ class FileStream {
   void drop() { (*draft_)[next_++] = {}; }
 
  private:
+  static std::vector<uint8_t> read(const ImageFolder& source, int64_t sample) {
+    try {
+      return source.read(sample);
+    } catch (const DataError& error) {
+      // Without the name the plan would be another, and the shards there are of no use.
+      throw DataError(concat(error.what(),
+                             "; make it readable, or put an empty file in its place, which counts "
+                             "as a damaged image, and repeat the call: what is packed stays; "
+                             "`ibot-data verify` lists all such files"));
+    }
+  }
+
   std::optional<Draft> open() {
     Draft draft;
     const auto size = static_cast<int64_t>(order_.size());
@@ -100,6 +113,8 @@ void prepare_folder(const fs::path& out, const std::string& plan) {
                   "choose another folder");
     return;
   }
+  // Of a call that was killed as it wrote the plan.
+  fs::remove(concat((out / kPlanFile).string(), ".tmp"), error);
   IBOT_CHECK_AS(DataError, fs::is_empty(out), out.string(),
                 ": expected an empty folder, or one of an interrupted packing; choose another");
   io::write_file(out / kPlanFile, plan);

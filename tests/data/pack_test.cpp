@@ -6,6 +6,7 @@
 #include <set>
 
 #include "data/packed_pictures.h"
+#include "ibot/data/inspect.h"
 #include "ibot/data/sampler.h"
 #include "support/python.h"
 
@@ -128,6 +129,35 @@ TEST(Pack, AnInterruptedCallIsTakenUp) {
   EXPECT_GT(summary.resumed_images, 0);
   EXPECT_EQ(summary.images, 40);
   EXPECT_EQ(files_in(folder / "out"), files_in(folder / "whole"));
+}
+
+// Taken away its name would make another plan, for which no shard is of use.
+TEST(Pack, AnEmptyFileStandsInForAnUnreadableOne) {
+  const FolderOfPictures pictures(40);
+  const testing::TemporaryFolder folder;
+  const auto options = PackedPictures::options();
+  const fs::path lost = pictures.dataset().path(epoch_order(40, options.seed, 0, {0, 1}).back());
+  fs::remove(lost);
+  fs::create_symlink("nowhere", lost);
+  EXPECT_NE(refusal(pictures.dataset(), folder / "out", options).find("put an empty file in its"),
+            std::string::npos);
+  fs::remove(lost);
+  testing::write_bytes(lost, {});
+  const ImageFolder mended(lost.parent_path().parent_path());
+  const auto summary = pack(mended, folder / "out", options);
+  EXPECT_GT(summary.resumed_images, 0);
+  EXPECT_EQ(summary.images, 40);
+  const auto damaged = verify(ShardSet((folder / "out").string()), 2).damaged;
+  ASSERT_EQ(damaged.size(), 1U);
+  EXPECT_NE(damaged[0].path.find(lost.stem().string()), std::string::npos);
+}
+
+TEST(Pack, AHalfWrittenPlanIsNoContent) {
+  const FolderOfPictures pictures(9);
+  const testing::TemporaryFolder folder;
+  testing::write_bytes(folder / "out/pack.json.tmp", {'{'});
+  EXPECT_EQ(pack(pictures.dataset(), folder / "out", PackedPictures::options()).images, 9);
+  EXPECT_FALSE(fs::exists(folder / "out/pack.json.tmp"));
 }
 
 TEST(Pack, RefusesAFolderWithSomethingInIt) {
