@@ -21,13 +21,15 @@ struct Draft {
   batch::LabeledBatch batch;
 };
 
+using Order = decltype(&epoch_order);
+
 std::vector<Appearance> order_of_epoch(int64_t dataset_size, const TrainingLoaderOptions& options,
-                                       int64_t epoch) {
+                                       Order once, int64_t epoch) {
   if (options.repeats > 1) {
     return repeated_order(dataset_size, options.repeats, options.seed, epoch, options.share);
   }
   std::vector<Appearance> order;
-  for (const int64_t sample : epoch_order(dataset_size, options.seed, epoch, options.share)) {
+  for (const int64_t sample : once(dataset_size, options.seed, epoch, options.share)) {
     order.push_back({sample, 0});
   }
   return order;
@@ -38,8 +40,9 @@ std::vector<Appearance> order_of_epoch(int64_t dataset_size, const TrainingLoade
 int64_t training_steps_per_epoch(int64_t dataset_size, const TrainingLoaderOptions& options) {
   IBOT_CHECK(options.batch_size > 0 && options.share.world > 0,
              "training loader: expected a batch size and a world above 0");
-  // As many for every epoch and rank.
-  const auto samples = static_cast<int64_t>(order_of_epoch(dataset_size, options, 0).size());
+  // As many for every epoch, rank and order.
+  const auto samples =
+      static_cast<int64_t>(order_of_epoch(dataset_size, options, epoch_order, 0).size());
   const int64_t rounding = options.drop_last ? 0 : options.batch_size - 1;
   const int64_t steps = (samples + rounding) / options.batch_size;
   IBOT_CHECK_AS(DataError, steps > 0, "batch_size: expected at most the ", samples,
@@ -60,7 +63,8 @@ class TrainingLoader::Impl {
                .first_step = options.first_step,
                .num_epochs = options.num_epochs,
                .order_of = [this](int64_t epoch) {
-                 return order_of_epoch(dataset_.size(), options_, epoch);
+                 return order_of_epoch(dataset_.size(), options_,
+                                       dataset_.is_stream() ? stream_order : epoch_order, epoch);
                }}) {
     IBOT_CHECK(options.workers > 0 && options.prefetch_batches > 0,
                "training loader: expected workers and prefetch_batches above 0");

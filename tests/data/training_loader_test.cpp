@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "data/folder_of_pictures.h"
+#include "data/packed_pictures.h"
 #include "ibot/base/error.h"
 #include "support/expect_tensor.h"
 
@@ -83,6 +83,35 @@ TEST(TrainingLoader, RepeatsAreDifferentPicturesOfOneSample) {
   EXPECT_NE(first.sample_id[0].item<int64_t>(), first.sample_id[3].item<int64_t>());
   EXPECT_FALSE(torch::equal(first.image[0], first.image[1]));
   EXPECT_FALSE(torch::equal(first.image[1], first.image[2]));
+}
+
+TEST(TrainingLoader, ShardsAreReadInTheOrderOfTheStream) {
+  const testing::PackedPictures packed(40);
+  const auto shards = packed.open();
+  const auto whole = all_batches(shards, small());
+  ASSERT_EQ(whole.size(), 30U);
+  const auto order = stream_order(40, small().seed, 1, {0, 1});
+  for (int64_t i = 0; i < 40; ++i) {
+    EXPECT_EQ(whole[10 + i / 4].sample_id[i % 4].item<int64_t>(), order[i]);
+  }
+  auto options = small();
+  options.first_epoch = 2;
+  options.first_step = 7;
+  const auto rest = all_batches(shards, options);
+  ASSERT_EQ(rest.size(), 3U);
+  for (size_t i = 0; i < rest.size(); ++i) expect_equal(rest[i], whole[i + 27]);
+  // Ranks together see the batch of one.
+  for (const int64_t rank : {0, 1}) {
+    options = small();
+    options.batch_size = 2;
+    options.share = {rank, 2};
+    const auto part = all_batches(shards, options);
+    ASSERT_EQ(part.size(), whole.size());
+    for (size_t i = 0; i < part.size(); ++i) {
+      EXPECT_TENSOR_EQUAL(part[i].sample_id,
+                          whole[i].sample_id.index_select(0, torch::arange(2) * 2 + rank));
+    }
+  }
 }
 
 TEST(TrainingLoader, LeavesOutTheRestOfAnEpochWhenTold) {

@@ -39,7 +39,9 @@ int64_t training_steps_per_epoch(int64_t dataset_size, const TrainingLoaderOptio
 /// Delivers shuffled, randomly changed batches of epochs first_epoch, …, num_epochs - 1 in order,
 /// without a pause between epochs. A batch is a pure function of the options and its place in that
 /// order, whatever the number of threads or where the stream began: appearance r of a sample is
-/// drawn from stream `kCrop + r` of (seed, epoch, sample). A sample that does not decode is a
+/// drawn from stream `kCrop + r` of (seed, epoch, sample). The order of an epoch is that of
+/// epoch_order, of stream_order for a data set that is a stream; with repeats that of
+/// repeated_order. A sample that does not decode is a
 /// DataError at its batch. The data set must outlive the loader.
 class TrainingLoader : public batch::BatchSource<batch::LabeledBatch> {
  public:
