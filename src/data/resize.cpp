@@ -12,6 +12,7 @@ namespace ibot::data {
 namespace {
 
 constexpr int kFraction = 22;
+constexpr size_t kKeptBytes = size_t{64} << 20;
 
 double support(Filter filter) {
   switch (filter) {
@@ -154,7 +155,10 @@ void ColumnPlanes::assign(const Image& image) {
   width_ = image.width();
   stride_ = padded(height_);
   // A sum reads whole blocks from any row on, so up to one block beyond the last line.
-  data_.resize(3 * width_ * stride_ + kBlock);
+  const auto needed = static_cast<size_t>(3 * width_ * stride_ + kBlock);
+  // One huge image must not hold its memory in every thread for the rest of the run.
+  if (data_.capacity() > std::max(kKeptBytes, 4 * needed)) std::vector<uint8_t>().swap(data_);
+  data_.resize(needed);
   for (int64_t channel = 0; channel < 3; ++channel) {
     const Lines pixels{image.row(0) + channel, 3 * width_};
     transpose(pixels, 3, height_, width_, data_.data() + channel * width_ * stride_, stride_);

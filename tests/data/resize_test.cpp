@@ -1,6 +1,7 @@
 #include "ibot/data/resize.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include "data/pictures.h"
 #include "ibot/base/error.h"
@@ -13,6 +14,19 @@ namespace {
 using testing::Crop;
 using testing::difference;
 using testing::to_crop;
+
+/// Bytes that malloc has mapped in blocks of their own.
+size_t mapped_bytes() { return ::mallinfo2().hblkhd; }
+
+// Every decoding thread has one of these.
+TEST(ColumnPlanes, AHugeImageDoesNotHoldItsMemory) {
+  const size_t before = mapped_bytes();
+  ColumnPlanes planes;
+  planes.assign(Image(5000, 8000));
+  planes.assign(Image(300, 400));
+  EXPECT_LT(mapped_bytes(), before + (size_t{100} << 20));
+  EXPECT_EQ(planes.height(), 300);
+}
 
 Image gray_row(const std::vector<uint8_t>& values) {
   Image image(1, static_cast<int64_t>(values.size()));

@@ -22,7 +22,8 @@ struct Box {
 /// both passes of a resize are sums of whole contiguous lines.
 class ColumnPlanes {
  public:
-  /// Takes over the pixels of `image`, reusing the memory of earlier ones.
+  /// Takes over the pixels of `image`, reusing the memory of earlier ones unless that is above
+  /// 64 MiB and 4 times what this one needs.
   void assign(const Image& image);
   int64_t height() const { return height_; }
   int64_t width() const { return width_; }
