@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <exception>
@@ -29,6 +30,14 @@ int flushed(int status) {
   return fail(kRunFailed, "standard output: writing failed");
 }
 
+/// Shards stay open by the hundred in each set; the usual 1024 suit programs of another time.
+void raise_limit_of_open_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   CommonArguments arguments;
   add_common_arguments(app, arguments);
@@ -40,6 +49,7 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
     return fail(kWrongRequest, explain_parse_error(app, error));
   }
   start_logging(arguments.log_level);
+  raise_limit_of_open_files();
   if (arguments.threads > 0) at::set_num_threads(arguments.threads);
   return body();
 }
