@@ -173,9 +173,10 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
 
 Ranks join_ranks(const train::TrainOptions& options) {
   const auto launch = dist::launch_of_process();
-  const auto device = choose_device(options.device, launch.local_rank);
+  const auto device = choose_device("train.device", options.device, launch);
   return {dist::connect(launch, {.device = device,
-                                 .rank_timeout = std::chrono::seconds(options.rank_timeout_s)}),
+                                 .rank_timeout = std::chrono::seconds(options.rank_timeout_s),
+                                 .stall_timeout = std::chrono::seconds(options.stall_timeout_s)}),
           device};
 }
 

@@ -39,7 +39,8 @@ constexpr std::array kFreeKeys{"data.path",
                                "train.accumulate_steps",
                                "train.checkpoint_activations",
                                "train.shard_optimizer",
-                               "train.rank_timeout_s"};
+                               "train.rank_timeout_s",
+                               "train.stall_timeout_s"};
 
 bool is_free(const std::string& key) {
   return key.rfind("eval.", 0) == 0 ||

@@ -123,6 +123,7 @@ StepInputs Trainer::inputs_of(int64_t step) const {
 }
 
 void Trainer::take_step(batch::BatchSource<batch::MultiCropBatch>& batches) {
+  const dist::Group::InStep in_step(step_.group());
   const double before = now_s();
   auto loaded = batches.next();
   window_wait_ += now_s() - before;
@@ -154,6 +155,7 @@ void Trainer::take_step(batch::BatchSource<batch::MultiCropBatch>& batches) {
 void Trainer::flush() {
   if (rows_.empty()) return;
   const auto& group = step_.group();
+  const dist::Group::InStep in_step(group);
   const auto reduced = torch::stack(rows_);
   group.all_reduce_(reduced, dist::Reduction::kMean);
   const auto all = reduced.to(torch::kCPU, torch::kDouble);  // [steps, columns]
