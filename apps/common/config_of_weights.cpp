@@ -92,10 +92,12 @@ io::Value value_of(const T& slot) {
 /// The reference hands `drop_path` to its ViTs alone: a Swin transformer has its constructor's.
 std::string value_of_argument(const models::Weights& weights, const std::string& argument,
                               const std::string& value) {
+  static const std::map<std::string, std::string> own{
+      {"swin_tiny", "0.1"}, {"swin_small", "0.2"}, {"swin_base", "0.2"}, {"swin_large", "0.2"}};
   const auto arch = weights.arguments.find("arch");
   if (argument != "drop_path" || arch == weights.arguments.end()) return value;
-  if (arch->second.rfind("swin", 0) != 0) return value;
-  return arch->second == "swin_tiny" ? "0.1" : "0.2";
+  const auto found = own.find(arch->second);
+  return found == own.end() ? value : found->second;
 }
 
 }  // namespace
