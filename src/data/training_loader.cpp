@@ -23,15 +23,28 @@ struct Draft {
 
 using Order = decltype(&epoch_order);
 
+/// Deals the appearances of each update to its batches in turn.
+void deal(std::vector<Appearance>& order, int64_t batches, int64_t batch_size) {
+  const auto size = static_cast<size_t>(batches * batch_size);
+  for (auto update = order.begin(); order.end() - update >= batches * batch_size; update += size) {
+    const std::vector<Appearance> drawn(update, update + size);
+    for (size_t i = 0; i < size; ++i) {
+      update[(i % batches) * batch_size + i / batches] = drawn[i];
+    }
+  }
+}
+
 std::vector<Appearance> order_of_epoch(int64_t dataset_size, const TrainingLoaderOptions& options,
                                        Order once, int64_t epoch) {
-  if (options.repeats > 1) {
-    return repeated_order(dataset_size, options.repeats, options.seed, epoch, options.share);
-  }
   std::vector<Appearance> order;
-  for (const int64_t sample : once(dataset_size, options.seed, epoch, options.share)) {
-    order.push_back({sample, 0});
+  if (options.repeats > 1) {
+    order = repeated_order(dataset_size, options.repeats, options.seed, epoch, options.share);
+  } else {
+    for (const int64_t sample : once(dataset_size, options.seed, epoch, options.share)) {
+      order.push_back({sample, 0});
+    }
   }
+  deal(order, options.batches_per_update, options.batch_size);
   return order;
 }
 

@@ -85,6 +85,23 @@ TEST(TrainingLoader, RepeatsAreDifferentPicturesOfOneSample) {
   EXPECT_FALSE(torch::equal(first.image[1], first.image[2]));
 }
 
+TEST(TrainingLoader, DealsAnUpdateToItsBatchesAsToRanks) {
+  const FolderOfPictures folder(19);
+  auto options = small();
+  options.num_epochs = 1;
+  options.drop_last = false;
+  options.batches_per_update = 2;
+  const auto batches = all_batches(folder.dataset(), options);
+  std::vector<std::vector<int64_t>> expected(5);
+  const auto order = epoch_order(19, options.seed, 0, {0, 1});
+  for (int64_t i = 0; i < 16; ++i) expected[i / 8 * 2 + i % 2].push_back(order[i]);
+  expected[4] = {order.begin() + 16, order.end()};  // no whole update
+  ASSERT_EQ(batches.size(), expected.size());
+  for (size_t i = 0; i < batches.size(); ++i) {
+    EXPECT_TENSOR_EQUAL(batches[i].sample_id, torch::tensor(expected[i])) << i;
+  }
+}
+
 TEST(TrainingLoader, ShardsAreReadInTheOrderOfTheStream) {
   const testing::PackedPictures packed(40);
   const auto shards = packed.open();

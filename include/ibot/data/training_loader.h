@@ -18,6 +18,9 @@ struct TrainingLoaderOptions {
   int64_t batch_size = 64;
   /// How often a sample comes in an epoch, changed anew each time; see repeated_order. 1: once.
   int64_t repeats = 1;
+  /// Batches whose images are dealt to them in turn, as a sampler deals them to as many ranks: the
+  /// appearances of one sample, which follow each other, then lie in different batches.
+  int64_t batches_per_update = 1;
   /// Whether an incomplete last batch is left out.
   bool drop_last = true;
   /// Batches of an epoch; the rest of it is left out. 0: all.
