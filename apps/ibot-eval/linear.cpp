@@ -4,7 +4,6 @@
 #include "common/logging.h"
 #include "common/progress.h"
 #include "common/run_main.h"
-#include "common/signals.h"
 #include "ibot-eval/features.h"
 #include "ibot-eval/labeled_images.h"
 #include "ibot-eval/linear_log.h"
@@ -62,7 +61,7 @@ class LinearProbe {
                        .first = state_.next_epoch * loader.steps_per_epoch(),
                        .item = "images",
                        .items_per_count = static_cast<double>(options_.batch_size)});
-    for (int64_t epoch = state_.next_epoch; epoch < options_.epochs && !stop_requested(); ++epoch) {
+    for (int64_t epoch = state_.next_epoch; epoch < options_.epochs; ++epoch) {
       const auto losses = train_epoch(loader, epoch, progress);
       if ((epoch + 1) % options_.val_every_epochs == 0 || epoch + 1 == options_.epochs) {
         validate(epoch, losses, log);
@@ -85,7 +84,8 @@ class LinearProbe {
     for (int64_t step = 0; step < loader.steps_per_epoch(); ++step) {
       const auto batch = loader.next();
       const auto loss =
-          heads_.step(features_of(batch->image), batch->label.to(request_.device), factor);
+          heads_.step(features_of(batch->image),
+                      batch->label.to(request_.device, /*non_blocking=*/true), factor);
       losses = losses.defined() ? losses + loss : loss;
       progress.update(epoch * loader.steps_per_epoch() + step + 1, note());
     }
@@ -100,7 +100,8 @@ class LinearProbe {
     const batch::Normalization normalization{config.run.augment.mean, config.run.augment.std};
     std::vector<torch::Tensor> parts;
     for (const auto& part : crops.split(config.run.eval.batch_size)) {
-      const auto images = batch::normalized(part.to(request_.device), normalization);
+      const auto images =
+          batch::normalized(part.to(request_.device, /*non_blocking=*/true), normalization);
       parts.push_back(
           eval::image_features(*request_.weights.backbone, images, config.features));  // [P, F]
     }
@@ -161,7 +162,6 @@ eval::Report run_linear(const TaskRequest& request) {
   probe.run();
   auto report =
       feature_report("linear", request, eval::option_values(request.weights.config.linear));
-  if (stop_requested()) return report;
   IBOT_CHECK_AS(DivergenceError, probe.best().head >= 0,
                 "linear: expected a classifier with finite scores, all diverged; lower linear.lr");
   std::printf("%-10s %8s %8s %10s %10s %5s %6s\n", "", "top-1", "top-5", "lr", "decay", "optim",

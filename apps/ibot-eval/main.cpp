@@ -195,6 +195,7 @@ const std::vector<Task>& tasks() {
 }  // namespace ibot::apps
 
 int main(int argc, char** argv) {
+  ibot::apps::leave_on_stop_signals();  // what is done is in the cache, or the state of an epoch
   CLI::App app("Evaluates the frozen features of a pre-trained network.", "ibot-eval");
   ibot::apps::EvalArguments arguments;
   ibot::apps::add_eval_arguments(app, arguments);

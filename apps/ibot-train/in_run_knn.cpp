@@ -38,7 +38,10 @@ std::optional<train::EvaluationRecord> InRunKnn::evaluate(models::Backbone& back
                                   device);
   };
   const eval::KnnOptions knn{.k = options_.k, .temperature = options_.temperature};
-  const auto accuracies = eval::classify_knn(bank(*train_), bank(*test_), knn);
+  const auto train = bank(*train_);
+  auto test = bank(*test_);
+  test.features = test.features.to(device);
+  const auto accuracies = eval::classify_knn(train, test, knn);
   double best = 0.0;
   for (const auto& accuracy : accuracies) best = std::max(best, accuracy.top1);
   return train::EvaluationRecord{.step = 0,

@@ -77,9 +77,10 @@ FeatureBank collect_features(const Embedding& embedding,
   std::vector<torch::Tensor> ids;
   int64_t images = 0;
   while (const auto batch = source.next()) {
-    features.push_back(embedding(batch::normalized(batch->image.to(device), normalization)));
-    labels.push_back(batch->label.to(device));
-    ids.push_back(batch->sample_id.to(device));
+    const auto pixels = batch->image.to(device, /*non_blocking=*/true);
+    features.push_back(embedding(batch::normalized(pixels, normalization)).to(torch::kCPU));
+    labels.push_back(batch->label);
+    ids.push_back(batch->sample_id);
     images += batch->image.size(0);
     if (progress) progress(images);
   }

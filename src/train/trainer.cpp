@@ -297,20 +297,30 @@ void Trainer::finish_epoch() {
                            .agreement = sums.agreement / counted,
                            .clusters = clusters_.metrics()};
   for (auto* observer : observers_) observer->on_epoch(record);
-  if (evaluate_) {
-    if (auto evaluation = evaluate_(epoch)) {
-      evaluation->step = state_.step;
-      told(checkpointer_.wait());  // what is still being written may be the best one so far
-      if (evaluation->score && (state_.best.step == 0 || *evaluation->score > state_.best.score)) {
-        state_.best = {state_.step, *evaluation->score};
-      }
-      for (auto* observer : observers_) observer->on_evaluation(*evaluation);
-    }
-  }
+  if (evaluate_) evaluate(epoch);
   state_.sums = {};
   clusters_.clear();
   ladder_.begin_epoch();
   window_start_ = now_s();
+}
+
+// An image that cannot be read, or memory that does not suffice, costs a figure and not the run.
+void Trainer::evaluate(int64_t epoch) {
+  std::optional<EvaluationRecord> evaluation;
+  try {
+    evaluation = evaluate_(epoch);
+  } catch (const std::exception& error) {
+    tell_fault("evaluation_failed", state_.step,
+               concat("evaluation after epoch ", epoch, " failed: ", error.what(),
+                      "; training goes on without it"));
+  }
+  if (!evaluation) return;
+  evaluation->step = state_.step;
+  told(checkpointer_.wait());  // what is still being written may be the best one so far
+  if (evaluation->score && (state_.best.step == 0 || *evaluation->score > state_.best.score)) {
+    state_.best = {state_.step, *evaluation->score};
+  }
+  for (auto* observer : observers_) observer->on_evaluation(*evaluation);
 }
 
 /// Further names of the checkpoint of the state as it stands.

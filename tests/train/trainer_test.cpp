@@ -148,6 +148,36 @@ TEST(Trainer, TheBestCheckpointIsKept) {
   }
 }
 
+TEST(Trainer, AnEvaluationThatFailsDoesNotEndTheRun) {
+  class Faults : public Observer {
+   public:
+    void on_fault(const FaultRecord& record) override { records.push_back(record); }
+    void on_evaluation(const EvaluationRecord& record) override {
+      evaluated.push_back(record.epoch);
+    }
+    std::vector<FaultRecord> records;
+    std::vector<int64_t> evaluated;
+  };
+  const TemporaryFolder folder;
+  TrainStep step(tiny_step_options(), torch::kCPU);
+  Faults faults;
+  Trainer trainer(trainer_options(folder.path()), step, {&faults});
+  trainer.set_evaluation([](int64_t epoch) {
+    IBOT_CHECK_AS(DataError, epoch != 1, "val/cat/7.jpg: truncated");
+    return EvaluationRecord{.epoch = epoch, .score = 40.0 + static_cast<double>(epoch)};
+  });
+  TinySource source;
+  EXPECT_EQ(trainer.run(source), Ending::kDone);
+  ASSERT_EQ(faults.records.size(), 1U);
+  EXPECT_EQ(faults.records[0].kind, "evaluation_failed");
+  EXPECT_EQ(faults.records[0].step, 8);
+  EXPECT_EQ(
+      faults.records[0].text,
+      "evaluation after epoch 1 failed: val/cat/7.jpg: truncated; training goes on without it");
+  EXPECT_EQ(faults.evaluated, (std::vector<int64_t>{0, 2}));
+  EXPECT_EQ(load_checkpoint(folder / "best.safetensors").run.step, 12);
+}
+
 // At its end the best epoch so far is not saved, amid a step that does not count.
 TEST(Trainer, TheBestCheckpointIsOneThatWasSaved) {
   class SpoiledEpoch : public TinySource {

@@ -96,8 +96,9 @@ using Embedding = std::function<torch::Tensor(const torch::Tensor& images)>;
 /// Receives the number of images embedded so far.
 using FeatureProgress = std::function<void(int64_t images)>;
 
-/// Embeds all of a source. Nothing is recorded for gradients; the bank lies on `device`.
-/// Throws DataError when the source is empty.
+/// Embeds all of a source on `device`. Nothing is recorded for gradients; the bank lies on the
+/// host, for that of a large data set can be as large as a GPU's memory. Throws DataError when the
+/// source is empty.
 FeatureBank collect_features(const Embedding& embedding,
                              batch::BatchSource<batch::LabeledBatch>& source,
                              const batch::Normalization& normalization, torch::Device device,

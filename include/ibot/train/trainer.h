@@ -85,6 +85,7 @@ class Trainer {
   void climb_ladder(bool wait);
   void roll_back();
   void finish_epoch();
+  void evaluate(int64_t epoch);
   std::vector<std::string> names_to_keep() const;
   void save();
   void told(const std::optional<SaveResult>& saved);
