@@ -54,7 +54,7 @@ std::string folder_part(const std::string& assignment) {
            std::string_view("._+-=").find(static_cast<char>(c)) == std::string_view::npos;
   };
   std::replace_if(part.begin(), part.end(), replaced, '_');
-  return "-" + part.substr(0, 40);
+  return concat("-", part.substr(0, 40));
 }
 
 }  // namespace

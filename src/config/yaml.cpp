@@ -198,7 +198,8 @@ std::string explain_key(const Sections& sections, const Sections& defaults,
       const Field& field = sections[s].fields[f];
       const std::string full = concat(sections[s].name, ".", field.name);
       if (key != full && key != sections[s].name) continue;
-      text += (text.empty() ? "" : "\n") + explain_field(full, field, defaults[s].fields[f]);
+      if (!text.empty()) text += '\n';
+      text += explain_field(full, field, defaults[s].fields[f]);
     }
   }
   if (text.empty()) throw ConfigError(key + ": unknown key" + suggest(sections, key));
