@@ -35,12 +35,9 @@ static void from_json(const nlohmann::json& object, EpochSums& sums) {
 }
 
 static void to_json(nlohmann::json& object, const RunState& state) {
-  object = {{"step", state.step},
-            {"steps_per_epoch", state.steps_per_epoch},
-            {"images", state.images},
-            {"sums", state.sums},
-            {"trend", state.trend},
-            {"best", state.best}};
+  object = {{"step", state.step},     {"steps_per_epoch", state.steps_per_epoch},
+            {"images", state.images}, {"sums", state.sums},
+            {"trend", state.trend},   {"best", state.best}};
 }
 
 static void from_json(const nlohmann::json& object, RunState& state) {
