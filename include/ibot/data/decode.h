@@ -42,6 +42,8 @@ struct CheckedImage {
   /// libjpeg's first warning, such as of entropy-coded data that are corrupt; empty where there is
   /// none, and for other formats.
   std::string warning;
+  /// What a reader should know of the values: gray samples beyond 255 that are cut off.
+  std::string notice;
 };
 
 /// As decode; `image` holds the same pixels, whatever the warning.
