@@ -26,9 +26,12 @@ void RunConsole::on_step(const train::StepRecord& record) {
 }
 
 void RunConsole::on_epoch(const train::EpochRecord& record) {
-  log_info(concat("epoch ", record.epoch + 1, "/", epochs_, "  loss ", std::fixed,
-                  std::setprecision(4), record.loss, "  class ", record.loss_cls, "  patch ",
-                  record.loss_patch, "  nmi ", std::setprecision(3), record.clusters.nmi));
+  auto line = concat("epoch ", record.epoch + 1, "/", epochs_, "  loss ", std::fixed,
+                     std::setprecision(4), record.loss);
+  for (const auto& [name, value] : record.terms) {
+    line += concat("  ", name, " ", std::fixed, std::setprecision(4), value);
+  }
+  log_info(line + concat("  nmi ", std::fixed, std::setprecision(3), record.clusters.nmi));
 }
 
 void RunConsole::on_evaluation(const train::EvaluationRecord& record) {

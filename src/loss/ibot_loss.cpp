@@ -2,12 +2,43 @@
 
 #include <algorithm>
 
+#include "ibot/base/error.h"
 #include "ibot/loss/centering.h"
 #include "ibot/loss/class_loss.h"
 #include "ibot/loss/patch_loss.h"
 
 namespace ibot::loss {
 namespace {
+
+/// What a term may look at.
+struct TermInputs {
+  const LossOptions& options;
+  const StudentOutput& student;
+  const TeacherOutput& teacher;
+  Targets target;
+  const PatchAverage& average;
+  int64_t global_views;
+};
+
+torch::Tensor class_term(const TermInputs& in) {
+  return class_loss(in.student.class_logits, in.target.cls, in.global_views,
+                    in.options.student_temp);
+}
+
+torch::Tensor patch_term(const TermInputs& in) {
+  return patch_loss(in.student.patch_logits, in.target.patch, in.average.weight, in.average.views,
+                    in.options.student_temp);
+}
+
+struct Term {
+  std::string_view name;
+  double LossOptions::*weight;
+  torch::Tensor (*value)(const TermInputs&);
+  bool always;  // recorded even with weight 0
+};
+
+constexpr Term kTerms[] = {{"cls", &LossOptions::weight_cls, class_term, true},
+                           {"patch", &LossOptions::weight_patch, patch_term, true}};
 
 /// Value `index` of `count` evenly spaced ones from `first` to `last`, then `last`.
 double ramp(double first, double last, int64_t count, int64_t index) {
@@ -17,6 +48,13 @@ double ramp(double first, double last, int64_t count, int64_t index) {
 }
 
 }  // namespace
+
+const torch::Tensor& LossTerms::operator[](std::string_view name) const {
+  const auto term = std::find_if(terms.begin(), terms.end(),
+                                 [&](const LossTerm& candidate) { return candidate.name == name; });
+  IBOT_CHECK(term != terms.end(), "loss: no term ", name);
+  return term->value;
+}
 
 TeacherTemperatures teacher_temperatures(const LossOptions& options, int64_t mask_start_epoch,
                                          int64_t epoch) {
@@ -56,14 +94,17 @@ Targets IbotLossImpl::targets(const TeacherOutput& teacher,
 LossTerms IbotLossImpl::forward(const StudentOutput& student, const TeacherOutput& teacher,
                                 const PatchAverage& average, int64_t global_views,
                                 TeacherTemperatures temperatures) {
-  const auto target = targets(teacher, temperatures);
-  const auto class_term =
-      class_loss(student.class_logits, target.cls, global_views, options_.student_temp) *
-      options_.weight_cls;
-  const auto patch_term = patch_loss(student.patch_logits, target.patch, average.weight,
-                                     average.views, options_.student_temp) *
-                          options_.weight_patch;
-  return {class_term + patch_term, class_term, patch_term};
+  const TermInputs inputs{options_, student,     teacher, targets(teacher, temperatures),
+                          average,  global_views};
+  LossTerms loss;
+  for (const auto& term : kTerms) {
+    const double weight = options_.*term.weight;
+    if (weight == 0.0 && !term.always) continue;
+    loss.terms.push_back({term.name, weight, term.value(inputs) * weight});
+    const auto& value = loss.terms.back().value;
+    loss.total = loss.total.defined() ? loss.total + value : value;
+  }
+  return loss;
 }
 
 void IbotLossImpl::move_centers_(const torch::Tensor& class_mean, const torch::Tensor& patch_mean) {

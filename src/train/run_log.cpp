@@ -31,6 +31,12 @@ std::string kept_lines(const std::string& text, const std::string& key, int64_t 
   return kept;
 }
 
+/// Whether a step's value is among TensorBoard's scalars.
+bool is_drawn(const std::string& key) {
+  if (key.rfind("loss", 0) == 0) return key != "loss_z";
+  return key == "grad_norm" || key == "images_per_s" || key == "data_wait";
+}
+
 /// By the names of their fields.
 std::array<std::pair<const char*, double>, 6> entries(const HealthRecord& health) {
   return {{{"entropy_cls", health.entropy_cls},
@@ -87,23 +93,19 @@ void RunLog::add_scalar(const std::string& tag, int64_t step, double value) {
 }
 
 void RunLog::on_step(const StepRecord& record) {
-  Json line{{"step", record.step},
-            {"epoch", record.epoch},
-            {"loss", record.loss},
-            {"loss_cls", record.loss_cls},
-            {"loss_patch", record.loss_patch},
-            {"lr", record.lr},
-            {"weight_decay", record.weight_decay},
-            {"momentum", record.momentum},
-            {"grad_norm", record.grad_norm},
-            {"images_per_s", record.images_per_s},
-            {"data_wait", record.data_wait},
-            {"memory_bytes", record.memory_bytes},
-            {"loss_z", record.loss_z},
-            {"skipped", record.skipped}};
-  for (const char* tag :
-       {"loss", "loss_cls", "loss_patch", "grad_norm", "images_per_s", "data_wait"}) {
-    add_scalar(std::string("step/") + tag, record.step, line[tag].get<double>());
+  Json line{{"step", record.step}, {"epoch", record.epoch}, {"loss", record.loss}};
+  for (const auto& [name, value] : record.terms) line["loss_" + name] = value;
+  line.update({{"lr", record.lr},
+               {"weight_decay", record.weight_decay},
+               {"momentum", record.momentum},
+               {"grad_norm", record.grad_norm},
+               {"images_per_s", record.images_per_s},
+               {"data_wait", record.data_wait},
+               {"memory_bytes", record.memory_bytes},
+               {"loss_z", record.loss_z},
+               {"skipped", record.skipped}});
+  for (const auto& [key, value] : line.items()) {
+    if (is_drawn(key)) add_scalar("step/" + key, record.step, value.get<double>());
   }
   if (record.health) {
     for (const auto& [key, value] : entries(*record.health)) {
@@ -117,17 +119,17 @@ void RunLog::on_step(const StepRecord& record) {
 // Keys and their order are the official ones; adjacc, the accuracy under the best assignment, is
 // switched off in pre-training there too.
 void RunLog::on_epoch(const EpochRecord& record) {
-  const Json line{{"train_loss", record.loss},
-                  {"train_cls", record.loss_cls},
-                  {"train_patch", record.loss_patch},
-                  {"train_lr", record.lr},
-                  {"train_wd", record.weight_decay},
-                  {"train_acc", record.agreement},
-                  {"train_nmi", record.clusters.nmi},
-                  {"train_ari", record.clusters.ari},
-                  {"train_fscore", record.clusters.fmi},
-                  {"train_adjacc", -1},
-                  {"epoch", record.epoch}};
+  Json line;
+  line["train_loss"] = record.loss;
+  for (const auto& [name, value] : record.terms) line["train_" + name] = value;
+  line.update({{"train_lr", record.lr},
+               {"train_wd", record.weight_decay},
+               {"train_acc", record.agreement},
+               {"train_nmi", record.clusters.nmi},
+               {"train_ari", record.clusters.ari},
+               {"train_fscore", record.clusters.fmi},
+               {"train_adjacc", -1},
+               {"epoch", record.epoch}});
   attempt([&] { log_.append(line.dump()); });
   for (const auto& [key, value] : line.items()) {
     if (key.rfind("train_", 0) == 0) {

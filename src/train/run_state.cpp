@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "ibot/base/error.h"
 
@@ -12,22 +13,25 @@ namespace ibot::train {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LossTrend, count, mean, variance)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BestCheckpoint, step, score)
 
+static const std::string kTermPrefix = "loss_";
+
 static void to_json(nlohmann::json& object, const EpochSums& sums) {
   object = {{"steps", sums.steps},
             {"loss", sums.loss},
-            {"loss_cls", sums.loss_cls},
-            {"loss_patch", sums.loss_patch},
             {"lr", sums.lr},
             {"weight_decay", sums.weight_decay},
             {"agreement", sums.agreement},
             {"skipped", sums.skipped}};
+  for (const auto& [name, sum] : sums.terms) object[kTermPrefix + name] = sum;
 }
 
 static void from_json(const nlohmann::json& object, EpochSums& sums) {
   object.at("steps").get_to(sums.steps);
   object.at("loss").get_to(sums.loss);
-  object.at("loss_cls").get_to(sums.loss_cls);
-  object.at("loss_patch").get_to(sums.loss_patch);
+  for (const auto& [key, value] : object.items()) {
+    if (key.rfind(kTermPrefix, 0) == 0)
+      sums.terms.push_back({key.substr(kTermPrefix.size()), value});
+  }
   object.at("lr").get_to(sums.lr);
   object.at("weight_decay").get_to(sums.weight_decay);
   object.at("agreement").get_to(sums.agreement);
@@ -47,6 +51,13 @@ static void from_json(const nlohmann::json& object, RunState& state) {
   object.at("sums").get_to(state.sums);
   state.trend = object.value("trend", LossTrend{});
   state.best = object.value("best", BestCheckpoint{});
+}
+
+void EpochSums::add_terms(const TermValues& more) {
+  auto before = std::exchange(terms, more);
+  for (auto& [name, sum] : terms) {
+    for (const auto& [known, value] : before) sum += known == name ? value : 0.0;
+  }
 }
 
 double LossTrend::add(double loss) {

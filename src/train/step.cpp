@@ -106,8 +106,13 @@ void TrainStep::add_part(const batch::MultiCropBatch& batch, const StepInputs& i
     add(sums.means, torch::cat({class_mean, teacher.patch_mean.to(torch::kFloat)}) * sums.weight);
   }
   add(sums.result.loss.total, loss.total.detach() * sums.weight);
-  add(sums.result.loss.class_term, loss.class_term.detach() * sums.weight);
-  add(sums.result.loss.patch_term, loss.patch_term.detach() * sums.weight);
+  auto& terms = sums.result.loss.terms;
+  terms.resize(loss.terms.size());
+  for (size_t i = 0; i < terms.size(); ++i) {
+    terms[i].name = loss.terms[i].name;
+    terms[i].weight = loss.terms[i].weight;
+    add(terms[i].value, loss.terms[i].value.detach() * sums.weight);
+  }
   if (last) {
     const auto not_finite = sums.result.loss.total.isfinite().logical_not();
     sums.means = torch::cat({sums.means, not_finite.to(torch::kFloat).view(1)});

@@ -18,10 +18,11 @@ loss::StudentOutput split_scores(models::ProjectionHead& head, const torch::Tens
   const auto patch_rows = features.size(0) - class_rows;
   if (head->shared()) {
     const auto logits = head->class_logits(features);  // one product for both
-    return {logits.narrow(0, 0, class_rows), logits.narrow(0, class_rows, patch_rows)};
+    return {.class_logits = logits.narrow(0, 0, class_rows),
+            .patch_logits = logits.narrow(0, class_rows, patch_rows)};
   }
-  return {head->class_logits(features.narrow(0, 0, class_rows)),
-          head->patch_logits(features.narrow(0, class_rows, patch_rows))};
+  return {.class_logits = head->class_logits(features.narrow(0, 0, class_rows)),
+          .patch_logits = head->patch_logits(features.narrow(0, class_rows, patch_rows))};
 }
 
 }  // namespace
@@ -83,41 +84,56 @@ loss::TeacherOutput StudentTeacher::teacher_forward(const batch::MultiCropBatch&
   // A mean taken in half precision would lose what the center needs.
   const nn::AutocastScope full_precision(patches.device().type(), std::nullopt);
   const auto mean = head->patch_logits(patches.to(torch::kFloat).mean(0, true)).squeeze(0);
-  return {scores.class_logits, scores.patch_logits, mean, output.class_token};
+  return {scores.class_logits, scores.patch_logits, mean, output.class_token, output.patch_tokens};
 }
 
-models::SelectedTokens StudentTeacher::used_rows(const torch::Tensor& crops,
-                                                 const torch::Tensor& mask,
-                                                 const torch::Tensor& selected) {
+struct StudentTeacher::UsedRows {
+  models::SelectedTokens tokens;
+  models::SelectedTokens features;  // where the head mixes tokens
+};
+
+StudentTeacher::UsedRows StudentTeacher::used_rows(const torch::Tensor& crops,
+                                                   const torch::Tensor& mask,
+                                                   const torch::Tensor& selected) {
   auto& head = student_->head;
   auto& backbone = *student_->backbone;
   const auto seen = masked_modeling_ ? mask : torch::Tensor();
-  if (!head->mixes_tokens()) return backbone.forward_selected(crops, seen, selected);
+  if (!head->mixes_tokens()) return {.tokens = backbone.forward_selected(crops, seen, selected)};
   // Batch statistics span every token of a resolution, so every token has to pass.
-  const auto views = crops.size(0);
-  const auto features = head->trunk(all_rows(backbone.forward(crops, seen)));
-  const auto patches = features.narrow(0, views, features.size(0) - views);
-  return {features.narrow(0, 0, views),
-          selected.defined() ? patches.index_select(0, selected) : torch::Tensor()};
+  const auto rows = all_rows(backbone.forward(crops, seen));
+  const auto used = [&, views = crops.size(0)](const torch::Tensor& all) {
+    const auto patches = all.narrow(0, views, all.size(0) - views);
+    return models::SelectedTokens{all.narrow(0, 0, views), selected.defined()
+                                                               ? patches.index_select(0, selected)
+                                                               : torch::Tensor()};
+  };
+  return {used(rows), used(head->trunk(rows))};
 }
 
 loss::StudentOutput StudentTeacher::student_forward(const batch::MultiCropBatch& batch) {
   auto& head = student_->head;
   const auto& pairs = batch.pairs;
-  const auto global = used_rows(batch.global, batch.mask, pairs.student);
-  std::vector<torch::Tensor> used{global.class_token};
+  std::vector<UsedRows> crops{used_rows(batch.global, batch.mask, pairs.student)};
   int64_t class_rows = batch.global.size(0);
-  torch::Tensor local_patches;
   if (batch.local.defined()) {
-    const auto local = used_rows(batch.local, batch.local_mask, pairs.student_local);
-    used.push_back(local.class_token);
+    crops.push_back(used_rows(batch.local, batch.local_mask, pairs.student_local));
     class_rows += batch.local.size(0);
-    local_patches = local.patch_tokens;
   }
-  used.push_back(global.patch_tokens);
-  if (local_patches.defined()) used.push_back(local_patches);
-  const auto rows = torch::cat(used);
-  return split_scores(head, head->mixes_tokens() ? rows : head->trunk(rows), class_rows);
+  const auto class_rows_first = [&](models::SelectedTokens UsedRows::*part) {
+    std::vector<torch::Tensor> rows;
+    for (const auto& crop : crops) rows.push_back((crop.*part).class_token);
+    for (const auto& crop : crops) {
+      if ((crop.*part).patch_tokens.defined()) rows.push_back((crop.*part).patch_tokens);
+    }
+    return torch::cat(rows);
+  };
+  const auto tokens = class_rows_first(&UsedRows::tokens);
+  const auto features =
+      head->mixes_tokens() ? class_rows_first(&UsedRows::features) : head->trunk(tokens);
+  auto output = split_scores(head, features, class_rows);
+  output.class_token = tokens.narrow(0, 0, class_rows);
+  output.patch_tokens = tokens.narrow(0, class_rows, tokens.size(0) - class_rows);
+  return output;
 }
 
 }  // namespace ibot::train

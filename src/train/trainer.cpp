@@ -13,11 +13,13 @@ namespace {
 
 constexpr const char* kClusterEntry = "run.clusters";
 
-/// Columns of a step's row of results.
-enum Column : int64_t { kLoss, kLossCls, kLossPatch, kGradNorm, kAgreement, kFaulty };
-
 double now_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+TermValues divided(TermValues terms, double count) {
+  for (auto& [name, value] : terms) value /= count;
+  return terms;
 }
 
 }  // namespace
@@ -138,13 +140,7 @@ void Trainer::take_step(batch::BatchSource<batch::MultiCropBatch>& batches) {
   inputs.skip_nonfinite = options_.train.on_nonfinite == NonfinitePolicy::kOn;
   auto result = step_.run(parts, inputs);
   if (result.faulty.defined()) ladder_.watch(state_.step, *loaded, result.faulty);
-  const auto faulty =
-      result.faulty.defined() ? result.faulty : torch::zeros_like(result.loss.total);
-  rows_.push_back(torch::stack({result.loss.total, result.loss.class_term, result.loss.patch_term,
-                                result.grad_norm, result.agreement, faulty}));
-  sample_ = std::move(result.health);
-  assigned_.push_back(result.cluster);
-  labels_.push_back(loaded->label);
+  window_.add(std::move(result), loaded->label);
   state_.sums.lr += inputs.values.lr;
   state_.sums.weight_decay += inputs.values.weight_decay;
   ++state_.sums.steps;
@@ -153,45 +149,34 @@ void Trainer::take_step(batch::BatchSource<batch::MultiCropBatch>& batches) {
 
 // The one place where the host waits for the device, but for the ladder just before it.
 void Trainer::flush() {
-  if (rows_.empty()) return;
+  if (window_.empty()) return;
   const auto& group = step_.group();
   const dist::Group::InStep in_step(group);
-  const auto reduced = torch::stack(rows_);
-  group.all_reduce_(reduced, dist::Reduction::kMean);
-  const auto all = reduced.to(torch::kCPU, torch::kDouble);  // [steps, columns]
-  group.check();  // a GPU whose group has lost a rank returns, but with nothing of worth
+  const auto all = window_.read(group);
   if (options_.train.on_nonfinite == NonfinitePolicy::kStrict) check_finite(all);
-  clusters_.add(group.all_gather(torch::cat(labels_)).flatten(),
-                group.all_gather(torch::cat(assigned_)).flatten().to(torch::kCPU));
+  clusters_.add(all.labels, all.clusters);
   const auto wait = torch::tensor(window_wait_, torch::kDouble);
   group.all_reduce_(wait, dist::Reduction::kMax);
-  const auto rows = all.index({all.select(1, kFaulty) == 0});
-  const auto sums = rows.sum(0);
-  const auto counted = static_cast<double>(rows.size(0));
-  const auto mean = [&](Column column) { return sums[column].item<double>() / counted; };
+  const auto counted = all.counted();
+  const auto steps = static_cast<double>(counted.steps());
   const double elapsed = now_s() - window_start_;
   const auto values = inputs_of(state_.step - 1).values;
-  StepRecord record{
+  const StepRecord record{
       .step = state_.step,
       .epoch = (state_.step - 1) / options_.length.steps_per_epoch,
-      .loss = mean(kLoss),
-      .loss_cls = mean(kLossCls),
-      .loss_patch = mean(kLossPatch),
+      .loss = counted.sum("loss") / steps,
+      .terms = divided(counted.term_sums(), steps),
       .lr = values.lr,
       .weight_decay = values.weight_decay,
       .momentum = values.momentum_teacher,
-      .grad_norm = mean(kGradNorm),
-      .images_per_s = static_cast<double>(all.size(0) * options_.length.global_batch) / elapsed,
+      .grad_norm = counted.sum("grad_norm") / steps,
+      .images_per_s = static_cast<double>(all.steps() * options_.length.global_batch) / elapsed,
       .data_wait = wait.item<double>() / elapsed,
       .memory_bytes = peak_memory_bytes(step_.device()),
-      .loss_z = add_to_sums(rows),
-      .skipped = all.size(0) - rows.size(0)};
+      .loss_z = add_to_sums(counted),
+      .skipped = all.steps() - counted.steps(),
+      .health = all.health};
   state_.sums.skipped += record.skipped;
-  if (sample_) record.health = read_health(*sample_, group);
-  rows_.clear();
-  assigned_.clear();
-  labels_.clear();
-  sample_.reset();
   for (auto* observer : observers_) observer->on_step(record);
   watch_health(record);
   window_start_ = now_s();
@@ -199,16 +184,14 @@ void Trainer::flush() {
 }
 
 /// Adds the steps that count to the epoch's sums; returns the largest deviation of a loss.
-double Trainer::add_to_sums(const torch::Tensor& rows) {
-  const auto sums = rows.sum(0);
-  const auto sum = [&sums](Column column) { return sums[column].item<double>(); };
-  state_.sums.loss += sum(kLoss);
-  state_.sums.loss_cls += sum(kLossCls);
-  state_.sums.loss_patch += sum(kLossPatch);
-  state_.sums.agreement += sum(kAgreement);
+double Trainer::add_to_sums(const WindowResults& counted) {
+  state_.sums.loss += counted.sum("loss");
+  state_.sums.add_terms(counted.term_sums());
+  state_.sums.agreement += counted.sum("agreement");
   double largest = 0.0;
-  for (int64_t i = 0; i < rows.size(0); ++i) {
-    const auto loss = rows[i][kLoss].item<double>();
+  const auto losses = counted.column("loss");
+  for (int64_t i = 0; i < counted.steps(); ++i) {
+    const auto loss = losses[i].item<double>();
     if (std::isfinite(loss)) largest = std::max(largest, state_.trend.add(loss));
   }
   return largest;
@@ -261,23 +244,28 @@ void Trainer::roll_back() {
 }
 
 // In fp16 gradients out of range are the loss scale's everyday work.
-void Trainer::check_finite(const torch::Tensor& rows) {
-  auto finite = rows.select(1, kLoss).isfinite();
+void Trainer::check_finite(const WindowResults& window) {
+  auto finite = window.column("loss").isfinite();
   if (step_.options().precision != Precision::kFp16) {
-    finite = finite.logical_and(rows.select(1, kGradNorm).isfinite());
+    finite = finite.logical_and(window.column("grad_norm").isfinite());
   }
   if (finite.all().item<bool>()) return;
   const auto first = finite.logical_not().nonzero()[0].item<int64_t>();
-  const auto step = state_.step - rows.size(0) + first;
-  const auto value = [&](Column column) { return rows[first][column].item<double>(); };
-  const bool bad_loss = !std::isfinite(value(kLoss));
+  const auto step = state_.step - window.steps() + first;
+  const auto value = [&](const std::string& name) {
+    return window.column(name)[first].item<double>();
+  };
+  const bool bad_loss = !std::isfinite(value("loss"));
+  std::string values = concat("loss ", value("loss"));
+  for (const auto& [name, unused] : window.term_sums()) {
+    values += concat(", ", name, " term ", value("loss_" + name));
+  }
   told(checkpointer_.wait());
   const bool saved = std::filesystem::exists(last_checkpoint());
   throw DivergenceError(concat(
-      "training: ", bad_loss ? "loss " : "gradient norm ", value(bad_loss ? kLoss : kGradNorm),
-      " at step ", step, " of epoch ", step / options_.length.steps_per_epoch, " (loss ",
-      value(kLoss), ", class term ", value(kLossCls), ", patch term ", value(kLossPatch),
-      ", gradient norm ", value(kGradNorm),
+      "training: ", bad_loss ? "loss " : "gradient norm ", value(bad_loss ? "loss" : "grad_norm"),
+      " at step ", step, " of epoch ", step / options_.length.steps_per_epoch, " (", values,
+      ", gradient norm ", value("grad_norm"),
       "); last good checkpoint: ", saved ? last_checkpoint().string() : "none",
       "; a lower optim.lr, loss.teacher_temp or optim.clip_grad, or bf16, may help"));
 }
@@ -290,8 +278,7 @@ void Trainer::finish_epoch() {
   const EpochRecord record{.step = state_.step,
                            .epoch = epoch,
                            .loss = sums.loss / counted,
-                           .loss_cls = sums.loss_cls / counted,
-                           .loss_patch = sums.loss_patch / counted,
+                           .terms = divided(sums.terms, counted),
                            .lr = sums.lr / steps,
                            .weight_decay = sums.weight_decay / steps,
                            .agreement = sums.agreement / counted,

@@ -94,10 +94,8 @@ struct PatchCase {
   }
 
   torch::Tensor patch_term(const torch::Tensor& scores) {
-    return loss
-        ->forward({classes, scores}, {classes, teacher, teacher.mean(0)}, {weight, kViews}, 2,
-                  {0.05, 0.07})
-        .patch_term;
+    return loss->forward({classes, scores}, {classes, teacher, teacher.mean(0)}, {weight, kViews},
+                         2, {0.05, 0.07})["patch"];
   }
 
   /// The target of one patch by the definition, in double precision.

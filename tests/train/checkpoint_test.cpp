@@ -31,12 +31,17 @@ void expect_contains(const std::string& text, const std::string& part) {
 }
 
 TEST(RunState, ComesBackToTheBit) {
-  RunState state{.step = 12345678901, .sums = {3, 0.1, 1.0 / 3.0, 2e-300, 5e-4, 0.04, 0.7}};
+  RunState state{.step = 12345678901,
+                 .sums = {.steps = 3,
+                          .loss = 0.1,
+                          .terms = {{"cls", 1.0 / 3.0}, {"patch", 2e-300}},
+                          .lr = 5e-4,
+                          .weight_decay = 0.04,
+                          .agreement = 0.7}};
   const auto back = RunState::from_json(state.to_json());
   EXPECT_EQ(back.step, state.step);
   EXPECT_EQ(back.sums.loss, state.sums.loss);
-  EXPECT_EQ(back.sums.loss_cls, state.sums.loss_cls);
-  EXPECT_EQ(back.sums.loss_patch, state.sums.loss_patch);
+  EXPECT_EQ(back.sums.terms, state.sums.terms);
   EXPECT_EQ(back.sums.agreement, state.sums.agreement);
   expect_contains(refusal([] { RunState::from_json("{}"); }), "run state");
 }

@@ -91,7 +91,7 @@ TEST(Step, ABatchWithoutMasksTrains) {
   loaded.pairs = batch::masked_pairs(loaded.mask);
   const auto result = step.run(batch::prepared(loaded, torch::kCPU, {}),
                                {.step = 0, .values = {.lr = 1e-3}, .temperatures = {0.04, 0.04}});
-  EXPECT_EQ(result.loss.patch_term.item<float>(), 0.0f);
+  EXPECT_EQ(result.loss["patch"].item<float>(), 0.0f);
   EXPECT_TRUE(result.loss.total.isfinite().item<bool>());
 }
 

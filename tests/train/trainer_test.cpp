@@ -318,7 +318,7 @@ TEST(RunLog, WritesTheOfficialKeysAndDropsWhatARestartRepeats) {
     RunLog log(folder.path(), 0, 4);
     log.on_step({.step = 3, .loss = 1.5});
     log.on_step({.step = 4, .loss = 1.25});
-    log.on_epoch({.step = 4, .epoch = 0, .loss = 1.5});
+    log.on_epoch({.step = 4, .loss = 1.5, .terms = {{"cls", 1.0}, {"patch", 0.5}}});
     log.on_step({.step = 6, .epoch = 1});
     log.on_epoch({.step = 8, .epoch = 1});
     std::ofstream(folder.path() / "metrics.jsonl", std::ios::app) << "{\"step\": 9, \"lo";

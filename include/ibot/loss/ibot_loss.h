@@ -1,33 +1,41 @@
-// Both terms, weighted, with their centers.
+// The terms of the loss, weighted, with their centers.
 #pragma once
 
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
+#include <string_view>
+#include <vector>
+
 #include "ibot/loss/loss_options.h"
 
 namespace ibot::loss {
 
-/// Student scores.
+/// The student's scores, and its tokens before the head.
 ///
 ///   class_logits  [V·B, K]   all views, crop-major, global views first
 ///   patch_logits  [M, K']    at the patches that learn
+///   class_token   [V·B, D]
+///   patch_tokens  [M, D]
 struct StudentOutput {
   torch::Tensor class_logits;
   torch::Tensor patch_logits;
+  torch::Tensor class_token;
+  torch::Tensor patch_tokens;
 };
 
-/// Teacher scores of the global views.
+/// The teacher's scores of the global views, and its tokens before the head.
 ///
 ///   class_logits  [G·B, K]
-///   patch_logits  [M, K']    at the patches learnt from, row by row
-///   patch_mean    [K']       mean over all patches that the teacher sees: what the center follows
-///   class_token   [G·B, D]   the backbone's, which the loss does not use
+///   patch_logits  [M, K']       at the patches learnt from, row by row
+///   patch_mean    [K']          mean over all patches that the teacher sees: what the center
+///   follows class_token   [G·B, D] patch_tokens  [G·B, N, D]   all of them
 struct TeacherOutput {
   torch::Tensor class_logits;
   torch::Tensor patch_logits;
   torch::Tensor patch_mean;
   torch::Tensor class_token;
+  torch::Tensor patch_tokens;
 };
 
 /// Distributions that the student learns.
@@ -59,11 +67,22 @@ struct TeacherTemperatures {
 TeacherTemperatures teacher_temperatures(const LossOptions& options, int64_t mask_start_epoch,
                                          int64_t epoch);
 
-/// Scalars on the device; the terms include their weights.
+/// One part of the loss: `value` is a scalar on the device, its weight included.
+struct LossTerm {
+  std::string_view name;
+  double weight = 0.0;
+  torch::Tensor value;
+};
+
+/// The terms in the order of the loss, and their sum. Whatever records losses loops over the list:
+/// a term is called loss_NAME in metrics, train_NAME in log.txt. "cls" and "patch" are always
+/// there, others where their weight is not 0.
 struct LossTerms {
   torch::Tensor total;
-  torch::Tensor class_term;
-  torch::Tensor patch_term;
+  std::vector<LossTerm> terms;
+
+  /// The value of the term `name`, which must be there.
+  const torch::Tensor& operator[](std::string_view name) const;
 };
 
 /// Source: paper section 3.1; reference `main_ibot.py` (iBOTLoss).

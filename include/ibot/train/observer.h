@@ -8,6 +8,7 @@
 #include <string>
 
 #include "ibot/metrics/cluster_metrics.h"
+#include "ibot/train/run_state.h"
 
 namespace ibot::train {
 
@@ -33,8 +34,7 @@ struct StepRecord {
   int64_t step = 0;
   int64_t epoch = 0;
   double loss = 0.0;
-  double loss_cls = 0.0;
-  double loss_patch = 0.0;
+  TermValues terms;
   double lr = 0.0;
   double weight_decay = 0.0;
   double momentum = 0.0;
@@ -53,8 +53,7 @@ struct EpochRecord {
   int64_t step = 0;
   int64_t epoch = 0;
   double loss = 0.0;
-  double loss_cls = 0.0;
-  double loss_patch = 0.0;
+  TermValues terms;
   double lr = 0.0;
   double weight_decay = 0.0;
   double agreement = 0.0;

@@ -3,20 +3,27 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace ibot::train {
+
+/// Values of the loss's terms by name, their weights included, in the order of the loss.
+using TermValues = std::vector<std::pair<std::string, double>>;
 
 /// Sums over the steps of the running epoch, for its means. `skipped` steps count in `lr` and
 /// `weight_decay` only.
 struct EpochSums {
   int64_t steps = 0;
   double loss = 0.0;
-  double loss_cls = 0.0;
-  double loss_patch = 0.0;
+  TermValues terms;
   double lr = 0.0;
   double weight_decay = 0.0;
   double agreement = 0.0;
   int64_t skipped = 0;
+
+  /// Adds by name; the terms are then those of `more`, in its order.
+  void add_terms(const TermValues& more);
 };
 
 /// Where the loss has been: running mean and variance over some hundred steps.

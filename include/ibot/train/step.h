@@ -49,7 +49,7 @@ StepInputs step_inputs(const StepOptions& options, const optim::ScheduleOptions&
 
 /// Results of one step, all still on the device; of this rank's images, but for grad_norm.
 ///
-///   loss       total, class term, patch term; weighted
+///   loss       total and terms, weighted
 ///   grad_norm  scalar, of all ranks' gradients before clipping
 ///   agreement  scalar, share of images whose most likely prototype is the same for the teacher in
 ///              the first and the student in the second global view

@@ -30,9 +30,9 @@ class StudentTeacher : public torch::nn::Module {
   StudentTeacher(const models::BackboneOptions& backbone, const models::HeadOptions& head,
                  uint64_t seed);
 
-  /// Scores of the global views and of paired patches, without masks and without gradients.
+  /// Scores and tokens of the global views and of paired patches, without masks and gradients.
   loss::TeacherOutput teacher_forward(const batch::MultiCropBatch& batch);
-  /// Scores of all views, masked as the batch says.
+  /// Scores and tokens of all views, masked as the batch says.
   loss::StudentOutput student_forward(const batch::MultiCropBatch& batch);
 
   models::Network& student() { return *student_; }
@@ -41,10 +41,11 @@ class StudentTeacher : public torch::nn::Module {
   const models::Network& teacher() const { return *teacher_; }
 
  private:
-  /// The student's class tokens and selected patches of some crops: as features where the head
-  /// mixes tokens, else as the backbone gives them.
-  models::SelectedTokens used_rows(const torch::Tensor& crops, const torch::Tensor& mask,
-                                   const torch::Tensor& selected);
+  /// The student's class tokens and selected patches of some crops: as the backbone gives them, and
+  /// where the head mixes tokens as features too.
+  struct UsedRows;
+  UsedRows used_rows(const torch::Tensor& crops, const torch::Tensor& mask,
+                     const torch::Tensor& selected);
 
   bool masked_modeling_;
   std::shared_ptr<models::Network> student_;

@@ -14,6 +14,7 @@
 #include "ibot/train/health.h"
 #include "ibot/train/observer.h"
 #include "ibot/train/step.h"
+#include "ibot/train/step_window.h"
 #include "ibot/train/train_options.h"
 
 namespace ibot::train {
@@ -79,8 +80,8 @@ class Trainer {
   StepInputs inputs_of(int64_t step) const;
   void take_step(batch::BatchSource<batch::MultiCropBatch>& batches);
   void flush();
-  void check_finite(const torch::Tensor& rows);
-  double add_to_sums(const torch::Tensor& rows);
+  void check_finite(const WindowResults& window);
+  double add_to_sums(const WindowResults& counted);
   void watch_health(const StepRecord& record);
   void climb_ladder(bool wait);
   void roll_back();
@@ -104,11 +105,7 @@ class Trainer {
   RunState state_;
   BestCheckpoint saved_best_;  // what state_.best becomes again where its save fails
   metrics::ClusterTable clusters_;
-  // Results not yet read from the device: one row and one [B] tensor a step.
-  std::vector<torch::Tensor> rows_;
-  std::vector<torch::Tensor> assigned_;
-  std::vector<torch::Tensor> labels_;
-  std::optional<HealthSample> sample_;  // of the last step
+  StepWindow window_;
   double longest_save_s_ = 0.0;
   double window_start_ = 0.0;
   double window_wait_ = 0.0;
