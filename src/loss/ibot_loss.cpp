@@ -5,6 +5,7 @@
 #include "ibot/base/error.h"
 #include "ibot/loss/centering.h"
 #include "ibot/loss/class_loss.h"
+#include "ibot/loss/koleo_loss.h"
 #include "ibot/loss/patch_loss.h"
 
 namespace ibot::loss {
@@ -30,6 +31,11 @@ torch::Tensor patch_term(const TermInputs& in) {
                     in.options.student_temp);
 }
 
+torch::Tensor koleo_term(const TermInputs& in) {
+  const auto images = in.teacher.class_logits.size(0) / in.global_views;
+  return koleo_loss(in.student.class_token.narrow(0, 0, in.global_views * images), in.global_views);
+}
+
 struct Term {
   std::string_view name;
   double LossOptions::*weight;
@@ -38,7 +44,8 @@ struct Term {
 };
 
 constexpr Term kTerms[] = {{"cls", &LossOptions::weight_cls, class_term, true},
-                           {"patch", &LossOptions::weight_patch, patch_term, true}};
+                           {"patch", &LossOptions::weight_patch, patch_term, true},
+                           {"koleo", &LossOptions::weight_koleo, koleo_term, false}};
 
 /// Value `index` of `count` evenly spaced ones from `first` to `last`, then `last`.
 double ramp(double first, double last, int64_t count, int64_t index) {

@@ -8,6 +8,7 @@
 #include "ibot/loss/centering.h"
 #include "ibot/loss/class_loss.h"
 #include "ibot/loss/ibot_loss.h"
+#include "ibot/loss/koleo_loss.h"
 #include "ibot/loss/patch_loss.h"
 #include "support/expect_tensor.h"
 
@@ -175,6 +176,55 @@ TEST(PatchTargets, TheCenterMovesInAllOnceTold) {
     EXPECT_TENSOR_NEAR(center(),
                        example.center * 0.9 + example.teacher.mean(0).to(torch::kDouble) * 0.1);
   }
+}
+
+// Of three tokens 0°, 60° and 180° apart the nearest others lie 1, 1 and √3 away, whatever their
+// lengths; a view of two opposite ones has 2 and 2.
+TEST(KoleoLoss, IsTheMeanLogDistanceToTheNearestOfTheView) {
+  const float s = std::sqrt(3.f) / 2;
+  const auto three = torch::tensor({{2.f, 0.f}, {0.5f, s}, {-3.f, 0.f}});
+  EXPECT_NEAR(koleo_loss(three, 1).item<double>(), -std::log(std::sqrt(3.0)) / 3, 1e-6);
+  const auto two_views = torch::tensor({{1.f, 0.f}, {-1.f, 0.f}, {1.f, 0.f}, {0.5f, s}});
+  EXPECT_NEAR(koleo_loss(two_views, 2).item<double>(), -std::log(2.0) - std::log(1.0), 1e-6);
+  EXPECT_THROW(koleo_loss(two_views, 4), ConfigError);
+}
+
+TEST(KoleoLoss, PushesTokensApartAndStaysFiniteWhereTheyAreTheSame) {
+  torch::manual_seed(0);
+  auto tokens = torch::randn({8, 4}, torch::kDouble).to(torch::kFloat).set_requires_grad(true);
+  koleo_loss(tokens, 2).backward();
+  for (int64_t i = 0; i < tokens.size(0); ++i) {
+    constexpr double kStep = 1e-2;
+    auto moved = tokens.detach().clone();
+    moved[i] += kStep * torch::tensor({1.f, 0.f, 0.f, 0.f});
+    const double above = koleo_loss(moved, 2).item<double>();
+    moved[i] -= 2 * kStep * torch::tensor({1.f, 0.f, 0.f, 0.f});
+    const double below = koleo_loss(moved, 2).item<double>();
+    EXPECT_NEAR(tokens.grad()[i][0].item<double>(), (above - below) / (2 * kStep), 1e-2) << i;
+  }
+  auto same = torch::ones({4, 3}).set_requires_grad(true);
+  koleo_loss(same, 2).backward();
+  EXPECT_TRUE(same.grad().isfinite().all().item<bool>());
+}
+
+// The named term appears where it has a weight, adds to the total, and sees the global views alone.
+TEST(IbotLoss, TheKoleoTermIsListedWhereItHasAWeight) {
+  PatchCase example(PatchTarget::kCentered);
+  const auto tokens = torch::randn({PatchCase::kViews + 3, 4});
+  const auto terms_of = [&](double weight) {
+    IbotLoss loss(LossOptions{.weight_koleo = weight}, PatchCase::kPrototypes,
+                  PatchCase::kPrototypes);
+    const auto classes = torch::cat({example.classes, example.classes.narrow(0, 0, 3)});
+    return loss->forward({classes, example.student, tokens},
+                         {example.classes, example.teacher, example.teacher.mean(0)},
+                         {example.weight, PatchCase::kViews}, 2, {0.05, 0.07});
+  };
+  const auto without = terms_of(0.0), with = terms_of(0.5);
+  EXPECT_EQ(without.terms.size(), 2u);
+  ASSERT_EQ(with.terms.size(), 3u);
+  EXPECT_EQ(with.terms[2].name, "koleo");
+  EXPECT_TENSOR_NEAR(with["koleo"], koleo_loss(tokens.narrow(0, 0, 6), 2) * 0.5);
+  EXPECT_TENSOR_NEAR(with.total, without.total + with["koleo"]);
 }
 
 TEST(TeacherTemperatures, ARunShorterThanTheRampEndsWithinIt) {

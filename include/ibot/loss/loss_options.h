@@ -17,6 +17,7 @@ enum class PatchTarget { kCentered, kSharpened, kHard };
 struct LossOptions {
   double weight_cls = 1.0;
   double weight_patch = 1.0;
+  double weight_koleo = 0.0;
   double student_temp = 0.1;
   double warmup_teacher_temp = 0.04;
   double teacher_temp = 0.07;
@@ -31,6 +32,8 @@ struct LossOptions {
   void fields(Visitor&& field) {
     field("weight_cls", weight_cls, "weight of the class-token term");
     field("weight_patch", weight_patch, "weight of the masked-patch term");
+    field("weight_koleo", weight_koleo,
+          "weight of the KoLeo term, which spreads the class tokens of a batch (DINOv2: 0.1)");
     field("student_temp", student_temp, "temperature of the student's softmax");
     field("warmup_teacher_temp", warmup_teacher_temp, "class-token temperature at epoch 0");
     field("teacher_temp", teacher_temp, "class-token temperature after the ramp");
@@ -47,6 +50,7 @@ struct LossOptions {
   void validate() const {
     check_option(weight_cls >= 0, "weight_cls", "expected 0 or more, got ", weight_cls);
     check_option(weight_patch >= 0, "weight_patch", "expected 0 or more, got ", weight_patch);
+    check_option(weight_koleo >= 0, "weight_koleo", "expected 0 or more, got ", weight_koleo);
     check_option(weight_cls + weight_patch > 0, "weight_cls",
                  "expected a weight above 0 here or in loss.weight_patch, got 0 in both");
     for (const auto& [key, value] : {std::pair{"student_temp", student_temp},
