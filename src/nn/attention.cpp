@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "ibot/nn/lean_linear.h"
+
 namespace ibot::nn {
 
 std::vector<torch::Tensor> split_heads(const torch::Tensor& projected, int64_t heads) {
@@ -17,22 +19,23 @@ AttentionImpl::AttentionImpl(int64_t embed_dim, int64_t heads, bool qkv_bias) : 
   proj_ = register_module("proj", torch::nn::Linear(embed_dim, embed_dim));
 }
 
-torch::Tensor AttentionImpl::attend(const torch::Tensor& tokens) {
-  const auto parts = split_heads(qkv_->forward(tokens), heads_);
+torch::Tensor AttentionImpl::attend(torch::nn::LayerNorm& norm, const torch::Tensor& tokens) {
+  const auto parts = split_heads(norm_linear(norm, qkv_, tokens), heads_);
   const auto attended = torch::scaled_dot_product_attention(parts[0], parts[1], parts[2]);
   return attended.transpose(1, 2).flatten(2);  // [B, T, D]
 }
 
-torch::Tensor AttentionImpl::forward(const torch::Tensor& tokens) {
-  return proj_->forward(attend(tokens));
+torch::Tensor AttentionImpl::forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens) {
+  return proj_->forward(attend(norm, tokens));
 }
 
-torch::Tensor AttentionImpl::forward_rows(const torch::Tensor& tokens, const torch::Tensor& rows) {
-  return proj_->forward(attend(tokens).flatten(0, 1).index_select(0, rows));
+torch::Tensor AttentionImpl::forward_rows(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                                          const torch::Tensor& rows) {
+  return proj_->forward(attend(norm, tokens).flatten(0, 1).index_select(0, rows));
 }
 
-torch::Tensor AttentionImpl::weights(const torch::Tensor& tokens) {
-  const auto parts = split_heads(qkv_->forward(tokens), heads_);
+torch::Tensor AttentionImpl::weights(torch::nn::LayerNorm& norm, const torch::Tensor& tokens) {
+  const auto parts = split_heads(norm_linear(norm, qkv_, tokens), heads_);
   const double scale = 1.0 / std::sqrt(static_cast<double>(parts[0].size(-1)));
   return (parts[0] * scale).matmul(parts[1].transpose(-2, -1)).softmax(-1);
 }

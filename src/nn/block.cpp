@@ -1,6 +1,7 @@
 #include "ibot/nn/block.h"
 
 #include "ibot/nn/drop_path.h"
+#include "ibot/nn/lean_linear.h"
 #include "ibot/nn/recompute.h"
 
 namespace ibot::nn {
@@ -10,8 +11,8 @@ MlpImpl::MlpImpl(int64_t embed_dim, int64_t hidden_dim) {
   fc2_ = register_module("fc2", torch::nn::Linear(hidden_dim, embed_dim));
 }
 
-torch::Tensor MlpImpl::forward(const torch::Tensor& tokens) {
-  return fc2_->forward(torch::gelu(fc1_->forward(tokens)));
+torch::Tensor MlpImpl::forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens) {
+  return gelu_linear(fc2_, norm_linear(norm, fc1_, tokens));
 }
 
 BlockImpl::BlockImpl(const BlockOptions& options) : drop_path_(options.drop_path) {
@@ -43,12 +44,12 @@ torch::Tensor BlockImpl::finish(const torch::Tensor& tokens, const torch::Tensor
     return gamma.defined() ? gamma * branch : branch;
   };
   const auto x = add_branch(tokens, scaled(gamma_1_, attended), scales.attention);
-  const auto transformed = mlp_->forward(norm2_->forward(x));
+  const auto transformed = mlp_->forward(norm2_, x);
   return add_branch(x, scaled(gamma_2_, transformed), scales.mlp);
 }
 
 torch::Tensor BlockImpl::run(const torch::Tensor& tokens, const Scales& scales) {
-  return finish(tokens, attn_->forward(norm1_->forward(tokens)), scales);
+  return finish(tokens, attn_->forward(norm1_, tokens), scales);
 }
 
 torch::Tensor BlockImpl::run_rows(const torch::Tensor& tokens, const torch::Tensor& rows,
@@ -57,7 +58,7 @@ torch::Tensor BlockImpl::run_rows(const torch::Tensor& tokens, const torch::Tens
   const auto of_rows = [&sample](const torch::Tensor& scale) {
     return scale.defined() ? scale.flatten().index_select(0, sample).unsqueeze(1) : scale;
   };
-  const auto attended = attn_->forward_rows(norm1_->forward(tokens), rows);
+  const auto attended = attn_->forward_rows(norm1_, tokens, rows);
   return finish(tokens.flatten(0, 1).index_select(0, rows), attended,
                 {of_rows(scales.attention), of_rows(scales.mlp)});
 }
@@ -79,7 +80,7 @@ torch::Tensor BlockImpl::forward_rows(const torch::Tensor& tokens, const torch::
 }
 
 torch::Tensor BlockImpl::attention(const torch::Tensor& tokens) {
-  return attn_->weights(norm1_->forward(tokens));
+  return attn_->weights(norm1_, tokens);
 }
 
 }  // namespace ibot::nn

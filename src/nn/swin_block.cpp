@@ -35,7 +35,7 @@ torch::Tensor SwinBlockImpl::run(const torch::Tensor& tokens, const torch::Tenso
   const auto windows = to_windows(norm1_->forward(tokens), layout);  // [B, W·T, D]
   const auto attended = to_map(attn_->forward(windows, layout.mask), layout);
   const auto x = add_branch(tokens, attended, attention_scale);
-  return add_branch(x, mlp_->forward(norm2_->forward(x)), mlp_scale);
+  return add_branch(x, mlp_->forward(norm2_, x), mlp_scale);
 }
 
 torch::Tensor SwinBlockImpl::forward(const torch::Tensor& tokens, const BlockContext& context) {

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "ibot/nn/attention.h"
+#include "ibot/nn/layer_norm.h"
 #include "ibot/nn/window_attention.h"
 #include "support/expect_tensor.h"
 
@@ -109,8 +110,10 @@ TEST(WindowAttention, OneWindowIsPlainAttention) {
     to[parameter.key()].copy_(parameter.value());
   }
   const auto tokens = torch::rand({2, 16, 12});
-  EXPECT_TENSOR_NEAR(windowed->forward(tokens, {}), plain->forward(tokens));
-  EXPECT_TENSOR_NEAR(windowed->weights(tokens, {}), plain->weights(tokens));
+  auto norm = layer_norm(12);
+  const auto normed = norm->forward(tokens);
+  EXPECT_TENSOR_NEAR(windowed->forward(normed, {}), plain->forward(norm, tokens));
+  EXPECT_TENSOR_NEAR(windowed->weights(normed, {}), plain->weights(norm, tokens));
 }
 
 // A bias of head 0 that is large for one offset makes each token attend to that neighbour.

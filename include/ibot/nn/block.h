@@ -17,7 +17,8 @@ namespace ibot::nn {
 class MlpImpl : public torch::nn::Module {
  public:
   MlpImpl(int64_t embed_dim, int64_t hidden_dim);
-  torch::Tensor forward(const torch::Tensor& tokens);
+  /// Of norm(tokens): [..., D] → [..., D].
+  torch::Tensor forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens);
 
  private:
   torch::nn::Linear fc1_{nullptr};
