@@ -71,6 +71,15 @@ void append_section(std::vector<std::string>& overrides, const config::RunConfig
   }
 }
 
+/// Crops of whole patches where the default sides are none of them: the next ones above.
+void append_crop_sizes(std::vector<std::string>& overrides, const config::RunConfig& config) {
+  const auto patch = models::token_pixels(config.backbone);
+  for (const auto& [key, side] : {std::pair{"augment.global_size", config.augment.global_size},
+                                  {"augment.local_size", config.augment.local_size}}) {
+    if (side % patch != 0) overrides.push_back(concat(key, "=", (side / patch + 1) * patch));
+  }
+}
+
 bool has_head(const models::Weights& weights) {
   const auto first = weights.tensors.lower_bound("head.");
   return first != weights.tensors.end() && first->first.rfind("head.", 0) == 0;
@@ -108,10 +117,19 @@ std::vector<std::string> overrides_of_weights(const models::Weights& weights,
   config.backbone = models::infer_backbone(weights, heads_in(overrides));
   std::vector<std::string> result;
   append_section(result, config, "backbone");
+  append_crop_sizes(result, config);
   if (has_head(weights)) {
     config.head = models::infer_head(weights);
     append_section(result, config, "head");
   }
+  const auto told = overrides_of_arguments(weights);
+  result.insert(result.end(), told.begin(), told.end());
+  result.insert(result.end(), overrides.begin(), overrides.end());
+  return result;
+}
+
+std::vector<std::string> overrides_of_arguments(const models::Weights& weights) {
+  std::vector<std::string> result;
   for (const auto& [argument, key] : kOfficial) {
     const auto found = weights.arguments.find(argument);
     if (found == weights.arguments.end()) continue;
@@ -121,7 +139,6 @@ std::vector<std::string> overrides_of_weights(const models::Weights& weights,
   if (half != weights.arguments.end()) {
     result.push_back(std::string("train.precision=") + (half->second == "true" ? "fp16" : "fp32"));
   }
-  result.insert(result.end(), overrides.begin(), overrides.end());
   return result;
 }
 

@@ -16,6 +16,9 @@ namespace ibot::apps {
 std::vector<std::string> overrides_of_weights(const models::Weights& weights,
                                               const std::vector<std::string>& overrides);
 
+/// The part of these that the official arguments tell.
+std::vector<std::string> overrides_of_arguments(const models::Weights& weights);
+
 /// The arguments of the official program that say what `config` says.
 io::Dict official_arguments(config::RunConfig config);
 

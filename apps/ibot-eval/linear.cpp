@@ -8,6 +8,7 @@
 #include "ibot-eval/labeled_images.h"
 #include "ibot-eval/linear_log.h"
 #include "ibot-eval/linear_state.h"
+#include "ibot-eval/linear_test.h"
 #include "ibot-eval/task.h"
 #include "ibot/data/training_loader.h"
 #include "ibot/eval/linear_heads.h"
@@ -155,6 +156,7 @@ void print_best(const char* name, const eval::LinearBest& best,
 }  // namespace
 
 eval::Report run_linear(const TaskRequest& request) {
+  if (request.classifiers) return test_classifiers(request);
   IBOT_CHECK_AS(RequestError, request.weights.backbone != nullptr,
                 "linear: expected a network, got pixels");
   const LabeledImages images(request.data, request.weights.config.dataset);

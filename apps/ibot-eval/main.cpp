@@ -11,6 +11,7 @@
 #include "common/run_main.h"
 #include "common/signals.h"
 #include "ibot-eval/features.h"
+#include "ibot-eval/linear_test.h"
 #include "ibot-eval/task.h"
 #include "ibot/dist/rendezvous.h"
 #include "ibot/io/file.h"
@@ -26,6 +27,7 @@ struct EvalArguments {
   std::string cache;
   std::string load_features;
   std::string dump_features;
+  std::string classifier;
   std::string device = "auto";
   std::optional<int64_t> nproc;
   bool list = false;
@@ -41,9 +43,9 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
                  "run would begin with; pixels: no network, the images themselves")
       ->option_text("FILE|random|pixels");
   app.add_option("--key", arguments.weights.key,
-                 "network of a file that holds both (default: teacher)")
-      ->check(CLI::IsMember({"teacher", "student"}))
-      ->option_text("teacher|student");
+                 "which network of the file: teacher (default) or student of one that holds both, "
+                 "else the key that it lies under")
+      ->option_text("teacher|student|NAME");
   app.add_option("--config", arguments.weights.config,
                  "configuration, instead of the one that the checkpoint holds")
       ->option_text("CONFIG.yaml");
@@ -60,6 +62,10 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
       ->option_text("DIR");
   app.add_option("--dump-features", arguments.dump_features, "folder to write those files to")
       ->option_text("DIR");
+  app.add_option("--classifier", arguments.classifier,
+                 "linear classifiers that linear tests on val/ instead of training its own: "
+                 "checkpoint_KEY_linear.pth of the official program, or linear.safetensors")
+      ->option_text("FILE");
   app.add_option("--device", arguments.device, "where to compute (default: a GPU if there is one)")
       ->option_text("auto|cpu|cuda[:N]");
   add_nproc_argument(app, arguments.nproc);
@@ -111,6 +117,8 @@ void check_inputs(const EvalArguments& arguments, const Task& task) {
     IBOT_CHECK_AS(ConfigError, folder->empty() || task.reads == Reads::kFeatures, option,
                   ": expected a task that reads features alone, got ", task.name);
   }
+  IBOT_CHECK_AS(ConfigError, arguments.classifier.empty() || task.name == "linear",
+                "--classifier: expected the task linear, got ", task.name);
   if (loads) {
     IBOT_CHECK_AS(
         ConfigError,
@@ -123,6 +131,14 @@ void check_inputs(const EvalArguments& arguments, const Task& task) {
   IBOT_CHECK_AS(ConfigError, !arguments.data.empty(), "--data: expected a folder");
 }
 
+std::optional<models::LinearClassifiers> classifiers_in(const std::string& file) {
+  if (file.empty()) return std::nullopt;
+  auto classifiers = open_input([&] { return models::read_classifiers(file); });
+  IBOT_CHECK_AS(RequestError, classifiers.has_value(), file,
+                ": expected linear classifiers (linear.weight and linear.bias), found none");
+  return classifiers;
+}
+
 TaskRequest request_of(const EvalArguments& arguments, const Task& task) {
   const auto device = choose_device("--device", arguments.device, dist::launch_of_process());
   auto weights = arguments.weights;
@@ -130,11 +146,13 @@ TaskRequest request_of(const EvalArguments& arguments, const Task& task) {
   if (!arguments.load_features.empty()) weights.file = "pixels";
   TaskRequest request{load_weights(weights),   arguments.data,   device,
                       cache_folder(arguments), arguments.output, arguments.load_features,
-                      arguments.dump_features};
+                      arguments.dump_features, std::nullopt};
   auto& config = request.weights.config;
-  config.features =
-      eval::resolved(config.features, task.name == "linear", config.run.backbone.arch);
   if (request.weights.backbone != nullptr) request.weights.backbone->to(request.device);
+  request.classifiers = classifiers_in(arguments.classifier);
+  config.features = request.classifiers ? features_of_classifiers(request)
+                                        : eval::resolved(config.features, task.name == "linear",
+                                                         config.run.backbone.arch);
   return request;
 }
 

@@ -4,11 +4,13 @@
 #include <torch/types.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ibot-eval/weights.h"
 #include "ibot/eval/report.h"
+#include "ibot/models/linear_classifiers.h"
 
 namespace ibot::apps {
 
@@ -20,6 +22,7 @@ struct TaskRequest {
   std::filesystem::path output;  // of the report, and of what a long task keeps; empty: nothing
   std::filesystem::path load_features;  // read instead of images and weights; empty: computed
   std::filesystem::path dump_features;  // written for other programs; empty: nowhere
+  std::optional<models::LinearClassifiers> classifiers;  // tested by `linear` instead of trained
 };
 
 /// Prints its results and returns them; `weights` and `data` of the report are left to the caller.
@@ -45,7 +48,8 @@ eval::Report feature_report(const std::string& task, const TaskRequest& request,
 
 /// Weighted nearest neighbours: DATA/val classified by DATA/train.
 eval::Report run_knn(const TaskRequest& request);
-/// The sweep of linear classifiers on frozen features of random crops.
+/// The sweep of linear classifiers on frozen features of random crops, or the test of those at
+/// hand.
 eval::Report run_linear(const TaskRequest& request);
 /// Logistic regression on DATA/train, tested on DATA/val.
 eval::Report run_logistic(const TaskRequest& request);

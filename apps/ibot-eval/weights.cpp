@@ -45,8 +45,9 @@ Weights load_weights(const WeightsArguments& arguments) {
       open_input([&] { return models::read_weights(arguments.file, arguments.key); });
   Weights weights{config_of(arguments, stored), nullptr, {}};
   weights.backbone = models::build_backbone(weights.config.run.backbone, models::Role::kTeacher);
-  log_info(arguments.file + ": " +
-           models::summary(models::load_weights_(*weights.backbone, stored, "backbone.")));
+  const auto report =
+      open_input([&] { return models::load_weights_(*weights.backbone, stored, "backbone."); });
+  log_info(arguments.file + ": " + models::summary(report));
   weights.backbone->eval();
   const std::string head = "head.";
   for (const auto& [name, tensor] : stored.tensors) {

@@ -14,7 +14,7 @@ namespace ibot::apps {
 
 struct WeightsArguments {
   std::string file;              // a file of weights, "random" or "pixels"
-  std::string key = "teacher";   // which network of a checkpoint
+  std::string key = "teacher";   // which network of the file
   std::filesystem::path config;  // instead of the checkpoint's own configuration
   std::vector<std::string> overrides;
 };
@@ -29,7 +29,7 @@ struct Weights {
 
 /// Reads the weights and the configuration: that of the file, or where it has none the defaults
 /// with the backbone that its tensors tell of. Throws RequestError where a file is missing or
-/// refused, ConfigError, and CheckpointError where the weights are not those of the configuration.
+/// refused or not of the configuration, and ConfigError.
 Weights load_weights(const WeightsArguments& arguments);
 
 }  // namespace ibot::apps

@@ -6,8 +6,9 @@
 
 namespace ibot::apps {
 
-/// Prints what the file holds. Returns the exit status, as all of these do.
-int show_info(const std::string& file);
+/// Prints what the file holds, of its network `key` where it is neither student nor teacher.
+/// Returns the exit status, as all of these do.
+int show_info(const std::string& file, const std::string& key);
 
 struct ConvertArguments {
   std::string from;

@@ -21,49 +21,85 @@ bool is_pth(const std::string& path) {
   return ending == ".pth";
 }
 
-/// The backbone's name in timm; the mask token has none there.
-std::string timm_name(std::string name) {
-  for (const auto& [own, theirs] :
-       {std::pair{".gamma_1", ".ls1.gamma"}, std::pair{".gamma_2", ".ls2.gamma"}}) {
-    const auto at = name.find(own);
-    if (at != std::string::npos) name.replace(at, std::string_view(own).size(), theirs);
+constexpr std::string_view kBackbone = "backbone.";
+
+/// What the shapes do not tell a later reader, the number of heads first of all: the configuration
+/// as YAML, empty where nobody has said anything beyond the shapes.
+std::string config_text(const ModelFile& file, const models::Weights& weights,
+                        const std::vector<std::string>& overrides) {
+  if (overrides.empty() && (!weights.config.empty() || weights.arguments.empty())) {
+    return weights.config;
   }
-  return name;
+  try {
+    return config::write_config(config_of(file, overrides));
+  } catch (const RequestError&) {
+    if (!overrides.empty()) throw;
+    return {};  // arguments that do not tell the heads either
+  }
 }
 
-void convert_backbone(const models::Weights& weights, const std::string& to) {
-  const std::string prefix = "backbone.";
-  io::Safetensors timm;
-  io::Dict official{{}, "collections.OrderedDict"};
+/// A .pth with the configuration beside its networks, where our programs look for it.
+void write_pth(const std::string& to, io::Dict root, const std::string& config) {
+  if (!config.empty()) {
+    root.items.emplace_back("ibot", io::Dict{{{"config", config}}, ""});
+  }
+  io::write_torch_file(to, root);
+}
+
+void write_safetensors(const std::string& to, std::map<std::string, torch::Tensor> tensors,
+                       const std::string& config) {
+  io::Safetensors file{.tensors = std::move(tensors), .metadata = {{"format", "pt"}}};
+  if (!config.empty()) file.metadata["config"] = config;
+  io::write_safetensors(to, file);
+}
+
+/// The backbone's tensors by their bare names.
+io::Dict bare_backbone(const models::Weights& weights) {
+  io::Dict backbone{{}, "collections.OrderedDict"};
   for (const auto& [name, tensor] : weights.tensors) {
-    if (name.rfind(prefix, 0) != 0) continue;
-    const auto short_name = name.substr(prefix.size());
-    official.items.emplace_back(short_name, tensor);
-    if (short_name != "masked_embed" && !models::is_derived(short_name))
-      timm.tensors[timm_name(short_name)] = tensor;
+    if (name.starts_with(kBackbone)) {
+      backbone.items.emplace_back(name.substr(kBackbone.size()), tensor);
+    }
   }
-  IBOT_CHECK_AS(RequestError, !official.items.empty(), weights.source,
-                ": expected a backbone, found none");
-  if (is_pth(to)) {
-    io::write_torch_file(to, io::Dict{{{"state_dict", official}}, ""});
-  } else {
-    timm.metadata["format"] = "pt";
-    if (!weights.config.empty()) timm.metadata["config"] = weights.config;
-    io::write_safetensors(to, timm);
-  }
+  return backbone;
 }
 
-void convert_network(const models::Weights& weights, const std::string& key,
-                     const std::string& to) {
-  if (!is_pth(to)) {
-    io::Safetensors file{.tensors = weights.tensors, .metadata = {{"format", "pt"}}};
-    if (!weights.config.empty()) file.metadata["config"] = weights.config;
-    io::write_safetensors(to, file);
-    return;
+void convert_backbone(const models::Weights& weights, const std::string& to,
+                      const std::string& config) {
+  const auto backbone = bare_backbone(weights);
+  if (is_pth(to)) return write_pth(to, io::Dict{{{"state_dict", backbone}}, ""}, config);
+  std::map<std::string, torch::Tensor> timm;
+  for (const auto& [name, value] : backbone.items) {
+    // timm has no name for the mask token and computes what is derived.
+    if (*name.text() == "masked_embed" || models::is_derived(*name.text())) continue;
+    timm[models::timm_name(*name.text())] = *value.tensor();
   }
+  write_safetensors(to, std::move(timm), config);
+}
+
+/// For all official programs: those that evaluate strip `module.` and `backbone.`, unsup_cls.py
+/// needs both, and run_class_finetuning.py takes the bare backbone under `model`.
+void convert_network(const models::Weights& weights, const std::string& key, const std::string& to,
+                     const std::string& config) {
+  if (!is_pth(to)) return write_safetensors(to, weights.tensors, config);
   io::Dict network{{}, "collections.OrderedDict"};
-  for (const auto& [name, tensor] : weights.tensors) network.items.emplace_back(name, tensor);
-  io::write_torch_file(to, io::Dict{{{key, network}}, ""});
+  for (const auto& [name, tensor] : weights.tensors) {
+    network.items.emplace_back("module." + name, tensor);
+  }
+  write_pth(to, io::Dict{{{key, network}, {"model", bare_backbone(weights)}}, ""}, config);
+}
+
+/// Throws RequestError where the checkpoint lacks what a run goes on from.
+void check_whole(const ModelFile& file, const train::Checkpoint& checkpoint,
+                 const train::TrainStep& step) {
+  std::string missing;
+  for (const auto& [name, tensor] : step.state()) {
+    const auto found = checkpoint.tensors.find(name);
+    if (found != checkpoint.tensors.end() && found->second.sizes() == tensor.sizes()) continue;
+    missing += (missing.empty() ? "" : ", ") + name;
+  }
+  IBOT_CHECK_AS(RequestError, missing.empty(), file.path.string(),
+                ": expected a whole run, found none of ", missing, "; nothing was written");
 }
 
 /// The whole run, from either program's checkpoint to either's.
@@ -82,6 +118,7 @@ void convert_all(const ModelFile& file, const ConvertArguments& arguments) {
     checkpoint =
         open_input([&] { return train::from_official(file.root, file.path.string(), step); });
   }
+  check_whole(file, checkpoint, step);
   if (checkpoint.config.empty()) checkpoint.config = config::write_config(config);
   if (!is_pth(arguments.to)) {
     train::save_checkpoint(arguments.to, checkpoint);
@@ -99,13 +136,14 @@ void convert_all(const ModelFile& file, const ConvertArguments& arguments) {
 
 int convert(const ConvertArguments& arguments) {
   is_pth(arguments.to);
-  const auto file = read_model_file(arguments.from);
+  const auto file = read_model_file(arguments.from, arguments.key);
   if (arguments.part == "all") {
     convert_all(file, arguments);
-  } else if (arguments.part == "network") {
-    convert_network(network_of(file, arguments.key), arguments.key, arguments.to);
   } else {
-    convert_backbone(network_of(file, arguments.key), arguments.to);
+    const auto& weights = whole(network_of(file, arguments.key));
+    const auto config = config_text(file, weights, arguments.overrides);
+    arguments.part == "network" ? convert_network(weights, arguments.key, arguments.to, config)
+                                : convert_backbone(weights, arguments.to, config);
   }
   log_info("wrote " + arguments.to);
   return kDone;

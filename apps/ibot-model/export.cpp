@@ -101,12 +101,12 @@ torch::jit::Module program_of(const models::Backbone& backbone,
 }  // namespace
 
 int export_script(const ExportArguments& arguments) {
-  const auto file = read_model_file(arguments.from);
+  const auto file = read_model_file(arguments.from, arguments.key);
+  const auto& weights = whole(network_of(file, arguments.key));
   const auto options = config_of(file, arguments.overrides).backbone;
   const auto backbone = models::build_backbone(options, models::Role::kTeacher);
-  const auto report = open_input([&] {
-    return models::load_weights_(*backbone, network_of(file, arguments.key), "backbone.");
-  });
+  const auto report =
+      open_input([&] { return models::load_weights_(*backbone, weights, "backbone."); });
   log_info(models::summary(report));
   std::ostringstream bytes;
   program_of(*backbone, options).save(bytes);

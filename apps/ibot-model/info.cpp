@@ -53,6 +53,7 @@ PartSummary summarize(const models::Weights& weights, const std::string& prefix)
 }
 
 void print_networks(const ModelFile& file) {
+  if (file.networks.empty()) return;
   std::printf("%-20s %8s %12s %12s  %s\n", "network", "tensors", "parameters", "norm", "xxh3");
   for (const auto& weights : file.networks) {
     for (const char* part : {"backbone", "head"}) {
@@ -82,6 +83,14 @@ std::string described(const models::SwinShape& shape) {
   return concat("width ", widths, ", depth ", depths, ", heads ", heads, ", window ", windows);
 }
 
+/// Percentages are those that the file states.
+void print_classifiers(const models::LinearClassifiers& linear) {
+  print_row("classifiers", concat(linear.weight.size(0), " of ", linear.weight.size(1),
+                                  " classes, features of width ", linear.weight.size(2)));
+  if (linear.best >= 0) print_row("best", concat("classifier ", linear.best));
+  if (linear.best_top1) print_row("best top-1", concat(*linear.best_top1));
+}
+
 std::string architecture(const ModelFile& file) {
   const auto& weights = file.networks.front();
   if (weights.tensors.lower_bound("backbone.") == weights.tensors.lower_bound("backbone/")) {
@@ -100,6 +109,10 @@ std::string architecture(const ModelFile& file) {
 }
 
 std::string position(const ModelFile& file) {
+  if (!file.classifiers.empty()) {
+    const auto epoch = file.classifiers.front().epoch;
+    return epoch ? concat("epoch ", *epoch) : "";
+  }
   if (file.checkpoint) {
     const auto& run = file.checkpoint->run;
     if (run.steps_per_epoch == 0) return concat("epoch ", run.epochs);
@@ -127,8 +140,8 @@ void print_options(const ModelFile& file) {
 
 }  // namespace
 
-int show_info(const std::string& path) {
-  const auto file = read_model_file(path);
+int show_info(const std::string& path, const std::string& key) {
+  const auto file = read_model_file(path, key);
   Hash hash;
   const io::MappedFile bytes(path);
   hash.add(bytes.bytes());
@@ -136,10 +149,11 @@ int show_info(const std::string& path) {
   print_row("format", file.format + ", " + file.content);
   print_row("bytes", std::to_string(bytes.bytes().size()));
   print_row("xxh3", hash.hex());
-  print_row("architecture", architecture(file));
+  if (!file.networks.empty()) print_row("architecture", architecture(file));
+  for (const auto& linear : file.classifiers) print_classifiers(linear);
   if (const auto run = position(file); !run.empty()) print_row("run", run);
   print_networks(file);
-  print_options(file);
+  if (!file.networks.empty()) print_options(file);
   return kDone;
 }
 

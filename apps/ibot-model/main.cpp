@@ -10,6 +10,7 @@ namespace {
 
 struct Arguments {
   std::string file;
+  std::string key = "teacher";
   ibot::apps::ConvertArguments convert;
   ibot::apps::ExportArguments script;
 };
@@ -22,9 +23,11 @@ void add_overrides(CLI::App& command, std::vector<std::string>& overrides) {
 }
 
 void add_key(CLI::App& command, std::string& key) {
-  command.add_option("--key", key, "network of a file that holds both (default: teacher)")
-      ->check(CLI::IsMember({"teacher", "student"}))
-      ->option_text("teacher|student");
+  command
+      .add_option("--key", key,
+                  "which network of the file: teacher (default) or student of one that holds both, "
+                  "else the key that it lies under")
+      ->option_text("teacher|student|NAME");
 }
 
 void add_commands(CLI::App& app, Arguments& arguments) {
@@ -33,6 +36,7 @@ void add_commands(CLI::App& app, Arguments& arguments) {
   info->add_option("FILE", arguments.file, "a checkpoint, a .safetensors or a .pth")
       ->option_text(" ")
       ->required();
+  add_key(*info, arguments.key);
 
   auto* convert = app.add_subcommand("convert", "write weights in another format");
   auto& to = arguments.convert;
@@ -41,10 +45,11 @@ void add_commands(CLI::App& app, Arguments& arguments) {
       ->required();
   convert->add_option("OUT", to.to, "a .safetensors or a .pth")->option_text(" ")->required();
   convert
-      ->add_option("--part", to.part,
-                   "backbone (default): in a .safetensors under the names of timm, in a .pth as "
-                   "the official scripts extract it; network: backbone and head; all: the whole "
-                   "run with its optimiser, to go on from")
+      ->add_option(
+          "--part", to.part,
+          "backbone (default): in a .safetensors under the names of timm, in a .pth as "
+          "the official scripts extract it; network: backbone and head, which the official "
+          "evaluations read; all: the whole run with its optimiser, to go on from")
       ->check(CLI::IsMember({"backbone", "network", "all"}))
       ->option_text("backbone|network|all");
   add_key(*convert, to.key);
@@ -68,7 +73,7 @@ int main(int argc, char** argv) {
   Arguments arguments;
   add_commands(app, arguments);
   return ibot::apps::run_main(app, argc, argv, [&] {
-    if (app.got_subcommand("info")) return ibot::apps::show_info(arguments.file);
+    if (app.got_subcommand("info")) return ibot::apps::show_info(arguments.file, arguments.key);
     if (app.got_subcommand("convert")) return ibot::apps::convert(arguments.convert);
     return ibot::apps::export_script(arguments.script);
   });

@@ -16,6 +16,7 @@
 #include "ibot/config/yaml.h"
 #include "ibot/data/open_dataset.h"
 #include "ibot/dist/rendezvous.h"
+#include "ibot/io/file.h"
 #include "ibot/models/weights.h"
 #include "ibot/train/run_log.h"
 #include "ibot/train/trainer.h"
@@ -73,9 +74,17 @@ void warn_of_other_images(const data::Dataset& images, const train::RunState& be
 }
 
 /// Both networks begin with the weights of a file; the mask token and heads that it lacks stay as
-/// they were drawn.
-void begin_with_weights(const TrainRequest& request, train::TrainStep& step) {
+/// they were drawn. A run that goes on from a checkpoint has no use for them.
+void begin_with_weights(const TrainRequest& request, train::TrainStep& step,
+                        const std::optional<train::Checkpoint>& checkpoint) {
+  if (request.init_from.empty()) return;
   open_input([&] {
+    if (checkpoint) {
+      io::MappedFile file(request.init_from);  // refused where it is absent
+      log_info(concat("--init-from ", request.init_from, ": ignored, the run goes on from ",
+                      checkpoint->source.string()));
+      return;
+    }
     const auto weights = models::read_weights(request.init_from, request.init_key);
     for (auto* network : {&step.networks().student(), &step.networks().teacher()}) {
       const bool student = network == &step.networks().student();
@@ -121,6 +130,27 @@ struct Record {
   RunConsole shown;
 };
 
+/// What a run begins with.
+struct Beginning {
+  std::optional<train::Checkpoint> checkpoint;
+  int64_t steps_per_epoch = 0;
+  std::optional<InRunKnn> knn;  // of rank 0
+};
+
+/// Reads everything that the request names; `step` has the weights to begin with afterwards, but
+/// for those of the checkpoint.
+Beginning prepare(const TrainRequest& request, const Ranks& ranks, const data::Dataset& images,
+                  train::TrainStep& step) {
+  const auto& config = request.config;
+  Beginning beginning{.checkpoint = find_checkpoint(request, step), .knn = {}};
+  auto& checkpoint = beginning.checkpoint;
+  beginning.steps_per_epoch = steps_of_epoch(images, config, ranks.group.size(), checkpoint);
+  if (checkpoint) checkpoint->run = checkpoint->run.with_steps(beginning.steps_per_epoch);
+  if (ranks.group.rank() == 0) beginning.knn = open_knn(config);
+  begin_with_weights(request, step, checkpoint);
+  return beginning;
+}
+
 /// Trains from a checkpoint, or from the start, to the end or to an early one; the exit status.
 int train_run(const TrainRequest& request, const Ranks& ranks, const data::Dataset& images,
               train::TrainStep& step) {
@@ -128,11 +158,10 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   const bool leads = ranks.group.rank() == 0;
   std::optional<FolderLock> lock;
   if (leads && std::filesystem::is_directory(request.output)) lock.emplace(request.output);
-  auto checkpoint = find_checkpoint(request, ranks.group.size());
-  const auto steps_per_epoch = steps_of_epoch(images, config, ranks.group.size(), checkpoint);
-  if (checkpoint) checkpoint->run = checkpoint->run.with_steps(steps_per_epoch);
-  const auto knn = leads ? open_knn(config) : std::nullopt;
-  if (!checkpoint && !request.init_from.empty()) begin_with_weights(request, step);
+  const auto beginning = prepare(request, ranks, images, step);
+  const auto& checkpoint = beginning.checkpoint;
+  const auto& knn = beginning.knn;
+  const auto steps_per_epoch = beginning.steps_per_epoch;
   if (leads) prepare_output(request.output);
   if (leads && !lock) lock.emplace(request.output);
   // Nothing refuses the request from here on: a refusal leaves no folder and is the only line.
@@ -186,7 +215,7 @@ int pretrain(const TrainRequest& request, const Ranks& ranks) {
   const auto& images = *dataset;
   train::TrainStep step(step_options(config), ranks.device, ranks.group);
   if (request.dry_run) {
-    const auto steps_per_epoch = steps_of_epoch(images, config, ranks.group.size(), {});
+    const auto steps_per_epoch = prepare(request, ranks, images, step).steps_per_epoch;
     announce(images, steps_per_epoch, ranks);
     data::MultiCropLoader loader(images, rank_loader_options(config, ranks, 0, steps_per_epoch));
     return dry_run(config, step, loader, steps_per_epoch);

@@ -14,6 +14,7 @@
 
 #include "common/logging.h"
 #include "common/run_main.h"
+#include "ibot-train/official_run.h"
 #include "ibot/config/yaml.h"
 #include "ibot/io/file.h"
 
@@ -45,18 +46,6 @@ constexpr std::array kFreeKeys{"data.path",
 bool is_free(const std::string& key) {
   return key.rfind("eval.", 0) == 0 ||
          std::find(kFreeKeys.begin(), kFreeKeys.end(), key) != kFreeKeys.end();
-}
-
-/// "optim.lr 0.001 -> 0.002" for each key that differs and matters.
-std::string differing_keys(const config::RunConfig& before, const config::RunConfig& now) {
-  const auto old_values = config::flat_values(before);
-  std::string differing;
-  for (const auto& [key, value] : config::flat_values(now)) {
-    const auto& old_value = old_values.at(key);
-    if (is_free(key) || value == old_value) continue;
-    differing += (differing.empty() ? "" : ", ") + key + " " + old_value + " -> " + value;
-  }
-  return differing;
 }
 
 std::optional<train::Checkpoint> newest_checkpoint(const fs::path& folder) {
@@ -150,9 +139,23 @@ void write_resolved_config(const TrainRequest& request) {
   io::write_file(request.output / "config.yaml", config::write_config(request.config));
 }
 
-std::optional<train::Checkpoint> find_checkpoint(const TrainRequest& request, int64_t ranks) {
+std::string differing_keys(const config::RunConfig& before, const config::RunConfig& now) {
+  const auto old_values = config::flat_values(before);
+  std::string differing;
+  for (const auto& [key, value] : config::flat_values(now)) {
+    const auto& old_value = old_values.at(key);
+    if (is_free(key) || value == old_value) continue;
+    differing += (differing.empty() ? "" : ", ") + key + " " + old_value + " -> " + value;
+  }
+  return differing;
+}
+
+std::optional<train::Checkpoint> find_checkpoint(const TrainRequest& request,
+                                                 const train::TrainStep& step) {
   if (request.resume == "none") return std::nullopt;
   return open_input([&]() -> std::optional<train::Checkpoint> {
+    if (resumes_official(request.resume)) return official_checkpoint(request, step);
+    const auto ranks = step.group().size();
     auto checkpoint = request.resume == "auto" ? newest_checkpoint(request.output / "checkpoints")
                                                : train::load_checkpoint(request.resume);
     if (!checkpoint) return std::nullopt;

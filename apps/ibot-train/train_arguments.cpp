@@ -4,6 +4,7 @@
 
 #include "common/arguments.h"
 #include "common/local_ranks.h"
+#include "ibot-train/official_run.h"
 #include "ibot/config/sweep.h"
 #include "ibot/config/yaml.h"
 
@@ -20,16 +21,17 @@ void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
   app.add_option(
          "--resume", arguments.resume,
          "go on from the run's last checkpoint if there is one (default), from none, or from "
-         "this file")
+         "this file, which may be the official program's; its arguments are then the "
+         "configuration where no CONFIG is given")
       ->option_text("auto|none|PATH");
   app.add_option("--init-from", arguments.init_from,
                  "weights that both networks begin with, instead of random ones: a checkpoint, a "
                  ".pth or safetensors; the heads too where the file has them")
       ->option_text("FILE");
-  app.add_option("--init-key", arguments.init_key,
-                 "network of a file that holds both (default: teacher)")
-      ->check(CLI::IsMember({"teacher", "student"}))
-      ->option_text("teacher|student");
+  app.add_option("--init-key,--key", arguments.init_key,
+                 "which network of that file: teacher (default) or student of one that holds both, "
+                 "else the key that it lies under")
+      ->option_text("teacher|student|NAME");
   add_nproc_argument(app, arguments.nproc);
   app.add_flag("--print-config", arguments.print_config,
                "print the configuration with every key and leave");
@@ -40,6 +42,18 @@ void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
   app.add_flag("--quiet", arguments.quiet, "no progress and no log lines but warnings");
 }
 
+namespace {
+
+config::RunConfig configuration(const TrainArguments& arguments, const std::filesystem::path& file,
+                                const std::vector<std::string>& overrides) {
+  if (file.empty() && resumes_official(arguments.resume)) {
+    return config_of_official(arguments.resume, overrides);
+  }
+  return config::read_config<config::RunConfig>(file, overrides);
+}
+
+}  // namespace
+
 std::vector<TrainRequest> train_requests(const TrainArguments& arguments) {
   const ConfigArguments chosen = split_config_arguments(arguments.words);
   const std::filesystem::path file = chosen.file.value_or("");
@@ -48,7 +62,7 @@ std::vector<TrainRequest> train_requests(const TrainArguments& arguments) {
     output = std::filesystem::path("runs") / (file.empty() ? "default" : file.stem());
   std::vector<TrainRequest> requests;
   for (const config::SweepRun& run : config::expand_sweep(chosen.overrides)) {
-    requests.push_back({.config = config::read_config<config::RunConfig>(file, run.overrides),
+    requests.push_back({.config = configuration(arguments, file, run.overrides),
                         .output = run.name.empty() ? output : output / run.name,
                         .resume = arguments.resume,
                         .init_from = arguments.init_from,

@@ -7,7 +7,8 @@ namespace {
 
 void check_whole_patches(const char* key, int64_t size, int64_t patch_size) {
   check_option(size % patch_size == 0, key, "expected a multiple of backbone.patch_size ",
-               patch_size, ", got ", size);
+               patch_size, ", got ", size, "; set ", key, "=",
+               (size / patch_size + 1) * patch_size);
 }
 
 /// Masks lie on the grid of output tokens, which stages coarsen.

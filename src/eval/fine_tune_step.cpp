@@ -47,7 +47,8 @@ FineTuneStep::FineTuneStep(const FineTuneOptions& options, std::shared_ptr<Class
   classifier_->backbone().set_context({.generator = generator_});
   optimizer_.emplace(
       optim::OptimizerKind::kAdamW,
-      optim::layer_decayed_parameters(*classifier_, options.layer_decay, options.decay_positions));
+      optim::layer_decayed_parameters(*classifier_, options.layer_decay, options.decay_positions),
+      dist::Group(), optim::AdamValues{options.betas, options.eps});
   if (options.ema > 0) {
     averaged_ = std::make_shared<Classifier>(classifier_->options(), /*seed=*/0);
     averaged_->to(device);

@@ -1,9 +1,16 @@
 #include "io/pickle.h"
 
+#include <c10/util/Half.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <charconv>
+#include <cstdlib>
 #include <cstring>
+#include <map>
+#include <optional>
+#include <utility>
 
 #include "io/pickle_stack.h"
 
@@ -11,51 +18,75 @@ namespace ibot::io {
 namespace {
 
 constexpr int64_t kMaxDims = 16;
+constexpr size_t kMaxDigits = 1 << 14;
+constexpr size_t kMaxText = 1 << 26;
+constexpr size_t kMaxArguments = 16;  // of the calls that become values
 
 constexpr std::string_view kOrderedDict = "collections OrderedDict";
 constexpr std::string_view kNamespace = "argparse Namespace";
+constexpr std::string_view kTensorV1 = "torch._utils _rebuild_tensor";
 constexpr std::string_view kTensorV2 = "torch._utils _rebuild_tensor_v2";
 constexpr std::string_view kTensorV3 = "torch._utils _rebuild_tensor_v3";
 constexpr std::string_view kParameter = "torch._utils _rebuild_parameter";
+constexpr std::string_view kParameterWithState = "torch._utils _rebuild_parameter_with_state";
+constexpr std::string_view kSubclass = "torch._tensor _rebuild_from_type_v2";
 constexpr std::string_view kSize = "torch Size";
 constexpr std::string_view kDtype = "numpy dtype";
 constexpr std::string_view kEncode = "_codecs encode";
 constexpr std::array kScalars{std::string_view("numpy.core.multiarray scalar"),
                               std::string_view("numpy._core.multiarray scalar")};
-constexpr std::array kCallables{kOrderedDict, kNamespace, kTensorV2,   kTensorV3,   kParameter,
-                                kSize,        kDtype,     kScalars[0], kScalars[1], kEncode};
-constexpr std::array kStorages{
-    std::string_view("FloatStorage"),  std::string_view("DoubleStorage"),
-    std::string_view("HalfStorage"),   std::string_view("BFloat16Storage"),
-    std::string_view("LongStorage"),   std::string_view("IntStorage"),
-    std::string_view("ShortStorage"),  std::string_view("CharStorage"),
-    std::string_view("ByteStorage"),   std::string_view("BoolStorage"),
-    std::string_view("UntypedStorage")};
-constexpr std::array kDtypes{std::string_view("float32"), std::string_view("float64"),
-                             std::string_view("float16"), std::string_view("bfloat16"),
-                             std::string_view("int64"),   std::string_view("int32"),
-                             std::string_view("int16"),   std::string_view("int8"),
-                             std::string_view("uint8"),   std::string_view("bool")};
+// How protocols 0 and 1 make an object of a class: (class, its base, the base's value).
+constexpr std::array kReconstructors{std::string_view("copy_reg _reconstructor"),
+                                     std::string_view("copyreg _reconstructor")};
 
 template <class Names>
 bool contains(const Names& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-bool is_torch_module(std::string_view module) {
-  return module == "torch" || module == "torch.cuda" || module == "torch.storage";
-}
-
-bool is_allowed(std::string_view module, std::string_view name) {
-  if (is_torch_module(module) && contains(kStorages, name)) return true;
-  if (module == "torch" && contains(kDtypes, name)) return true;
-  return contains(kCallables, concat(module, ' ', name));
+/// "module name" of a class of storages.
+bool is_storage_class(std::string_view name) {
+  const auto module = name.substr(0, name.find(' '));
+  return (module == "torch" || module == "torch.cuda" || module == "torch.storage") &&
+         name.ends_with("Storage");
 }
 
 /// The part after the module.
 std::string_view last_name(std::string_view name) { return name.substr(name.find(' ') + 1); }
 
-/// A stack machine of which only the harmless instructions are left.
+template <class T>
+T number_of(std::string bytes, bool big_endian) {
+  if (big_endian) std::reverse(bytes.begin(), bytes.end());
+  T value{};
+  std::memcpy(&value, bytes.data(), sizeof(value));
+  return value;
+}
+
+/// A NumPy number of the type's letter ("f", "i", …) and its bytes; none where it is no bool,
+/// integer of 64 bits or float of Python.
+std::optional<PickleNode> numpy_number(const PickleDtype& type, const std::string& bytes) {
+  if (type.code != concat(type.code.substr(0, 1), bytes.size())) return std::nullopt;
+  const auto is = [&](const char* code) { return type.code == code; };
+  const bool big = type.big_endian;
+  if (is("b1")) return bytes[0] != 0;
+  if (is("i1")) return int64_t{number_of<int8_t>(bytes, big)};
+  if (is("i2")) return int64_t{number_of<int16_t>(bytes, big)};
+  if (is("i4")) return int64_t{number_of<int32_t>(bytes, big)};
+  if (is("i8")) return number_of<int64_t>(bytes, big);
+  if (is("u1")) return int64_t{number_of<uint8_t>(bytes, big)};
+  if (is("u2")) return int64_t{number_of<uint16_t>(bytes, big)};
+  if (is("u4")) return int64_t{number_of<uint32_t>(bytes, big)};
+  if (is("f2")) return static_cast<double>(static_cast<float>(number_of<c10::Half>(bytes, big)));
+  if (is("f4")) return static_cast<double>(number_of<float>(bytes, big));
+  if (is("f8")) return number_of<double>(bytes, big);
+  if (!is("u8")) return std::nullopt;
+  const auto value = number_of<uint64_t>(bytes, big);
+  if (!std::in_range<int64_t>(value)) return std::nullopt;
+  return static_cast<int64_t>(value);
+}
+
+/// A stack machine that calls nothing: of calls only those that make tensors, containers, numbers
+/// and text become such; any other leaves an opaque node.
 class Machine : PickleStack {
  public:
   using PickleStack::PickleStack;
@@ -76,8 +107,7 @@ class Machine : PickleStack {
       return;
     }
     constexpr std::string_view kHex = "0123456789abcdef";
-    check(false, "opcode 0x", kHex[opcode >> 4], kHex[opcode & 15],
-          " is not one that tensors, containers, numbers and text need");
+    check(false, "opcode 0x", kHex[opcode >> 4], kHex[opcode & 15], " is not one of torch.save");
   }
 
   bool execute_number(uint8_t opcode) {
@@ -105,7 +135,17 @@ class Machine : PickleStack {
         push(int64_t{read<int32_t>()});
         return true;
       case 0x8a:  // LONG1
-        push(read_long());
+        push_long(take(read<uint8_t>()));
+        return true;
+      case 0x8b:  // LONG4
+        push_long(take(read<uint32_t>()));
+        return true;
+      case 'I':
+      case 'L':
+        push_decimal(read_line(kMaxDigits));
+        return true;
+      case 'F':
+        push(std::strtod(read_line().c_str(), nullptr));
         return true;
       case 'G':
         push(std::bit_cast<double>(__builtin_bswap64(read<uint64_t>())));
@@ -133,6 +173,19 @@ class Machine : PickleStack {
       case 'B':  // BINBYTES
         push(PickleBytes{std::string(take(read<uint32_t>()))});
         return true;
+      case 'T':  // BINSTRING
+        push(std::string(take(read<uint32_t>())));
+        return true;
+      case 0x8e:  // BINBYTES8
+      case 0x96:  // BYTEARRAY8
+        push(PickleBytes{std::string(take(read<uint64_t>()))});
+        return true;
+      case 'S':
+        push(unquoted(read_line(kMaxText)));
+        return true;
+      case 'V':  // UNICODE
+        push(read_line(kMaxText));
+        return true;
       default:
         return false;
     }
@@ -155,8 +208,20 @@ class Machine : PickleStack {
       case 'j':  // LONG_BINGET
         recall(read<uint32_t>());
         return true;
+      case 'p':  // PUT
+        remember(read_index());
+        return true;
+      case 'g':  // GET
+        recall(read_index());
+        return true;
       case '0':  // POP
         pop();
+        return true;
+      case '1':  // POP_MARK
+        pop_to_mark();
+        return true;
+      case '2':  // DUP
+        push_known(top());
         return true;
       default:
         return false;
@@ -197,6 +262,26 @@ class Machine : PickleStack {
       case 'u':  // SETITEMS
         set_items(pop_to_mark());
         return true;
+      case 'd': {
+        const auto items = pop_to_mark();
+        push(PickleDict{});
+        set_items(items);
+        return true;
+      }
+      case 'l':
+        push(PickleList{pop_to_mark()});
+        return true;
+      case 0x8f:  // EMPTY_SET
+        push(PickleOpaque{.kind = "set"});
+        return true;
+      case 0x90:  // ADDITEMS
+        pop_to_mark();
+        get<PickleOpaque>(top(), "a set to add to");
+        return true;
+      case 0x91:  // FROZENSET
+        pop_to_mark();
+        push(PickleOpaque{.kind = "frozenset"});
+        return true;
       default:
         return false;
     }
@@ -206,19 +291,38 @@ class Machine : PickleStack {
     switch (opcode) {
       case 'c': {  // GLOBAL
         const auto module = read_line();
-        push_global(module, read_line());
+        push(PickleGlobal{module + ' ' + read_line()});
         return true;
       }
       case 0x93: {  // STACK_GLOBAL
-        const auto name = std::string(small_text(pop(), "a name"));
-        const auto module = std::string(small_text(pop(), "a module"));
-        push_global(module, name);
+        const NodeId name = pop();
+        push_global(pop(), name);
         return true;
       }
       case 'R':   // REDUCE
       case 0x81:  // NEWOBJ
-        call();
+        call(pop());
         return true;
+      case 0x92:  // NEWOBJ_EX
+        pop();    // arguments by name
+        call(pop());
+        return true;
+      case 'i': {  // INST
+        const auto module = read_line();
+        const auto name = module + ' ' + read_line();
+        const auto arguments = pop_to_mark();
+        push(PickleGlobal{name});
+        call(arguments);
+        return true;
+      }
+      case 'o': {  // OBJ
+        auto arguments = pop_to_mark();
+        check(!arguments.empty(), "expected a class");
+        push_known(arguments.front());
+        arguments.erase(arguments.begin());
+        call(arguments);
+        return true;
+      }
       case 'b':  // BUILD
         build();
         return true;
@@ -230,49 +334,135 @@ class Machine : PickleStack {
     }
   }
 
-  // Calls of allowed names become nodes.
+  // Numbers and text.
 
-  void call() {
-    const auto arguments = pop_arguments();
-    const auto name = get<PickleGlobal>(pop(), "an allowed name").name;
-    if (name == kOrderedDict || name == kNamespace) {
-      check(arguments.empty(), name, ": expected no arguments");
-      push(PickleDict{{}, name == kNamespace ? "argparse.Namespace" : "collections.OrderedDict"});
-    } else if (name == kTensorV2 || name == kTensorV3) {
-      push_tensor(arguments, name == kTensorV3);
-    } else if (name == kParameter) {
-      check(!arguments.empty() && holds<PickleTensor>(arguments[0]), name, ": expected a tensor");
-      push_known(arguments[0]);
-    } else if (name == kSize) {
-      check(arguments.size() == 1 && holds<PickleList>(arguments[0]), name, ": expected a tuple");
-      push_known(arguments[0]);
-    } else if (name == kDtype) {
-      check(!arguments.empty(), name, ": expected a code");
-      push(PickleDtype{small_text(arguments[0], "a code")});
-    } else if (name == kEncode) {
-      push_encoded(arguments);
-    } else if (contains(kScalars, name)) {
-      push_scalar(arguments);
-    } else {
-      check(false, name, " is not called in files of tensors");
+  /// An integer in two's complement, least byte first.
+  void push_long(std::string_view digits) {
+    if (digits.size() > 8) return push(PickleOpaque{.kind = "int of more than 64 bits"});
+    int64_t value = !digits.empty() && digits.back() < 0 ? -1 : 0;
+    std::memcpy(&value, digits.data(), digits.size());
+    push(value);
+  }
+
+  void push_decimal(const std::string& text) {
+    if (text == "00" || text == "01") return push(text == "01");
+    int64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (error == std::errc::result_out_of_range) return push_long(std::string(9, '\0'));
+    check(error == std::errc() && (stop == end || std::string_view(stop, 1) == "L"),
+          "expected an integer");
+    push(value);
+  }
+
+  static std::string unquoted(const std::string& text) {
+    return text.size() < 2 ? text : text.substr(1, text.size() - 2);
+  }
+
+  uint32_t read_index() {
+    const auto text = read_line();
+    uint32_t index = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), index);
+    check(error == std::errc() && *stop == '\0', "expected an index of the memo");
+    return index;
+  }
+
+  // Calls. What is called lies on the stack; its node replaces it.
+
+  void call(NodeId arguments) {
+    const auto& items = get<PickleList>(arguments, "arguments").items;
+    // Whoever names one list again and again shall not have it copied each time.
+    if (items.size() > kMaxArguments) return push_object(pop());
+    call(std::vector<NodeId>(items));
+  }
+
+  void call(const std::vector<NodeId>& arguments) {
+    const NodeId callee = pop();
+    if (!holds<PickleGlobal>(callee) ||
+        !push_value(std::get<PickleGlobal>(nodes_[callee]).name, arguments)) {
+      push_object(callee);
     }
   }
 
-  void push_tensor(const std::vector<NodeId>& arguments, bool with_dtype) {
-    check(arguments.size() >= 6 + size_t{with_dtype},
-          "tensor: expected its storage, offset, size "
-          "and stride");
-    check(holds<PickleStorage>(arguments[0]), "tensor: expected a storage");
+  /// An object of the class `callee`, or what the function returns. Of an object's methods too.
+  void push_object(NodeId callee) {
+    if (const auto* object = std::get_if<PickleOpaque>(&nodes_[callee])) return push(*object);
+    get<PickleGlobal>(callee, "a name to call");
+    push(PickleOpaque{.global = callee});
+  }
+
+  /// Pushes what the call makes where that is a value; false where it is none.
+  bool push_value(const std::string& name, const std::vector<NodeId>& arguments) {
+    if (name == kNamespace && arguments.empty()) {
+      push(PickleDict{{}, "argparse.Namespace"});
+      return true;
+    }
+    if (name == kOrderedDict) return push_ordered_dict(arguments);
+    if (name == kTensorV1 || name == kTensorV2 || name == kTensorV3) {
+      return push_tensor(arguments, name == kTensorV1 ? 4 : 6, name == kTensorV3);
+    }
+    if (name == kParameter || name == kParameterWithState) {
+      return !arguments.empty() && push_same<PickleTensor>(arguments[0]);
+    }
+    if (name == kSize) return arguments.size() == 1 && push_same<PickleList>(arguments[0]);
+    if (name == kDtype) return push_dtype(arguments);
+    if (name == kEncode) return push_encoded(arguments);
+    if (contains(kScalars, name)) return push_scalar(arguments);
+    if (name == kSubclass) return push_subclass(arguments);
+    return contains(kReconstructors, name) && push_reconstructed(arguments);
+  }
+
+  template <class T>
+  bool push_same(NodeId id) {
+    if (!holds<T>(id)) return false;
+    push_known(id);
+    return true;
+  }
+
+  /// Python 2 hands over a list of pairs, which none of its weights have been seen to need: then
+  /// the entries are read.
+  bool push_ordered_dict(const std::vector<NodeId>& arguments) {
+    push(PickleDict{{}, "collections.OrderedDict"});
+    if (arguments.empty()) return true;
+    for (const NodeId pair : get<PickleList>(arguments[0], "a list of pairs").items) {
+      const auto& items = get<PickleList>(pair, "a pair").items;
+      check(items.size() == 2, "expected pairs");
+      set_items(items);
+    }
+    return true;
+  }
+
+  /// Of a class of tensors: the plain tensor.
+  bool push_subclass(const std::vector<NodeId>& arguments) {
+    if (arguments.size() < 3 || !holds<PickleGlobal>(arguments[0])) return false;
+    const auto& name = std::get<PickleGlobal>(nodes_[arguments[0]]).name;
+    if (name != kTensorV2 && name != kTensorV3) return false;
+    push_known(arguments[0]);
+    call(arguments[2]);
+    return true;
+  }
+
+  bool push_reconstructed(const std::vector<NodeId>& arguments) {
+    if (arguments.empty() || !holds<PickleGlobal>(arguments[0])) return false;
+    push_known(arguments[0]);
+    call(std::vector<NodeId>());
+    return true;
+  }
+
+  bool push_tensor(const std::vector<NodeId>& arguments, size_t least, bool with_dtype) {
+    check(arguments.size() >= least + size_t{with_dtype},
+          "tensor: expected its storage, offset, size and stride");
+    if (!holds<PickleStorage>(arguments[0])) return false;
     PickleTensor tensor{.storage = arguments[0],
                         .offset = get<int64_t>(arguments[1], "an offset"),
                         .sizes = integers(arguments[2]),
                         .strides = integers(arguments[3]),
                         .dtype = {}};
     check(tensor.sizes.size() == tensor.strides.size(),
-          "tensor: expected as many strides as "
-          "sizes");
+          "tensor: expected as many strides as sizes");
     if (with_dtype) tensor.dtype = last_name(get<PickleGlobal>(arguments[6], "a dtype").name);
     push(std::move(tensor));
+    return true;
   }
 
   std::vector<int64_t> integers(NodeId id) const {
@@ -285,11 +475,13 @@ class Machine : PickleStack {
   }
 
   // Protocol 2 has no bytes: Python writes them as text, one character a byte.
-  void push_encoded(const std::vector<NodeId>& arguments) {
-    check(arguments.size() == 2 && small_text(arguments[1], "an encoding") == "latin1", kEncode,
-          ": expected text in latin1");
+  bool push_encoded(const std::vector<NodeId>& arguments) {
+    if (arguments.size() != 2 || !holds<std::string>(arguments[0]) ||
+        small_text(arguments[1], "an encoding") != "latin1") {
+      return false;
+    }
     std::string bytes;
-    const auto& text = small_text(arguments[0], "text");
+    const auto& text = std::get<std::string>(nodes_[arguments[0]]);
     for (size_t i = 0; i < text.size(); ++i) {
       const auto first = static_cast<uint8_t>(text[i]);
       if (first < 0x80) {
@@ -300,76 +492,94 @@ class Machine : PickleStack {
             ": expected characters up to 255");
       bytes += static_cast<char>((first & 3) << 6 | (static_cast<uint8_t>(text[++i]) & 0x3f));
     }
+    // As much again for each call: a long text encoded often would take more than the file.
+    room_of(bytes.size());
     push(PickleBytes{std::move(bytes)});
+    return true;
   }
 
-  void push_scalar(const std::vector<NodeId>& arguments) {
-    check(arguments.size() == 2, "NumPy scalar: expected a type and its bytes");
-    const auto& code = get<PickleDtype>(arguments[0], "a NumPy type").code;
-    const auto& bytes = get<PickleBytes>(arguments[1], "the bytes of a number").value;
-    check((code == "f8" || code == "i8") && bytes.size() == 8,
-          "NumPy scalar: expected f8 or i8 in 8 bytes, got ", code, " in ", bytes.size());
-    if (code == "f8") {
-      double value = 0;
-      std::memcpy(&value, bytes.data(), sizeof(value));
-      push(value);
-    } else {
-      int64_t value = 0;
-      std::memcpy(&value, bytes.data(), sizeof(value));
-      push(value);
-    }
+  bool push_dtype(const std::vector<NodeId>& arguments) {
+    if (arguments.empty() || !holds<std::string>(arguments[0])) return false;
+    push(PickleDtype{small_text(arguments[0], "a code")});
+    return true;
   }
 
+  bool push_scalar(const std::vector<NodeId>& arguments) {
+    if (arguments.size() != 2 || !holds<PickleDtype>(arguments[0])) return false;
+    const auto* bytes = std::get_if<PickleBytes>(&nodes_[arguments[1]]);
+    const auto* text = std::get_if<std::string>(&nodes_[arguments[1]]);  // of Python 2
+    if (bytes == nullptr && text == nullptr) return false;
+    const auto& value = bytes != nullptr ? bytes->value : *text;
+    if (value.empty() || value.size() > sizeof(int64_t)) return false;
+    auto number = numpy_number(std::get<PickleDtype>(nodes_[arguments[0]]), value);
+    if (number) push(*std::move(number));
+    return number.has_value();
+  }
+
+  /// The state of an object nobody asks for is dropped, as is a state dict's only attribute
+  /// `_metadata`, the versions of its layers.
   void build() {
     const NodeId state = pop();
     const NodeId object = top();
     if (auto* dict = std::get_if<PickleDict>(&nodes_[object])) {
-      const auto* entries = std::get_if<PickleDict>(&nodes_[state]);
-      check(entries != nullptr, "expected a dict of attributes");
-      // A state dict's only attribute is `_metadata`, the versions of its layers.
-      if (dict->type == "argparse.Namespace") append_items(dict->items, entries->items);
-    } else if (holds<PickleDtype>(object)) {
+      if (dict->type != "argparse.Namespace") return;
+      append_items(dict->items, get<PickleDict>(state, "a dict of attributes").items);
+    } else if (auto* type = std::get_if<PickleDtype>(&nodes_[object])) {
       const auto& items = get<PickleList>(state, "the state of a NumPy type").items;
-      check(items.size() >= 2 && small_text(items[1], "a byte order") == "<",
-            "NumPy type: expected little-endian");
+      if (items.size() < 2) return;
+      const auto* order = std::get_if<std::string>(&nodes_[items[1]]);
+      type->big_endian = order != nullptr && *order == ">";
     } else {
-      check(false, "expected attributes of a dict or a Namespace");
+      check(
+          holds<PickleOpaque>(object) || holds<PickleTensor>(object) || holds<PickleGlobal>(object),
+          "expected attributes of an object");
     }
   }
 
   void push_storage() {
-    const auto parts = pop_arguments();
+    const auto& parts = get<PickleList>(pop(), "a storage").items;
+    // The source of a module's class, which the stream before PyTorch 1.6 keeps beside it.
+    if (parts.size() == 4 && small_text(parts[0], "a kind") == "module")
+      return push_object(parts[1]);
     check((parts.size() == 5 || parts.size() == 6) &&
               small_text(parts[0], "\"storage\"") == "storage",
           "storage: expected its class, key, device and size");
     check(parts.size() == 5 || std::holds_alternative<std::monostate>(nodes_[parts[5]]),
           "storage: views of storages are those of PyTorch before 0.4; save the file anew");
-    const auto name = get<PickleGlobal>(parts[1], "a storage class").name;
-    check(contains(kStorages, last_name(name)), "storage: expected a storage class, got ", name);
+    const auto& name = get<PickleGlobal>(parts[1], "a storage class").name;
+    check(is_storage_class(name), "storage: expected a storage class, got ", name);
     push(PickleStorage{.type = std::string(last_name(name)),
                        .key = small_text(parts[2], "a storage key"),
                        .elements = get<int64_t>(parts[4], "a storage size")});
   }
 
-  void push_global(const std::string& module, const std::string& name) {
-    check(is_allowed(module, name), "global ", module, '.', name,
-          " is refused; only tensors, containers, numbers and text are read");
-    push(PickleGlobal{module + ' ' + name});
+  /// Names that are put together from the same two texts are one node, however often.
+  void push_global(NodeId module, NodeId name) {
+    const auto found = globals_.find({module, name});
+    if (found != globals_.end()) return push_known(found->second);
+    push(PickleGlobal{small_text(module, "a module") + ' ' + small_text(name, "a name")});
+    globals_[{module, name}] = top();
   }
 
   // Containers.
 
   void append(const std::vector<NodeId>& items) {
     auto* list = std::get_if<PickleList>(&nodes_[top()]);
+    if (holds<PickleOpaque>(top())) return;  // a deque, say
     check(list != nullptr && !list->tuple, "expected a list to append to");
     append_items(list->items, items);
   }
 
   void set_items(const std::vector<NodeId>& items) {
+    check(items.size() % 2 == 0, "expected keys and values");
+    // What takes entries is a kind of dict: a class of one's own, a defaultdict.
+    if (holds<PickleOpaque>(top())) nodes_[top()] = PickleDict{{}, "collections.OrderedDict"};
     auto* dict = std::get_if<PickleDict>(&nodes_[top()]);
-    check(dict != nullptr && items.size() % 2 == 0, "expected a dict, keys and values");
+    check(dict != nullptr, "expected a dict");
     append_items(dict->items, items);
   }
+
+  std::map<std::pair<NodeId, NodeId>, NodeId> globals_;  // by module and name
 };
 
 }  // namespace

@@ -26,14 +26,21 @@ struct PickleDict {
   std::string type;
 };
 
-/// One of the allowed names: "module name".
+/// A class or function: "module name".
 struct PickleGlobal {
   std::string name;
 };
 
-/// A NumPy number's type: "f8" or "i8", little-endian.
+/// An object that is none of these: of the class `global`, or of a builtin `kind` ("set").
+struct PickleOpaque {
+  NodeId global = 0;
+  const char* kind = nullptr;
+};
+
+/// A NumPy number's type: "f8".
 struct PickleDtype {
   std::string code;
+  bool big_endian = false;
 };
 
 /// `type` is the storage class: "FloatStorage"; `elements` counts elements of that class.
@@ -54,7 +61,7 @@ struct PickleTensor {
 
 using PickleNode =
     std::variant<std::monostate, bool, int64_t, double, std::string, PickleBytes, PickleList,
-                 PickleDict, PickleGlobal, PickleDtype, PickleStorage, PickleTensor>;
+                 PickleDict, PickleGlobal, PickleOpaque, PickleDtype, PickleStorage, PickleTensor>;
 
 /// Nodes refer to each other by index, also in circles.
 struct Pickle {
@@ -66,8 +73,10 @@ struct Pickle {
 /// Reads the pickle at the beginning of `bytes`, of at most 64 MB and 2^18 values. Memory stays
 /// within a small multiple of what is read.
 ///
-/// Throws CheckpointError, its text beginning with `where`, on every opcode and every global name
-/// that tensors, containers, numbers and text do without, and on a damaged or oversized pickle.
+/// Objects that are no tensors, containers, numbers or text are opaque nodes; what calls would make
+/// of them is not looked at.
+///
+/// Throws CheckpointError, its text beginning with `where`, on a damaged or oversized pickle.
 /// Source: Python's `pickletools.py`; PyTorch's `_utils.py` and `serialization.py`.
 Pickle read_pickle(std::string_view bytes, const std::string& where);
 

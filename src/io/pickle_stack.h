@@ -102,20 +102,17 @@ class PickleStack {
     return *value;
   }
 
-  /// What a call is given. Few values: whoever names one list again and again shall not have it
-  /// copied each time.
-  std::vector<NodeId> pop_arguments() {
-    const auto& items = get<PickleList>(pop(), "arguments").items;
-    check(items.size() <= kMaxArguments, "expected at most ", kMaxArguments, " arguments, got ",
-          items.size());
-    return items;
-  }
-
   const std::string& small_text(NodeId id, const char* what) const {
     const auto& text = get<std::string>(id, what);
     check(text.size() <= kMaxName, "expected ", what, " of at most ", kMaxName, " bytes, got ",
           text.size());
     return text;
+  }
+
+  /// Bytes made of others that the pickle holds.
+  void room_of(size_t bytes) {
+    made_ += bytes;
+    check(made_ <= bytes_.size(), "expected texts to be encoded once");
   }
 
   // By value: a dict may be its own attributes.
@@ -142,18 +139,10 @@ class PickleStack {
     return taken;
   }
 
-  int64_t read_long() {
-    const auto digits = take(read<uint8_t>());
-    check(digits.size() <= 8, "expected an integer of at most 64 bits, got ", digits.size() * 8);
-    int64_t value = !digits.empty() && digits.back() < 0 ? -1 : 0;
-    std::memcpy(&value, digits.data(), digits.size());
-    return value;
-  }
-
-  std::string read_line() {
-    const auto rest = bytes_.substr(position_, kMaxName);
+  std::string read_line(size_t most = kMaxName) {
+    const auto rest = bytes_.substr(position_, most);
     const auto size = rest.find('\n');
-    check(size != std::string_view::npos, "expected a name of at most ", kMaxName, " bytes");
+    check(size != std::string_view::npos, "expected a name of at most ", most, " bytes");
     return std::string(take(size + 1).substr(0, size));
   }
 
@@ -163,7 +152,6 @@ class PickleStack {
   static constexpr size_t kMaxBytes = size_t{1} << 26;
   static constexpr size_t kMaxNodes = size_t{1} << 18;
   static constexpr size_t kMaxStack = size_t{1} << 16;
-  static constexpr size_t kMaxArguments = 16;
   static constexpr size_t kMaxName = 256;
 
   std::string_view bytes_;
@@ -171,6 +159,7 @@ class PickleStack {
   size_t position_ = 0;
   size_t opcode_at_ = 0;
   size_t room_ = 0;  // entries of all containers
+  size_t made_ = 0;  // bytes of room_of
   std::vector<NodeId> stack_;
   std::vector<size_t> marks_;
   std::unordered_map<uint32_t, NodeId> memo_;

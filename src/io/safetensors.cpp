@@ -15,6 +15,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/base/hash.h"
+#include "io/foreign_format.h"
 
 namespace ibot::io {
 
@@ -25,10 +26,11 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 using nlohmann::json;
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
-constexpr int kMaxDepth = 3;  // header, tensor, shape
+constexpr uint64_t kForeignHead = 512;  // bytes that tell another format
+constexpr int kMaxDepth = 3;            // header, tensor, shape
 constexpr std::string_view kMetadataKey = "__metadata__";
 
-constexpr std::array<std::pair<std::string_view, torch::ScalarType>, 10> kDtypes{
+constexpr std::array<std::pair<std::string_view, torch::ScalarType>, 15> kDtypes{
     {{"F64", torch::kDouble},
      {"F32", torch::kFloat},
      {"F16", torch::kHalf},
@@ -38,7 +40,12 @@ constexpr std::array<std::pair<std::string_view, torch::ScalarType>, 10> kDtypes
      {"I16", torch::kShort},
      {"I8", torch::kChar},
      {"U8", torch::kByte},
-     {"BOOL", torch::kBool}}};
+     {"BOOL", torch::kBool},
+     {"U16", torch::kUInt16},
+     {"U32", torch::kUInt32},
+     {"U64", torch::kUInt64},
+     {"F8_E4M3", torch::kFloat8_e4m3fn},
+     {"F8_E5M2", torch::kFloat8_e5m2}}};
 
 /// A tensor as the header describes it; the extent counts from the end of the header.
 struct Entry {
@@ -66,13 +73,9 @@ class Reader {
   }
 
   Header header() {
-    check(size_ >= 8, "expected at least the 8 bytes of a header length, got ", size_);
+    check_format();
     uint64_t length = 0;
     read(&length, sizeof(length));
-    check(length <= kMaxHeaderBytes, "header: expected at most ", kMaxHeaderBytes, " bytes, got ",
-          length);
-    check(length <= size_ - 8, "header: expected within the file's ", size_, " bytes, got ",
-          length);
     std::string text(length, '\0');
     read(text.data(), length);
     Header header = parse(text);
@@ -118,6 +121,23 @@ class Reader {
   void read(void* data, uint64_t size) {
     file_.read(static_cast<char*>(data), static_cast<std::streamsize>(size));
     check(static_cast<uint64_t>(file_.gcount()) == size, "expected ", size_, " bytes, ended early");
+  }
+
+  /// A header's length, then its bracket; what begins otherwise is named by what it is.
+  void check_format() {
+    std::string head(std::min<uint64_t>(size_, kForeignHead), '\0');
+    read(head.data(), head.size());
+    file_.seekg(0);
+    uint64_t length = 0;
+    if (size_ >= 8) std::memcpy(&length, head.data(), 8);
+    if (size_ > 8 && length <= size_ - 8 && length <= kMaxHeaderBytes && head[8] == '{') return;
+    const auto other = foreign_format(head);
+    check(other.empty(), "expected weights, got ", other);
+    check(size_ >= 8, "expected at least the 8 bytes of a header length, got ", size_);
+    check(length <= kMaxHeaderBytes, "header: expected at most ", kMaxHeaderBytes, " bytes, got ",
+          length, "; this is no file of weights");
+    check(length <= size_ - 8, "header: expected within the file's ", size_, " bytes, got ", length,
+          "; the file is cut off, copy or download it again");
   }
 
   json parse_json(const std::string& text) const {
@@ -217,7 +237,8 @@ class Reader {
             position, ", got ", entry.begin, "; extents overlap or leave a hole");
       position = entry.end;
     }
-    check(position == size, "expected ", position, " bytes of tensors, got ", size);
+    check(position == size, "expected ", position, " bytes of tensors, got ", size,
+          position > size ? "; the file is cut off, copy or download it again" : "");
   }
 
   std::string path_;

@@ -1,6 +1,7 @@
 #include "ibot/io/torch_file.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -8,6 +9,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/io/file.h"
+#include "io/foreign_format.h"
 #include "io/pickle.h"
 #include "io/storage_classes.h"
 #include "io/zip.h"
@@ -16,9 +18,13 @@ namespace ibot::io {
 namespace {
 
 constexpr std::string_view kZipMagic("PK\3\4", 4);
-// The pickles of a magic number and of the protocol version 1001.
-constexpr std::string_view kLegacyMagic(
-    "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.", 21);
+// The number that the stream before PyTorch 1.6 begins with, as a pickle of protocol 2 or above and
+// of an earlier one holds it.
+constexpr std::array kStreamMagics{
+    std::string_view("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 13),
+    std::string_view("L119547037146038801333356L\n.")};
+constexpr size_t kMagicWithin = 48;
+constexpr int64_t kStreamVersion = 1001;
 constexpr int kMaxDepth = 32;
 constexpr int64_t kMaxSharing = 16;  // bytes of all tensors over those of the file
 
@@ -70,17 +76,23 @@ class Builder {
   Value make(double node, int) { return node; }
   Value make(const std::string& node, int) { return node; }
   Value make(const PickleBytes& node, int) { return node.value; }
-  // The name alone, "torch.float32": an option of the run, say.
+  // The name of a dtype alone, "torch.float32": an option of the run, say.
   Value make(const PickleGlobal& node, int) {
     std::string name = node.name;
     std::replace(name.begin(), name.end(), ' ', '.');
-    return name;
+    constexpr std::string_view kModule = "torch.";
+    const bool is_dtype =
+        name.starts_with(kModule) &&
+        std::any_of(kStorageClasses.begin(), kStorageClasses.end(), [&](const auto& known) {
+          return known.dtype == std::string_view(name).substr(kModule.size());
+        });
+    return is_dtype ? Value(name) : Value(Opaque{std::move(name)});
+  }
+  Value make(const PickleOpaque& node, int depth) {
+    return node.kind != nullptr ? Value(Opaque{node.kind}) : value(node.global, depth);
   }
   Value make(const PickleDtype& node, int) { return node.code; }
-  Value make(const PickleStorage&, int) {
-    check(false, "expected tensors, got a bare storage");
-    return {};
-  }
+  Value make(const PickleStorage& node, int) { return Opaque{"torch." + node.type}; }
 
   Value make(const PickleList& node, int depth) {
     List list{{}, node.tuple};
@@ -95,10 +107,10 @@ class Builder {
     std::set<int64_t> numbers;
     for (size_t i = 0; i < node.items.size(); i += 2) {
       const Value& key = value(node.items[i], depth);
-      check(key.text() != nullptr || key.integer(), "expected keys of text or integers");
-      check(key.text() != nullptr ? names.insert(*key.text()).second
-                                  : numbers.insert(*key.integer()).second,
-            "a key occurs twice: ", key.text() != nullptr ? *key.text() : "a number");
+      check(key.text() == nullptr || names.insert(*key.text()).second,
+            "a key occurs twice: ", key.text() == nullptr ? "" : *key.text());
+      check(!key.integer() || numbers.insert(*key.integer()).second,
+            "a key occurs twice: a number");
       dict.items.emplace_back(key, value(node.items[i + 1], depth));
     }
     return dict;
@@ -111,8 +123,9 @@ class Builder {
         std::find_if(kStorageClasses.begin(), kStorageClasses.end(), [&](const auto& candidate) {
           return candidate.storage == name || candidate.dtype == name;
         });
-    check(known != kStorageClasses.end(), "storage ", storage.key, ": expected a known dtype, got ",
-          name);
+    if (known == kStorageClasses.end() || at::isQIntType(known->type)) {
+      return Opaque{"torch.Tensor of " + name};
+    }
     const auto& bytes = load(storage).bytes;
     check_extent(node, storage.key, bytes.numel() / item_size(known->type), item_size(known->type));
     auto tensor = torch::empty({0}, torch::TensorOptions(known->type));
@@ -188,9 +201,25 @@ std::string_view checked_entry(const std::map<std::string, ZipEntry>& entries,
   const auto found = entries.find(name);
   IBOT_CHECK_AS(CheckpointError, found != entries.end(), where, ": expected an entry ", name,
                 ", found none");
+  IBOT_CHECK_AS(CheckpointError, !found->second.compressed, where, ": ", name,
+                " is compressed; torch.save stores entries as they are, save the file anew");
   IBOT_CHECK_AS(CheckpointError, crc32(found->second.bytes) == found->second.crc32, where, ": ",
                 name, ": the checksum differs; the file is damaged");
   return found->second.bytes;
+}
+
+/// What an archive without a pickle of torch.save is, and the remedy.
+std::string other_archive(const std::map<std::string, ZipEntry>& entries) {
+  if (entries.empty()) return "an empty zip archive; copy or download the file again";
+  const auto& first = entries.begin()->first;
+  if (first.ends_with(".npy")) {
+    return concat("a NumPy archive of ", first, "; write its tensors with torch.save");
+  }
+  if (entries.count("model.weights.h5") > 0) {
+    return "a model of Keras; write its tensors with torch.save under their names in PyTorch";
+  }
+  return concat("a zip archive of other files such as ", first,
+                "; unpack it and name the file of weights");
 }
 
 /// "archive/" of the entry "archive/data.pkl".
@@ -205,10 +234,14 @@ std::string archive_folder(const std::map<std::string, ZipEntry>& entries,
     folder = name.substr(0, slash + 1);
     ++found;
   }
+  IBOT_CHECK_AS(CheckpointError, found > 0, where, ": expected a file of torch.save, got ",
+                other_archive(entries));
   IBOT_CHECK_AS(CheckpointError, found == 1, where, ": expected one entry */data.pkl, got ", found,
                 "; is this a file of torch.save?");
-  IBOT_CHECK_AS(CheckpointError, entries.count(folder + "constants.pkl") == 0, where,
-                ": expected a file of torch.save, got a TorchScript program");
+  IBOT_CHECK_AS(
+      CheckpointError, entries.count(folder + "constants.pkl") == 0, where,
+      ": expected a file of torch.save, got a TorchScript program; write its tensors with "
+      "torch.save(torch.jit.load(FILE).state_dict(), OUT)");
   return folder;
 }
 
@@ -246,14 +279,30 @@ std::vector<std::string> key_list(const Pickle& pickle, const std::string& where
   return keys;
 }
 
-/// Four pickles after the magic ones, then each storage's count of elements and its bytes.
+/// The bytes after the magic number of a stream; 0 where the file does not begin with it.
+size_t stream_begin(std::string_view file) {
+  const auto head = file.substr(0, kMagicWithin);
+  for (const auto magic : kStreamMagics) {
+    const auto at = head.find(magic);
+    // A protocol and a frame at most come before it.
+    if (at != std::string_view::npos && at <= 11) return at + magic.size();
+  }
+  return 0;
+}
+
+/// Four pickles after the magic one, the first the version, then each storage's count of elements
+/// and its bytes.
 Value read_stream(std::string_view file, const std::string& path) {
-  size_t position = kLegacyMagic.size();
+  size_t position = stream_begin(file);
   const auto next_pickle = [&](const char* name) {
     auto pickle = read_pickle(file.substr(position), path + ": " + name);
     position += pickle.size;
     return pickle;
   };
+  const auto version = next_pickle("version");
+  const auto* number = std::get_if<int64_t>(&version.nodes[version.root]);
+  IBOT_CHECK_AS(CheckpointError, number != nullptr && *number == kStreamVersion, path,
+                ": expected version ", kStreamVersion, " of the format");
   next_pickle("system");
   const auto where = path + ": content";
   const auto pickle = next_pickle("content");
@@ -293,7 +342,7 @@ Value read_stream(std::string_view file, const std::string& path) {
 
 bool is_torch_file(const std::filesystem::path& path) {
   const MappedFile file(path);
-  return file.bytes().starts_with(kZipMagic) || file.bytes().starts_with(kLegacyMagic);
+  return file.bytes().starts_with(kZipMagic) || stream_begin(file.bytes()) > 0;
 }
 
 TorchFile read_torch_file(const std::filesystem::path& path) {
@@ -302,8 +351,9 @@ TorchFile read_torch_file(const std::filesystem::path& path) {
   if (bytes.starts_with(kZipMagic)) {
     return {TorchFormat::kZip, read_archive(bytes, path.string())};
   }
-  IBOT_CHECK_AS(CheckpointError, bytes.starts_with(kLegacyMagic), path.string(),
-                ": expected a file of torch.save");
+  const auto other = foreign_format(bytes);
+  IBOT_CHECK_AS(CheckpointError, stream_begin(bytes) > 0, path.string(),
+                ": expected a file of torch.save", other.empty() ? "" : ", got ", other);
   return {TorchFormat::kLegacy, read_stream(bytes, path.string())};
 }
 

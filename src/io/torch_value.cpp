@@ -22,6 +22,11 @@ const Dict* Value::dict() const {
   return held == nullptr ? nullptr : held->get();
 }
 
+const Opaque* Value::opaque() const {
+  const auto* held = std::get_if<std::shared_ptr<const Opaque>>(&content_);
+  return held == nullptr ? nullptr : held->get();
+}
+
 std::optional<bool> Value::boolean() const {
   const auto* held = std::get_if<bool>(&content_);
   return held == nullptr ? std::nullopt : std::optional(*held);
@@ -43,6 +48,15 @@ const Value* Dict::find(std::string_view key) const {
     if (name.text() != nullptr && *name.text() == key) return &value;
   }
   return nullptr;
+}
+
+std::string kind_of(const Value& value) {
+  if (value.opaque() != nullptr) return "an object of " + value.opaque()->type;
+  if (value.tensor() != nullptr) return "a tensor";
+  if (value.dict() != nullptr) return "a dict";
+  if (value.list() != nullptr) return "a list";
+  if (value.text() != nullptr) return "text";
+  return value.is_none() ? "None" : value.boolean() ? "a bool" : "a number";
 }
 
 }  // namespace ibot::io

@@ -45,6 +45,7 @@ class Pickler {
     } else if (value.dict() != nullptr) {
       write(*value.dict());
     } else {
+      IBOT_CHECK(value.tensor() != nullptr, "write_torch_file: cannot write ", kind_of(value));
       write(*value.tensor());
     }
   }
@@ -85,24 +86,28 @@ class Pickler {
   void write(const torch::Tensor& tensor) {
     IBOT_CHECK(tensor.defined() && tensor.layout() == torch::kStrided,
                "write_torch_file: expected dense tensors");
+    IBOT_CHECK(!tensor.is_quantized(), "write_torch_file: expected tensors without quantization");
     const auto known =
         std::find_if(kStorageClasses.begin(), kStorageClasses.end(),
                      [&](const auto& candidate) { return candidate.type == tensor.scalar_type(); });
     IBOT_CHECK(known != kStorageClasses.end(), "write_torch_file: expected a known dtype, got ",
                tensor.scalar_type());
-    text_ += "ctorch._utils\n_rebuild_tensor_v2\n((";
+    const bool untyped = known->storage.empty();
+    text_ += concat("ctorch._utils\n_rebuild_tensor_v", untyped ? 3 : 2, "\n((");
     write(std::string("storage"));
-    text_ += concat("ctorch\n", known->storage, '\n');
+    text_ +=
+        untyped ? "ctorch.storage\nUntypedStorage\n" : concat("ctorch\n", known->storage, '\n');
     const auto key = storage_key(tensor);
     write(std::to_string(key));
     write(std::string("cpu"));
-    write(storages_[key].numel() / static_cast<int64_t>(tensor.element_size()));
+    write(storages_[key].numel() / (untyped ? 1 : static_cast<int64_t>(tensor.element_size())));
     text_ += "tQ";
     write(tensor.storage_offset());
     write(tensor.sizes());
     write(tensor.strides());
     text_ += '\x89';             // requires_grad
     text_ += kEmptyOrderedDict;  // hooks
+    if (untyped) text_ += concat("ctorch\n", known->dtype, '\n');
     text_ += "tR";
   }
 

@@ -71,7 +71,9 @@ class Archive {
     uint64_t end = last;
     while (read<uint32_t>(end) != kEndMagic ||
            read<uint16_t>(end + 20) != bytes_.size() - end - kEndSize) {
-      check(end > first, "found no end of the directory; the file is damaged or cut off");
+      check(end > first,
+            "found no end of the directory; the file is damaged or cut off, copy or download it "
+            "again");
       --end;
     }
     check(read<uint16_t>(end + 4) == 0 && read<uint16_t>(end + 6) == 0,
@@ -98,14 +100,15 @@ class Archive {
     check(next <= end, "the directory ends early");
     const std::string name(bytes_.substr(position + kCentralSize, name_size));
     check((read<uint16_t>(position + 8) & kEncrypted) == 0, name, " is encrypted");
-    check(read<uint16_t>(position + 10) == 0, name,
-          " is compressed; PyTorch stores entries as they are");
+    const bool compressed = read<uint16_t>(position + 10) != 0;
     std::array<uint64_t, 3> values{read<uint32_t>(position + 24), read<uint32_t>(position + 20),
                                    read<uint32_t>(position + 42)};
     read_zip64(name, position + kCentralSize + name_size, extra_size, values);
     const auto [size, stored_size, offset] = values;
-    check(size == stored_size, name, ": expected ", size, " stored bytes, got ", stored_size);
-    const ZipEntry entry{data(name, offset, size), read<uint32_t>(position + 16)};
+    check(compressed || size == stored_size, name, ": expected ", size, " stored bytes, got ",
+          stored_size);
+    const ZipEntry entry{data(name, offset, stored_size), read<uint32_t>(position + 16),
+                         compressed};
     check(entries.emplace(name, entry).second, name, " occurs twice");
     return next;
   }

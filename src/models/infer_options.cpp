@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
 
 #include "ibot/base/error.h"
+#include "ibot/models/network.h"
 #include "ibot/models/weights.h"
 
 namespace ibot::models {
@@ -22,6 +24,11 @@ class Shapes {
   explicit Shapes(const Weights& weights) : weights_(weights) {}
 
   bool has(const std::string& name) const { return weights_.tensors.count("backbone." + name) > 0; }
+
+  bool has_other(std::string_view ending) const {
+    return std::any_of(weights_.others.begin(), weights_.others.end(),
+                       [&](const auto& name) { return name.ends_with(ending); });
+  }
 
   at::IntArrayRef of(const std::string& name, size_t dims) const {
     const auto found = weights_.tensors.find("backbone." + name);
@@ -58,6 +65,23 @@ int64_t grid_side(const Shapes& shapes, int64_t cells) {
   shapes.check(side > 0 && side * side == cells, "backbone: expected positions in a square, got ",
                cells);
   return side;
+}
+
+/// Side of the patches' square in positions that begin with the class token's.
+int64_t patch_side(const Shapes& shapes, int64_t positions) {
+  const auto square = [](int64_t cells) {
+    const auto side = std::llround(std::sqrt(static_cast<double>(cells)));
+    return cells > 0 && side * side == cells;
+  };
+  shapes.check(square(positions - 1) || !square(positions - 2) || !shapes.has_other("dist_token"),
+               "backbone.pos_embed: expected a class token and a square of patches, got a "
+               "distillation token too, which no backbone here has; choose weights without it");
+  shapes.check(square(positions - 1) || !square(positions), "backbone.pos_embed: expected ",
+               positions + 1, " positions, a class token's and those of a square of patches, got ",
+               positions,
+               ": the class token's is missing; the backbones here add one to it as well, choose "
+               "weights that have it");
+  return grid_side(shapes, positions - 1);
 }
 
 int64_t heads_of(const Shapes& shapes, const Weights& weights, int64_t width, int64_t heads) {
@@ -100,8 +124,17 @@ double mlp_ratio(int64_t hidden, int64_t width) {
 
 void infer_vit(BackboneOptions& options, const Shapes& shapes, const Weights& weights,
                int64_t heads) {
+  shapes.check(shapes.has("pos_embed"),
+               "expected a backbone.pos_embed, found none; the backbones here add learnt positions "
+               "to the patches, choose weights that have them");
+  shapes.check(shapes.has("cls_token"),
+               "expected a backbone.cls_token, found none; choose weights "
+               "of a network with a class token");
+  shapes.check(!shapes.has("blocks.0.mlp.w12.weight"),
+               "backbone.blocks.0.mlp: expected two linear layers and GELU, got SwiGLU, which no "
+               "backbone here has; choose weights without it");
   const auto positions = shapes.of("pos_embed", 3);
-  options.image_size = options.patch_size * grid_side(shapes, positions[1] - 1);
+  options.image_size = options.patch_size * patch_side(shapes, positions[1]);
   options.mlp_ratio = mlp_ratio(shapes.of("blocks.0.mlp.fc1.weight", 2)[0], options.embed_dim);
   options.qkv_bias = shapes.has("blocks.0.attn.qkv.bias");
   // How it began is not told by what it became; any value above 0 builds the same layers.
@@ -197,6 +230,30 @@ HeadOptions infer_head(const Weights& weights) {
   const auto lengths = find("last_layer.weight_g");
   options.norm_last_layer = !lengths.defined() || lengths.eq(1).all().item<bool>();
   return options;
+}
+
+std::vector<std::string> missing_tensors(const Weights& weights) {
+  std::vector<std::string> missing;
+  const auto collect = [&](const torch::nn::Module& module, const std::string& prefix) {
+    for (const auto& [short_name, tensor] : named_state(module)) {
+      const auto name = prefix + short_name;
+      if (is_derived(name) || name == "backbone.masked_embed") continue;
+      const auto found = weights.tensors.find(name);
+      if (found != weights.tensors.end() && found->second.sizes() == tensor.sizes()) continue;
+      missing.push_back(name);
+    }
+  };
+  // How many heads there are changes no shape.
+  const auto backbone = infer_backbone(weights, 1);
+  const auto first = weights.tensors.lower_bound("head.");
+  if (first == weights.tensors.end() || !first->first.starts_with("head.")) {
+    collect(*build_backbone(backbone, Role::kTeacher), "backbone.");
+    return missing;
+  }
+  auto head = infer_head(weights);
+  head.shared_teacher = head.shared;
+  collect(Network(backbone, head, Role::kTeacher), "");
+  return missing;
 }
 
 }  // namespace ibot::models

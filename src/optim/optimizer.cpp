@@ -14,9 +14,6 @@
 namespace ibot::optim {
 namespace {
 
-constexpr double kBeta1 = 0.9;
-constexpr double kBeta2 = 0.999;
-constexpr double kEps = 1e-8;
 constexpr double kMomentum = 0.9;
 constexpr double kTrust = 0.001;
 
@@ -46,8 +43,10 @@ std::vector<int64_t> share_out(const std::vector<Parameter>& parameters, int64_t
 
 }  // namespace
 
-Optimizer::Optimizer(OptimizerKind kind, std::vector<Parameter> parameters, dist::Group shards)
+Optimizer::Optimizer(OptimizerKind kind, std::vector<Parameter> parameters, dist::Group shards,
+                     const AdamValues& adam)
     : kind_(kind),
+      adam_(adam),
       parameters_(std::move(parameters)),
       shards_(std::move(shards)),
       owners_(share_out(parameters_, shards_.size())),
@@ -137,8 +136,8 @@ void Optimizer::adamw_(const std::vector<size_t>& active, const StepValues& valu
     const auto steps = select(steps_, group);
     at::_foreach_add_(steps, 1);
     at::_fused_adamw_(tensors, gradients, select(first_, group), select(second_, group), {}, steps,
-                      values.lr * lr_scale, kBeta1, kBeta2, decays ? values.weight_decay : 0.0,
-                      kEps,
+                      values.lr * lr_scale, adam_.betas[0], adam_.betas[1],
+                      decays ? values.weight_decay : 0.0, adam_.eps,
                       /*amsgrad=*/false, /*maximize=*/false, /*grad_scale=*/std::nullopt,
                       overflow ? std::optional(overflow->found) : std::nullopt);
     if (overflow) at::_foreach_sub_(steps, std::vector(steps.size(), overflow->found));

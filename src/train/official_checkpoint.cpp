@@ -284,8 +284,9 @@ class OfficialWriter {
       group.items.emplace_back(key, value);
     };
     if (step_.options().optim.optimizer == OptimizerKind::kAdamW) {
-      add("betas", io::List{{0.9, 0.999}, true});
-      add("eps", 1e-8);
+      const auto& optim = step_.options().optim;
+      add("betas", io::List{{optim.betas[0], optim.betas[1]}, true});
+      add("eps", optim.eps);
       add("amsgrad", false);
     } else {
       add("momentum", 0.9);

@@ -49,7 +49,8 @@ TrainStep::TrainStep(const StepOptions& options, torch::Device device, dist::Gro
   }
   networks_->train();
   optimizer_.emplace(options.optim.optimizer, optim::trained_parameters(networks_->student()),
-                     options.shard_optimizer ? group_ : dist::Group());
+                     options.shard_optimizer ? group_ : dist::Group(),
+                     optim::AdamValues{options.optim.betas, options.optim.eps});
   std::vector<torch::Tensor> trained;
   for (const auto& parameter : optimizer_->parameters()) trained.push_back(parameter.tensor);
   gradients_.emplace(std::move(trained), group_, options.compress_gradients);

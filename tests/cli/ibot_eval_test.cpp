@@ -1,12 +1,15 @@
 // ibot-eval from the command line to report.json.
+#include <ATen/CPUGeneratorImpl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/nn/functional/loss.h>
 
 #include <nlohmann/json.hpp>
 
 #include "ibot/config/run_config.h"
 #include "ibot/config/yaml.h"
 #include "ibot/io/safetensors.h"
+#include "ibot/io/torch_file.h"
 #include "ibot/train/checkpoint.h"
 #include "ibot/train/student_teacher.h"
 #include "support/golden.h"
@@ -159,7 +162,7 @@ TEST_F(IbotEval, RefusesWrongRequestsWithStatusTwo) {
   expect(knn("pixels", {"eval.q=3"}), "eval.q");
   expect(knn("pixels", {"features.blocks=2"}), "features.pooling=class");
   expect(knn("pixels", {"--config", "none.yaml"}), "none.yaml");
-  expect(knn("pixels", {"--key", "other"}), "--key");
+  expect(knn("pixels", {"--classifier", "x.pth"}), "--classifier: expected the task linear");
   expect(testing::run_program("ibot-eval",
                               {"knn", "--weights", "pixels", "--data", "data", "--device", "tpu"},
                               folder_),
@@ -174,10 +177,13 @@ TEST_F(IbotEval, NamesWhatIsWrongWithWeights) {
 
   write_checkpoint("last.safetensors");
   const auto deeper = knn("last.safetensors", {"backbone.depth=3"});
-  EXPECT_EQ(deeper.status, 1);
+  EXPECT_EQ(deeper.status, 2);
   EXPECT_THAT(deeper.err, HasSubstr("backbone.blocks.2"));
+  const auto elsewhere = knn("last.safetensors", {"--key", "other"});
+  EXPECT_EQ(elsewhere.status, 2);
+  EXPECT_THAT(elsewhere.err, HasSubstr("expected the network other, found none"));
   const auto wider = knn("last.safetensors", {"backbone.embed_dim=32"});
-  EXPECT_EQ(wider.status, 1);
+  EXPECT_EQ(wider.status, 2);
   EXPECT_THAT(wider.err, HasSubstr("expected shape"));
 
   std::filesystem::resize_file(folder_ / "last.safetensors", 5000);
@@ -350,6 +356,123 @@ TEST_F(IbotEval, ProbesLinearlyAndGoesOn) {
   EXPECT_EQ(other.status, 2);
   EXPECT_THAT(other.err, HasSubstr("written by another configuration"));
   EXPECT_EQ(linear("pixels", {"linear.lr=0"}).status, 2);
+}
+
+/// Classifiers of the width `features` and two classes: the first right, the second always wrong on
+/// images whose first features decide.
+io::Value classifiers(const torch::Tensor& weight, const torch::Tensor& bias) {
+  io::Dict state{{}, "collections.OrderedDict"};
+  for (int64_t head = 0; head < weight.size(0); ++head) {
+    const auto prefix = std::to_string(head) + ".module.linear.";
+    state.items.emplace_back(prefix + "weight", weight[head].clone());
+    state.items.emplace_back(prefix + "bias", bias[head].clone());
+  }
+  return io::Dict{{{"epoch", int64_t{3}},
+                   {"state_dict", state},
+                   {"best_acc", 12.5},
+                   {"best_acc_hidx", int64_t{1}}},
+                  ""};
+}
+
+// The figures of the official evaluation: scores of frozen features, percent of images whose class
+// is first, mean cross-entropy.
+TEST_F(IbotEval, TestsClassifiersOfAFile) {
+  write_checkpoint("last.safetensors");
+  const auto config = config::read_config<config::RunConfig>("", kTiny);
+  train::StudentTeacher networks(config.backbone, config.head, 0);
+  const torch::NoGradGuard no_grad;
+  // The images of data/val, bright ones first, as write_images draws them.
+  std::vector<torch::Tensor> images;
+  for (const int level : {200, 20}) {
+    for (int i = 0; i < 2; ++i) {
+      const auto pixel = torch::arange(8 * 8 * 3);
+      const auto bytes =
+          (level + (pixel * (i + 3)).remainder(30)).view({8, 8, 3}).permute({2, 0, 1});
+      images.push_back(
+          (bytes.to(torch::kFloat) / 255 - torch::tensor({0.485, 0.456, 0.406}).view({3, 1, 1})) /
+          torch::tensor({0.229, 0.224, 0.225}).view({3, 1, 1}));
+    }
+  }
+  networks.teacher().backbone->eval();
+  const auto features = networks.teacher().backbone->forward(torch::stack(images)).class_token;
+  const auto weight = torch::randn({3, 2, features.size(1)}, at::detail::createCPUGenerator(5));
+  const auto bias = torch::randn({3, 2}, at::detail::createCPUGenerator(6));
+  io::write_torch_file(folder_ / "linear.pth", classifiers(weight, bias));
+  const auto labels = torch::tensor({0, 0, 1, 1});
+
+  const auto test = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words{"linear",     "--weights", "last.safetensors",
+                                   "--data",     "data",      "--classifier",
+                                   "linear.pth", "--output",  "out"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  };
+  const auto result = test({});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("features of width 16, taken for features.pooling=class"));
+  const auto metrics = report("out")["metrics"];
+  for (int64_t head = 0; head < 3; ++head) {
+    const auto scores = torch::addmm(bias[head], features, weight[head].t());
+    const auto top1 = scores.argmax(1).eq(labels).to(torch::kDouble).mean().item<double>() * 100;
+    EXPECT_EQ(metrics["acc" + std::to_string(head) + "@1"], top1) << head;
+    if (head != 1) continue;  // the one that the file calls best
+    EXPECT_EQ(metrics["top1"], top1);
+    EXPECT_NEAR(metrics["loss"].get<double>(),
+                torch::nn::functional::cross_entropy(scores, labels).item<double>(), 1e-4);
+  }
+  EXPECT_EQ(metrics["classifier"], 1);
+  EXPECT_EQ(metrics["top1_of_file"], 12.5);
+  EXPECT_EQ(metrics.count("top5"), 0u);  // of two classes
+
+  // Without training images the classes are those of val/.
+  const auto whole = metrics;
+  std::filesystem::remove_all(folder_ / "data/train");
+  ASSERT_EQ(test({}).status, 0);
+  EXPECT_EQ(report("out")["metrics"], whole);
+}
+
+TEST_F(IbotEval, RefusesClassifiersOfOtherFeaturesOrClasses) {
+  write_checkpoint("last.safetensors");
+  const auto test = [&](int64_t classes, int64_t width, std::vector<std::string> more = {}) {
+    io::write_torch_file(folder_ / "linear.pth",
+                         classifiers(torch::ones({2, classes, width}), torch::ones({2, classes})));
+    std::vector<std::string> words{"linear", "--weights",    "last.safetensors", "--data",
+                                   "data",   "--classifier", "linear.pth"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  };
+  EXPECT_EQ(test(2, 32).status, 0);
+  const auto wide = test(2, 1000);
+  EXPECT_EQ(wide.status, 2);
+  EXPECT_THAT(wide.err, AllOf(HasSubstr("features of width 32, 16, 32"), HasSubstr("got 1000")));
+  EXPECT_EQ(test(2, 32, {"features.pooling=patch_mean"}).status, 2);
+  EXPECT_EQ(test(1, 16).status, 2);
+  const auto more = test(5, 16);
+  EXPECT_EQ(more.status, 0) << more.err;
+  EXPECT_THAT(more.err, HasSubstr("classifiers of 5 classes, data of 2"));
+  std::filesystem::remove_all(folder_ / "data/train");
+  EXPECT_EQ(test(5, 16).status, 2);
+  io::write_torch_file(folder_ / "linear.pth", io::Dict{{{"a", torch::ones({1})}}, ""});
+  const auto none = run(
+      {"linear", "--weights", "last.safetensors", "--data", "data", "--classifier", "linear.pth"});
+  EXPECT_EQ(none.status, 2);
+  EXPECT_THAT(none.err, HasSubstr("expected linear classifiers"));
+}
+
+// What a linear probe leaves is tested as it tested itself after its last epoch.
+TEST_F(IbotEval, TestsTheClassifiersOfALinearProbe) {
+  write_checkpoint("last.safetensors");
+  const std::vector<std::string> common{"linear", "--weights", "last.safetensors", "--data",
+                                        "data"};
+  auto words = common;
+  words.insert(words.end(), {"--output", "probe", "linear.batch_size=4", "linear.lr=[0.001]",
+                             "linear.epochs=1"});
+  ASSERT_EQ(run(words).status, 0);
+  words = common;
+  words.insert(words.end(), {"--classifier", "probe/linear.safetensors", "--output", "out"});
+  const auto result = run(words);
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(report("out")["metrics"]["top1"], report("probe")["metrics"]["top1"]);
 }
 
 // NaN outranks nothing and nothing outranks NaN: such a network would be always right or always

@@ -203,6 +203,123 @@ TEST_F(IbotModel, ExportsAProgramWithTheSameFeatures) {
   EXPECT_ANY_THROW(program.forward({torch::randn({1, 3, 12, 12})}));
 }
 
+// The number of heads leaves no trace in a shape: whoever was told of it tells the next reader.
+TEST_F(IbotModel, KeepsWhatShapesDoNotTell) {
+  for (const std::string part : {"backbone", "network"}) {
+    for (const std::string ending : {".pth", ".safetensors"}) {
+      const auto file = part + ending;
+      done({"convert", golden("ckpt_vit.pth"), file, "--part", part, "backbone.heads=3"});
+      EXPECT_THAT(done({"info", file}), HasSubstr("heads 3, patch 8"));
+      done({"convert", file, "again" + ending, "--part", part});
+      EXPECT_THAT(done({"info", "again" + ending}), HasSubstr("heads 3, patch 8"));
+    }
+  }
+  done({"export", "backbone.pth", "b.pt"});
+}
+
+// The official evaluations strip `module.` and `backbone.`, unsup_cls.py wants both, and the
+// program that fine-tunes takes the bare backbone under `model`.
+TEST_F(IbotModel, LaysOutANetworkForEveryOfficialProgram) {
+  write_checkpoint();
+  done({"convert", "a.safetensors", "n.pth", "--part", "network", "--key", "student"});
+  const auto root = io::read_torch_file(folder_ / "n.pth").root;
+  const auto& network = *root.dict()->find("student")->dict();
+  const auto& bare = *root.dict()->find("model")->dict();
+  EXPECT_NE(network.find("module.head.last_layer.weight_v"), nullptr);
+  size_t backbone = 0;
+  for (const auto& [name, value] : network.items) {
+    EXPECT_THAT(*name.text(), StartsWith("module."));
+    const std::string prefix = "module.backbone.";
+    if (!name.text()->starts_with(prefix)) continue;
+    ++backbone;
+    const auto* same = bare.find(name.text()->substr(prefix.size()));
+    ASSERT_NE(same, nullptr) << *name.text();
+    EXPECT_EQ(same->tensor()->const_data_ptr(), value.tensor()->const_data_ptr());
+  }
+  EXPECT_EQ(bare.items.size(), backbone);
+}
+
+TEST_F(IbotModel, WritesNoIncompleteNetwork) {
+  write_checkpoint();
+  done({"convert", "a.safetensors", "n.safetensors", "--part", "network"});
+  auto file = io::read_safetensors(folder_ / "n.safetensors");
+  file.tensors.erase("backbone.blocks.1.norm2.bias");
+  file.tensors.erase("head.mlp.2.weight");
+  io::write_safetensors(folder_ / "cut.safetensors", file);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"convert", "cut.safetensors", "out.pth"},
+        {"convert", "cut.safetensors", "out.pth", "--part", "network"},
+        {"export", "cut.safetensors", "out.pth"}}) {
+    const auto result = run(words);
+    EXPECT_EQ(result.status, 2);
+    EXPECT_THAT(result.err, HasSubstr("backbone.blocks.1.norm2.bias"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "out.pth"));
+  }
+  auto checkpoint = train::load_checkpoint(folder_ / "a.safetensors");
+  checkpoint.tensors.erase("loss.center");
+  train::save_checkpoint(folder_ / "a.safetensors", checkpoint);
+  const auto result = run({"convert", "a.safetensors", "out.pth", "--part", "all"});
+  EXPECT_EQ(result.status, 2);
+  EXPECT_THAT(result.err, HasSubstr("loss.center"));
+}
+
+/// A ViT of patches of 14 pixels under the names of the DINOv2 hub.
+io::Dict dino_v2() {
+  const auto backbone = models::build_backbone({.arch = "vit_small",
+                                                .patch_size = 14,
+                                                .image_size = 28,
+                                                .embed_dim = 128,
+                                                .depth = {2},
+                                                .heads = {2},
+                                                .layer_scale = 0.5},
+                                               models::Role::kTeacher);
+  io::Dict hub{{{"mask_token", torch::zeros({1, 128})}}, "collections.OrderedDict"};
+  for (const auto& [name, tensor] : models::named_state(*backbone)) {
+    hub.items.emplace_back(models::timm_name(name), tensor.detach());
+  }
+  return hub;
+}
+
+// The default crops are no whole patches of it, which the backbone alone has nothing to do with.
+TEST_F(IbotModel, ReadsDinoV2) {
+  auto hub = dino_v2();
+  io::write_torch_file(folder_ / "hub.pth", hub);
+  EXPECT_THAT(done({"info", "hub.pth"}),
+              AllOf(HasSubstr("width 128, depth 2, heads 2, patch 14, image 28"),
+                    Not(HasSubstr("unknown"))));
+  done({"export", "hub.pth", "hub.pt"});
+  const auto program = torch::jit::load((folder_ / "hub.pt").string());
+  hub.items.emplace_back("register_tokens", torch::zeros({1, 4, 128}));
+  io::write_torch_file(folder_ / "registers.pth", hub);
+  const auto result = run({"info", "registers.pth"});
+  EXPECT_EQ(result.status, 2);
+  EXPECT_THAT(result.err, HasSubstr("register tokens, which are not supported yet"));
+}
+
+TEST_F(IbotModel, TakesTheNetworkUnderAnyKey) {
+  io::write_torch_file(folder_ / "x.pth",
+                       io::Dict{{{"net", dino_v2()}, {"epoch", int64_t{1}}}, ""});
+  const auto result = run({"info", "x.pth"});
+  EXPECT_EQ(result.status, 2);
+  EXPECT_THAT(result.err,
+              HasSubstr("the file has keys net, epoch; name the network's with --key: net"));
+  EXPECT_THAT(done({"info", "x.pth", "--key", "net"}), HasSubstr("patch 14"));
+  done({"convert", "x.pth", "y.safetensors", "--key", "net"});
+  EXPECT_THAT(done({"info", "y.safetensors"}), HasSubstr("patch 14"));
+}
+
+TEST_F(IbotModel, DescribesLinearClassifiers) {
+  const auto out = done({"info", golden("checkpoint_teacher_linear.pth")});
+  for (const char* text :
+       {"pth (zip), linear classifiers\n", "1 of 7 classes, features of width 12",
+        "best          classifier 0\n", "best top-1    41.25\n", "epoch 3\n"}) {
+    EXPECT_THAT(out, HasSubstr(text));
+  }
+  const auto result = run({"convert", golden("checkpoint_teacher_linear.pth"), "x.pth"});
+  EXPECT_EQ(result.status, 2);
+  EXPECT_THAT(result.err, HasSubstr("expected a network, got linear classifiers"));
+}
+
 TEST_F(IbotModel, RefusesInOneLine) {
   write_checkpoint();
   const auto refusal = [&](const std::vector<std::string>& words) {
@@ -282,6 +399,29 @@ std::vector<std::pair<std::string, std::string>> attacks() {
            little_endian<int64_t>(1 << 30)},
       {"empty", ""},
       {"text", "hello"},
+      {"pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"},
+      {"page", "<!DOCTYPE html><html>Quota exceeded</html>"},
+      {"index.json", R"({"metadata": {}, "weight_map": {}})"},
+      {"model.onnx", "\x08\x07\x12\x07pytorch"},
+      {"global_names", torch_zip("(" +
+                                 [] {
+                                   std::string names = "\x8c\xff" + std::string(255, 'm') +
+                                                       "\x94\x8c\xff" + std::string(255, 'n') +
+                                                       "\x94";
+                                   for (int i = 0; i < 200'000; ++i)
+                                     names += std::string("h\0h\1\x93", 5) + "0";
+                                   return names;
+                                 }() +
+                                 "t")},
+      {"objects", torch_zip("(c" + std::string(200, 'm') + "\n" + std::string(200, 'n') + "\nq" +
+                            std::string(1, '\0') +
+                            [] {
+                              std::string calls;
+                              for (int i = 0; i < 100'000; ++i)
+                                calls += std::string("h\0)R", 4) + "}NNs0" + "0";
+                              return calls;
+                            }() +
+                            "t")},
   };
 }
 

@@ -4,6 +4,7 @@
 #include "ibot/config/yaml.h"
 #include "ibot/io/torch_file.h"
 #include "ibot/train/checkpoint.h"
+#include "support/golden.h"
 
 namespace ibot::testing {
 namespace {
@@ -78,10 +79,69 @@ TEST_F(PretrainResume, ARunOfTheOfficialProgramGoesOnWithTheNextEpoch) {
     words.push_back(concat(key, "=", value));
   }
   convert(words);
-  const auto resumed = train("resumed", {"--resume", "official.safetensors"});
+  for (const char* file : {"official.safetensors", "official.pth", "half.pth"}) {
+    const auto resumed = train(std::string("from ") + file, {"--resume", file});
+    EXPECT_EQ(resumed.status, 0) << resumed.err;
+    EXPECT_THAT(resumed.err, HasSubstr("resumed at step 8 of 16"));
+    expect_same_weights("plain", std::string("from ") + file);
+  }
+  expect_failure(train("other", {"--resume", "official.pth", "optim.lr=0.1", "loss.weight_cls=2"}),
+                 2,
+                 "official.pth: its run had other values: optim.lr 0.0005 -> 0.1, "
+                 "loss.weight_cls 1.0 -> 2.0; ");
+}
+
+// Without CONFIG the file's arguments are the configuration.
+TEST_F(PretrainResume, TakesTheConfigurationOfTheOfficialProgram) {
+  const auto file = (golden_root() / "13_checkpoint/ckpt_vit.pth").string();
+  const Words words{
+      "--resume",  file, "data.path=set/train",  "backbone.heads=2",  "--output", "run",
+      "--threads", "1",  "train.precision=fp32", "train.max_steps=17"};
+  const auto resumed = run("ibot-train", words);
   EXPECT_EQ(resumed.status, 0) << resumed.err;
-  EXPECT_THAT(resumed.err, HasSubstr("resumed at step 8 of 16"));
-  expect_same_weights("plain", "resumed");
+  EXPECT_THAT(resumed.err, HasSubstr("resumed at step 16 of 32"));  // 8 steps of 2 images an epoch
+  const auto config = text("run/config.yaml");
+  for (const char* line :
+       {"prototypes: 40 ", "lr: 0.128 ", "epochs: 4 ", "global_scale: [0.14, 1.0]"}) {
+    EXPECT_THAT(config, HasSubstr(line));
+  }
+}
+
+TEST_F(PretrainResume, TellsWhatIsNoRunToGoOnFrom) {
+  const auto file = (golden_root() / "13_checkpoint/backbone_teacher.pth").string();
+  expect_failure(train("run", {"--resume", file}), 2,
+                 "expected a whole run to go on from (student, teacher and optimizer), found none; "
+                 "begin with its weights by --init-from " +
+                     file);
+}
+
+// What begins a run has no part in one that goes on, but is looked at.
+TEST_F(PretrainResume, TellsThatInitFromIsIgnored) {
+  finish("run", {"train.max_steps=2"});
+  const auto weights = last("run").string();
+  const auto again = train("run", {"--init-from", weights, "train.max_steps=3"});
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_THAT(again.err,
+              HasSubstr("--init-from " + weights + ": ignored, the run goes on from run/"));
+  EXPECT_THAT(again.err, Not(HasSubstr("student from")));
+  expect_failure(train("run", {"--init-from", "none.pth"}), 2, "cannot read none.pth");
+}
+
+TEST_F(PretrainResume, ADryRunReadsWhatTheRunWould) {
+  for (const char* option : {"--resume", "--init-from"}) {
+    const auto result = train("run", {"--dry-run", option, "none.pth"});
+    EXPECT_EQ(result.status, 2) << result.err;
+    EXPECT_THAT(result.err, HasSubstr("none.pth"));
+  }
+  finish("first", {"train.max_steps=2"});
+  const auto weights = last("first").string();
+  EXPECT_EQ(train("first", {"--dry-run"}).status, 0);
+  EXPECT_EQ(train("first", {"--dry-run", "optim.lr=0.1"}).status, 2);
+  const auto begun = train("run", {"--dry-run", "--init-from", weights, "--key", "student"});
+  EXPECT_EQ(begun.status, 0) << begun.err;
+  EXPECT_THAT(begun.err, HasSubstr("student from " + weights));
+  EXPECT_EQ(train("run", {"--dry-run", "--init-from", weights, "backbone.patch_size=8"}).status, 2);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
 }
 
 // An evaluation belongs to its step: it is neither lost nor repeated.

@@ -111,5 +111,127 @@ assert all(torch.equal(backbone[k], teacher[k]) for k in teacher)
   }
 }
 
+// Both directions load strictly, and give equal features with equal epsilons.
+TEST_F(WeightsInPython, SwinGoesToTimmAndBack) {
+  if (!testing::python_has("timm, safetensors")) GTEST_SKIP() << "no timm for python3";
+  const models::BackboneOptions options{.arch = "swin_tiny",
+                                        .patch_size = 4,
+                                        .image_size = 112,
+                                        .embed_dim = 24,
+                                        .depth = {2, 2, 2},
+                                        .heads = {2, 4, 8}};
+  const auto network = models::build_backbone(options, models::Role::kTeacher);
+  models::initialize_(*network, at::detail::createCPUGenerator(1));
+  network->eval();
+  io::Safetensors file;
+  for (const auto& [name, tensor] : models::named_state(*network)) file.tensors[name] = tensor;
+  io::write_safetensors(folder_ / "own.safetensors", file);
+  convert({"own.safetensors", "timm.safetensors", "backbone.image_size=112"});
+  const torch::NoGradGuard no_grad;
+  const auto images = torch::randn({2, 3, 112, 112}, at::detail::createCPUGenerator(2));
+  io::write_safetensors(
+      folder_ / "expected.safetensors",
+      {{{"images", images}, {"features", network->forward(images).class_token}}, {}});
+  python(R"(
+import functools, timm, torch
+from safetensors.torch import load_file, save_file
+from timm.models.swin_transformer import SwinTransformer
+def swin():
+    torch.manual_seed(3)
+    return SwinTransformer(img_size=112, patch_size=4, window_size=7, embed_dim=24, depths=(2, 2, 2),
+                           num_heads=(2, 4, 8), num_classes=0,
+                           norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-6)).eval()
+expected = load_file('expected.safetensors')
+with torch.no_grad():
+    model = swin()
+    model.load_state_dict(load_file('timm.safetensors'), strict=True)
+    difference = (model(expected['images']) - expected['features']).abs().max().item()
+    print(difference)
+    assert difference < 1e-4
+    other = swin()
+    torch.save(other.state_dict(), 'other.pth')
+    save_file({'features': other(expected['images']).contiguous()}, 'other_features.safetensors')
+)");
+  convert({"other.pth", "ours.safetensors", "--part", "network", "backbone.image_size=112"});
+  const auto weights = models::read_weights(folder_ / "ours.safetensors");
+  const auto report = models::load_weights_(*network, weights, "backbone.");
+  EXPECT_TRUE(report.unused.empty()) << models::summary(report);
+  const auto other = io::read_safetensors(folder_ / "other_features.safetensors").tensors;
+  EXPECT_TENSOR_NEAR(network->forward(images).class_token, other.at("features"));
+}
+
+// Whatever lies beside the tensors, in every protocol and both formats of torch.save.
+TEST_F(WeightsInPython, ReadsTensorsBesideObjectsOfEveryKind) {
+  if (!testing::python_has("torch, numpy")) GTEST_SKIP() << "no torch for python3";
+  auto network = models::build_backbone({.arch = "vit_small",
+                                         .patch_size = 4,
+                                         .image_size = 8,
+                                         .embed_dim = 64,
+                                         .depth = {1},
+                                         .heads = {1}},
+                                        models::Role::kTeacher);
+  io::Safetensors file;
+  for (const auto& [name, tensor] : models::named_state(*network)) file.tensors[name] = tensor;
+  io::write_safetensors(folder_ / "own.safetensors", file);
+  python(R"(
+import argparse, collections, datetime, decimal, enum, fractions, functools, pathlib, random, types, uuid
+import numpy as np, torch
+from safetensors.torch import load_file
+class Color(enum.Enum): RED = 1
+class Plain:
+    def __init__(self): self.a = 1
+class Stateful:
+    def __getstate__(self): return {'w': torch.ones(2)}
+    def __setstate__(self, state): open('executed', 'w')
+class Reduced:
+    def __reduce__(self): return open, ('executed', 'w')
+class Sub(collections.OrderedDict): pass
+Wide = collections.namedtuple('Wide', ['f%d' % i for i in range(20)])
+def quantized(): return torch.quantize_per_tensor(torch.ones(3), .1, 0, torch.qint8)
+makers = [
+  lambda: [np.dtype(t).type(1) for t in '?bBhHiIlLqQefdgFD'] + [np.uint64(2**64 - 1), np.str_('x')],
+  lambda: [np.array(1.5, dtype='>f8')[()], np.datetime64('2020-01-01'), np.arange(5), np.array([None])],
+  lambda: [np.random.RandomState(0).get_state(), np.random.default_rng(0), random.getstate()],
+  lambda: [pathlib.Path('/x'), pathlib.PureWindowsPath('x'), torch.device('cuda:1'), torch.float16],
+  lambda: [torch.Size([1]), torch.nn.Parameter(torch.ones(2)), torch.nn.Linear(2, 2)],
+  lambda: [torch.ones(2, dtype=t) for t in (torch.bfloat16, torch.complex64, torch.uint16, torch.bool)],
+  lambda: torch.ones(2).to(torch.float8_e4m3fn), lambda: torch.ones(2, device='meta'),
+  lambda: torch.ones(3).to_sparse(), quantized,
+  lambda: [{1, 2}, frozenset([1]), collections.Counter('aab'), collections.deque([1], 3)],
+  lambda: [collections.defaultdict(list, a=[1]), collections.defaultdict(int), Sub(a=1), Wide(*range(20))],
+  lambda: [types.SimpleNamespace(a=1), argparse.Namespace(a=pathlib.Path('x')), collections.ChainMap({})],
+  lambda: [datetime.datetime.now(), datetime.timedelta(1), decimal.Decimal('1.5'), uuid.uuid4()],
+  lambda: [2**70, -2**70, 2**5000, 2**63, -2**63, 2**31, 256, 1.5, True, b'x', bytearray(b'x'), '', 'é'],
+  lambda: {None: 1, (1, 2): 2, 1.5: 3, b'b': 4, frozenset([1]): 5, Color.RED: 6, 7: 8},
+  lambda: [Color.RED, Plain(), Stateful(), Reduced(), functools.partial(print, 1), Plain, len, slice(1)],
+]
+model = load_file('own.safetensors')
+count = 0
+for protocol in 1, 2, 3, 4, 5:
+    for zipped in True, False:
+        extra = []
+        for maker in makers:
+            try:
+                torch.save(maker(), 'try.pth', pickle_protocol=protocol)
+                extra.append(maker())
+            except Exception as problem:
+                print(protocol, problem)
+        torch.save({'extra': extra, 'model': model}, '%d.pth' % count, pickle_protocol=protocol,
+                   _use_new_zipfile_serialization=zipped)
+        count += 1
+assert count == 10
+)");
+  const auto hash = [&](const std::string& name) {
+    const auto result = testing::run_program("ibot-model", {"info", name}, folder_);
+    EXPECT_EQ(result.status, 0) << name << ": " << result.err;
+    const auto at = result.out.find("backbone  ");
+    return at == std::string::npos ? result.out
+                                   : result.out.substr(result.out.find('\n', at) - 32, 32);
+  };
+  const auto expected = hash("own.safetensors");
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(hash(std::to_string(i) + ".pth"), expected) << i;
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "executed"));
+}
+
 }  // namespace
 }  // namespace ibot

@@ -159,6 +159,23 @@ TEST(Safetensors, GivesEqualBytesForEqualContentAndAlignsEveryTensor) {
   EXPECT_EQ(header["a"]["data_offsets"][0], 18);
 }
 
+TEST(Safetensors, KeepsEightBitFloatsAndUnsignedIntegers) {
+  const TemporaryFolder folder;
+  const auto values = torch::tensor({1.f, -2.f, 0.5f});
+  Safetensors file;
+  for (const auto type : {torch::kFloat8_e4m3fn, torch::kFloat8_e5m2, torch::kUInt16,
+                          torch::kUInt32, torch::kUInt64}) {
+    const bool is_float = torch::isFloatingType(type);
+    file.tensors[torch::toString(type)] = (is_float ? values : values.abs()).to(type);
+  }
+  write_safetensors(folder / "x", file);
+  const auto again = read_safetensors(folder / "x");
+  for (const auto& [name, tensor] : file.tensors) {
+    EXPECT_EQ(again.tensors.at(name).scalar_type(), tensor.scalar_type());
+    EXPECT_TENSOR_EQUAL(again.tensors.at(name).to(torch::kFloat), tensor.to(torch::kFloat));
+  }
+}
+
 TEST(Safetensors, RefusesToWriteWhatItCouldNotRead) {
   const TemporaryFolder folder;
   const auto path = folder / "x";
@@ -183,11 +200,41 @@ TEST(SafetensorsRefusal, MissingFile) {
 }
 
 TEST(SafetensorsRefusal, HeaderLength) {
-  EXPECT_THAT(refusal(""), HasSubstr("header length"));
+  EXPECT_THAT(refusal(""), HasSubstr("an empty file"));
   EXPECT_THAT(refusal("1234567"), HasSubstr("header length"));
-  EXPECT_THAT(refusal(std::string("\x10\0\0\0\0\0\0\0{}", 10)), HasSubstr("within the file"));
+  EXPECT_THAT(refusal(std::string("\x10\0\0\0\0\0\0\0{}", 10)),
+              AllOf(HasSubstr("within the file"), HasSubstr("cut off")));
   EXPECT_THAT(refusal(std::string("\x01\xe1\xf5\x05\0\0\0\0{}", 10)), HasSubstr("at most"));
   EXPECT_THAT(refusal(std::string(8, '\xff') + "{}"), HasSubstr("at most"));
+}
+
+// What is no weights is told by what it is.
+TEST(SafetensorsRefusal, FilesOfOtherFormats) {
+  using namespace std::string_literals;
+  const std::string rest(600, 'x');
+  std::string tar = "weights.bin" + std::string(600, '\0');
+  tar.replace(257, 5, "ustar");
+  for (const auto& [bytes, what] : std::vector<std::pair<std::string, std::string>>{
+           {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "Git LFS"},
+           {"<!DOCTYPE html><html></html>", "a web page"},
+           {"\xef\xbb\xbf\n  <html>" + rest, "a web page"},
+           {"{\"weight_map\": {}}", "a JSON text"},
+           {" [1, 2, 3, 4]", "a JSON text"},
+           {"\x1f\x8b\x08\0"s + rest, "gunzip"},
+           {"BZh9" + rest, "a compressed file"},
+           {"\x28\xb5\x2f\xfd" + rest, "a compressed file"},
+           {tar, "a tar archive"},
+           {"PK\3\4" + rest, "name it .pth"},
+           {"\x89HDF\r\n\x1a\n" + rest, "an HDF5 file"},
+           {"GGUF\3\0\0\0"s + rest, "a GGUF file"},
+           {"\x1c\0\0\0TFL3"s + rest, "TensorFlow Lite"},
+           {"\x93NUMPY\x01\0"s + rest, "a NumPy array"},
+           {"\x08\x07\x12\x07pytorch", "ONNX"},
+           {"\x82\xa6params\x81\xa1w" + rest, "Flax"},
+           {"\x80\x04\x95\x20\0\0\0\0\0\0\0}."s + rest, "torch.save did not write"},
+           {"\xff\xd8\xff\xe0" + rest, "a JPEG image"}}) {
+    EXPECT_THAT(refusal(bytes), AllOf(HasSubstr("expected weights, got "), HasSubstr(what)));
+  }
 }
 
 TEST(SafetensorsRefusal, HeaderThatIsNoJsonObject) {

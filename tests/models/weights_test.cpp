@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "ibot/io/safetensors.h"
 #include "ibot/io/torch_file.h"
 #include "ibot/models/network.h"
@@ -181,6 +183,124 @@ TEST_F(WeightsFile, ResizesPositionsOfAnotherImageSize) {
   EXPECT_TENSOR_EQUAL(positions[0][0], state_of(*network_->backbone).at("pos_embed")[0][0]);
 }
 
+TEST_F(WeightsFile, TakesAnyKeyAndTellsThoseAtHand) {
+  const auto root =
+      io::Value(io::Dict{{{"net", dict_of(state_of(*network_, "module."))},
+                          {"model_ema", io::Dict{{{"state_dict", dict_of(state_of(*other_))}}, ""}},
+                          {"epoch", int64_t{3}}},
+                         ""});
+  const auto into = drawn_network(3);
+  load(root, *into, "net");
+  expect_equal(*into, *network_);
+  load(root, *into, "model_ema");
+  expect_equal(*into, *other_);
+  EXPECT_THAT(refusal([&] { load(root, *into); }),
+              AllOf(HasSubstr("the file has keys net, model_ema, epoch"), HasSubstr("--key: net")));
+  EXPECT_THAT(refusal([&] { load(root, *into, "encoder"); }),
+              AllOf(HasSubstr("expected the network encoder"), HasSubstr("keys net, model_ema")));
+}
+
+TEST_F(WeightsFile, AKeyMayBeWhatTheNamesBeginWith) {
+  const auto named = [&](const std::string& prefix) { return state_of(*network_, prefix); };
+  const auto into = drawn_network(3);
+  load(dict_of(named("student.net.")), *into, "student.net");
+  expect_equal(*into, *network_);
+  const auto lightning = io::Value(io::Dict{{{"state_dict", dict_of(named("net."))}}, ""});
+  load(lightning, *into, "net");
+  expect_equal(*into, *network_);
+  EXPECT_THAT(refusal([&] { load(lightning, *into); }), HasSubstr("--key"));
+  io::write_safetensors(folder_ / "x.safetensors", {named("net."), {}});
+  load_weights_(*into, read_weights(folder_ / "x.safetensors", "net"));
+  EXPECT_THAT(refusal([&] { read_weights(folder_ / "x.safetensors"); }), HasSubstr("--key: net"));
+}
+
+TEST_F(WeightsFile, ReadsTheChunksOfDinoV2) {
+  Tensors tensors;
+  for (const auto& [name, tensor] : state_of(*network_->backbone, "backbone.")) {
+    auto chunked = name;
+    const auto at = chunked.find("blocks.");
+    if (at != std::string::npos) chunked.insert(at + 7, chunked.substr(at + 7, 2));
+    tensors[chunked] = tensor;
+  }
+  const auto into = drawn_network(3);
+  load(dict_of(tensors), *into->backbone, "teacher", "backbone.");
+  expect_equal(*into->backbone, *network_->backbone);
+}
+
+TEST_F(WeightsFile, AMaskTokenOfAnotherShapeIsUnused) {
+  auto tensors = state_of(*network_->backbone);
+  tensors["masked_embed"] = torch::ones({1, 1, 32});
+  const auto into = drawn_network(3);
+  const auto before = state_of(*into->backbone).at("masked_embed").clone();
+  const auto report = load(dict_of(tensors), *into->backbone, "teacher", "backbone.");
+  EXPECT_THAT(summary(report),
+              AllOf(HasSubstr("missing: backbone.masked_embed"),
+                    HasSubstr("unused: backbone.masked_embed of shape [1, 1, 32]")));
+  EXPECT_TENSOR_EQUAL(state_of(*into->backbone).at("masked_embed"), before);
+}
+
+TEST_F(WeightsFile, AsksForTensorsOfTheNetworkThatItCannotRead) {
+  auto dict = *dict_of(state_of(*network_)).dict();
+  dict.items.emplace_back("backbone.blocks.7.norm1.weight",
+                          io::Opaque{"torch._utils._rebuild_qtensor"});
+  EXPECT_THAT(refusal([&] { weights_of(io::Value(dict), "x.pth", "teacher"); }),
+              HasSubstr("blocks.7.norm1.weight: expected a dense tensor, got an object of "
+                        "torch._utils._rebuild_qtensor"));
+  dict.items.back().first = "scheduler";
+  EXPECT_NO_THROW(weights_of(io::Value(dict), "x.pth", "teacher"));
+  EXPECT_THAT(refusal([&] { weights_of(io::Opaque{"os.system"}, "x.pth", "teacher"); }),
+              HasSubstr("expected a dict of tensors, got an object of os.system"));
+}
+
+TEST_F(WeightsFile, ReadsShardsThroughTheirIndex) {
+  io::Safetensors first, second;
+  for (const auto& [name, tensor] : state_of(*network_)) {
+    (name.size() % 2 == 0 ? first : second).tensors[name] = tensor;
+  }
+  io::write_safetensors(folder_ / "m-1.safetensors", first);
+  const auto index = [&](const std::string& shard) {
+    std::ofstream(folder_ / "m.index.json")
+        << R"({"weight_map": {"a": "m-1.safetensors", "b": ")" << shard << R"("}})";
+    return folder_ / "m.index.json";
+  };
+  EXPECT_THAT(refusal([&] { read_weights(index("m-2.safetensors")); }),
+              HasSubstr("expected its shard m-2.safetensors beside it"));
+  io::write_safetensors(folder_ / "m-2.safetensors", second);
+  const auto into = drawn_network(3);
+  load_weights_(*into, read_weights(index("m-2.safetensors")));
+  expect_equal(*into, *network_);
+  EXPECT_THAT(refusal([&] { read_weights(index("../m-2.safetensors")); }),
+              HasSubstr("a file beside the index"));
+  std::ofstream(folder_ / "m.index.json") << R"({"metadata": {}, "weight_map": {}})";
+  EXPECT_THAT(refusal([&] { read_weights(folder_ / "m.index.json"); }), HasSubstr("a JSON index"));
+}
+
+// timm 0.9 and later keep the layer between two stages in the second of them.
+TEST(SwinNames, GoToTimmAndBack) {
+  const auto backbone = build_backbone({.arch = "swin_tiny", .patch_size = 4}, Role::kTeacher);
+  Tensors timm;
+  for (const auto& [name, tensor] : state_of(*backbone)) {
+    if (!is_derived(name)) timm[timm_name(name)] = tensor;
+  }
+  EXPECT_EQ(timm.count("layers.0.downsample.reduction.weight"), 0u);
+  EXPECT_EQ(timm.count("layers.3.downsample.reduction.weight"), 1u);
+  const auto weights = weights_of(dict_of(timm), "x.pth", "teacher");
+  const auto into = build_backbone({.arch = "swin_tiny", .patch_size = 4}, Role::kTeacher);
+  EXPECT_TRUE(load_weights_(*into, weights, "backbone.").unused.empty());
+  expect_equal(*into, *backbone);
+}
+
+TEST(MissingTensors, AreThoseThatTheShapesAskFor) {
+  Weights weights{.source = "x.pth", .tensors = state_of(*drawn_network(1))};
+  EXPECT_THAT(missing_tensors(weights), ElementsAre());
+  weights.tensors.erase("backbone.masked_embed");
+  EXPECT_THAT(missing_tensors(weights), ElementsAre());
+  weights.tensors.erase("backbone.blocks.1.mlp.fc2.bias");
+  weights.tensors.erase("head.mlp.2.bias");
+  EXPECT_THAT(missing_tensors(weights),
+              ElementsAre("backbone.blocks.1.mlp.fc2.bias", "head.mlp.2.bias"));
+}
+
 TEST_F(WeightsFile, RefusalsNameTheFileAndBothShapes) {
   const auto fill = [&](const Tensors& tensors, const std::string& key = "teacher") {
     const auto into = drawn_network(3);
@@ -204,7 +324,7 @@ TEST_F(WeightsFile, RefusalsNameTheFileAndBothShapes) {
   EXPECT_THAT(with("backbone.norm.weight", torch::ones({64})),
               AllOf(HasSubstr("expected shape [128], got [64]")));
   EXPECT_THAT(with("head.last_layer.weight_v", torch::ones({6, 4})),
-              HasSubstr("[6, 3], got [6, 4]"));
+              AllOf(HasSubstr("[6, 3], got [6, 4]"), HasSubstr("ibot-model convert")));
   EXPECT_THAT(with("backbone.register_tokens", torch::ones({1})), HasSubstr("without register"));
   EXPECT_THAT(with("backbone.blocks.2.norm1.weight", torch::ones({128})),
               HasSubstr("another architecture"));
@@ -264,6 +384,18 @@ TEST(InferBackbone, RefusesWhatShapesCannotTell) {
   EXPECT_THAT(refusal([&] { infer_backbone(weights); }), HasSubstr("backbone.heads=N"));
   weights.tensors["backbone.pos_embed"] = torch::ones({1, 8, 48});
   EXPECT_THAT(refusal([&] { infer_backbone(weights, 2); }), HasSubstr("in a square"));
+  weights.tensors["backbone.pos_embed"] = torch::ones({1, 64, 48});
+  EXPECT_THAT(refusal([&] { infer_backbone(weights, 2); }),
+              AllOf(HasSubstr("expected 65 positions"), HasSubstr("class token's is missing")));
+  weights.tensors["backbone.pos_embed"] = torch::ones({1, 18, 48});
+  weights.others = {"dist_token"};
+  EXPECT_THAT(refusal([&] { infer_backbone(weights, 2); }), HasSubstr("distillation token"));
+  weights.tensors.erase("backbone.pos_embed");
+  EXPECT_THAT(refusal([&] { infer_backbone(weights, 2); }),
+              HasSubstr("expected a backbone.pos_embed"));
+  weights.tensors["backbone.blocks.0.mlp.w12.weight"] = torch::ones({1});
+  weights.tensors["backbone.pos_embed"] = torch::ones({1, 17, 48});
+  EXPECT_THAT(refusal([&] { infer_backbone(weights, 2); }), HasSubstr("SwiGLU"));
   weights.tensors.erase("backbone.patch_embed.proj.weight");
   EXPECT_THAT(refusal([&] { infer_backbone(weights, 2); }), HasSubstr("patch_embed.proj.weight"));
 }

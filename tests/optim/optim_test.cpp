@@ -163,5 +163,22 @@ TEST(Optimizer, ScalesTheLearningRateOfAParameter) {
   }
 }
 
+// The second step by hand: m = b1 (1 - b1) g + (1 - b1) h, v likewise, each over 1 - b^2.
+TEST(AdamW, TakesItsBetasAndEps) {
+  const double b1 = 0.8, b2 = 0.5, eps = 0.25, lr = 0.1, g = 2.0, h = -1.0;
+  Optimizer optimizer(OptimizerKind::kAdamW,
+                      {parameter("w", torch::zeros({1}), torch::full({1}, g))}, {},
+                      {{b1, b2}, eps});
+  const auto& tensor = optimizer.parameters()[0].tensor;
+  optimizer.step({.lr = lr, .weight_decay = 0.0});
+  const double first = -lr * g / (std::abs(g) + eps);
+  EXPECT_NEAR(tensor.item<double>(), first, 1e-6);
+  torch::Tensor(tensor).mutable_grad() = torch::full({1}, h);
+  optimizer.step({.lr = lr, .weight_decay = 0.0});
+  const double m = (b1 * (1 - b1) * g + (1 - b1) * h) / (1 - b1 * b1);
+  const double v = (b2 * (1 - b2) * g * g + (1 - b2) * h * h) / (1 - b2 * b2);
+  EXPECT_NEAR(tensor.item<double>(), first - lr * m / (std::sqrt(v) + eps), 1e-6);
+}
+
 }  // namespace
 }  // namespace ibot::optim

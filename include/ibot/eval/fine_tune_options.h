@@ -10,6 +10,7 @@
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
 #include "ibot/data/filter_options.h"
+#include "ibot/optim/optim_options.h"
 #include "ibot/optim/precision_options.h"
 
 namespace ibot {
@@ -37,6 +38,8 @@ struct FineTuneOptions {
   bool decay_positions = false;
   double drop_path = 0.2;
   double clip_grad = 0.0;
+  std::array<double, 2> betas{0.9, 0.999};
+  double eps = 1e-8;
   double ema = 0.0;
   bool test_ema = false;
   int64_t head_layers = 0;
@@ -69,6 +72,8 @@ struct FineTuneOptions {
     field("decay_positions", decay_positions, "weight decay of class token and positions as well");
     field("drop_path", drop_path, "stochastic depth of the last block, rising from 0");
     field("clip_grad", clip_grad, "largest L2 norm of the whole gradient; 0: no limit");
+    field("betas", betas, "decay of the two moments of AdamW");
+    field("eps", eps, "added to the square root of AdamW's second moment");
     field("ema", ema, "weight of a moving average of the network in itself a step; 0: none");
     field("test_ema", test_ema, "test the moving average as well");
     field("head_layers", head_layers,
@@ -117,6 +122,7 @@ struct FineTuneOptions {
     check_option(!test_ema || ema > 0, "test_ema", "expected false without ema, got true");
     check_option(head_layers >= 0 && head_layers <= 3, "head_layers", "expected 0 to 3, got ",
                  head_layers);
+    optim::validate_moments(betas, eps);
   }
 };
 

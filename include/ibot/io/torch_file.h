@@ -20,12 +20,13 @@ bool is_torch_file(const std::filesystem::path& path);
 /// Reads a file of `torch.save`, a zip archive or the stream of PyTorch before 1.6, into host
 /// tensors, whatever the device they were saved from. Tensors of one storage share it here too.
 ///
-/// Nothing in the file is executed: of Python's objects only tensors, parameters, dicts, lists,
-/// tuples, numbers, NumPy's scalars, text, torch.Size, dtypes and argparse.Namespace (as a dict of
-/// that type) are read, and any other is refused by its name. No memory is taken for more than the
-/// file holds: sizes are checked against it before, compressed entries are refused.
+/// Nothing in the file is executed: of Python's objects tensors, parameters, dicts and classes that
+/// hold entries as one, lists, tuples, numbers, NumPy's numbers, text, torch.Size, dtypes and
+/// argparse.Namespace (as a dict of that type) are read; any other is an Opaque value. Sparse and
+/// quantised tensors are such. No memory is taken for more than the file holds: sizes are checked
+/// against it before, compressed entries are refused.
 ///
-/// Throws CheckpointError: file, what, where.
+/// Throws CheckpointError: file, what, where; a file of another format is told by its name.
 TorchFile read_torch_file(const std::filesystem::path& path);
 
 /// Writes a zip archive that `torch.load(path, weights_only=True)` reads, as write_file does.

@@ -17,6 +17,11 @@ namespace ibot::io {
 struct List;
 struct Dict;
 
+/// A value of another kind, of which only what it is called is known: "pathlib.PosixPath".
+struct Opaque {
+  std::string type;
+};
+
 /// One value. Text and containers are shared and constant, so that copies cost nothing and a file
 /// that names one list a million times takes the room of one.
 class Value {
@@ -30,6 +35,7 @@ class Value {
   Value(torch::Tensor tensor) : content_(std::move(tensor)) {}
   Value(List list);
   Value(Dict dict);
+  Value(Opaque opaque) : content_(std::make_shared<const Opaque>(std::move(opaque))) {}
 
   bool is_none() const { return content_.index() == 0; }
   /// Null where the value is of another kind.
@@ -37,6 +43,7 @@ class Value {
   const torch::Tensor* tensor() const;
   const List* list() const;
   const Dict* dict() const;
+  const Opaque* opaque() const;
   std::optional<bool> boolean() const;
   std::optional<int64_t> integer() const;
   /// Of an integer too.
@@ -44,7 +51,8 @@ class Value {
 
  private:
   std::variant<std::monostate, bool, int64_t, double, std::shared_ptr<const std::string>,
-               torch::Tensor, std::shared_ptr<const List>, std::shared_ptr<const Dict>>
+               torch::Tensor, std::shared_ptr<const List>, std::shared_ptr<const Dict>,
+               std::shared_ptr<const Opaque>>
       content_;
 };
 
@@ -53,8 +61,9 @@ struct List {
   bool tuple = false;
 };
 
-/// Entries in the file's order; keys are text or integers and differ from each other. `type` is the
-/// class of an object that is more than a dict: "collections.OrderedDict", "argparse.Namespace".
+/// Entries in the file's order; keys of text or integers differ from each other. `type` is the
+/// class of an object that is more than a dict: "argparse.Namespace", or "collections.OrderedDict"
+/// for every other one that holds entries.
 struct Dict {
   std::vector<std::pair<Value, Value>> items;
   std::string type;
@@ -62,5 +71,8 @@ struct Dict {
   /// The value of a text key; null where there is none.
   const Value* find(std::string_view key) const;
 };
+
+/// What a value is, for messages: "a dict", "an object of pathlib.PosixPath".
+std::string kind_of(const Value& value);
 
 }  // namespace ibot::io

@@ -27,13 +27,19 @@ struct Weights {
 };
 
 /// Reads the network `key` ("teacher" or "student") of a file that holds both, else the one network
-/// there is: a .pth may keep it under `state_dict`, `model` or `module`. Prefixes of wrappers
-/// (`module.`, `backbone.`, `encoder.`) and the names of timm and DINOv2 (`ls1.gamma`,
-/// `mask_token`, parametrised weight norm) become ours.
+/// there is: a .pth may keep it under `state_dict`, `model` or `module`. Any other `key` names a
+/// dict of a .pth, or what the names of its tensors begin with. Prefixes of wrappers (`module.`,
+/// `backbone.`, `encoder.`) and the names of timm and DINOv2 (`ls1.gamma`, `mask_token`,
+/// parametrised weight norm, chunks of blocks, downsampling of Swin in the next stage) become ours.
+/// A `.json` is read as the index of shards that lie beside it.
 ///
 /// Throws CheckpointError where the file is refused, lacks the network, or holds no tensor that
-/// belongs to a backbone or a head, and on register tokens, which no backbone here has.
+/// belongs to a backbone or a head, with the keys at hand; and on register tokens, which no
+/// backbone here has.
 Weights read_weights(const std::filesystem::path& path, const std::string& key = "teacher");
+
+/// Whether read_weights takes the file for an index of shards.
+bool is_shard_index(const std::filesystem::path& path);
 
 /// The same of a .pth at hand.
 Weights weights_of(const io::Value& root, const std::string& source, const std::string& key);
@@ -48,6 +54,13 @@ BackboneOptions infer_backbone(const Weights& weights, int64_t heads = 0);
 /// tensor lies under both names or there is only one. Throws CheckpointError where there is none.
 HeadOptions infer_head(const Weights& weights);
 
+/// Names of the tensors that the file's own backbone, and its head where it has one, should have
+/// and lacks, or has in another shape; the mask token is no part of them. Throws as infer_backbone.
+std::vector<std::string> missing_tensors(const Weights& weights);
+
+/// The name that timm 0.9 and later have for a backbone's tensor, which comes without `backbone.`.
+std::string timm_name(std::string name);
+
 /// Whether a tensor of that name is computed from the options and neither learnt nor loaded.
 bool is_derived(std::string_view name);
 
@@ -61,6 +74,8 @@ struct LoadReport {
 
 /// Fills the parameters and buffers of `module`, whose names with `prefix` before them are those of
 /// the weights: "" for a Network, "backbone." for a Backbone.
+///
+/// A mask token of another shape, that of another method's decoder, is unused.
 ///
 /// Throws CheckpointError before anything is changed: where no name fits, a shape differs and
 /// cannot be resized, a backbone's tensor other than the mask token is missing, or one of its

@@ -1,6 +1,7 @@
 // Options of the optimiser.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "ibot/base/enum_names.h"
@@ -12,6 +13,15 @@ namespace optim {
 
 enum class OptimizerKind { kAdamW, kSgd, kLars };
 
+/// Throws OptionError where AdamW cannot work with them.
+inline void validate_moments(const std::array<double, 2>& betas, double eps) {
+  for (const double beta : betas) {
+    check_option(beta >= 0 && beta < 1, "betas", "expected two in [0, 1), got [", betas[0], ", ",
+                 betas[1], "]");
+  }
+  check_option(eps > 0, "eps", "expected above 0, got ", eps);
+}
+
 struct OptimOptions {
   OptimizerKind optimizer = OptimizerKind::kAdamW;
   double lr = 5e-4;
@@ -20,6 +30,8 @@ struct OptimOptions {
   double weight_decay_end = 0.4;
   double clip_grad = 3.0;
   int64_t freeze_last_layer = 1;
+  std::array<double, 2> betas{0.9, 0.999};
+  double eps = 1e-8;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -30,6 +42,8 @@ struct OptimOptions {
     field("weight_decay_end", weight_decay_end, "that the cosine approaches");
     field("clip_grad", clip_grad, "largest L2 norm of each tensor's gradient; 0: no limit");
     field("freeze_last_layer", freeze_last_layer, "epochs in which prototypes do not move");
+    field("betas", betas, "decay of the two moments of AdamW");
+    field("eps", eps, "added to the square root of AdamW's second moment");
   }
 
   void validate() const {
@@ -41,6 +55,7 @@ struct OptimOptions {
     check_option(clip_grad >= 0, "clip_grad", "expected 0 or more, got ", clip_grad);
     check_option(freeze_last_layer >= 0, "freeze_last_layer", "expected 0 or more, got ",
                  freeze_last_layer);
+    validate_moments(betas, eps);
   }
 };
 

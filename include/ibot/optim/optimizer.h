@@ -1,6 +1,7 @@
 // The optimisers behind one face.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,10 +19,16 @@ struct Overflow {
   torch::Tensor found;  // float32 scalar on the device: 1 when one is not finite, else 0
 };
 
+/// AdamW's own values: the decay of both moments, and what keeps the quotient finite.
+struct AdamValues {
+  std::array<double, 2> betas{0.9, 0.999};
+  double eps = 1e-8;
+};
+
 /// AdamW, SGD with momentum, or LARS over one list of parameters. A tensor without gradient, or
 /// frozen, is left alone entirely: no decay, no moments, no step count.
 ///
-/// AdamW: betas 0.9 and 0.999, eps 1e-8, decoupled decay (Loshchilov & Hutter 2019).
+/// AdamW: decoupled decay (Loshchilov & Hutter 2019).
 /// SGD: momentum 0.9, decay added to the gradient.
 /// LARS: trust ratio 0.001, momentum 0.9; 1-D tensors have neither trust ratio nor decay (You et
 /// al. 2017, as in reference `utils.py`).
@@ -31,7 +38,8 @@ struct Overflow {
 /// stage 1).
 class Optimizer {
  public:
-  Optimizer(OptimizerKind kind, std::vector<Parameter> parameters, dist::Group shards = {});
+  Optimizer(OptimizerKind kind, std::vector<Parameter> parameters, dist::Group shards = {},
+            const AdamValues& adam = {});
 
   /// One update from the gradients at hand. With `overflow`, nothing changes when it says so, which
   /// the device decides without the host.
@@ -62,6 +70,7 @@ class Optimizer {
   void exchange_();
 
   OptimizerKind kind_;
+  AdamValues adam_;
   std::vector<Parameter> parameters_;
   dist::Group shards_;
   std::vector<int64_t> owners_;       // the rank of each parameter; moments of others are undefined
