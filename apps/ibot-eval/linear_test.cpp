@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <numeric>
+#include <set>
 
 #include "common/logging.h"
 #include "common/run_main.h"
@@ -33,10 +34,11 @@ int64_t depth_of(const models::BackboneOptions& options) {
 /// Features that a classifier may have been trained on, the likely ones first.
 std::vector<eval::FeatureOptions> candidates(const EvalConfig& config) {
   const auto& backbone = config.run.backbone;
-  std::vector<eval::FeatureOptions> all{
-      eval::resolved(config.features, /*linear_probing=*/true, backbone.arch)};
-  if (config.features.pooling != eval::Pooling::kPublished) return all;
+  const auto first = eval::resolved(config.features, /*linear_probing=*/true, backbone.arch);
+  if (config.features.pooling != eval::Pooling::kPublished) return {first};
   const auto depth = depth_of(backbone);
+  std::vector<eval::FeatureOptions> all;
+  if (first.blocks <= depth) all.push_back(first);
   for (const auto pooling : {eval::Pooling::kClass, eval::Pooling::kClassAndPatchMean}) {
     for (int64_t blocks = 1; blocks <= depth; ++blocks) all.push_back({pooling, blocks});
   }
@@ -138,7 +140,7 @@ eval::FeatureOptions features_of_classifiers(const TaskRequest& request) {
                 "linear: expected a network, got pixels");
   const auto& config = request.weights.config;
   const auto wanted = request.classifiers->weight.size(2);
-  std::string widths;
+  std::set<int64_t> widths;
   for (const auto& options : candidates(config)) {
     const auto width = width_of(request, options);
     if (width == wanted) {
@@ -147,10 +149,12 @@ eval::FeatureOptions features_of_classifiers(const TaskRequest& request) {
                       " features.blocks=", options.blocks));
       return options;
     }
-    widths += concat(widths.empty() ? "" : ", ", width);
+    widths.insert(width);
   }
+  std::string known;
+  for (const auto width : widths) known += concat(known.empty() ? "" : ", ", width);
   throw RequestError(concat(request.classifiers->source,
-                            ": expected classifiers of features of width ", widths,
+                            ": expected classifiers of features of width ", known,
                             ", as this network gives, got ", wanted,
                             "; give the network that they were trained on, or say its "
                             "features.pooling and features.blocks"));

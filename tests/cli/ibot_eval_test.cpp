@@ -444,7 +444,7 @@ TEST_F(IbotEval, RefusesClassifiersOfOtherFeaturesOrClasses) {
   EXPECT_EQ(test(2, 32).status, 0);
   const auto wide = test(2, 1000);
   EXPECT_EQ(wide.status, 2);
-  EXPECT_THAT(wide.err, AllOf(HasSubstr("features of width 32, 16, 32"), HasSubstr("got 1000")));
+  EXPECT_THAT(wide.err, AllOf(HasSubstr("features of width 16, 32, 48"), HasSubstr("got 1000")));
   EXPECT_EQ(test(2, 32, {"features.pooling=patch_mean"}).status, 2);
   EXPECT_EQ(test(1, 16).status, 2);
   const auto more = test(5, 16);
@@ -466,7 +466,7 @@ TEST_F(IbotEval, TestsTheClassifiersOfALinearProbe) {
                                         "data"};
   auto words = common;
   words.insert(words.end(), {"--output", "probe", "linear.batch_size=4", "linear.lr=[0.001]",
-                             "linear.epochs=1"});
+                             "features.pooling=class", "linear.epochs=1"});
   ASSERT_EQ(run(words).status, 0);
   words = common;
   words.insert(words.end(), {"--classifier", "probe/linear.safetensors", "--output", "out"});

@@ -87,8 +87,8 @@ TEST_F(PretrainResume, ARunOfTheOfficialProgramGoesOnWithTheNextEpoch) {
   }
   expect_failure(train("other", {"--resume", "official.pth", "optim.lr=0.1", "loss.weight_cls=2"}),
                  2,
-                 "official.pth: its run had other values: optim.lr 0.0005 -> 0.1, "
-                 "loss.weight_cls 1.0 -> 2.0; ");
+                 "official.pth: its run had other values: loss.weight_cls 1.0 -> 2.0, "
+                 "optim.lr 0.0005 -> 0.1; ");
 }
 
 // Without CONFIG the file's arguments are the configuration.

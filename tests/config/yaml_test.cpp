@@ -270,11 +270,11 @@ TEST(YamlRefusal, RangesNameFileLineAndKey) {
 
 TEST(YamlRefusal, CropsAreWholeNumbersOfPatches) {
   EXPECT_EQ(refusal("augment:\n  global_size: 220\n"),
-            "augment.global_size: expected a multiple of backbone.patch_size 16, got 220 "
-            "(run.yaml:2)");
+            "augment.global_size: expected a multiple of backbone.patch_size 16, got 220; "
+            "set augment.global_size=224 (run.yaml:2)");
   EXPECT_EQ(refusal("augment: {local_size: 100}"),
-            "augment.local_size: expected a multiple of backbone.patch_size 16, got 100 "
-            "(run.yaml:1)");
+            "augment.local_size: expected a multiple of backbone.patch_size 16, got 100; "
+            "set augment.local_size=112 (run.yaml:1)");
   EXPECT_EQ(refusal("augment: {local_size: 100, local_crops: 0}"), "");
   RunConfig config;
   config.augment.global_size = 220;
