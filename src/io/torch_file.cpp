@@ -341,6 +341,8 @@ Value read_stream(std::string_view file, const std::string& path) {
 }  // namespace
 
 bool is_torch_file(const std::filesystem::path& path) {
+  IBOT_CHECK(!std::filesystem::is_directory(path), "cannot read ", path.string(),
+             ": is a folder; name the file of weights in it");
   const MappedFile file(path);
   return file.bytes().starts_with(kZipMagic) || stream_begin(file.bytes()) > 0;
 }

@@ -5,6 +5,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/models/network.h"
+#include "ibot/models/resize_weights.h"
 #include "ibot/models/weights.h"
 
 namespace ibot::models {
@@ -69,18 +70,12 @@ int64_t grid_side(const Shapes& shapes, int64_t cells) {
 
 /// Side of the patches' square in positions that begin with the class token's.
 int64_t patch_side(const Shapes& shapes, int64_t positions) {
-  const auto square = [](int64_t cells) {
-    const auto side = std::llround(std::sqrt(static_cast<double>(cells)));
-    return cells > 0 && side * side == cells;
-  };
+  const auto square = [](int64_t cells) { return square_side(cells) > 0; };
   shapes.check(square(positions - 1) || !square(positions - 2) || !shapes.has_other("dist_token"),
                "backbone.pos_embed: expected a class token and a square of patches, got a "
                "distillation token too, which no backbone here has; choose weights without it");
-  shapes.check(square(positions - 1) || !square(positions), "backbone.pos_embed: expected ",
-               positions + 1, " positions, a class token's and those of a square of patches, got ",
-               positions,
-               ": the class token's is missing; the backbones here add one to it as well, choose "
-               "weights that have it");
+  const auto problem = position_problem(positions);
+  shapes.check(problem.empty(), "backbone.pos_embed: ", problem);
   return grid_side(shapes, positions - 1);
 }
 

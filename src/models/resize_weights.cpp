@@ -4,6 +4,8 @@
 #include <cmath>
 #include <string_view>
 
+#include "ibot/base/error.h"
+
 namespace ibot::models {
 namespace {
 
@@ -11,12 +13,6 @@ namespace {
 bool is_called(const std::string& name, std::string_view part) {
   const auto dot = name.rfind('.');
   return std::string_view(name).substr(dot == std::string::npos ? 0 : dot + 1) == part;
-}
-
-/// Side of a square of `cells`; 0 where they make none.
-int64_t square_side(int64_t cells) {
-  const auto side = std::llround(std::sqrt(static_cast<double>(std::max<int64_t>(cells, 0))));
-  return side * side == cells ? side : 0;
 }
 
 /// cells [S·S, C] → [side·side, C]; undefined where the cells make no square.
@@ -45,6 +41,18 @@ torch::Tensor resize_bias_table(const torch::Tensor& stored, at::IntArrayRef wan
 }
 
 }  // namespace
+
+int64_t square_side(int64_t cells) {
+  const auto side = std::llround(std::sqrt(static_cast<double>(std::max<int64_t>(cells, 0))));
+  return side * side == cells ? side : 0;
+}
+
+std::string position_problem(int64_t positions) {
+  if (square_side(positions - 1) > 0 || square_side(positions) == 0) return {};
+  return concat("expected ", positions + 1,
+                " positions, a class token's and those of a square of patches, got ", positions,
+                ": the class token's is missing; choose weights that have it");
+}
 
 torch::Tensor resize_weight(const std::string& name, const torch::Tensor& stored,
                             at::IntArrayRef wanted) {

@@ -28,17 +28,23 @@ void check_unused(const Weights& weights, const std::string& name) {
                 ": expected a tensor of this backbone; the file holds another architecture");
 }
 
+/// What is known of a tensor that does not fit.
+std::string shape_hint(const std::string& name, const torch::Tensor& stored) {
+  if (name == "backbone.pos_embed" && stored.dim() == 3) {
+    const auto problem = position_problem(stored.size(1));
+    return problem.empty() ? "" : "; " + problem;
+  }
+  if (!name.starts_with("head.")) return {};
+  return "; set head.* to the file's values, which ibot-model info prints, or take its backbone "
+         "alone: ibot-model convert FILE BACKBONE.pth";
+}
+
 torch::Tensor fitted(const Weights& weights, const std::string& name, const torch::Tensor& stored,
                      at::IntArrayRef wanted) {
   if (stored.sizes() == wanted) return stored;
   const auto resized = resize_weight(name, stored, wanted);
-  IBOT_CHECK_AS(
-      CheckpointError, resized.defined(), weights.source, ": ", name, ": expected shape ", wanted,
-      ", got ", stored.sizes(),
-      starts_with_any(name, {"head."})
-          ? "; set head.* to the file's values, which ibot-model info prints, or take its "
-            "backbone alone: ibot-model convert FILE BACKBONE.pth"
-          : "");
+  IBOT_CHECK_AS(CheckpointError, resized.defined(), weights.source, ": ", name, ": expected shape ",
+                wanted, ", got ", stored.sizes(), shape_hint(name, stored));
   return resized;
 }
 

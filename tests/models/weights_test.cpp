@@ -323,6 +323,9 @@ TEST_F(WeightsFile, RefusalsNameTheFileAndBothShapes) {
               HasSubstr("found none but such as fc.weight"));
   EXPECT_THAT(with("backbone.norm.weight", torch::ones({64})),
               AllOf(HasSubstr("expected shape [128], got [64]")));
+  EXPECT_THAT(
+      with("backbone.pos_embed", torch::ones({1, 16, 128})),
+      AllOf(HasSubstr("[1, 17, 128], got [1, 16, 128]"), HasSubstr("class token's is missing")));
   EXPECT_THAT(with("head.last_layer.weight_v", torch::ones({6, 4})),
               AllOf(HasSubstr("[6, 3], got [6, 4]"), HasSubstr("ibot-model convert")));
   EXPECT_THAT(with("backbone.register_tokens", torch::ones({1})), HasSubstr("without register"));
