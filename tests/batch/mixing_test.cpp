@@ -7,7 +7,7 @@
 
 #include "ibot/loss/soft_target_loss.h"
 #include "support/expect_tensor.h"
-#include "support/golden.h"
+#include "support/golden_tensors.h"
 
 namespace ibot::batch {
 namespace {
@@ -129,47 +129,67 @@ TEST(RandomErasing, FillsWithUnitNoise) {
   EXPECT_EQ(untouched.count_nonzero().item<int64_t>(), 0);
 }
 
-TEST(MixingGolden, MixupAndCutmix) {
-  const auto folder = testing::golden_root() / "11_finetune";
-  const auto json = testing::read_json(folder / "mixup.json");
-  const auto tensors = io::read_safetensors(folder / "mixup.safetensors").tensors;
-  const auto& images = tensors.at("images");
-  const testing::Tolerance tolerance{json["tolerance"]["rtol"], json["tolerance"]["atol"]};
-  for (const auto& item : json["items"]) {
-    const std::string name = item["name"];
-    Mix mix;
-    if (item["kind"] == "mixup") {
-      mix.lambda = item["lam"];
-    } else {
-      const auto box = cutmix_box(images.size(2), images.size(3), item["lam_drawn"],
-                                  item["center_y"], item["center_x"]);
-      EXPECT_EQ((std::vector<int64_t>{box.top, box.bottom, box.left, box.right}),
-                item["box_y0y1x0x1"].get<std::vector<int64_t>>());
-      mix = mix_by_area(box, images.size(2), images.size(3));
-      EXPECT_DOUBLE_EQ(mix.lambda, item["lam_after_correction"]);
-    }
-    const auto mixed =
-        mix_images(images, tensors.at("labels"), mix, json["num_classes"], json["label_smoothing"]);
-    EXPECT_TENSOR_NEAR(mixed.image, tensors.at(name + ".images"), tolerance) << name;
-    EXPECT_TENSOR_NEAR(mixed.target, tensors.at(name + ".targets"), tolerance) << name;
+/// The mix that an item states.
+Mix mix_of(const testing::ReadJson& item, int64_t height, int64_t width) {
+  Mix mix;
+  if (item["kind"].get<std::string>() == "mixup") {
+    mix.lambda = item["lam"];
+    return mix;
   }
+  EXPECT_EQ(item["kind"].get<std::string>(), "cutmix");
+  const auto box = cutmix_box(height, width, item["lam_drawn"], item["center_y"], item["center_x"]);
+  EXPECT_EQ((std::vector<int64_t>{box.top, box.bottom, box.left, box.right}),
+            item["box_y0y1x0x1"].get<std::vector<int64_t>>());
+  mix = mix_by_area(box, height, width);
+  EXPECT_DOUBLE_EQ(mix.lambda, item["lam_after_correction"]);
+  return mix;
+}
+
+TEST(MixingGolden, MixupAndCutmix) {
+  int cases = 0;
+  for (const auto& golden : testing::golden_cases("11_finetune")) {
+    if (!golden.json.contains("items")) continue;
+    const auto& json = golden.json;
+    const testing::GoldenTensors tensors(golden.tensors(), golden.tolerance());
+    const auto& images = tensors.at("images");
+    for (const auto& item : json["items"].elements()) {
+      const std::string name = item["name"];
+      const auto mix = mix_of(item, images.size(2), images.size(3));
+      const auto mixed = mix_images(images, tensors.at("labels"), mix, json["num_classes"],
+                                    json["label_smoothing"]);
+      tensors.compare(mixed.image, name + ".images");
+      tensors.compare(mixed.target, name + ".targets");
+    }
+    tensors.expect_all_used();
+    json.expect_all_read();
+    ++cases;
+  }
+  EXPECT_GT(cases, 0);
+}
+
+void check_loss(const testing::GoldenTensors& tensors, const std::string& name,
+                const torch::Tensor& targets) {
+  const auto logits = tensors.at("logits").clone().requires_grad_();
+  const auto loss = loss::soft_target_loss(logits, targets);
+  EXPECT_TENSOR_NEAR(loss, tensors.at(name + "_loss").squeeze(), tensors.tolerance()) << name;
+  loss.backward();
+  tensors.compare(logits.grad(), name + "_grad");
 }
 
 TEST(SoftTargetLossGolden, LossesAndGradients) {
-  const auto folder = testing::golden_root() / "11_finetune";
-  const auto json = testing::read_json(folder / "losses.json");
-  const auto tensors = io::read_safetensors(folder / "losses.safetensors").tensors;
-  const testing::Tolerance tolerance{json["tolerance"]["rtol"], json["tolerance"]["atol"]};
-  const auto check = [&](const std::string& name, const torch::Tensor& targets) {
-    const auto logits = tensors.at("logits").clone().requires_grad_();
-    const auto loss = loss::soft_target_loss(logits, targets);
-    EXPECT_TENSOR_NEAR(loss, tensors.at(name + "_loss").squeeze(), tolerance) << name;
-    loss.backward();
-    EXPECT_TENSOR_NEAR(logits.grad(), tensors.at(name + "_grad"), tolerance) << name;
-  };
-  check("soft_target", tensors.at("soft_targets"));
-  check("label_smoothing",
-        smooth_targets(tensors.at("labels"), tensors.at("logits").size(1), json["smoothing"]));
+  int cases = 0;
+  for (const auto& golden : testing::golden_cases("11_finetune")) {
+    if (!golden.json.contains("smoothing")) continue;
+    const testing::GoldenTensors tensors(golden.tensors(), golden.tolerance());
+    check_loss(tensors, "soft_target", tensors.at("soft_targets"));
+    check_loss(tensors, "label_smoothing",
+               smooth_targets(tensors.at("labels"), tensors.at("logits").size(1),
+                              golden.json["smoothing"]));
+    tensors.expect_all_used();
+    golden.json.expect_all_read();
+    ++cases;
+  }
+  EXPECT_GT(cases, 0);
 }
 
 }  // namespace

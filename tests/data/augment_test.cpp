@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
 
 #include "data/pictures.h"
 #include "support/golden.h"
@@ -12,6 +14,7 @@ namespace ibot::data {
 namespace {
 
 using testing::Crop;
+using testing::ReadJson;
 
 TEST(Augment, AnImageOfOnePixelIsItsOwnBox) {
   for (uint64_t sample = 0; sample < 50; ++sample) {
@@ -82,16 +85,22 @@ double quantile(std::vector<double>& sorted, double percent) {
 }
 
 /// Mean and quantiles within 1.5 % of the range, as the goldens state.
-void expect_alike(std::vector<double> drawn, const nlohmann::json& expected,
-                  const std::string& what) {
+void expect_alike(std::vector<double> drawn, const ReadJson& expected, const std::string& what) {
   std::sort(drawn.begin(), drawn.end());
   double mean = 0;
   for (const double value : drawn) mean += value / static_cast<double>(drawn.size());
+  if (expected.contains("std")) {
+    double variance = 0;
+    for (const double value : drawn) {
+      variance += (value - mean) * (value - mean) / static_cast<double>(drawn.size());
+    }
+    EXPECT_NEAR(std::sqrt(variance), expected.at("std"), 0.015) << what;
+  }
   if (!expected.contains("quantiles")) {
     EXPECT_NEAR(mean, expected.at("mean"), 0.015) << what;
     return;
   }
-  const auto& quantiles = expected.at("quantiles");
+  const auto quantiles = expected.at("quantiles");
   const double range = quantiles.at("100").get<double>() - quantiles.at("0").get<double>();
   // Numbers of pixels are whole: their quantiles cannot agree more closely than one.
   const double resolution = range > 2 ? 1 : 0;
@@ -104,9 +113,10 @@ void expect_alike(std::vector<double> drawn, const nlohmann::json& expected,
   }
 }
 
-void compare_boxes(const nlohmann::json& item) {
-  const auto width = item["image_WxH"][0].get<int64_t>();
-  const auto height = item["image_WxH"][1].get<int64_t>();
+void compare_boxes(const ReadJson& item) {
+  const int64_t width = item["image_WxH"][0];
+  const int64_t height = item["image_WxH"][1];
+  testing::expect_built_in(item["ratio"], std::vector{3.0 / 4, 4.0 / 3});
   const auto fallback = item["fallback_box_hw"].get<std::vector<int64_t>>();
   std::vector<double> area, aspect, heights, widths, top, left;
   const auto samples = item["samples"].get<uint64_t>();
@@ -129,7 +139,7 @@ void compare_boxes(const nlohmann::json& item) {
                          box.left == (width - box.width) / 2;
     fallbacks += central;
   }
-  const std::string what = item["image_WxH"].dump() + item["scale"].dump();
+  const std::string what = item["image_WxH"].raw().dump() + item["scale"].raw().dump();
   expect_alike(area, item["area_fraction"], what + " area");
   expect_alike(aspect, item["log_aspect"], what + " aspect");
   expect_alike(heights, item["height"], what + " height");
@@ -142,12 +152,62 @@ void compare_boxes(const nlohmann::json& item) {
 TEST(AugmentGolden, BoxesAreDistributedAlike) {
   int compared = 0;
   for (const auto& golden : testing::golden_cases("08_augment")) {
-    for (const auto& item : golden.json.at("random_resized_crop")) {
+    for (const auto& item : golden.json.at("random_resized_crop").elements()) {
       compare_boxes(item);
       ++compared;
     }
+    golden.json.expect_all_read({"photos", "edge_cases", "random_resized_crop_rule",
+                                 "augmentation_recipe", "expected_agreement"});
   }
   EXPECT_GT(compared, 0);
+}
+
+/// The fields of an item besides its files: what the tests of that operation read.
+std::set<std::string> fields_of(const std::string& operation) {
+  static const std::map<std::string, std::set<std::string>> kFields{
+      {"resized_crop_bicubic", {"top", "left", "height", "width", "size"}},
+      {"resized_crop_bilinear", {"top", "left", "height", "width", "size"}},
+      {"hflip", {}},
+      {"adjust_brightness", {"factor"}},
+      {"adjust_contrast", {"factor"}},
+      {"adjust_saturation", {"factor"}},
+      {"adjust_hue", {"factor"}},
+      {"color_jitter_chain", {"order", "factors"}},
+      {"grayscale3", {}},
+      {"gaussian_blur_pil", {"radius"}},
+      {"solarize", {"threshold"}},
+      {"pipeline", {"steps", "factors"}},
+      {"normalize", {"mean", "std"}}};
+  if (operation.starts_with("eval_resize")) return {"resized_size_WxH"};
+  const auto found = kFields.find(operation);
+  EXPECT_NE(found, kFields.end()) << operation << ": an operation that no test knows";
+  return found == kFields.end() ? std::set<std::string>{} : found->second;
+}
+
+// Each kind of item has a test of its own, in the file of its operation, that would pass by a new
+// kind.
+TEST(AugmentGolden, EveryKindAndFieldHasATest) {
+  for (const auto& golden : testing::golden_cases("08_augment")) {
+    for (const auto& photo : golden.json.at("photos").elements()) {
+      for (const auto& item : photo.at("items").elements()) {
+        const auto known = fields_of(item["op"]);
+        for (const auto& [field, value] : item.items()) {
+          const bool file = field == "op" || field == "file" || field == "source";
+          if (file || known.count(field) > 0) value.get<nlohmann::json>();
+        }
+      }
+      for (const auto* field : {"jpeg", "size_WxH", "mode_in_file", "decoded"}) {
+        photo.at(field).get<nlohmann::json>();
+      }
+    }
+    for (const auto& edge : golden.json.at("edge_cases").elements()) {
+      for (const auto* field : {"file", "decoded", "mode_in_file", "size_WxH"}) {
+        if (edge.contains(field)) edge.at(field).get<nlohmann::json>();
+      }
+    }
+    golden.json.expect_all_read({"random_resized_crop", "random_resized_crop_rule",
+                                 "augmentation_recipe", "expected_agreement"});
+  }
 }
 
 }  // namespace

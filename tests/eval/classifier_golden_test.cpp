@@ -3,21 +3,17 @@
 #include "ibot/batch/mixing.h"
 #include "ibot/eval/fine_tune_step.h"
 #include "ibot/models/network.h"
-#include "ibot/models/resize_weights.h"
 #include "ibot/models/weights.h"
 #include "ibot/optim/layer_decay.h"
-#include "support/expect_tensor.h"
-#include "support/golden.h"
 #include "support/golden_options.h"
+#include "support/golden_tensors.h"
 
 namespace ibot::eval {
 namespace {
 
-using testing::near;
-using testing::Tolerance;
-using Tensors = std::map<std::string, torch::Tensor>;
-
-Tolerance tolerance_of(const nlohmann::json& json) { return {json["rtol"], json["atol"]}; }
+using testing::GoldenCase;
+using testing::GoldenTensors;
+using testing::ReadJson;
 
 /// The reference's name of a parameter: the backbone's have no prefix there.
 std::string reference_name(const std::string& name) {
@@ -25,7 +21,8 @@ std::string reference_name(const std::string& name) {
   return name.rfind(kPrefix, 0) == 0 ? name.substr(kPrefix.size()) : name;
 }
 
-void load(Classifier& classifier, const Tensors& weights, const std::string& prefix) {
+void load(Classifier& classifier, const std::map<std::string, torch::Tensor>& weights,
+          const std::string& prefix) {
   const torch::NoGradGuard no_grad;
   for (auto& [name, tensor] : models::named_state(classifier)) {
     if (models::is_derived(name)) continue;
@@ -36,9 +33,11 @@ void load(Classifier& classifier, const Tensors& weights, const std::string& pre
   }
 }
 
+bool is_swin(const ReadJson& config) { return config.contains("window"); }
+
 /// The reference describes its Swin by other names.
-models::BackboneOptions backbone_of(const nlohmann::json& config, int64_t image_size) {
-  const bool swin = config.contains("window");
+models::BackboneOptions backbone_of(const ReadJson& config, int64_t image_size) {
+  const bool swin = is_swin(config);
   models::BackboneOptions options;
   options.arch = swin ? "swin_tiny" : "vit_tiny";
   options.image_size = image_size;
@@ -46,86 +45,73 @@ models::BackboneOptions backbone_of(const nlohmann::json& config, int64_t image_
   options.embed_dim = config[swin ? "embed" : "embed_dim"];
   options.depth = testing::integers_of(config[swin ? "depths" : "depth"]);
   options.heads = testing::integers_of(config[swin ? "heads" : "num_heads"]);
+  options.mlp_ratio = config.value("mlp_ratio", 4.0);
+  options.qkv_bias = config.value("qkv_bias", true);
   options.drop_path = 0.0;
   if (swin) options.window_size = config["window"];
   return options;
 }
 
-ClassifierOptions options_of(const nlohmann::json& config, int64_t image_size, int64_t classes) {
+/// Of a case that tells its model in `config`.
+ClassifierOptions options_of(const ReadJson& config) {
   ClassifierOptions options;
-  options.classes = classes;
-  options.backbone = backbone_of(config, image_size);
+  options.classes = config["num_classes"];
+  options.backbone = backbone_of(config, config[is_swin(config) ? "img" : "img_size"]);
+  if (is_swin(config)) return options;
+  options.backbone.layer_scale = config["init_values"];
+  options.backbone.mean_pooling = config["use_mean_pooling"];
+  testing::expect_built_in(config["norm_eps"], 1e-6);
+  testing::expect_built_in(config["use_abs_pos_emb"], true);
+  testing::expect_built_in(config["use_learned_abs_pos_emb"], true);
   return options;
 }
 
-TEST(PositionResizeGolden, BySize) {
-  const auto folder = testing::golden_root() / "11_finetune";
-  const auto tolerance =
-      tolerance_of(testing::read_json(folder / "pos_embed_resize.json")["tolerance"]);
-  const auto tensors = io::read_safetensors(folder / "pos_embed_resize.safetensors").tensors;
-  int cases = 0;
-  for (const auto& [name, expected] : tensors) {
-    if (name == "pos_embed_checkpoint") continue;
-    ++cases;
-    EXPECT_TENSOR_NEAR(
-        models::resize_weight("pos_embed", tensors.at("pos_embed_checkpoint"), expected.sizes()),
-        expected, tolerance)
-        << name;
-  }
-  EXPECT_GT(cases, 0);
+/// Relative position bias in a ViT is an option of the reference's fine-tuning model that its
+/// recipes leave off; it is not built here.
+bool has_position_bias(const ReadJson& config) {
+  return !is_swin(config) && config["use_rel_pos_bias"];
 }
 
-// Relative position bias in a ViT is an option of the reference's fine-tuning model that its
-// recipes leave off; it is not built here.
+/// Cases of whole models without training.
+std::vector<GoldenCase> model_cases() {
+  std::vector<GoldenCase> cases;
+  for (const auto& golden : testing::golden_cases("11_finetune")) {
+    if (!golden.json.contains("weights") || has_position_bias(golden.json["config"])) continue;
+    cases.push_back(golden);
+  }
+  EXPECT_FALSE(cases.empty());
+  return cases;
+}
+
 TEST(ClassifierGolden, Logits) {
-  int cases = 0;
-  for (const auto& item : testing::golden_cases("11_finetune")) {
-    if (item.name.rfind("vit_", 0) != 0 || item.json["config"]["use_rel_pos_bias"]) continue;
-    ++cases;
-    const auto& config = item.json["config"];
-    auto options = options_of(config, config["img_size"], config["num_classes"]);
-    options.backbone.layer_scale = config["init_values"];
-    options.backbone.mean_pooling = config["use_mean_pooling"];
-    Classifier classifier(options, 0);
-    load(classifier, item.tensors("weights."), "");
+  for (const auto& golden : model_cases()) {
+    SCOPED_TRACE(golden.name);
+    Classifier classifier(options_of(golden.json["config"]), 0);
+    load(classifier, golden.tensors("weights"), "");
     classifier.eval();
     const torch::NoGradGuard no_grad;
-    const auto tensors = item.tensors();
-    const auto tolerance = tolerance_of(item.json["tolerance"]);
-    EXPECT_TENSOR_NEAR(classifier.backbone().forward(tensors.at("images")).class_token,
-                       tensors.at("features"), tolerance)
-        << item.name;
-    EXPECT_TENSOR_NEAR(classifier.forward(tensors.at("images")), tensors.at("logits"), tolerance)
-        << item.name;
+    const GoldenTensors expected(golden.tensors(), golden.tolerance());
+    const auto images = expected.at("images");
+    expected.compare(classifier.forward(images), "logits");
+    if (expected.has("features")) {
+      expected.compare(classifier.backbone().forward(images).class_token, "features");
+    }
+    expected.expect_all_used();
+    golden.json.expect_all_read({"config/init_scale"});  // of weights that are loaded here
   }
-  EXPECT_GT(cases, 0);
 }
 
-TEST(ClassifierGolden, LogitsOfSwin) {
-  const auto folder = testing::golden_root() / "11_finetune";
-  const auto json = testing::read_json(folder / "swin.json");
-  const auto& config = json["config"];
-  Classifier classifier(options_of(config, config["img"], config["num_classes"]), 0);
-  load(classifier, io::read_safetensors(folder / "swin.weights.safetensors").tensors, "");
-  classifier.eval();
-  const torch::NoGradGuard no_grad;
-  const auto tensors = io::read_safetensors(folder / "swin.safetensors").tensors;
-  EXPECT_TENSOR_NEAR(classifier.forward(tensors.at("images")), tensors.at("logits"),
-                     tolerance_of(json["tolerance"]));
-}
-
-TEST(LayerDecayGolden, DecayOfAClassifiersParameters) {
-  const auto folder = testing::golden_root() / "11_finetune";
-  const auto json = testing::read_json(folder / "layer_decay.json");
-  const auto config = testing::read_json(folder / "vit_cls.json")["config"];
-  const Classifier classifier(options_of(config, config["img_size"], config["num_classes"]), 0);
-  const auto& expected = json["models"][0]["parameters"];
-  ASSERT_EQ(json["models"][0]["name"], "vit_cls");
-  const auto parameters = optim::layer_decayed_parameters(classifier, json["layer_decay"], false);
+/// The optimiser's view of the model that has a description of its own.
+void check_decay(const ReadJson& model, double layer_decay, double weight_decay) {
+  const auto config = testing::golden_case("11_finetune", model["name"]).json["config"];
+  const Classifier classifier(options_of(config), 0);
+  const auto expected = model["parameters"];
+  const auto parameters = optim::layer_decayed_parameters(classifier, layer_decay, false);
   EXPECT_EQ(parameters.size(), expected.size());
   for (const auto& parameter : parameters) {
-    const auto& one = expected.at(reference_name(parameter.name));
-    EXPECT_EQ(parameter.decays, one["weight_decay"].get<double>() > 0) << parameter.name;
+    const auto one = expected[reference_name(parameter.name)];
+    EXPECT_EQ(parameter.decays ? weight_decay : 0.0, one["weight_decay"].get<double>())
+        << parameter.name;
     EXPECT_DOUBLE_EQ(parameter.lr_scale, one["lr_scale"]) << parameter.name;
   }
   for (const auto& parameter : optim::layer_decayed_parameters(classifier, 1.0, true)) {
@@ -134,16 +120,54 @@ TEST(LayerDecayGolden, DecayOfAClassifiersParameters) {
   }
 }
 
-FineTuneOptions tune_options(const nlohmann::json& config) {
+TEST(LayerDecayGolden, DecayOfAClassifiersParameters) {
+  std::set<std::string> names;
+  for (const auto& golden : model_cases()) names.insert(golden.name);
+  int checked = 0;
+  for (const auto& golden : testing::golden_cases("11_finetune")) {
+    if (!golden.json.contains("models")) continue;
+    for (const auto& model : golden.json["models"].elements()) {
+      if (names.count(model["name"]) == 0) continue;
+      SCOPED_TRACE(model["name"].get<std::string>());
+      check_decay(model, golden.json["layer_decay"], golden.json["weight_decay"]);
+      ++checked;
+    }
+  }
+  EXPECT_GT(checked, 0);
+}
+
+/// Of a case that trains: its model under `model_config`.
+ClassifierOptions trained_options(const ReadJson& config) {
+  const auto model = config["model_config"];
+  EXPECT_EQ(config["model"].get<std::string>() == "swin", is_swin(model));
+  ClassifierOptions options;
+  options.classes = config["num_classes"];
+  options.backbone = backbone_of(model, config["img_size"]);
+  options.backbone.drop_path = config["drop_path"];
+  if (is_swin(model)) {
+    EXPECT_EQ(options.backbone.image_size, model["img"].get<int64_t>());
+    return options;
+  }
+  options.backbone.layer_scale = model["layer_scale"];
+  options.backbone.mean_pooling = model["pooling"].get<std::string>() != "cls";
+  testing::expect_built_in(model["rel_pos_bias"], false);
+  return options;
+}
+
+FineTuneOptions tune_options(const ReadJson& config) {
   FineTuneOptions options;
   options.epochs = config["epochs_argument"];
   options.batch_size = config["batch_size"];
   options.lr = config["lr"];
   options.min_lr = config["min_lr"];
   options.warmup_epochs = config["warmup_epochs"];
-  options.weight_decay = options.weight_decay_end = config["weight_decay"];
+  options.weight_decay = config["weight_decay"];
+  const auto end = config["weight_decay_end"];
+  options.weight_decay_end = end.is_null() ? options.weight_decay : end.get<double>();
   options.layer_decay = config["layer_decay"];
   options.precision = optim::Precision::kFp32;
+  testing::expect_built_in(config["betas"], std::vector{0.9, 0.999});
+  testing::expect_built_in(config["eps"], 1e-8);
   return options;
 }
 
@@ -154,51 +178,83 @@ torch::Tensor comparable(const std::string& name, const torch::Tensor& tensor) {
   return torch::cat({tensor.narrow(0, 0, third), tensor.narrow(0, 2 * third, third)});
 }
 
-void expect_training(const testing::GoldenCase& item) {
-  const auto& config = item.json["config"];
-  const auto tensors = item.tensors();
-  const int64_t classes = config["num_classes"];
+torch::Tensor targets_of(const GoldenTensors& tensors, const std::string& batch,
+                         const ReadJson& config) {
+  const auto smoothing = config["smoothing"];
+  const auto labels = tensors.at("labels" + batch);
+  EXPECT_EQ(smoothing.is_null(), tensors.has("soft_targets" + batch));
+  if (smoothing.is_null()) return tensors.at("soft_targets" + batch);
+  return batch::smooth_targets(labels, config["num_classes"], smoothing);
+}
+
+void check_step(FineTuneStep& step, const GoldenTensors& tensors, const ReadJson& json,
+                int64_t number) {
+  SCOPED_TRACE(concat("step ", number));
+  const auto config = json["config"];
   const int64_t per_epoch = config["iterations_per_epoch"];
-  const auto options = tune_options(config);
-  auto classifier = std::make_shared<Classifier>(
-      options_of(config["model_config"], config["img_size"], classes), 0);
-  load(*classifier, tensors, "init.");
-  FineTuneStep step(options, classifier, torch::kCPU);
-  for (int64_t i = 0; i < per_epoch * config["epochs_run"].get<int64_t>(); ++i) {
-    const auto number = std::to_string(i % per_epoch);
-    const auto soft = tensors.find("soft_targets" + number);
-    const auto targets =
-        soft != tensors.end()
-            ? soft->second
-            : batch::smooth_targets(tensors.at("labels" + number), classes, config["smoothing"]);
+  const auto batch = std::to_string(number % per_epoch);
+  const auto images = tensors.at("images" + batch);
+  EXPECT_EQ(images.size(0), config["batch_size"].get<int64_t>());
+  const auto result = step.accumulate(images, targets_of(tensors, batch, config));
+  const double norm =
+      step.update(fine_tune_values(step.options(), per_epoch, number)).item<double>();
+  EXPECT_NEAR(result.loss.item<double>(), json["loss_per_step"][number], json["tolerance"]["loss"]);
+  EXPECT_NEAR(norm, json["global_grad_norm_per_step"][number], 1e-3);
+}
+
+void expect_schedules(const FineTuneOptions& options, const ReadJson& json) {
+  const int64_t per_epoch = json["config"]["iterations_per_epoch"];
+  ASSERT_EQ(static_cast<int64_t>(json["lr_schedule"].size()), options.epochs * per_epoch);
+  for (int64_t i = 0; i < options.epochs * per_epoch; ++i) {
     const auto values = fine_tune_values(options, per_epoch, i);
-    EXPECT_NEAR(values.lr, item.json["lr_schedule"][i], 1e-12);
-    EXPECT_NEAR(values.weight_decay, item.json["weight_decay_schedule"][i], 1e-12);
-    const auto result = step.accumulate(tensors.at("images" + number), targets);
-    const double norm = step.update(values).item<double>();
-    EXPECT_NEAR(result.loss.item<double>(), item.json["loss_per_step"][i],
-                item.json["tolerance"]["loss"])
-        << item.name << ", step " << i;
-    EXPECT_NEAR(norm, item.json["global_grad_norm_per_step"][i], 1e-3)
-        << item.name << ", step " << i;
+    EXPECT_NEAR(values.lr, json["lr_schedule"][i], 1e-12);
+    EXPECT_NEAR(values.weight_decay, json["weight_decay_schedule"][i], 1e-12);
   }
+}
+
+void expect_training(const GoldenCase& golden) {
+  const auto& json = golden.json;
+  const auto config = json["config"];
+  const GoldenTensors tensors(golden.tensors(), {json["tolerance"]["weights"]["rtol"],
+                                                 json["tolerance"]["weights"]["atol"]});
+  const auto options = tune_options(config);
+  auto classifier = std::make_shared<Classifier>(trained_options(config), 0);
+  load(*classifier, golden.tensors(), "init.");
+  expect_schedules(options, json);
+  FineTuneStep step(options, classifier, torch::kCPU);
+  const int64_t steps =
+      config["epochs_run"].get<int64_t>() * config["iterations_per_epoch"].get<int64_t>();
+  for (int64_t i = 0; i < steps; ++i) check_step(step, tensors, json, i);
   for (const auto& [name, tensor] : models::named_state(*classifier)) {
     if (models::is_derived(name)) continue;
     EXPECT_TENSOR_NEAR(comparable(name, tensor),
                        comparable(name, tensors.at("final." + reference_name(name))),
-                       tolerance_of(item.json["tolerance"]["weights"]))
-        << item.name << ": " << name;
+                       tensors.tolerance())
+        << name;
   }
 }
 
 TEST(FineTuneStepGolden, WholeSteps) {
   int cases = 0;
-  for (const auto& item : testing::golden_cases("11_finetune")) {
-    if (item.name.rfind("train_", 0) != 0) continue;
+  for (const auto& golden : testing::golden_cases("11_finetune")) {
+    if (!golden.json.contains("loss_per_step")) continue;
+    SCOPED_TRACE(golden.name);
+    expect_training(golden);
+    golden.json.expect_all_read();
     ++cases;
-    expect_training(item);
   }
   EXPECT_GT(cases, 0);
+}
+
+// Nothing of the group is left out: each case is of a kind that a test takes.
+TEST(ClassifierGolden, EveryCaseIsOfAKnownKind) {
+  for (const auto& golden : testing::golden_cases("11_finetune")) {
+    const auto& json = golden.json;
+    const bool known = json.contains("weights") || json.contains("loss_per_step") ||
+                       json.contains("models") || json.contains("items") ||
+                       json.contains("smoothing") || golden.name.rfind("pos_embed", 0) == 0;
+    EXPECT_TRUE(known) << golden.name << ": a case that no test takes";
+  }
 }
 
 }  // namespace

@@ -8,26 +8,44 @@
 
 #include "ibot/eval/features.h"
 #include "support/expect_tensor.h"
-#include "support/golden.h"
+#include "support/golden_tensors.h"
 
 namespace ibot::eval {
 namespace {
 
-using testing::near;
+/// The settings of one sweep at twice the batch that rates are listed for.
+void check_grid(const testing::ReadJson& sweep) {
+  const auto rates = sweep["lrs"].get<std::vector<double>>();
+  const auto optims = sweep["optims"].get<std::vector<std::string>>();
+  const LinearOptions options{
+      .lr = rates, .weight_decay = sweep["wds"], .lars = optims.size() == 2};
+  EXPECT_EQ(optims, options.lars ? (std::vector<std::string>{"sgd", "lars"})
+                                 : std::vector<std::string>{"sgd"});
+  const auto settings = linear_settings(options, 512);
+  ASSERT_EQ(settings.size(), sweep["count"].get<size_t>());
+  const size_t decays = options.weight_decay.size();
+  for (size_t h = 0; h < settings.size(); ++h) {
+    EXPECT_NEAR(settings[h].lr, 2 * rates[h / optims.size() / decays], 1e-12);
+    EXPECT_EQ(settings[h].weight_decay, options.weight_decay[h / optims.size() % decays]);
+    EXPECT_EQ(settings[h].lars, optims[h % optims.size()] == "lars");
+  }
+}
 
 TEST(LinearHeadsGolden, TheGridIsTheOneOfTheReference) {
+  int grids = 0;
   for (const auto& golden : testing::golden_cases("10_linear")) {
     if (!golden.json.contains("full_sweep")) continue;
-    const auto rates = golden.json["full_sweep"]["lrs"].get<std::vector<double>>();
-    const LinearOptions options{.weight_decay = golden.json["full_sweep"]["wds"], .lars = true};
-    const auto settings = linear_settings(options, 512);
-    ASSERT_EQ(settings.size(), golden.json["full_sweep"]["count"].get<size_t>());
-    for (size_t h = 0; h < settings.size(); ++h) {
-      EXPECT_NEAR(settings[h].lr, 2 * rates[h / 4], 1e-12);
-      EXPECT_EQ(settings[h].weight_decay, options.weight_decay[h / 2 % 2]);
-      EXPECT_EQ(settings[h].lars, h % 2 == 1);
+    check_grid(golden.json["full_sweep"]);
+    check_grid(golden.json["sweep_lr_only"]);
+    const auto published = golden.json["sweep_lr_only"]["lrs"].get<std::vector<double>>();
+    ASSERT_EQ(published.size(), LinearOptions().lr.size());
+    for (size_t i = 0; i < published.size(); ++i) {
+      EXPECT_NEAR(LinearOptions().lr[i], published[i], 1e-12);
     }
+    golden.json.expect_all_read({"lr_is_scaled_by", "sweep_lr_only/order"});
+    ++grids;
   }
+  EXPECT_GT(grids, 0);
 }
 
 /// One classifier, by autograd and torch's own optimiser or the reference's formula of LARS.
@@ -151,43 +169,78 @@ TEST(LinearBest, TheLaterOfEqualHeadsAndEpochsWins) {
   EXPECT_EQ(better_of(first, hits, 4, 1, {1}).epoch, 0);
 }
 
+/// One classifier with the case's initial weights, and what is stored of it.
+class OneTraining {
+ public:
+  OneTraining(const testing::GoldenCase& golden, const LinearSetting& setting)
+      : expected_(golden.tensors(), golden.tolerance()),
+        heads_({setting}, golden.json["config"]["feature_dim"], golden.json["config"]["num_labels"],
+               0, torch::kCPU) {
+    auto state = heads_.state();
+    state.at("weight")[0].copy_(expected_.at("init.linear.weight"));
+    state.at("bias")[0].copy_(expected_.at("init.linear.bias"));
+  }
+
+  double step(int64_t batch, const torch::Tensor& labels, double factor) {
+    return heads_.step(expected_.at(concat("features", batch)), labels, factor).item<double>();
+  }
+
+  void compare(const std::string& when) const {
+    const auto state = heads_.state();
+    expected_.compare(state.at("weight")[0], when + ".linear.weight");
+    expected_.compare(state.at("bias")[0], when + ".linear.bias");
+  }
+
+  const testing::GoldenTensors& expected() const { return expected_; }
+
+ private:
+  testing::GoldenTensors expected_;
+  LinearHeads heads_;
+};
+
+LinearSetting setting_of(const testing::ReadJson& config) {
+  const LinearSetting setting{config["lr_used"], config["weight_decay"], false};
+  const LinearOptions options{.lr = {config["lr_argument"].get<double>()}};
+  EXPECT_NEAR(linear_settings(options, config["batch_size"]).at(0).lr, setting.lr, 1e-12);
+  testing::expect_built_in(config["momentum"], 0.9);
+  return setting;
+}
+
+void expect_training(const testing::GoldenCase& golden) {
+  const auto& json = golden.json;
+  const auto config = json["config"];
+  const auto setting = setting_of(config);
+  OneTraining training(golden, setting);
+  const auto data = io::read_safetensors(golden.folder / json["data"].get<std::string>()).tensors;
+  const int64_t epochs = config["epochs"];
+  const int64_t iterations = config["iterations_per_epoch"];
+  ASSERT_EQ(static_cast<int64_t>(json["train_loss_per_step"].size()), epochs * iterations);
+  for (int64_t step = 0; step < epochs * iterations; ++step) {
+    const double factor = linear_lr_factor(step / iterations, epochs);
+    EXPECT_NEAR(setting.lr * factor, json["lr_per_epoch"][step / iterations], 1e-9);
+    const auto labels = data.at(concat("train_labels", step % iterations));
+    EXPECT_EQ(labels.size(0), config["batch_size"].get<int64_t>());
+    EXPECT_NEAR(training.step(step % iterations, labels, factor), json["train_loss_per_step"][step],
+                1e-5);
+    if (step + 1 == iterations) training.compare("after_epoch0");
+  }
+  training.compare("final");
+  training.expected().expect_all_used();
+}
+
 // From the stored features on: the weights that the cases name do not give them in the reference
-// either.
+// either, nor then what is said of validation.
 TEST(LinearHeadsGolden, TrainsAsTheReference) {
+  int cases = 0;
   for (const auto& golden : testing::golden_cases("10_linear")) {
     if (!golden.json.contains("train_loss_per_step")) continue;
     SCOPED_TRACE(golden.name);
-    const auto tensors = golden.tensors();
-    const testing::Tolerance tolerance{golden.json["tolerance"]["rtol"],
-                                       golden.json["tolerance"]["atol"]};
-    const auto& config = golden.json["config"];
-    const LinearSetting setting{config["lr_used"], config["weight_decay"], false};
-    LinearHeads heads({setting}, config["feature_dim"], config["num_labels"], 0, torch::kCPU);
-    auto state = heads.state();
-    state.at("weight")[0].copy_(tensors.at("init.linear.weight"));
-    state.at("bias")[0].copy_(tensors.at("init.linear.bias"));
-    const auto data =
-        io::read_safetensors(golden.folder / golden.json["data"].get<std::string>()).tensors;
-    const int64_t epochs = config["epochs"];
-    size_t step = 0;
-    for (int64_t epoch = 0; epoch < epochs; ++epoch) {
-      const double factor = linear_lr_factor(epoch, epochs);
-      EXPECT_NEAR(setting.lr * factor, golden.json["lr_per_epoch"][epoch].get<double>(), 1e-9);
-      for (int64_t i = 0; i < config["iterations_per_epoch"].get<int64_t>(); ++i, ++step) {
-        const auto loss = heads.step(tensors.at(concat("features", i)),
-                                     data.at(concat("train_labels", i)), factor);
-        EXPECT_NEAR(loss.item<double>(), golden.json["train_loss_per_step"][step].get<double>(),
-                    1e-5);
-      }
-      if (epoch == 0) {
-        EXPECT_TRUE(
-            near(state.at("weight")[0], tensors.at("after_epoch0.linear.weight"), tolerance));
-        EXPECT_TRUE(near(state.at("bias")[0], tensors.at("after_epoch0.linear.bias"), tolerance));
-      }
-    }
-    EXPECT_TRUE(near(state.at("weight")[0], tensors.at("final.linear.weight"), tolerance));
-    EXPECT_TRUE(near(state.at("bias")[0], tensors.at("final.linear.bias"), tolerance));
+    expect_training(golden);
+    golden.json.expect_all_read({"backbone_weights", "backbone_config", "validation",
+                                 "config/n_last_blocks", "config/avgpool_patchtokens"});
+    ++cases;
   }
+  EXPECT_GT(cases, 0);
 }
 
 }  // namespace

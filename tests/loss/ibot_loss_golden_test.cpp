@@ -2,82 +2,102 @@
 
 #include "ibot/batch/multi_crop_batch.h"
 #include "ibot/loss/ibot_loss.h"
-#include "support/expect_tensor.h"
-#include "support/golden.h"
 #include "support/golden_options.h"
+#include "support/golden_tensors.h"
 
 namespace ibot::loss {
 namespace {
 
-using testing::near;
-using testing::Tolerance;
+using testing::GoldenTensors;
+using testing::ReadJson;
 
-/// One stored call, its scores gathered at the masked patches as the training step has them.
-struct Call {
-  std::map<std::string, torch::Tensor> tensors;
-  std::string prefix;
-  batch::MultiCropBatch batch;
-
-  torch::Tensor at(const std::string& name) const { return tensors.at(prefix + name); }
-  bool has(const std::string& name) const { return tensors.count(prefix + name) > 0; }
-};
-
-Call read_call(const std::map<std::string, torch::Tensor>& tensors, int64_t step, int64_t views) {
-  Call call{tensors, "step" + std::to_string(step) + ".", {}};
+/// Masks of one stored call, its pairs gathered as the training step has them.
+batch::MultiCropBatch masks_of(const GoldenTensors& expected, const std::string& prefix,
+                               const ReadJson& config) {
   std::vector<torch::Tensor> masks;
-  for (int64_t v = 0; v < views; ++v)
-    masks.push_back(call.at("mask" + std::to_string(v)).flatten(1));
-  call.batch.mask = torch::cat(masks).to(torch::kBool);
-  call.batch.pairs = batch::masked_pairs(call.batch.mask);
-  return call;
+  for (int64_t v = 0; v < config["global_crops"].get<int64_t>(); ++v) {
+    const auto mask = expected.at(concat(prefix, "mask", v));
+    EXPECT_EQ(mask.size(0), config["batch_size"].get<int64_t>());
+    EXPECT_EQ(mask.sizes().slice(1), config["patch_grid"].get<std::vector<int64_t>>());
+    masks.push_back(mask.flatten(1));
+  }
+  batch::MultiCropBatch batch;
+  batch.mask = torch::cat(masks).to(torch::kBool);
+  batch.pairs = batch::masked_pairs(batch.mask);
+  return batch;
+}
+
+torch::Tensor student_scores(const GoldenTensors& expected, const std::string& prefix,
+                             const ReadJson& config) {
+  std::vector<torch::Tensor> scores{expected.at(prefix + "student_cls")};
+  const int64_t locals = config["local_crops"];
+  EXPECT_EQ(expected.has(prefix + "student_local_cls"), locals > 0);
+  if (locals > 0) {
+    scores.push_back(expected.at(prefix + "student_local_cls"));
+    EXPECT_EQ(scores.back().size(0), locals * config["batch_size"].get<int64_t>());
+  }
+  return torch::cat(scores).set_requires_grad(true);
+}
+
+/// One call; the loss keeps its moved centers.
+void check_call(IbotLoss& loss, const ReadJson& call, const GoldenTensors& expected,
+                const ReadJson& config, const TeacherTemperatures& temperatures) {
+  const auto prefix = concat("step", call["step"].get<int64_t>(), ".");
+  const auto pairs = masks_of(expected, prefix, config).pairs;
+  auto class_logits = student_scores(expected, prefix, config);
+  auto patch_logits = expected.at(prefix + "student_patch").clone().set_requires_grad(true);
+  const auto teacher_cls = expected.at(prefix + "teacher_cls");
+  const auto teacher_patches = expected.at(prefix + "teacher_patch").flatten(0, 1);
+  const auto terms = loss->forward(
+      {class_logits, patch_logits.flatten(0, 1).index_select(0, pairs.student)},
+      {teacher_cls, teacher_patches.index_select(0, pairs.teacher), teacher_patches.mean(0)},
+      {pairs.weight, pairs.views}, config["global_crops"], temperatures);
+  terms.total.backward();
+  loss->move_centers_(teacher_cls.mean(0), teacher_patches.mean(0));
+  for (const auto& [name, term] :
+       {std::pair{"loss", terms.total}, {"cls", terms["cls"]}, {"patch", terms["patch"]}}) {
+    const std::string ending = std::string(name) == "loss" ? "loss" : concat("loss_", name);
+    expected.compare(term.view({1}), prefix + ending);
+    EXPECT_TRUE(testing::near(term, torch::tensor(call[name].get<double>(), torch::kDouble)))
+        << name;
+  }
+  const auto rows = expected.at(prefix + "student_cls").size(0);
+  const auto gradient = class_logits.grad();
+  expected.compare(gradient.narrow(0, 0, rows), prefix + "grad_student_cls");
+  if (gradient.size(0) > rows) {
+    expected.compare(gradient.narrow(0, rows, gradient.size(0) - rows),
+                     prefix + "grad_student_local_cls");
+  }
+  expected.compare(patch_logits.grad(), prefix + "grad_student_patch");
+  const auto buffers = loss->named_buffers();
+  expected.compare(buffers["center"], prefix + "center_after");
+  expected.compare(buffers["center2"], prefix + "center2_after");
 }
 
 TEST(IbotLossGolden, MatchesTheReferenceOverConsecutiveCalls) {
   for (const auto& golden : testing::golden_cases("04_loss")) {
     SCOPED_TRACE(golden.name);
-    const auto& config = golden.json["config"];
-    const Tolerance tolerance{golden.json["tolerance"]["rtol"], golden.json["tolerance"]["atol"]};
+    const auto config = golden.json["config"];
     const auto options = testing::loss_options_of(config);
-    const int64_t views = config["global_crops"];
     IbotLoss loss(options, config["out_dim"].get<int64_t>(),
                   config["patch_out_dim"].get<int64_t>());
-    const auto tensors = golden.tensors();
-    for (const auto& expected : golden.json["calls"]) {
-      const auto call = read_call(tensors, expected["step"], views);
-      const auto temperatures =
-          teacher_temperatures(options, config["pred_start_epoch"], expected["epoch"]);
-      EXPECT_NEAR(temperatures.cls, expected["teacher_temp"], 1e-12);
-      EXPECT_NEAR(temperatures.patch, expected["teacher_patch_temp"], 1e-12);
-
-      std::vector<torch::Tensor> student{call.at("student_cls")};
-      if (call.has("student_local_cls")) student.push_back(call.at("student_local_cls"));
-      auto class_logits = torch::cat(student).set_requires_grad(true);
-      auto patch_logits = call.at("student_patch").clone().set_requires_grad(true);
-      const auto teacher_patches = call.at("teacher_patch").flatten(0, 1);
-      const auto& pairs = call.batch.pairs;
-      const auto terms =
-          loss->forward({class_logits, patch_logits.flatten(0, 1).index_select(0, pairs.student)},
-                        {call.at("teacher_cls"), teacher_patches.index_select(0, pairs.teacher),
-                         teacher_patches.mean(0)},
-                        {pairs.weight, pairs.views}, views, temperatures);
-      terms.total.backward();
-      loss->move_centers_(call.at("teacher_cls").mean(0), teacher_patches.mean(0));
-
-      EXPECT_TRUE(near(terms.total.view({1}), call.at("loss"), tolerance));
-      EXPECT_TRUE(near(terms["cls"].view({1}), call.at("loss_cls"), tolerance));
-      EXPECT_TRUE(near(terms["patch"].view({1}), call.at("loss_patch"), tolerance));
-      const auto rows = call.at("student_cls").size(0);
-      const auto gradient = class_logits.grad();
-      EXPECT_TRUE(near(gradient.narrow(0, 0, rows), call.at("grad_student_cls"), tolerance));
-      if (call.has("student_local_cls")) {
-        EXPECT_TRUE(near(gradient.narrow(0, rows, gradient.size(0) - rows),
-                         call.at("grad_student_local_cls"), tolerance));
-      }
-      EXPECT_TRUE(near(patch_logits.grad(), call.at("grad_student_patch"), tolerance));
-      const auto buffers = loss->named_buffers();
-      EXPECT_TRUE(near(buffers["center"], call.at("center_after"), tolerance));
-      EXPECT_TRUE(near(buffers["center2"], call.at("center2_after"), tolerance));
+    const GoldenTensors expected(golden.tensors(), golden.tolerance());
+    const auto temperatures = [&](int64_t epoch) {
+      return teacher_temperatures(options, config["pred_start_epoch"], epoch);
+    };
+    for (const auto& call : golden.json["calls"].elements()) {
+      const int64_t epoch = call["epoch"];
+      EXPECT_NEAR(temperatures(epoch).cls, call["teacher_temp"], 1e-12);
+      EXPECT_NEAR(temperatures(epoch).patch, call["teacher_patch_temp"], 1e-12);
+      check_call(loss, call, expected, config, temperatures(epoch));
     }
+    for (int64_t epoch = 0; epoch < config["epochs"].get<int64_t>(); ++epoch) {
+      EXPECT_NEAR(temperatures(epoch).cls, golden.json["teacher_temp_schedule"][epoch], 1e-12);
+      EXPECT_NEAR(temperatures(epoch).patch, golden.json["teacher_patch_temp_schedule"][epoch],
+                  1e-12);
+    }
+    expected.expect_all_used();
+    golden.json.expect_all_read();
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <functional>
+#include <numeric>
+#include <set>
 
 #include "ibot/mask/patch_mask.h"
 #include "support/golden.h"
@@ -9,11 +11,13 @@
 namespace ibot::mask {
 namespace {
 
+using testing::ReadJson;
+
 // Three times the reference's own number, so that most of a difference is its sampling error.
 constexpr int64_t kSamples = 60000;
 
-MaskOptions options_of(const nlohmann::json& config) {
-  const auto list = [](const nlohmann::json& value) {
+MaskOptions options_of(const ReadJson& config) {
+  const auto list = [](const ReadJson& value) {
     return value.is_array() ? value.get<std::vector<double>>() : std::vector<double>{value};
   };
   MaskOptions options;
@@ -21,6 +25,7 @@ MaskOptions options_of(const nlohmann::json& config) {
   options.ratio = list(config["pred_ratio"]);
   options.ratio_var = list(config["pred_ratio_var"]);
   options.start_epoch = config["pred_start_epoch"];
+  testing::expect_built_in(config["pred_aspect_ratio"], std::vector{0.3, 1 / 0.3});
   options.validate();
   return options;
 }
@@ -71,8 +76,8 @@ Region measure(const bool* mask, PatchGrid grid) {
 
 /// Statistics of many masks, as the case file has them.
 struct Statistics {
-  int64_t samples = 0, empty = 0;
-  double ratio = 0;
+  int64_t samples = 0, empty = 0, asked_for_none = 0;
+  double ratio = 0, asked = 0;
   std::vector<double> heat;
   std::vector<double> ratios;
   double components = 0, height = 0, width = 0, fill = 0, boundary = 0;
@@ -86,6 +91,8 @@ Statistics draw(const MaskOptions& options, PatchGrid grid, int64_t epoch, int64
     Rng rng(11, static_cast<uint64_t>(epoch), static_cast<uint64_t>(sample), kMask);
     const double ratio = sample_ratio(options, epoch, rng);
     const auto mask = sample_mask(options.shape, ratio, grid, rng);
+    statistics.asked += ratio;
+    statistics.asked_for_none += ratio == 0;
     const bool* cells = mask.data_ptr<bool>();
     for (int64_t i = 0; i < grid.size(); ++i) statistics.heat[i] += cells[i];
     const auto region = measure(cells, grid);
@@ -111,10 +118,13 @@ Statistics draw(const MaskOptions& options, PatchGrid grid, int64_t epoch, int64
   return statistics;
 }
 
-void compare(const Statistics& drawn, const nlohmann::json& json, PatchGrid grid) {
+void compare(const Statistics& drawn, const ReadJson& json, PatchGrid grid) {
   const auto samples = static_cast<double>(drawn.samples);
   EXPECT_NEAR(static_cast<double>(drawn.empty) / samples, json["p_empty"], 0.02);
   EXPECT_NEAR(drawn.ratio / samples, json["mean_ratio"], 0.008);
+  const auto asked = json["requested_ratio"];
+  EXPECT_NEAR(static_cast<double>(drawn.asked_for_none) / samples, asked["p_zero"], 0.02);
+  EXPECT_NEAR(drawn.asked / samples, asked["mean"], 0.008);
   for (int64_t row = 0; row < grid.rows; ++row) {
     for (int64_t column = 0; column < grid.columns; ++column) {
       EXPECT_NEAR(drawn.heat[row * grid.columns + column] / samples,
@@ -124,6 +134,7 @@ void compare(const Statistics& drawn, const nlohmann::json& json, PatchGrid grid
   }
   const auto masked = samples - static_cast<double>(drawn.empty);
   if (masked == 0) return;
+  EXPECT_NEAR(drawn.ratio / masked, json["mean_ratio_nonempty"], 0.008);
   const auto expect_mean = [&](double sum, const char* name) {
     const double expected = json[name]["mean"];
     EXPECT_NEAR(sum / masked, expected, 0.04 * expected) << name;
@@ -135,15 +146,15 @@ void compare(const Statistics& drawn, const nlohmann::json& json, PatchGrid grid
   expect_mean(drawn.boundary, "boundary_per_masked_patch");
   // The distribution function of the count, which unlike its quantiles is steady where two modes
   // meet.
-  const auto& histogram = json["count_histogram_all"];
-  double total = 0, ours = 0, theirs = 0, distance = 0;
-  for (const auto& count : histogram) total += count.get<double>();
+  const auto histogram = json["count_histogram_all"].get<std::vector<double>>();
+  const double total = std::accumulate(histogram.begin(), histogram.end(), 0.0);
+  double ours = 0, theirs = 0, distance = 0;
   size_t next = 0;
   for (size_t count = 0; count < histogram.size(); ++count) {
     const double limit = (static_cast<double>(count) + 0.5) / static_cast<double>(grid.size());
     while (next < drawn.ratios.size() && drawn.ratios[next] < limit) ++next;
     ours = static_cast<double>(next) / samples;
-    theirs += histogram[count].get<double>() / total;
+    theirs += histogram[count] / total;
     distance = std::max(distance, std::abs(ours - theirs));
   }
   // Kolmogorov-Smirnov distance of two samples that agree, exceeded once in a thousand.
@@ -155,10 +166,19 @@ TEST(PatchMaskGolden, StatisticsMatchTheReference) {
   for (const auto& golden : testing::golden_cases("07_masking")) {
     if (!golden.json.contains("config")) continue;  // the algorithm in words
     SCOPED_TRACE(golden.name);
-    const auto& config = golden.json["config"];
+    const auto config = golden.json["config"];
     const PatchGrid grid{config["H"], config["W"]};
     const int64_t epoch = config["epoch"].is_null() ? 1 << 20 : config["epoch"].get<int64_t>();
     compare(draw(options_of(config), grid, epoch, kSamples), golden.json, grid);
+    std::set<std::string> spread{"suggested_checks", "samples", "count_histogram_all"};
+    // Of every number the mean is compared, and of the count the whole distribution.
+    spread.insert({"std_ratio", "ratio_quantiles_all", "ratio_quantiles_nonempty",
+                   "requested_ratio/quantiles", "requested_minus_masked_patches"});
+    for (const std::string name : {"components_4conn", "bbox_height", "bbox_width", "bbox_fill",
+                                   "boundary_per_masked_patch"}) {
+      spread.insert({name + "/quantiles", name + "/histogram"});
+    }
+    golden.json.expect_all_read(spread);
   }
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <regex>
 
 #include "ibot/models/network.h"
 #include "ibot/nn/drop_path.h"
@@ -11,7 +12,9 @@
 namespace ibot::models {
 namespace {
 
-void expect_shapes(const nlohmann::json& expected,
+using testing::ReadJson;
+
+void expect_shapes(const ReadJson& expected,
                    const torch::OrderedDict<std::string, torch::Tensor>& tensors) {
   EXPECT_EQ(tensors.size(), expected.size());
   for (const auto& tensor : tensors) {
@@ -21,76 +24,122 @@ void expect_shapes(const nlohmann::json& expected,
   }
 }
 
-TEST(ArchitecturesGolden, NamesAndShapesOfEveryBackbone) {
-  const auto json =
-      testing::read_json(testing::golden_root() / "15_architectures/architectures.json");
+/// Name, then shape and type.
+void expect_buffers(const ReadJson& expected, const torch::nn::Module& module) {
+  const auto buffers = module.named_buffers();
+  EXPECT_EQ(buffers.size(), expected.size());
+  for (const auto& [name, shape_and_type] : expected.items()) {
+    const auto* buffer = buffers.find(name);
+    ASSERT_NE(buffer, nullptr) << name;
+    EXPECT_EQ(buffer->sizes().vec(), shape_and_type[0].get<std::vector<int64_t>>()) << name;
+    EXPECT_EQ(shape_and_type[1].get<std::string>(), "torch.int64");
+    EXPECT_EQ(buffer->dtype(), torch::kLong) << name;
+  }
+}
+
+void expect_parameters(const ReadJson& model, const torch::nn::Module& module) {
+  const auto parameters = module.named_parameters();
+  expect_shapes(model["parameters"], parameters);
+  int64_t count = 0;
+  for (const auto& parameter : parameters) count += parameter.value().numel();
+  EXPECT_EQ(count, model["n_parameters"].get<int64_t>());
+}
+
+/// The rates rise to the one of the last block, which names the option.
+void expect_drop_path(const ReadJson& model, const BackboneOptions& options) {
+  const auto expected = model["drop_path_rates"].get<std::vector<double>>();
+  int64_t blocks = 0;
+  if (is_swin(options)) {
+    for (const auto& stage : swin_shape(options)) blocks += stage.depth;
+  } else {
+    blocks = vit_shape(options).depth;
+  }
+  EXPECT_EQ(nn::drop_path_rates(expected.back(), blocks), expected);
+}
+
+void check_backbone(const ReadJson& model) {
+  BackboneOptions options;
+  options.arch = model["arch"].get<std::string>();
+  options.patch_size = model.value("patch_size", int64_t{4});
+  options.window_size = model.value("window_size", int64_t{7});
+  const auto backbone = build_backbone(options, Role::kStudent);
+  expect_parameters(model, *backbone);
+  expect_buffers(model["buffers"], *backbone);
+  expect_drop_path(model, options);
+}
+
+void check_head(const ReadJson& model) {
+  const HeadOptions options{.prototypes = model["out_dim"],
+                            .patch_prototypes = model["patch_out_dim"],
+                            .shared = model["shared_head"]};
+  const ProjectionHead head(options, model["in_dim"].get<int64_t>(), options.shared,
+                            !options.norm_last_layer);
+  expect_parameters(model, *head);
+  auto keys = model["state_dict_keys"].get<std::set<std::string>>();
+  for (const auto& [name, tensor] : named_state(*head)) EXPECT_EQ(keys.erase(name), 1U) << name;
+  // Of a shared layer the second name.
+  for (const auto& key : keys) EXPECT_TRUE(options.shared && key.rfind("last_layer2.", 0) == 0);
+}
+
+TEST(ArchitecturesGolden, NamesShapesAndDropPathOfEveryModel) {
   int checked = 0;
-  for (const auto& model : json["models"]) {
-    const std::string arch = model["arch"];
-    if (arch == "head") continue;
-    SCOPED_TRACE(model.value("window_size", 0) > 0
-                     ? concat(arch, "/", model["window_size"].get<int64_t>())
-                     : arch);
-    BackboneOptions options;
-    options.arch = arch;
-    options.patch_size = model.value("patch_size", 4);
-    options.window_size = model.value("window_size", 7);
-    const auto backbone = build_backbone(options, Role::kStudent);
-    const auto parameters = backbone->named_parameters();
-    expect_shapes(model["parameters"], parameters);
-    int64_t count = 0;
-    for (const auto& parameter : parameters) count += parameter.value().numel();
-    EXPECT_EQ(count, model["n_parameters"].get<int64_t>());
-    nlohmann::json buffers = nlohmann::json::object();
-    for (const auto& [name, shape_and_type] : model["buffers"].items()) {
-      EXPECT_EQ(shape_and_type[1], "torch.int64");
-      buffers[name] = shape_and_type[0];
+  for (const auto& golden : testing::golden_cases("15_architectures")) {
+    for (const auto& model : golden.json["models"].elements()) {
+      SCOPED_TRACE(concat(model["arch"].get<std::string>(), " ", ++checked));
+      model["arch"].get<std::string>() == "head" ? check_head(model) : check_backbone(model);
     }
-    expect_shapes(buffers, backbone->named_buffers());
-    for (const auto& buffer : backbone->named_buffers()) {
-      EXPECT_EQ(buffer.value().dtype(), torch::kLong);
-    }
-    ++checked;
+    golden.json.expect_all_read({"initialisation"});
   }
   EXPECT_GT(checked, 0);
 }
 
-TEST(ArchitecturesGolden, DropPathRatesOfEverySwin) {
-  const auto json =
-      testing::read_json(testing::golden_root() / "15_architectures/architectures.json");
-  int checked = 0;
-  for (const auto& model : json["models"]) {
-    const std::string arch = model["arch"];
-    if (arch.rfind("swin", 0) != 0) continue;
-    const auto expected = model["drop_path_rates"].get<std::vector<double>>();
-    EXPECT_EQ(nn::drop_path_rates(0.1, static_cast<int64_t>(expected.size())), expected);
-    ++checked;
+/// A module of the name of its sample: of a backbone size and patch, of a head width and
+/// prototypes.
+std::shared_ptr<torch::nn::Module> sampled(const std::string& name) {
+  std::smatch part;
+  if (std::regex_match(name, part, std::regex("sample_(vit_\\w+)_patch(\\d+)"))) {
+    return build_backbone({.arch = part[1], .patch_size = std::stoll(part[2])}, Role::kStudent);
   }
-  EXPECT_GT(checked, 0);
+  if (std::regex_match(name, part, std::regex("sample_head_(\\d+)_(\\d+)"))) {
+    const HeadOptions options{.prototypes = std::stoll(part[2])};
+    return std::make_shared<ProjectionHeadImpl>(options, std::stoll(part[1]), true, false);
+  }
+  ADD_FAILURE() << name << ": a sample of what?";
+  return std::make_shared<torch::nn::Module>();
 }
 
-/// Means within five standard errors, deviations within a few percent, ranges alike.
+/// Means and deviations within five standard errors of both samples, ranges alike.
+void expect_statistics(const torch::Tensor& tensor, const ReadJson& expected) {
+  const auto values = tensor.detach().to(torch::kDouble);
+  EXPECT_EQ(values.numel(), expected["numel"].get<int64_t>());
+  const double std = expected["std"];
+  const double error = 5.0 * std / std::sqrt(static_cast<double>(values.numel()));
+  EXPECT_NEAR(values.mean().item<double>(), expected["mean"], 2.0 * error);
+  EXPECT_NEAR(values.std(false).item<double>(), std, error);
+  for (const auto& [value, name] : {std::pair{values.min(), "min"}, {values.max(), "max"}}) {
+    const double limit = expected[name];
+    EXPECT_NEAR(value.item<double>(), limit, 0.4 * std::abs(limit)) << name;
+  }
+}
+
 TEST(ArchitecturesGolden, InitialisationHasTheReferenceStatistics) {
-  const auto json =
-      testing::read_json(testing::golden_root() / "15_architectures/architectures.json");
-  const auto& expected = json["initialisation"]["sample_vit_small_patch16"];
-  const auto vit = build_backbone({}, Role::kStudent);
-  initialize_(*vit, at::detail::createCPUGenerator(3));
-  const auto parameters = vit->named_parameters();
   int checked = 0;
-  for (const auto& [name, statistics] : expected.items()) {
-    const auto* tensor = parameters.find(name);
-    if (tensor == nullptr) continue;  // parts of the head
-    SCOPED_TRACE(name);
-    const auto values = tensor->detach().to(torch::kDouble);
-    const double std = statistics["std"];
-    const auto numel = static_cast<double>(values.numel());
-    const double mean_error = 5.0 * std / std::sqrt(numel);
-    EXPECT_NEAR(values.mean().item<double>(), statistics["mean"].get<double>(), 2.0 * mean_error);
-    EXPECT_NEAR(values.std(false).item<double>(), std, 5.0 * std / std::sqrt(numel));
-    EXPECT_NEAR(values.max().item<double>(), statistics["max"].get<double>(),
-                0.4 * std::abs(statistics["max"].get<double>()));
-    ++checked;
+  for (const auto& golden : testing::golden_cases("15_architectures")) {
+    for (const auto& [name, sample] : golden.json["initialisation"].items()) {
+      if (name.rfind("sample_", 0) != 0) continue;
+      SCOPED_TRACE(name);
+      const auto module = sampled(name);
+      initialize_(*module, at::detail::createCPUGenerator(3));
+      const auto parameters = module->named_parameters();
+      for (const auto& [parameter, statistics] : sample.items()) {
+        SCOPED_TRACE(parameter);
+        ASSERT_NE(parameters.find(parameter), nullptr);
+        expect_statistics(*parameters.find(parameter), statistics);
+        ++checked;
+      }
+    }
+    golden.json.expect_all_read(
+        {"models", "initialisation/rules", "initialisation/suggested_check"});
   }
   EXPECT_GT(checked, 10);
 }

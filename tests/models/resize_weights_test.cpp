@@ -7,7 +7,7 @@
 
 #include "ibot/io/safetensors.h"
 #include "support/expect_tensor.h"
-#include "support/golden.h"
+#include "support/golden_tensors.h"
 #include "support/python.h"
 #include "support/temporary_folder.h"
 
@@ -99,18 +99,16 @@ TEST(ResizeWeights, KeepsTheType) {
 TEST(ResizeWeightsGolden, PositionsOfOtherGridsMatchTheReference) {
   int checked = 0;
   for (const auto& golden : testing::golden_cases("11_finetune")) {
-    if (golden.name != "pos_embed_resize") continue;  // the other cases are of fine-tuning
-    const testing::Tolerance tolerance{golden.json["tolerance"]["rtol"],
-                                       golden.json["tolerance"]["atol"]};
-    const auto tensors = golden.tensors();
-    for (const auto& [name, expected] : tensors) {
-      if (name == "pos_embed_checkpoint") continue;
-      EXPECT_TRUE(testing::near(
-          resize_weight("pos_embed", tensors.at("pos_embed_checkpoint"), expected.sizes()),
-          expected, tolerance))
-          << name;
+    if (golden.name.rfind("pos_embed", 0) != 0) continue;  // the other cases are of fine-tuning
+    const testing::GoldenTensors tensors(golden.tensors(), golden.tolerance());
+    const auto& stored = tensors.at("pos_embed_checkpoint");
+    for (const auto& size : tensors.endings("pos_embed_")) {
+      const auto name = "pos_embed_" + size;
+      if (size == "checkpoint") continue;
+      tensors.compare(resize_weight("pos_embed", stored, tensors.at(name).sizes()), name);
       ++checked;
     }
+    golden.json.expect_all_read();
   }
   EXPECT_GT(checked, 0);
 }

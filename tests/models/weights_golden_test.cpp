@@ -9,16 +9,19 @@
 namespace ibot::models {
 namespace {
 
-using testing::Tolerance;
+using testing::ReadJson;
 
 /// Options of the case's backbone, of which its file tells all but what is set here.
-BackboneOptions backbone_of(const Weights& weights, const nlohmann::json& config) {
-  if (config["arch"] == "swin") {
+BackboneOptions backbone_of(const Weights& weights, const ReadJson& config) {
+  if (config["arch"].get<std::string>() == "swin") {
     auto options = infer_backbone(weights);
     EXPECT_EQ(options.embed_dim, config["embed_dim"].get<int64_t>());
     EXPECT_EQ(options.depth, config["depth"].get<std::vector<int64_t>>());
     EXPECT_EQ(options.heads, config["num_heads"].get<std::vector<int64_t>>());
     EXPECT_EQ(options.window_size, config["window_size"].get<int64_t>());
+    EXPECT_EQ(options.patch_size, config["patch_size"].get<int64_t>());
+    EXPECT_EQ(options.mlp_ratio, config["mlp_ratio"].get<double>());
+    EXPECT_EQ(options.qkv_bias, config["qkv_bias"].get<bool>());
     options.image_size = config["img_size"];
     return options;
   }
@@ -26,6 +29,7 @@ BackboneOptions backbone_of(const Weights& weights, const nlohmann::json& config
   const auto shape = vit_shape(options);
   EXPECT_EQ(shape.embed_dim, config["embed_dim"].get<int64_t>());
   EXPECT_EQ(shape.depth, config["depth"].get<int64_t>());
+  EXPECT_TRUE(config["window_size"].is_null());
   EXPECT_EQ(options.patch_size, config["patch_size"].get<int64_t>());
   EXPECT_EQ(options.image_size, config["img_size"].get<int64_t>());
   EXPECT_EQ(options.mlp_ratio, config["mlp_ratio"].get<double>());
@@ -33,26 +37,39 @@ BackboneOptions backbone_of(const Weights& weights, const nlohmann::json& config
   return options;
 }
 
-HeadOptions head_of(const Weights& weights, const nlohmann::json& config) {
-  const auto options = infer_head(weights);
+/// Batch norm of one rank and of several are the same in a file.
+bool same_norm(HeadNorm inferred, const ReadJson& stated) {
+  if (stated.is_null()) return inferred == HeadNorm::kNone;
+  return inferred == (stated.get<std::string>() == "ln" ? HeadNorm::kLayer : HeadNorm::kBatch);
+}
+
+/// Of the network `key`, student or teacher, which need not share alike.
+HeadOptions head_of(const Weights& weights, const ReadJson& config, const std::string& key) {
+  auto options = infer_head(weights);
   EXPECT_EQ(options.hidden_dim, config["head_hidden_dim"].get<int64_t>());
   EXPECT_EQ(options.bottleneck_dim, config["head_bottleneck_dim"].get<int64_t>());
   EXPECT_EQ(options.prototypes, config["out_dim"].get<int64_t>());
   EXPECT_EQ(options.patch_prototypes, config["patch_out_dim"].get<int64_t>());
-  EXPECT_EQ(options.shared, config["shared_head_student"].get<bool>());
+  EXPECT_EQ(options.shared, config["shared_head_" + key].get<bool>());
   EXPECT_EQ(options.layers, 3);
-  EXPECT_EQ(options.norm == HeadNorm::kBatch, config["norm_in_head"] == "bn");
+  EXPECT_TRUE(same_norm(options.norm, config["norm_in_head"]));
+  options.shared_teacher = options.shared;
   return options;
+}
+
+testing::Tolerance forward_tolerance(const testing::GoldenCase& golden) {
+  const auto stated = golden.json["tolerance"]["forward"];
+  return {stated["rtol"], stated["atol"]};
 }
 
 /// What the whole network makes of the case's images.
 void check_network(const testing::GoldenCase& golden, const std::string& file,
                    const std::string& key) {
   SCOPED_TRACE(file + " " + key);
-  const auto& config = golden.json["config"];
+  const auto config = golden.json["config"];
   const auto weights = read_weights(golden.folder / file, key);
   EXPECT_EQ(weights.key, key);
-  Network network(backbone_of(weights, config), head_of(weights, config),
+  Network network(backbone_of(weights, config), head_of(weights, config, key),
                   key == "student" ? Role::kStudent : Role::kTeacher);
   const auto report = load_weights_(network, weights);
   EXPECT_TRUE(report.missing.empty()) << summary(report);
@@ -60,8 +77,7 @@ void check_network(const testing::GoldenCase& golden, const std::string& file,
   network.eval();
   const torch::NoGradGuard no_grad;
   const auto expected = golden.tensors();
-  const auto& stated = golden.json["tolerance"]["forward"];
-  const Tolerance tolerance{stated["rtol"], stated["atol"]};
+  const auto tolerance = forward_tolerance(golden);
   const auto output = network.backbone->forward(expected.at("input"));
   const auto tokens = torch::cat({output.class_token.unsqueeze(1), output.patch_tokens}, 1);
   EXPECT_TRUE(testing::near(tokens, expected.at(key + "_tokens"), tolerance));
@@ -82,18 +98,16 @@ void check_backbone(const testing::GoldenCase& golden, const std::string& file) 
   backbone->eval();
   const torch::NoGradGuard no_grad;
   const auto expected = golden.tensors();
-  const auto& stated = golden.json["tolerance"]["forward"];
   const auto output = backbone->forward(expected.at("input"));
   EXPECT_TRUE(testing::near(torch::cat({output.class_token.unsqueeze(1), output.patch_tokens}, 1),
-                            expected.at(key + "_tokens"),
-                            {stated["rtol"].get<double>(), stated["atol"].get<double>()}));
+                            expected.at(key + "_tokens"), forward_tolerance(golden)));
 }
 
 TEST(WeightsGolden, EveryFileOfTheReferenceFillsItsNetworks) {
   int files = 0;
   for (auto golden : testing::golden_cases("13_checkpoint")) {
     if (!golden.json.contains("all_tensors")) continue;
-    for (const auto& description : golden.json["files"]) {
+    for (const auto& description : golden.json["files"].elements()) {
       const std::string file = description["file"];
       if (file.rfind("backbone_", 0) == 0) {
         check_backbone(golden, file);
@@ -103,6 +117,9 @@ TEST(WeightsGolden, EveryFileOfTheReferenceFillsItsNetworks) {
       }
       ++files;
     }
+    // The tests of reading compare what is stored.
+    golden.json.expect_all_read({"all_tensors", "scalars", "tolerance/stored tensors",
+                                 "files/format", "files/storage_location", "files/model", "file"});
   }
   EXPECT_GT(files, 0);
 }

@@ -23,20 +23,27 @@ TEST(LayerDecay, NumbersAVisionTransformer) {
 }
 
 TEST(LayerDecayGolden, LayersAndScales) {
-  const auto json = testing::read_json(testing::golden_root() / "11_finetune/layer_decay.json");
+  const auto json = testing::golden_case("11_finetune", "layer_decay").json;
   const double decay = json["layer_decay"];
-  for (const auto& model : json["models"]) {
+  for (const auto& model : json["models"].elements()) {
+    SCOPED_TRACE(model["name"].get<std::string>());
     std::vector<std::string> names;
     for (const auto& [name, expected] : model["parameters"].items()) names.push_back(name);
     const auto ids = layer_ids(names);
-    EXPECT_EQ(ids.last, model["num_layers"].get<int64_t>() + 1) << model["name"];
+    EXPECT_EQ(ids.last, model["num_layers"].get<int64_t>() + 1);
+    const auto scales = model["scale_of_layer_id"].get<std::vector<double>>();
+    ASSERT_EQ(static_cast<int64_t>(scales.size()), ids.last + 1);
     for (const auto& [name, expected] : model["parameters"].items()) {
-      EXPECT_EQ(ids.of.at(name), expected["layer_id"]) << model["name"] << ": " << name;
-      EXPECT_DOUBLE_EQ(std::pow(decay, static_cast<double>(ids.last - ids.of.at(name))),
-                       expected["lr_scale"])
-          << model["name"] << ": " << name;
+      const int64_t id = ids.of.at(name);
+      EXPECT_EQ(id, expected["layer_id"].get<int64_t>()) << name;
+      const double scale = std::pow(decay, static_cast<double>(ids.last - id));
+      EXPECT_DOUBLE_EQ(scale, expected["lr_scale"]) << name;
+      EXPECT_DOUBLE_EQ(scale, scales[id]) << name;
     }
   }
+  // Weight decay and what follows from it is tested with whole classifiers.
+  json.expect_all_read({"weight_decay", "models/skip_weight_decay",
+                        "models/parameters/*/weight_decay", "models/parameters/*/group"});
 }
 
 }  // namespace

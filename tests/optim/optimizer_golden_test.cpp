@@ -1,17 +1,18 @@
 #include <gtest/gtest.h>
 
 #include "ibot/optim/optimizer.h"
-#include "support/expect_tensor.h"
-#include "support/golden.h"
+#include "support/golden_tensors.h"
 
 namespace ibot::optim {
 namespace {
 
-std::vector<Parameter> initial_parameters(const nlohmann::json& json,
-                                          const std::map<std::string, torch::Tensor>& tensors) {
+using testing::GoldenTensors;
+using testing::ReadJson;
+
+std::vector<Parameter> initial_parameters(const ReadJson& json, const GoldenTensors& tensors) {
   std::vector<Parameter> parameters;
   for (const auto& [group, names] : json["groups"].items()) {
-    for (const std::string name : names) {
+    for (const auto& name : names.get<std::vector<std::string>>()) {
       parameters.push_back({.name = name,
                             .tensor = tensors.at("init." + name).clone().set_requires_grad(true),
                             .decays = group.front() == '0'});
@@ -20,28 +21,41 @@ std::vector<Parameter> initial_parameters(const nlohmann::json& json,
   return parameters;
 }
 
+/// All steps of one optimiser, whose stored parameters begin with `prefix`.
+void check_steps(Optimizer optimizer, const std::string& prefix, const ReadJson& json,
+                 const GoldenTensors& tensors, const std::function<StepValues(int64_t)>& values) {
+  for (int64_t step = 0; step < json["steps"].get<int64_t>(); ++step) {
+    const auto number = concat(".step", step, ".");
+    for (const auto& parameter : optimizer.parameters()) {
+      const auto gradient = "grad" + number + parameter.name;
+      torch::Tensor(parameter.tensor).mutable_grad() =
+          tensors.has(gradient) ? tensors.at(gradient).clone() : torch::Tensor();
+    }
+    optimizer.step(values(step));
+    for (const auto& parameter : optimizer.parameters()) {
+      tensors.compare(parameter.tensor, prefix + number + parameter.name);
+    }
+  }
+}
+
 TEST(OptimizerGolden, EveryKindFollowsTheReference) {
   for (const auto& golden : testing::golden_cases("14_optimizers")) {
-    const auto tensors = golden.tensors();
-    const testing::Tolerance tolerance{golden.json["tolerance"]["rtol"],
-                                       golden.json["tolerance"]["atol"]};
+    const auto& json = golden.json;
+    const GoldenTensors tensors(golden.tensors(), golden.tolerance());
     for (const auto& [kind, name] : EnumNames<OptimizerKind>::values) {
-      Optimizer optimizer(kind, initial_parameters(golden.json, tensors));
-      for (int64_t step = 0; step < golden.json["steps"].get<int64_t>(); ++step) {
-        const auto number = ".step" + std::to_string(step) + ".";
-        for (const auto& parameter : optimizer.parameters()) {
-          const auto gradient = tensors.find("grad" + number + parameter.name);
-          torch::Tensor(parameter.tensor).mutable_grad() =
-              gradient == tensors.end() ? torch::Tensor() : gradient->second.clone();
-        }
-        optimizer.step({.lr = golden.json["lr_per_step"][step],
-                        .weight_decay = golden.json["weight_decay_per_step"][step]});
-        for (const auto& parameter : optimizer.parameters()) {
-          const auto key = std::string(name) + number + parameter.name;
-          EXPECT_TRUE(testing::near(parameter.tensor, tensors.at(key), tolerance)) << key;
-        }
-      }
+      check_steps(Optimizer(kind, initial_parameters(json, tensors)), std::string(name), json,
+                  tensors, [&](int64_t step) {
+                    return StepValues{.lr = json["lr_per_step"][step],
+                                      .weight_decay = json["weight_decay_per_step"][step]};
+                  });
     }
+    // As in the linear sweep: all parameters in one group, at the rates that the notes state.
+    auto parameters = initial_parameters(json, tensors);
+    for (auto& parameter : parameters) parameter.decays = true;
+    check_steps(Optimizer(OptimizerKind::kLars, parameters), "lars_linear", json, tensors,
+                [](int64_t) { return StepValues{.lr = 0.3, .weight_decay = 1e-6}; });
+    tensors.expect_all_used();
+    json.expect_all_read();
   }
 }
 

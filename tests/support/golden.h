@@ -4,13 +4,14 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "ibot/base/error.h"
 #include "ibot/io/safetensors.h"
+#include "support/expect_tensor.h"
+#include "support/read_json.h"
 
 namespace ibot::testing {
 
@@ -25,17 +26,19 @@ inline std::filesystem::path golden_root() {
 struct GoldenCase {
   std::string name;
   std::filesystem::path folder;
-  nlohmann::json json;
+  ReadJson json;
 
-  /// The tensors of NAME.`part`safetensors, such as "" or "weights.".
-  std::map<std::string, torch::Tensor> tensors(const std::string& part = "") const {
-    return io::read_safetensors(folder / (name + "." + part + "safetensors")).tensors;
+  /// The tensors of the file that the description names as `file`, `weights` or `inputs`.
+  std::map<std::string, torch::Tensor> tensors(const std::string& key = "file") const {
+    return io::read_safetensors(folder / json.at(key).get<std::string>()).tensors;
   }
+
+  Tolerance tolerance() const { return {json["tolerance"]["rtol"], json["tolerance"]["atol"]}; }
 };
 
-inline nlohmann::json read_json(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return nlohmann::json::parse(file);
+inline GoldenCase golden_case(const std::string& group, const std::string& name) {
+  const auto folder = golden_root() / group;
+  return {name, folder, read_json(folder / (name + ".json"))};
 }
 
 /// Every case of a group, sorted by name; never empty, since a test over no case would prove
@@ -44,7 +47,7 @@ inline std::vector<GoldenCase> golden_cases(const std::string& group) {
   std::vector<GoldenCase> cases;
   for (const auto& entry : std::filesystem::directory_iterator(golden_root() / group)) {
     if (entry.path().extension() != ".json") continue;
-    cases.push_back({entry.path().stem().string(), golden_root() / group, read_json(entry.path())});
+    cases.push_back(golden_case(group, entry.path().stem().string()));
   }
   std::sort(cases.begin(), cases.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });

@@ -1,22 +1,21 @@
 // Options that several groups of reference values describe alike.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include "ibot/loss/loss_options.h"
 #include "ibot/models/backbone_options.h"
+#include "support/read_json.h"
 
 namespace ibot::testing {
 
 /// One number or a list of them.
-inline std::vector<int64_t> integers_of(const nlohmann::json& value) {
+inline std::vector<int64_t> integers_of(const ReadJson& value) {
   if (value.is_array()) return value.get<std::vector<int64_t>>();
   return {value.get<int64_t>()};
 }
 
 /// A ViT or a Swin from the `config` of a case that describes a backbone.
-inline models::BackboneOptions backbone_options_of(const nlohmann::json& config) {
-  const bool swin = config.value("arch", "vit") == "swin";
+inline models::BackboneOptions backbone_options_of(const ReadJson& config) {
+  const bool swin = config["arch"].get<std::string>() == "swin";
   models::BackboneOptions options;
   options.arch = swin ? "swin_tiny" : "vit_tiny";
   options.image_size = config["img_size"];
@@ -27,9 +26,12 @@ inline models::BackboneOptions backbone_options_of(const nlohmann::json& config)
   options.mlp_ratio = config["mlp_ratio"];
   options.qkv_bias = config["qkv_bias"];
   options.drop_path = config["drop_path"];
+  options.masked_modeling = config["masked_im_modeling"];
+  expect_built_in(config["norm_eps"], 1e-6);
   if (swin) {
     options.window_size = config["window_size"];
-    options.masked_modeling = config["masked_im_modeling"];
+    expect_built_in(config["patch_norm"], true);
+    expect_built_in(config["ape"], false);
   } else {
     options.layer_scale = config["layer_scale_init"];
     options.mean_pooling = config["use_mean_pooling"];
@@ -38,7 +40,7 @@ inline models::BackboneOptions backbone_options_of(const nlohmann::json& config)
 }
 
 /// From the `config` of a case, which has the official arguments' names.
-inline loss::LossOptions loss_options_of(const nlohmann::json& config) {
+inline loss::LossOptions loss_options_of(const ReadJson& config) {
   return {.weight_cls = config["lambda1"],
           .weight_patch = config["lambda2"],
           .student_temp = config["student_temp"],
