@@ -76,6 +76,11 @@ class LinearProbe {
   const eval::LinearBest& best() const { return state_.best; }
   const eval::LinearBest& best_sgd() const { return state_.best_sgd; }
   const eval::LinearSetting& setting(int64_t head) const { return heads_.settings()[head]; }
+  /// As linear.lr lists it; the rate is what changes slowest from head to head.
+  double listed_rate(int64_t head) const {
+    const auto heads_a_rate = heads_.settings().size() / options_.lr.size();
+    return options_.lr[head / heads_a_rate];
+  }
 
  private:
   /// Returns the classifiers' mean losses, [H].
@@ -146,11 +151,21 @@ class LinearProbe {
   LinearState state_;
 };
 
-void print_best(const char* name, const eval::LinearBest& best,
-                const eval::LinearSetting& setting) {
-  std::printf("%-10s %8.2f %8.2f %10g %10g %5s %6lld\n", name, best.top1, best.top5, setting.lr,
-              setting.weight_decay, setting.lars ? "lars" : "sgd",
-              static_cast<long long>(best.epoch));
+void print_best(const char* name, const eval::LinearBest& best, const LinearProbe& probe) {
+  const auto& setting = probe.setting(best.head);
+  std::printf("%-30s %7.2f %7.2f %10g %10g %8g %5s %5lld\n", name, best.top1, best.top5,
+              probe.listed_rate(best.head), setting.lr, setting.weight_decay,
+              setting.lars ? "lars" : "sgd", static_cast<long long>(best.epoch));
+}
+
+/// The accuracy of `best` and its rate as listed and as scaled with the batch.
+void add_metrics(eval::Report& report, const eval::LinearBest& best, const LinearProbe& probe,
+                 const std::string& ending) {
+  report.metrics["top1" + ending] = best.top1;
+  report.metrics["top5" + ending] = best.top5;
+  report.metrics["lr_listed" + ending] = probe.listed_rate(best.head);
+  report.metrics["lr_scaled" + ending] = probe.setting(best.head).lr;
+  report.metrics["epoch" + ending] = static_cast<double>(best.epoch);
 }
 
 }  // namespace
@@ -166,17 +181,16 @@ eval::Report run_linear(const TaskRequest& request) {
       feature_report("linear", request, eval::option_values(request.weights.config.linear));
   IBOT_CHECK_AS(DivergenceError, probe.best().head >= 0,
                 "linear: expected a classifier with finite scores, all diverged; lower linear.lr");
-  std::printf("%-10s %8s %8s %10s %10s %5s %6s\n", "", "top-1", "top-5", "lr", "decay", "optim",
-              "epoch");
-  const auto& setting = probe.setting(probe.best().head);
-  print_best("best", probe.best(), setting);
-  report.metrics = {{"top1", probe.best().top1},
-                    {"top5", probe.best().top5},
-                    {"lr", setting.lr},
-                    {"epoch", static_cast<double>(probe.best().epoch)}};
-  if (probe.best_sgd().head >= 0) {
-    print_best("rate alone", probe.best_sgd(), probe.setting(probe.best_sgd().head));
-    report.metrics["top1_rate_alone"] = probe.best_sgd().top1;
+  std::printf("%-30s %7s %7s %10s %10s %8s %5s %5s\n", "", "top-1", "top-5", "listed lr",
+              "scaled lr", "decay", "optim", "epoch");
+  print_best("best", probe.best(), probe);
+  add_metrics(report, probe.best(), probe, "");
+  const auto& sgd = probe.best_sgd();
+  if (sgd.head >= 0) {
+    add_metrics(report, sgd, probe, "_sgd");
+    if (sgd.head != probe.best().head || sgd.epoch != probe.best().epoch) {
+      print_best("best, SGD without weight decay", sgd, probe);
+    }
   }
   return report;
 }

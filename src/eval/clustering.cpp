@@ -2,6 +2,7 @@
 
 #include <torch/utils.h>
 
+#include <cmath>
 #include <limits>
 
 #include "ibot/base/rng.h"
@@ -20,35 +21,64 @@ struct Nearest {
   torch::Tensor distance;  // [S], squared
 };
 
-Nearest nearest_centres(const torch::Tensor& features, const torch::Tensor& centres) {
+/// Calls visit(first row, distances [R, K], squared) for a block of rows after the other.
+template <class Visit>
+void visit_distances(const torch::Tensor& features, const torch::Tensor& centres, Visit&& visit) {
   const int64_t rows = std::max<int64_t>(kDistances / centres.size(0), 1);
   const auto squared = centres.square().sum(1);
-  std::vector<torch::Tensor> clusters;
-  std::vector<torch::Tensor> distances;
   for (int64_t start = 0; start < features.size(0); start += rows) {
     const auto x = features.slice(0, start, start + rows);
-    // Without |x|², which is the same for every centre.
-    const auto [best, cluster] = (squared - 2 * x.mm(centres.t())).min(1);
-    clusters.push_back(cluster);
-    distances.push_back((best + x.square().sum(1)).clamp_min(0));
+    const auto distances = squared - 2 * x.mm(centres.t()) + x.square().sum(1, /*keepdim=*/true);
+    visit(start, distances.clamp_min_(0));
   }
+}
+
+Nearest nearest_centres(const torch::Tensor& features, const torch::Tensor& centres) {
+  std::vector<torch::Tensor> clusters;
+  std::vector<torch::Tensor> distances;
+  visit_distances(features, centres, [&](int64_t, const torch::Tensor& block) {
+    const auto [best, cluster] = block.min(1);
+    clusters.push_back(cluster);
+    distances.push_back(best);
+  });
   return {torch::cat(clusters), torch::cat(distances)};
 }
 
-/// k-means++: each next centre is a row drawn with probability proportional to its squared distance
-/// from the centres so far.
-torch::Tensor first_centres(const torch::Tensor& features, int64_t count, Rng& rng) {
-  std::vector<int64_t> chosen{static_cast<int64_t>(rng.index(features.size(0)))};
-  auto distance = torch::full({features.size(0)}, std::numeric_limits<double>::infinity(),
-                              features.options().dtype(torch::kDouble));
-  while (true) {
-    const auto centre = features[chosen.back()];
-    distance = torch::minimum(distance, (features - centre).square().sum(1).to(torch::kDouble));
-    if (static_cast<int64_t>(chosen.size()) == count) break;
-    const auto sums = distance.cumsum(0);
-    const double target = rng.uniform() * sums[-1].item<double>();
+/// Rows drawn with probability proportional to `distance`, [S] float64.
+std::vector<int64_t> draw_rows(const torch::Tensor& distance, int64_t count, Rng& rng) {
+  const auto sums = distance.cumsum(0);
+  const double total = sums[-1].item<double>();
+  std::vector<int64_t> rows;
+  for (int64_t i = 0; i < count; ++i) {
+    const double target = rng.uniform() * total;
     const auto at = torch::searchsorted(sums, target, false, /*right=*/true).item<int64_t>();
-    chosen.push_back(std::min(at, features.size(0) - 1));
+    rows.push_back(std::min(at, distance.size(0) - 1));
+  }
+  return rows;
+}
+
+/// Greedy k-means++: of a few rows drawn with probability proportional to their squared distance
+/// from the centres so far, the one that leaves the smallest sum of distances is the next centre.
+torch::Tensor first_centres(const torch::Tensor& features, int64_t count, Rng& rng) {
+  const auto candidates = 2 + static_cast<int64_t>(std::log(static_cast<double>(count)));
+  const auto to_row = [&](int64_t row) {
+    return (features - features[row]).square().sum(1).to(torch::kDouble);
+  };
+  std::vector<int64_t> chosen{static_cast<int64_t>(rng.index(features.size(0)))};
+  auto distance = to_row(chosen.back());
+  while (static_cast<int64_t>(chosen.size()) < count) {
+    double smallest = std::numeric_limits<double>::infinity();
+    torch::Tensor nearer;
+    chosen.push_back(0);
+    for (const int64_t row : draw_rows(distance, candidates, rng)) {
+      const auto left = torch::minimum(distance, to_row(row));
+      const double sum = left.sum().item<double>();
+      if (sum >= smallest) continue;
+      smallest = sum;
+      nearer = left;
+      chosen.back() = row;
+    }
+    distance = nearer;
   }
   return features.index_select(0, torch::tensor(chosen, torch::kLong).to(features.device()));
 }
@@ -66,17 +96,56 @@ torch::Tensor mean_rows(const torch::Tensor& features, const Nearest& nearest, i
   return centres;
 }
 
-Kmeans one_run(const torch::Tensor& features, int64_t count, int64_t iterations, Rng rng) {
-  auto centres = first_centres(features, count, rng);
-  auto nearest = nearest_centres(features, centres);
-  for (int64_t i = 0; i < iterations; ++i) {
-    centres = mean_rows(features, nearest, count);
-    auto next = nearest_centres(features, centres);
-    const bool settled = next.cluster.equal(nearest.cluster);
+/// Clusters with their means, to which no other mean is nearer; or where passes ran out.
+struct Partition {
+  torch::Tensor centres;
+  Nearest nearest;
+  double inertia = 0;
+};
+
+/// Lloyd's steps from `nearest` on, until no row moves or `passes`, which they use up, are over.
+Partition settled(const torch::Tensor& features, Nearest nearest, int64_t count, int64_t& passes) {
+  Partition partition;
+  for (bool moves = true; moves && passes > 0; --passes) {
+    partition.centres = mean_rows(features, nearest, count);
+    auto next = nearest_centres(features, partition.centres);
+    moves = !next.cluster.equal(nearest.cluster);
     nearest = std::move(next);
-    if (settled) break;
   }
-  return {nearest.cluster, nearest.distance.sum(torch::kDouble).item<double>()};
+  partition.inertia = nearest.distance.sum(torch::kDouble).item<double>();
+  partition.nearest = std::move(nearest);
+  return partition;
+}
+
+/// Where each row would lower the inertia most by moving alone, which counts that means follow: a
+/// cluster of n rows loses d² n / (n - 1) with a row and wins d² n / (n + 1).
+Nearest single_moves(const torch::Tensor& features, const Partition& partition) {
+  const auto& [own, distance] = partition.nearest;
+  const auto sizes = own.bincount({}, partition.centres.size(0)).to(features.dtype());
+  const auto gain = sizes / (sizes + 1);
+  // A row that is a cluster of its own stays.
+  const auto loss = torch::where(sizes > 1, sizes / (sizes - 1).clamp_min(1), 0.0);
+  std::vector<torch::Tensor> clusters;
+  visit_distances(features, partition.centres, [&](int64_t start, const torch::Tensor& block) {
+    const auto at = own.slice(0, start, start + block.size(0)).unsqueeze(1);
+    const auto leaving = block.gather(1, at) * loss.index_select(0, at.squeeze(1)).unsqueeze(1);
+    clusters.push_back((block * gain).scatter(1, at, leaving).argmin(1));
+  });
+  return {torch::cat(clusters), distance};
+}
+
+Kmeans one_run(const torch::Tensor& features, const KmeansOptions& options, Rng rng) {
+  // What is won must be more than the rounding of a sum of float32 distances.
+  constexpr double kRounding = 1e-6;
+  const auto centres = first_centres(features, options.clusters, rng);
+  int64_t passes = options.iterations;
+  auto best = settled(features, nearest_centres(features, centres), options.clusters, passes);
+  while (passes > 0) {
+    auto next = settled(features, single_moves(features, best), options.clusters, passes);
+    if (next.inertia >= best.inertia * (1 - kRounding)) break;
+    best = std::move(next);
+  }
+  return {best.nearest.cluster, best.inertia};
 }
 
 }  // namespace
@@ -89,7 +158,7 @@ Kmeans kmeans(const torch::Tensor& features, const KmeansOptions& options) {
   Kmeans best{{}, std::numeric_limits<double>::infinity()};
   for (int64_t run = 0; run < options.restarts; ++run) {
     const Rng rng(static_cast<uint64_t>(options.seed), static_cast<uint64_t>(run), 0, kDevice);
-    auto found = one_run(features, options.clusters, options.iterations, rng);
+    auto found = one_run(features, options, rng);
     if (found.inertia < best.inertia) best = std::move(found);
   }
   return best;

@@ -341,13 +341,32 @@ TEST_F(IbotEval, ProbesLinearlyAndGoesOn) {
   };
   const auto whole = linear("whole", {"linear.epochs=4"});
   ASSERT_EQ(whole.status, 0) << whole.err;
-  EXPECT_THAT(whole.out, HasSubstr("rate alone"));
-  EXPECT_EQ(report("whole")["metrics"]["top1"], 100.0);
+  EXPECT_THAT(whole.out, AllOf(HasSubstr("listed lr  scaled lr"), Not(HasSubstr("best, SGD"))));
+  const auto metrics = report("whole")["metrics"];
+  EXPECT_EQ(metrics["top1"], 100.0);
+  EXPECT_EQ(metrics["top1_sgd"], metrics["top1"]);
+  const double listed = metrics["lr_listed"];
+  EXPECT_TRUE(listed == 0.1 || listed == 10) << listed;
+  EXPECT_DOUBLE_EQ(metrics["lr_scaled"].get<double>(), listed * 4 / 256);
   EXPECT_EQ(report("whole")["options"]["pooling"], "class");
 
   // How many images a forward pass takes does not matter.
   linear("parts", {"linear.epochs=4", "eval.batch_size=3"});
   EXPECT_EQ(report("parts")["metrics"], report("whole")["metrics"]);
+
+  // Of a sweep of all kinds the best of plain SGD is named where it is another.
+  const auto full = linear("full", {"linear.epochs=4", "linear.lars=true",
+                                    "linear.lr=[1e-30,100000]", "linear.weight_decay=[0,1e-6]"});
+  ASSERT_EQ(full.status, 0) << full.err;
+  const auto both = report("full")["metrics"];
+  for (const std::string ending : {"", "_sgd"}) {
+    const double rate = both["lr_listed" + ending];
+    EXPECT_TRUE(rate == 1e-30 || rate == 100000) << rate;
+    EXPECT_DOUBLE_EQ(both["lr_scaled" + ending].get<double>(), rate * 4 / 256);
+  }
+  if (both["lr_listed"] != both["lr_listed_sgd"] || both["epoch"] != both["epoch_sgd"]) {
+    EXPECT_THAT(full.out, HasSubstr("best, SGD without weight decay"));
+  }
 
   // Again: everything is there, nothing is trained.
   const auto again = linear("whole", {"linear.epochs=4"});

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 #include <torch/utils.h>
 
+#include "ibot/eval/features.h"
+#include "ibot/io/safetensors.h"
 #include "support/expect_tensor.h"
 #include "support/python.h"
+#include "support/temporary_folder.h"
 
 namespace ibot::eval {
 namespace {
@@ -50,6 +53,50 @@ TEST(Kmeans, RepeatsItselfAndRefusesTooFewRows) {
   EXPECT_THROW(kmeans(features, {.clusters = 51}), Error);
   // As many clusters as rows: every row its own.
   EXPECT_NEAR(kmeans(features, {.clusters = 50}).inertia, 0, 1e-3);
+}
+
+// As many overlapping groups as clusters, which one run of Lloyd's algorithm rarely sorts out.
+TEST(Kmeans, IsAsTightAsScikitLearns) {
+  if (!testing::python_has("sklearn, safetensors.numpy")) GTEST_SKIP() << "python3 has no sklearn";
+  torch::manual_seed(5);
+  const auto labels = torch::arange(500).remainder(20);
+  const auto directions =
+      torch::randn({20, 32}).index_select(0, labels) + 0.8 * torch::randn({500, 32});
+  const auto features = unit_length(directions);
+  const testing::TemporaryFolder folder;
+  const auto file = folder / "features.safetensors";
+  io::write_safetensors(file, {{{"features", features}}, {}});
+  const double theirs = std::stod(
+      testing::python_output("from safetensors.numpy import load_file\n"
+                             "from sklearn.cluster import KMeans\n"
+                             "x = load_file('" +
+                             file.string() +
+                             "')['features']\n"
+                             "print(KMeans(20, n_init=10, random_state=0).fit(x).inertia_)\n"));
+  EXPECT_LE(kmeans(features, {.clusters = 20}).inertia, theirs * (1 + 1e-6));
+}
+
+TEST(Kmeans, NoRowWouldRatherBeElsewhere) {
+  torch::manual_seed(6);
+  const auto features = torch::randn({60, 2});
+  const auto found = kmeans(features, {.clusters = 6});
+  const auto inertia = [&](const torch::Tensor& clusters) {
+    double sum = 0;
+    for (int64_t c = 0; c < 6; ++c) {
+      const auto rows = features.index_select(0, clusters.eq(c).nonzero().flatten());
+      if (rows.size(0) > 0) sum += (rows - rows.mean(0)).square().sum().item<double>();
+    }
+    return sum;
+  };
+  const double best = inertia(found.cluster);
+  EXPECT_NEAR(found.inertia, best, 1e-4);
+  for (int64_t row = 0; row < 60; ++row) {
+    for (int64_t c = 0; c < 6; ++c) {
+      auto moved = found.cluster.clone();
+      moved[row] = c;
+      EXPECT_GE(inertia(moved), best * (1 - 1e-5)) << row << " to " << c;
+    }
+  }
 }
 
 TEST(ClusterScores, AgreeWithScikitLearn) {

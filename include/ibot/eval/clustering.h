@@ -14,8 +14,8 @@ namespace ibot::eval {
 
 struct KmeansOptions {
   int64_t clusters = 0;
-  int64_t iterations = 100;
-  int64_t restarts = 5;
+  int64_t iterations = 300;
+  int64_t restarts = 20;
   int64_t seed = 0;
 
   template <class Visitor>
@@ -41,13 +41,15 @@ struct Kmeans {
   double inertia = 0;
 };
 
-/// Lloyd's algorithm from k-means++ centres; a cluster that loses all its rows moves to the row
-/// that lies farthest from its centre. Distances are taken a block of rows at a time.
+/// Lloyd's algorithm from greedy k-means++ centres. Where it has settled, all rows move that would
+/// lower the sum by moving alone (Hartigan's test), and it goes on from there while that helps. A
+/// cluster that loses all its rows moves to the row that lies farthest from its centre. Distances
+/// are taken a block of rows at a time.
 ///
 ///   features  [S, F]   float32
 ///
 /// Throws Error when there are fewer rows than clusters and on features that are not finite.
-/// Source: Arthur and Vassilvitskii 2007.
+/// Source: Arthur and Vassilvitskii 2007; Hartigan and Wong 1979.
 Kmeans kmeans(const torch::Tensor& features, const KmeansOptions& options);
 
 /// acc, nmi, ari and fmi, each in percent: accuracy under the best one-to-one matching of clusters

@@ -15,7 +15,7 @@ namespace ibot::eval {
 
 struct LogisticOptions {
   std::vector<double> lambda{0.01, 0.1, 1.0};
-  double tolerance = 1e-4;
+  double tolerance = 1e-7;
   int64_t max_iterations = 2000;
 
   template <class Visitor>
