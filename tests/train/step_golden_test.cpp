@@ -48,8 +48,8 @@ StepOptions options_of(const ReadJson& config) {
   options.optim.weight_decay = config["weight_decay"];
   options.optim.weight_decay_end = config["weight_decay_end"];
   options.optim.clip_grad = config["clip_grad"];
-  testing::expect_built_in(config["adamw"]["betas"], std::vector{0.9, 0.999});
-  testing::expect_built_in(config["adamw"]["eps"], 1e-8);
+  options.optim.betas = config["adamw"]["betas"];
+  options.optim.eps = config["adamw"]["eps"];
   testing::expect_built_in(config["use_fp16"], false);
   options.optim.freeze_last_layer = config["freeze_last_layer"];
   options.global_views = config["global_crops_number"];
