@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "common/data_notes.h"
 #include "common/run_main.h"
 #include "ibot/data/inspect.h"
 #include "ibot/data/open_dataset.h"
@@ -15,7 +16,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::unique_ptr<data::Dataset> open_folder(const LookArguments& arguments) {
-  return open_input([&] { return data::open_images(arguments.folder); });
+  auto folder = open_input([&] { return data::open_images(arguments.folder); });
+  log_notes(arguments.folder, *folder);
+  return folder;
 }
 
 int64_t workers_of(const LookArguments& arguments) {
@@ -33,10 +36,10 @@ Json as_json(const std::vector<data::DamagedFile>& files) {
   return list;
 }
 
-Json as_json(const data::DatasetSummary& summary, const std::vector<std::string>& class_names) {
+Json as_json(const data::DatasetSummary& summary, const data::Dataset& dataset) {
   Json classes = Json::object();
-  for (size_t i = 0; i < class_names.size(); ++i) {
-    classes[class_names[i]] = summary.images_per_class[i];
+  for (size_t i = 0; has_classes(dataset) && i < dataset.class_names().size(); ++i) {
+    classes[dataset.class_names()[i]] = summary.images_per_class[i];
   }
   return {{"images", summary.images},
           {"bytes", summary.bytes},
@@ -44,7 +47,8 @@ Json as_json(const data::DatasetSummary& summary, const std::vector<std::string>
           {"formats", summary.formats},
           {"width", as_json(summary.width)},
           {"height", as_json(summary.height)},
-          {"damaged", as_json(summary.damaged)}};
+          {"damaged", as_json(summary.damaged)},
+          {"notes", dataset.notes()}};
 }
 
 // File names need not be UTF-8, which JSON must be.
@@ -56,11 +60,14 @@ std::ostream& operator<<(std::ostream& out, const data::Spread& spread) {
   return out << spread.min << " to " << spread.max << ", median " << spread.median;
 }
 
-void print(const data::DatasetSummary& summary) {
-  const auto& counts = summary.images_per_class;
+std::string text_of_classes(const std::vector<int64_t>& counts) {
   const auto [fewest, most] = std::minmax_element(counts.begin(), counts.end());
+  return concat(counts.size(), ", of ", *fewest, " to ", *most, " images");
+}
+
+void print(const data::DatasetSummary& summary, bool has_classes) {
   std::cout << "images   " << summary.images << "\nbytes    " << summary.bytes << "\nclasses  "
-            << counts.size() << ", of " << *fewest << " to " << *most << " images\nformats ";
+            << (has_classes ? text_of_classes(summary.images_per_class) : "none") << "\nformats ";
   for (const auto& [format, count] : summary.formats) std::cout << ' ' << format << ' ' << count;
   std::cout << "\nwidth    " << summary.width << "\nheight   " << summary.height << "\ndamaged  "
             << summary.damaged.size() << '\n';
@@ -74,8 +81,9 @@ void print(const std::vector<data::DamagedFile>& files) {
 
 void add_look_arguments(CLI::App& command, LookArguments& arguments) {
   command
-      .add_option("DIR", arguments.folder,
-                  "Image folder (one sub-folder a class), or folder or pattern of tar shards")
+      .add_option(
+          "DIR", arguments.folder,
+          "Image folder (one sub-folder a class, or none), or folder or pattern of tar shards")
       ->required();
   command.add_option("--workers", arguments.workers, "Threads; 0: one a core")
       ->check(CLI::NonNegativeNumber);
@@ -86,9 +94,9 @@ int show_info(const LookArguments& arguments) {
   const auto folder = open_folder(arguments);
   const auto summary = data::summarize(*folder, workers_of(arguments));
   if (arguments.json) {
-    std::cout << text_of(as_json(summary, folder->class_names())) << '\n';
+    std::cout << text_of(as_json(summary, *folder)) << '\n';
   } else {
-    print(summary);
+    print(summary, has_classes(*folder));
   }
   return kDone;
 }
@@ -97,8 +105,10 @@ int show_damage(const LookArguments& arguments) {
   const auto folder = open_folder(arguments);
   const auto [damaged, warnings] = data::verify(*folder, workers_of(arguments));
   if (arguments.json) {
-    const Json report{
-        {"images", folder->size()}, {"damaged", as_json(damaged)}, {"warnings", as_json(warnings)}};
+    const Json report{{"images", folder->size()},
+                      {"damaged", as_json(damaged)},
+                      {"warnings", as_json(warnings)},
+                      {"notes", folder->notes()}};
     std::cout << text_of(report) << '\n';
   } else {
     print(damaged);

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "common/data_notes.h"
 #include "common/logging.h"
 #include "common/progress.h"
 #include "common/run_main.h"
@@ -11,7 +12,8 @@
 namespace ibot::apps {
 
 void add_pack_arguments(CLI::App& command, PackArguments& arguments) {
-  command.add_option("SRC", arguments.source, "Image folder: one sub-folder a class")->required();
+  command.add_option("SRC", arguments.source, "Image folder: one sub-folder a class, or none")
+      ->required();
   command
       .add_option(
           "OUT", arguments.out,
@@ -27,6 +29,7 @@ void add_pack_arguments(CLI::App& command, PackArguments& arguments) {
 
 int pack_images(const PackArguments& arguments) {
   const auto source = open_input([&] { return data::ImageFolder(arguments.source); });
+  log_notes(arguments.source, source);
   Progress progress({.label = "pack", .unit = "images", .total = source.size(), .item = "images"});
   const auto summary = data::pack(source, arguments.out,
                                   {.shard_bytes = static_cast<int64_t>(arguments.shard_bytes),

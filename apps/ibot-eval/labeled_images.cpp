@@ -1,5 +1,6 @@
 #include "ibot-eval/labeled_images.h"
 
+#include "common/data_notes.h"
 #include "common/logging.h"
 #include "common/run_main.h"
 #include "ibot/base/error.h"
@@ -13,6 +14,8 @@ LabeledImages::LabeledImages(const std::filesystem::path& root,
     test_ = data::open_dataset(root, data::Split::kVal, options);
     return data::match_classes(*train_, *test_);
   });
+  log_notes((root / "train").string(), *train_);
+  log_notes((root / "val").string(), *test_);
   warn(match.empty, "without training images");
   warn(match.untested, "without test images; accuracy is over the others");
   matched_.emplace(*train_, *test_, std::move(match));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/data_notes.h"
 #include "common/device.h"
 #include "common/loader_of_config.h"
 #include "common/logging.h"
@@ -54,13 +55,16 @@ train::TrainerOptions trainer_options(const TrainRequest& request, int64_t ranks
 std::unique_ptr<data::Dataset> open_images(const config::RunConfig& config) {
   IBOT_CHECK_AS(ConfigError, !config.data.path.empty(),
                 "data.path: expected the root of an image folder, got nothing; add data.path=DIR");
-  return open_input([&] { return data::open_images(config.data.path); });
+  return open_input([&] { return data::open_images(config.data.path, data::Labels::kIgnored); });
 }
 
-void announce(const data::Dataset& images, int64_t steps_per_epoch, const Ranks& ranks) {
+void announce(const config::RunConfig& config, const data::Dataset& images, int64_t steps_per_epoch,
+              const Ranks& ranks) {
+  if (ranks.group.rank() == 0) log_notes(config.data.path, images);
   const auto count = ranks.group.size();
-  log_info(concat(images.size(), " images in ", images.class_names().size(), " classes; ",
-                  steps_per_epoch, " steps an epoch on ",
+  const auto classes = has_classes(images) ? concat("in ", images.class_names().size(), " classes")
+                                           : std::string("without classes");
+  log_info(concat(images.size(), " images ", classes, "; ", steps_per_epoch, " steps an epoch on ",
                   count == 1 ? "" : std::to_string(count) + " ranks, this one on ", ranks.device));
 }
 
@@ -165,7 +169,7 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   if (leads) prepare_output(request.output);
   if (leads && !lock) lock.emplace(request.output);
   // Nothing refuses the request from here on: a refusal leaves no folder and is the only line.
-  announce(images, steps_per_epoch, ranks);
+  announce(config, images, steps_per_epoch, ranks);
   EarlyEnd early_end(ranks.group.size() == 1 ? 1 : config.train.log_every_steps);
   auto options = trainer_options(request, ranks.group.size(), images.size(), steps_per_epoch);
   if (ranks.group.size() > 1) options.replay /= "rank-" + std::to_string(ranks.group.rank());
@@ -216,7 +220,7 @@ int pretrain(const TrainRequest& request, const Ranks& ranks) {
   train::TrainStep step(step_options(config), ranks.device, ranks.group);
   if (request.dry_run) {
     const auto steps_per_epoch = prepare(request, ranks, images, step).steps_per_epoch;
-    announce(images, steps_per_epoch, ranks);
+    announce(config, images, steps_per_epoch, ranks);
     data::MultiCropLoader loader(images, rank_loader_options(config, ranks, 0, steps_per_epoch));
     return dry_run(config, step, loader, steps_per_epoch);
   }

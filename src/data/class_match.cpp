@@ -13,9 +13,17 @@ std::vector<int64_t> images_per_class(const Dataset& dataset) {
   return counts;
 }
 
+void check_classes(const Dataset& dataset) {
+  IBOT_CHECK_AS(DataError, has_classes(dataset), "classes: expected images with classes, got ",
+                dataset.size(), " without, the first one ", dataset.path(0),
+                "; put those of each class into a sub-folder, or a label KEY.cls beside each");
+}
+
 }  // namespace
 
 ClassMatch match_classes(const Dataset& train, const Dataset& test) {
+  check_classes(train);
+  check_classes(test);
   const auto& names = train.class_names();
   const auto trained = images_per_class(train);
   const auto tested = images_per_class(test);

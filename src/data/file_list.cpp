@@ -7,26 +7,13 @@
 #include <tuple>
 
 #include "data/file_bytes.h"
+#include "data/folder_entries.h"
 #include "ibot/base/error.h"
 
 namespace ibot::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<std::string> folders_in(const fs::path& root) {
-  std::error_code error;
-  std::vector<std::string> names;
-  fs::directory_iterator entry(root, error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    std::error_code broken_link;
-    if (entry->is_directory(broken_link)) names.push_back(entry->path().filename().string());
-  }
-  IBOT_CHECK_AS(DataError, !error, "image folder: cannot read ", root.string(), ": ",
-                error.message());
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 /// The class folder and the path below it that a line names.
 struct ListedName {
@@ -46,8 +33,8 @@ ListedName parse_name(const std::string& line, const std::string& where) {
 }  // namespace
 
 FileList::FileList(const std::string& source, std::vector<Entry> entries,
-                   std::vector<std::string> class_names)
-    : entries_(std::move(entries)), class_names_(std::move(class_names)) {
+                   std::vector<std::string> class_names, std::vector<std::string> notes)
+    : entries_(std::move(entries)), class_names_(std::move(class_names)), notes_(std::move(notes)) {
   IBOT_CHECK_AS(DataError, !entries_.empty(), source, ": expected images, found none");
   const auto classes = static_cast<int64_t>(class_names_.size());
   int64_t missing = 0;
@@ -68,7 +55,9 @@ std::vector<uint8_t> FileList::read(int64_t sample) const {
 }
 
 FileList listed_images(const fs::path& root, const fs::path& list) {
-  const auto class_names = folders_in(root);
+  LeftOut beside;
+  LeftOut listed;
+  const auto class_names = entries_of(root, beside).folders;
   std::map<std::string, int64_t> label_of;
   for (const auto& name : class_names) label_of.emplace(name, label_of.size());
   const auto bytes = file_bytes(list.string());
@@ -79,6 +68,10 @@ FileList listed_images(const fs::path& root, const fs::path& list) {
     const std::string where = concat(list.string(), ":", ++number);
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
     if (line.empty()) continue;
+    if (has_part_passed_over(line)) {
+      listed.add_hidden(line);
+      continue;
+    }
     const auto [folder, file] = parse_name(line, where);
     const auto label = label_of.find(folder);
     IBOT_CHECK_AS(DataError, label != label_of.end(), where, ": expected a class folder ", folder,
@@ -90,7 +83,7 @@ FileList listed_images(const fs::path& root, const fs::path& list) {
   });
   const auto same = [](const auto& a, const auto& b) { return a.path == b.path; };
   entries.erase(std::unique(entries.begin(), entries.end(), same), entries.end());
-  return {list.string(), std::move(entries), class_names};
+  return {list.string(), std::move(entries), class_names, listed.notes()};
 }
 
 }  // namespace ibot::data

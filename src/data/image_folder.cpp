@@ -15,15 +15,18 @@ constexpr std::array<std::string_view, 9> kExtensions{".jpg", ".jpeg", ".png",  
 
 }  // namespace
 
-bool is_image_name(std::string_view name) {
+int image_rank(std::string_view name) {
   const auto ends_in = [name](std::string_view extension) {
     return name.size() >= extension.size() &&
            std::equal(extension.rbegin(), extension.rend(), name.rbegin(), [](char want, char got) {
              return want == std::tolower(static_cast<unsigned char>(got));
            });
   };
-  return std::any_of(kExtensions.begin(), kExtensions.end(), ends_in);
+  const auto* const found = std::find_if(kExtensions.begin(), kExtensions.end(), ends_in);
+  return found == kExtensions.end() ? -1 : static_cast<int>(found - kExtensions.begin());
 }
+
+bool is_image_name(std::string_view name) { return image_rank(name) >= 0; }
 
 ImageFolder::ImageFolder(const std::filesystem::path& root, int64_t keep_listing_from)
     : root_(root), listing_(current_listing(root, keep_listing_from)) {}

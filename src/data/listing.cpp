@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "data/cache_places.h"
+#include "data/folder_entries.h"
 #include "data/image_names.h"
 #include "data/listing_turn.h"
 #include "data/parallel.h"
@@ -20,30 +21,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFormat = "ibot listing 1";
+constexpr const char* kFormat = "ibot listing 2";
 // Listing waits for the file system more than for the processor.
 constexpr int64_t kListingThreads = 16;
 constexpr int64_t kRestNs = 2'000'000'000;
-
-struct Entries {
-  std::vector<std::string> folders;
-  std::vector<std::string> files;
-};
-
-/// Names in `folder`; a link counts as what it leads to, one that leads nowhere as a file.
-Entries entries_of(const fs::path& folder) {
-  std::error_code error;
-  Entries entries;
-  fs::directory_iterator entry(folder, error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    std::error_code broken_link;
-    auto& names = entry->is_directory(broken_link) ? entries.folders : entries.files;
-    names.push_back(entry->path().filename().string());
-  }
-  IBOT_CHECK_AS(DataError, !error, "image folder: cannot read ", folder.string(), ": ",
-                error.message());
-  return entries;
-}
 
 struct FolderState {
   dev_t device;
@@ -75,34 +56,117 @@ struct FoundFolder {
   std::string images;
 };
 
+/// Removes what is no image, counting it.
+void keep_images(std::vector<std::string>& files, LeftOut& left_out) {
+  std::erase_if(files, [&](const std::string& name) {
+    if (is_image_name(name)) return false;
+    left_out.endings.add(ending_of(name));
+    return true;
+  });
+}
+
+std::string packed_names(const std::vector<std::string>& files) {
+  std::string names;
+  for (const auto& name : files) names.append(name).push_back('\0');
+  names.shrink_to_fit();
+  return names;
+}
+
+struct FoundClass {
+  std::vector<FoundFolder> folders;
+  LeftOut left_out;
+
+  bool has_images() const {
+    return std::any_of(folders.begin(), folders.end(),
+                       [](const auto& folder) { return !folder.images.empty(); });
+  }
+};
+
 /// Appends `folder`, a path below `root`, and all folders below it; `ancestors` are those above it.
 void walk(const fs::path& root, const std::string& folder, std::vector<FolderState>& ancestors,
-          std::vector<FoundFolder>& found) {
+          FoundClass& found) {
   // Its time before its entries: a change in between shows in the next comparison.
   const auto state = existing_state_of(root / folder);
   const auto is_above = [&](const FolderState& above) { return above.is_same(state); };
   IBOT_CHECK_AS(DataError, std::none_of(ancestors.begin(), ancestors.end(), is_above),
                 "image folder: ", (root / folder).string(),
                 " links to a folder above itself; remove the link");
-  auto entries = entries_of(root / folder);
-  std::erase_if(entries.files, [](const std::string& name) { return !is_image_name(name); });
-  std::sort(entries.files.begin(), entries.files.end());
-  std::string images;
-  for (const auto& name : entries.files) images.append(name).push_back('\0');
-  images.shrink_to_fit();
-  found.push_back({folder, state.modified_ns, std::move(images)});
+  auto entries = entries_of(root / folder, found.left_out);
+  keep_images(entries.files, found.left_out);
+  found.folders.push_back({folder, state.modified_ns, packed_names(entries.files)});
   entries.files = {};
   ancestors.push_back(state);
   for (const auto& name : entries.folders) walk(root, folder + "/" + name, ancestors, found);
   ancestors.pop_back();
 }
 
-std::vector<FoundFolder> walk_class(const fs::path& root, const std::string& name) {
+FoundClass walk_class(const fs::path& root, const std::string& name) {
   std::vector<FolderState> ancestors;
-  std::vector<FoundFolder> found;
+  FoundClass found;
   walk(root, name, ancestors, found);
-  std::sort(found.begin(), found.end(),
+  std::sort(found.folders.begin(), found.folders.end(),
             [](const auto& a, const auto& b) { return a.path < b.path; });
+  return found;
+}
+
+/// The classes of a root, or of a flat folder the one that has no name.
+struct FoundRoot {
+  std::vector<std::string> class_names;
+  std::vector<FoundClass> classes;
+  int64_t modified_ns = 0;
+  std::vector<std::string> notes;
+};
+
+/// Where the halves of a data set would count as two classes.
+std::optional<std::string> note_of_splits(const std::vector<std::string>& folders) {
+  const auto has = [&](const char* name) {
+    return std::binary_search(folders.begin(), folders.end(), name);
+  };
+  if (!has("train")) return std::nullopt;
+  for (const char* other : {"val", "valid", "validation", "test"}) {
+    if (!has(other)) continue;
+    return concat("holds train/ and ", other,
+                  "/, which count as classes, and the images of both are read; add /train to the "
+                  "path to read the training images alone");
+  }
+  return std::nullopt;
+}
+
+/// All folders under the one class "": those below the root hold no image.
+void make_flat(FoundRoot& found, const std::vector<std::string>& files) {
+  FoundClass flat;
+  flat.folders.push_back({"", found.modified_ns, packed_names(files)});
+  for (auto& each : found.classes) {
+    flat.folders.insert(flat.folders.end(), each.folders.begin(), each.folders.end());
+  }
+  found.class_names = {""};
+  found.classes = {std::move(flat)};
+}
+
+FoundRoot find_below(const fs::path& root) {
+  FoundRoot found{.modified_ns = existing_state_of(root).modified_ns};
+  LeftOut left_out;
+  auto [folders, files] = entries_of(root, left_out);
+  keep_images(files, left_out);
+  const auto classes = static_cast<int64_t>(folders.size());
+  found.class_names = folders;
+  found.classes.resize(folders.size());
+  for_each(classes, std::min(classes, kListingThreads),
+           [&](int64_t label) { found.classes[label] = walk_class(root, folders[label]); });
+  for (const auto& each : found.classes) left_out.add(each.left_out);
+  found.notes = left_out.notes();
+  const bool classes_hold_images = std::any_of(found.classes.begin(), found.classes.end(),
+                                               [](const auto& each) { return each.has_images(); });
+  if (!classes_hold_images) {
+    make_flat(found, files);
+    return found;
+  }
+  if (!files.empty()) {
+    found.notes.push_back(concat("left out ", files.size(),
+                                 " images beside the class folders, the first one ",
+                                 files.front()));
+  }
+  if (auto note = note_of_splits(folders)) found.notes.push_back(*std::move(note));
   return found;
 }
 
@@ -153,8 +217,10 @@ std::optional<Listing> parse_listing(const io::Safetensors& content, const fs::p
   if (!is_consistent(folders, names.size(), static_cast<int64_t>(class_names.size()))) {
     return std::nullopt;
   }
-  return Listing(std::move(class_names), std::move(folders), std::move(names),
-                 std::stoll(metadata.at("root_modified_ns")));
+  return Listing(
+      std::move(class_names), std::move(folders), std::move(names),
+      std::stoll(metadata.at("root_modified_ns")),
+      metadata.count("notes") > 0 ? stored_strings(content, "notes") : std::vector<std::string>());
 }
 
 std::optional<Listing> kept_listing(const std::vector<fs::path>& places, const fs::path& root) {
@@ -168,11 +234,12 @@ std::optional<Listing> kept_listing(const std::vector<fs::path>& places, const f
 }  // namespace
 
 Listing::Listing(std::vector<std::string> class_names, std::vector<ListedFolder> folders,
-                 NameTable names, int64_t root_modified_ns)
+                 NameTable names, int64_t root_modified_ns, std::vector<std::string> notes)
     : class_names_(std::move(class_names)),
       folders_(std::move(folders)),
       names_(std::move(names)),
-      root_modified_ns_(root_modified_ns) {}
+      root_modified_ns_(root_modified_ns),
+      notes_(std::move(notes)) {}
 
 const ListedFolder& Listing::folder_of(int64_t sample) const {
   const auto after = [](int64_t value, const ListedFolder& folder) {
@@ -182,7 +249,8 @@ const ListedFolder& Listing::folder_of(int64_t sample) const {
 }
 
 std::string Listing::path(int64_t sample) const {
-  return concat(folder_of(sample).path, '/', names_[sample]);
+  const auto& folder = folder_of(sample).path;
+  return folder.empty() ? std::string(names_[sample]) : concat(folder, '/', names_[sample]);
 }
 
 bool Listing::is_current(const fs::path& root) const {
@@ -212,6 +280,7 @@ void Listing::write(const fs::path& file, const fs::path& root) const {
   store_names(content, "classes", table_of(class_names_));
   store_names(content, "folders", table_of(paths));
   store_names(content, "images", names_);
+  if (!notes_.empty()) store_names(content, "notes", table_of(notes_));
   content.tensors["folder_table"] = tensor_of(std::move(table), torch::kLong).view({-1, 3});
   write_tables(file, std::move(content));
 }
@@ -222,32 +291,29 @@ Listing list_images(const fs::path& root) {
                 "image folder: expected a folder, found nothing at ", root.string(),
                 "; check the path");
   IBOT_CHECK_AS(DataError, fs::is_directory(root, error), "image folder: expected a folder, got ",
-                root.string(), "; name the folder that holds one sub-folder a class");
+                root.string(),
+                "; name the folder that holds the images, or one sub-folder a class");
   const int64_t began_ns = now_ns();
-  int64_t latest_ns = existing_state_of(root).modified_ns;
-  const int64_t root_modified_ns = latest_ns;
-  auto class_names = entries_of(root).folders;
-  IBOT_CHECK_AS(DataError, !class_names.empty(),
-                "image folder: expected one sub-folder a class in ", root.string(),
-                ", found none; put images without classes into one sub-folder");
-  std::sort(class_names.begin(), class_names.end());
-  const auto classes = static_cast<int64_t>(class_names.size());
-  std::vector<std::vector<FoundFolder>> found(class_names.size());
-  for_each(classes, std::min(classes, kListingThreads),
-           [&](int64_t label) { found[label] = walk_class(root, class_names[label]); });
+  auto found = find_below(root);
+  int64_t latest_ns = found.modified_ns;
   NameTableBuilder names;
   std::vector<ListedFolder> folders;
-  for (int64_t label = 0; label < classes; ++label) {
-    for (auto& folder : found[label]) {
-      folders.push_back({folder.path, label, names.size(), folder.modified_ns});
+  for (size_t label = 0; label < found.classes.size(); ++label) {
+    for (auto& folder : found.classes[label].folders) {
+      folders.push_back(
+          {folder.path, static_cast<int64_t>(label), names.size(), folder.modified_ns});
       latest_ns = std::max(latest_ns, folder.modified_ns);
       add_names(names, folder.images);
     }
-    found[label] = {};
+    found.classes[label] = {};
   }
+  std::string left_out;
+  for (const auto& note : found.notes) left_out += "; " + note;
   IBOT_CHECK_AS(DataError, names.size() > 0, "image folder: expected images below ", root.string(),
-                ", found none; known are .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp");
-  Listing listing(std::move(class_names), std::move(folders), names.build(), root_modified_ns);
+                ", found none", left_out,
+                "; known are .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp");
+  Listing listing(std::move(found.class_names), std::move(folders), names.build(),
+                  found.modified_ns, std::move(found.notes));
   listing.settled_ = latest_ns + kRestNs < began_ns;
   return listing;
 }

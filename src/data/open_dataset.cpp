@@ -3,12 +3,11 @@
 #include "ibot/data/cifar.h"
 #include "ibot/data/file_list.h"
 #include "ibot/data/image_folder.h"
-#include "ibot/data/shard_set.h"
 
 namespace ibot::data {
 
-std::unique_ptr<Dataset> open_images(const std::string& where) {
-  if (names_shards(where)) return std::make_unique<ShardSet>(where);
+std::unique_ptr<Dataset> open_images(const std::string& where, Labels labels) {
+  if (names_shards(where)) return std::make_unique<ShardSet>(where, labels);
   return std::make_unique<ImageFolder>(where);
 }
 

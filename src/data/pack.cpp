@@ -212,7 +212,7 @@ class Packer {
     const std::string_view content(reinterpret_cast<const char*>(file.bytes.data()),
                                    file.bytes.size());
     const auto offset = tar.add(name, content);
-    tar.add(key + ".cls", std::to_string(label));
+    if (has_classes(source_)) tar.add(key + ".cls", std::to_string(label));
     part.add({.name = name,
               .offset = static_cast<int64_t>(offset),
               .size = static_cast<int64_t>(content.size()),

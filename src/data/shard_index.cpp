@@ -35,8 +35,9 @@ void check_consistent(const ShardIndex& index) {
   IBOT_CHECK_AS(DataError, in_shards == samples && samples > 0, "expected the shards to hold ",
                 samples, " samples, got ", in_shards);
   const auto classes = static_cast<int64_t>(index.class_names.size());
+  const int64_t lowest = index.hash.defined() ? 0 : -1;
   const bool labelled =
-      index.label.min().item<int64_t>() >= 0 && index.label.max().item<int64_t>() < classes;
+      index.label.min().item<int64_t>() >= lowest && index.label.max().item<int64_t>() < classes;
   IBOT_CHECK_AS(DataError, labelled, "expected labels below ", classes);
 }
 
@@ -59,6 +60,7 @@ ShardIndex parse_index(const io::Safetensors& content) {
     index.hash = hash->second;
   }
   index.names = stored_names(content, "names");
+  if (metadata.count("notes") > 0) index.notes = stored_strings(content, "notes");
   check_consistent(index);
   return index;
 }
@@ -146,6 +148,7 @@ void write_index(const std::filesystem::path& file, const ShardIndex& index) {
   content.tensors = {{"offset", index.offset}, {"size", index.size}, {"label", index.label}};
   store_names(content, "classes", table_of(index.class_names));
   store_names(content, "names", index.names);
+  if (!index.notes.empty()) store_names(content, "notes", table_of(index.notes));
   if (index.hash.defined()) content.tensors["hash"] = index.hash;
   write_tables(file, std::move(content));
 }

@@ -37,7 +37,8 @@ struct ShardSample {
 ///
 ///   offset  [N]  int64   of the image's first byte within its shard
 ///   size    [N]  int32   bytes; -1: a stretch of the shard that is damaged
-///   label   [N]  int32
+///   label   [N]  int32; -1, where the shards were found, not packed: no label, or one that cannot
+///                be read, for the reason in the name
 ///   hash    [N]  int64   XXH3 of the bytes, or undefined where the shards were found, not packed
 ///   names        of the images within their shards
 struct ShardIndex {
@@ -50,6 +51,8 @@ struct ShardIndex {
   NameTable names;
   /// What it was made from, in the maker's words.
   std::string origin;
+  /// What the user should know of what was found; see Dataset::notes.
+  std::vector<std::string> notes;
 
   int64_t samples() const { return names.size(); }
   ShardSample sample(int64_t i) const;

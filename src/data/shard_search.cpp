@@ -1,21 +1,20 @@
 #include "data/shard_search.h"
 
-#include <glob.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
+#include <map>
 #include <optional>
 
 #include "data/cache_places.h"
-#include "data/image_names.h"
 #include "data/listing_turn.h"
 #include "data/parallel.h"
+#include "data/shard_scan.h"
 #include "ibot/base/error.h"
-#include "ibot/io/tar.h"
 
 namespace ibot::data {
 namespace {
@@ -23,69 +22,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kSearchThreads = 8;
-constexpr int64_t kMaxNames = 1'000'000;
-constexpr uint64_t kMaxLabelText = 32;
-// Every number below the largest label is a class with a name.
-constexpr int64_t kMaxClasses = 10'000'000;
-constexpr int64_t kNoLabel = -1;
+// Raised with every change of what is found; kept indices of other rules are not used.
+constexpr const char* kRules = "ibot search 2";
 // A shard that was written within a clock tick of the search could change unseen.
 constexpr int64_t kRestNs = 2'000'000'000;
-
-std::optional<int64_t> parse_integer(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ' || text.back() == '\r')) {
-    text.remove_suffix(1);
-  }
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
-  return value;
-}
-
-/// What a pair of braces stands for: the numbers of a range, or the alternatives.
-std::vector<std::string> alternatives(const std::string& body) {
-  std::vector<std::string> words;
-  if (const size_t dots = body.find(".."); dots != std::string::npos) {
-    const auto first = parse_integer(body.substr(0, dots));
-    const auto last = parse_integer(body.substr(dots + 2));
-    IBOT_CHECK_AS(DataError, first && last && *first <= *last && *last - *first < kMaxNames,
-                  "shards: expected a range of numbers such as {000..146}, got {", body, "}");
-    for (int64_t number = *first; number <= *last; ++number) {
-      auto digits = std::to_string(number);
-      words.push_back(std::string(dots - std::min(dots, digits.size()), '0') + digits);
-    }
-    return words;
-  }
-  for (size_t begin = 0; begin <= body.size();) {
-    const size_t comma = std::min(body.find(',', begin), body.size());
-    words.push_back(body.substr(begin, comma - begin));
-    begin = comma + 1;
-  }
-  return words;
-}
-
-std::vector<std::string> expand_braces(const std::string& pattern) {
-  const size_t open = pattern.find('{');
-  const size_t close = pattern.find('}', open);
-  if (open == std::string::npos || close == std::string::npos) return {pattern};
-  std::vector<std::string> names;
-  const auto rests = expand_braces(pattern.substr(close + 1));
-  for (const auto& word : alternatives(pattern.substr(open + 1, close - open - 1))) {
-    for (const auto& rest : rests) names.push_back(pattern.substr(0, open) + word + rest);
-  }
-  return names;
-}
-
-void add_matches(const std::string& name, std::vector<std::string>& files) {
-  if (name.find_first_of("*?[") == std::string::npos) {
-    files.push_back(name);
-    return;
-  }
-  glob_t matches{};
-  if (::glob(name.c_str(), 0, nullptr, &matches) == 0) {
-    files.insert(files.end(), matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
-  }
-  ::globfree(&matches);
-}
 
 IndexedShard state_of(const std::string& file) {
   struct stat status {};
@@ -96,102 +36,149 @@ IndexedShard state_of(const std::string& file) {
           .modified_ns = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
-/// The members of one key, which follow each other.
-struct Run {
-  std::string key;
-  std::optional<ShardSample> image;
-  int64_t label = kNoLabel;
-  std::string damage;
+/// The part of what was found that is read: images whose ending is one word, or where no shard has
+/// any, those with others.
+struct Chosen {
+  std::vector<ShardIndex> shards;
+  /// The words that labels are, of all shards; see FoundShard.
+  std::vector<std::vector<std::string>> words;
+  BesideImages beside;
+  bool dotted = false;
 };
 
-/// The name up to the first dot of its last part.
-std::string key_of(const std::string& name) {
-  const size_t slash = name.rfind('/');
-  return name.substr(0, name.find('.', slash == std::string::npos ? 0 : slash));
-}
+bool has_image(const ShardIndex& index) { return (index.size >= 0).any().item<bool>(); }
 
-void mark_damaged_(ShardSample& sample, const std::string& reason) {
-  sample.name += " (" + reason + ")";
-  sample.size = -1;
-  sample.label = 0;
-}
-
-void end_run(Run& run, ShardIndexBuilder& samples) {
-  if (run.image) {
-    run.image->label = run.label;
-    if (!run.damage.empty()) {
-      mark_damaged_(*run.image, run.damage);
-    }
-    samples.add(*run.image);
-  }
-  run = {};
-}
-
-void add_member(const io::TarReader& reader, const io::TarEntry& entry, Run& run) {
-  if (!run.image && is_image_name(entry.name)) {
-    run.image = {.name = entry.name,
-                 .offset = static_cast<int64_t>(entry.offset),
-                 .size = static_cast<int64_t>(entry.size)};
-    run.damage += entry.damage;
-  } else if (entry.name == run.key + ".cls") {
-    const bool readable = entry.damage.empty() && entry.size <= kMaxLabelText;
-    const auto label = readable ? parse_integer(reader.content(entry)) : std::nullopt;
-    if (!label || *label >= kMaxClasses) {
-      run.damage = concat(entry.name, ": expected the number of a class, below ", kMaxClasses);
-    }
-    run.label = label.value_or(kNoLabel);
-  }
-}
-
-ShardIndex search_shard(const IndexedShard& shard) {
-  io::TarReader reader(shard.name);
-  ShardIndexBuilder samples;
-  Run run;
-  while (const auto entry = reader.next()) {
-    if (entry->name.empty()) {
-      end_run(run, samples);
-      samples.add({.name = concat("byte ", entry->begin, " (", entry->damage, ")"),
-                   .offset = static_cast<int64_t>(entry->begin),
-                   .size = -1});
-      continue;
-    }
-    if (key_of(entry->name) != run.key) end_run(run, samples);
-    run.key = key_of(entry->name);
-    add_member(reader, *entry, run);
-  }
-  end_run(run, samples);
-  samples.end_shard(shard);
-  return samples.build(/*hashed=*/false);
-}
-
-/// All shards in one. Where any image has a label, one without lost it: no sample of class 0.
-ShardIndex joined(std::vector<ShardIndex> found) {
-  const bool labelled = std::any_of(found.begin(), found.end(), [](const auto& shard) {
-    return ((shard.size >= 0) & (shard.label >= 0)).any().template item<bool>();
-  });
-  ShardIndexBuilder builder;
+Chosen chosen(std::vector<FoundShard> found) {
+  const auto has = [&](ShardIndex FoundShard::*part) {
+    return std::any_of(found.begin(), found.end(),
+                       [part](const auto& shard) { return has_image(shard.*part); });
+  };
+  Chosen chosen{.dotted = !has(&FoundShard::plain) && has(&FoundShard::dotted)};
   for (auto& shard : found) {
-    for (int64_t i = 0; i < shard.samples(); ++i) {
-      auto sample = shard.sample(i);
-      if (labelled && sample.label == kNoLabel) mark_damaged_(sample, "without a label");
-      sample.label = std::max<int64_t>(sample.label, 0);
+    chosen.shards.push_back(std::move(chosen.dotted ? shard.dotted : shard.plain));
+    chosen.words.push_back(std::move(shard.words));
+    chosen.beside.add(shard.beside);
+    shard = {};
+  }
+  if (!chosen.dotted) chosen.beside.strays.add(chosen.beside.dotted_images);
+  if (!chosen.dotted) chosen.beside.strays.add(chosen.beside.dotted_others);
+  return chosen;
+}
+
+/// What labels mean: numbers where any is one, else words, sorted.
+class Classes {
+ public:
+  explicit Classes(const Chosen& found) : words_(found.words) {
+    for (size_t i = 0; i < found.shards.size(); ++i) {
+      const auto& shard = found.shards[i];
+      const auto labels = shard.label.masked_select(shard.size >= 0);
+      if (labels.numel() == 0) continue;
+      largest_ = std::max(largest_, labels.max().item<int64_t>());
+      // Where numbers are labels no word is one, however many there are.
+      for (const auto& word : words_[i]) number_of_[word] = 0;
+    }
+    int64_t number = 0;
+    for (auto& [word, value] : number_of_) value = number++;
+  }
+
+  bool labelled() const { return numbered() || !number_of_.empty(); }
+
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (int64_t i = 0; numbered() && i <= largest_; ++i) names.push_back(std::to_string(i));
+    for (const auto& [word, number] : number_of_) {
+      if (!numbered()) names.push_back(word);
+    }
+    return labelled() ? names : std::vector<std::string>{""};
+  }
+
+  /// Gives a sample of the shard its final label, 0 where the set has none.
+  void settle_(ShardSample& sample, size_t shard) const {
+    if (sample.size < 0) {
+      sample.label = 0;
+    } else if (sample.label <= kFirstWord) {
+      const auto& word = words_[shard][static_cast<size_t>(kFirstWord - sample.label)];
+      sample.label = numbered() ? kNoLabel : number_of_.at(word);
+      if (numbered()) {
+        note_fault_(sample, concat("expected the number of a class, as others have, got ", word));
+      }
+    } else if (sample.label == kBadLabel) {
+      sample.label = kNoLabel;
+    } else if (sample.label == kNoLabel && labelled()) {
+      note_fault_(sample, "without a label");
+    } else if (sample.label == kNoLabel) {
+      sample.label = 0;
+    }
+  }
+
+ private:
+  bool numbered() const { return largest_ >= 0; }
+
+  const std::vector<std::vector<std::string>>& words_;
+  std::map<std::string, int64_t> number_of_;
+  int64_t largest_ = kNoLabel;
+};
+
+/// All shards in one.
+ShardIndex joined(Chosen& found) {
+  const Classes classes(found);
+  ShardIndexBuilder builder;
+  for (size_t i = 0; i < found.shards.size(); ++i) {
+    auto& shard = found.shards[i];
+    for (int64_t k = 0; k < shard.samples(); ++k) {
+      auto sample = shard.sample(k);
+      classes.settle_(sample, i);
       builder.add(sample);
     }
     builder.end_shard(shard.shards.front());
     shard = {};
   }
-  return builder.build(/*hashed=*/false);
+  auto index = builder.build(/*hashed=*/false);
+  index.class_names = classes.names();
+  index.origin = kRules;
+  return index;
 }
 
-ShardIndex search(const std::string& pattern, const std::vector<IndexedShard>& shards) {
-  std::vector<ShardIndex> found(shards.size());
+/// What lies in the shards and is not read, and images whose labels cannot be.
+std::vector<std::string> notes_of(const ShardIndex& index, const Chosen& found) {
+  const auto& beside = found.beside;
+  std::vector<std::string> notes;
+  const auto add = [&](int64_t count, const auto&... text) {
+    if (count > 0) notes.push_back(concat(text...));
+  };
+  if (beside.hidden.hidden > 0) notes.push_back(hidden_note(beside.hidden));
+  if (const auto& images = beside.dotted_images; found.dotted) {
+    add(1, "read ", images.total(),
+        " images with several dots in their names, each as a sample: ", images.text(),
+        "; the image of a sample should be KEY.jpg, with one dot");
+  }
+  add(beside.other_images.total(), "left out ", beside.other_images.total(),
+      " images of samples that have another: ", beside.other_images.text());
+  add(beside.strays.total(), "left out ", beside.strays.total(),
+      " members that belong to no image: ", beside.strays.text());
+  add(beside.repeated_keys, beside.repeated_keys,
+      " keys occur again in their shard; each time is a sample of its own");
+  add(beside.links, "left out ", beside.links, " links, devices or sparse files");
+  const auto empty = std::count_if(index.shards.begin(), index.shards.end(),
+                                   [](const auto& shard) { return shard.samples == 0; });
+  add(empty, empty, " of ", index.shards.size(), " archives hold no image");
+  const auto unlabelled = (index.label < 0).sum().item<int64_t>();
+  add(unlabelled, unlabelled, " of ", index.samples(), " images have no label that can be used");
+  return notes;
+}
+
+ShardIndex search(const std::string& where, const std::vector<IndexedShard>& shards) {
+  std::vector<FoundShard> found(shards.size());
   for_each(static_cast<int64_t>(shards.size()), kSearchThreads,
-           [&](int64_t i) { found[i] = search_shard(shards[i]); });
-  auto index = joined(std::move(found));
-  IBOT_CHECK_AS(DataError, (index.size >= 0).any().item<bool>(), pattern,
-                ": expected images in the shards, found none; a sample is KEY.jpg with KEY.cls");
-  const int64_t classes = index.label.max().item<int64_t>() + 1;
-  for (int64_t i = 0; i < classes; ++i) index.class_names.push_back(std::to_string(i));
+           [&](int64_t i) { found[i] = scan_shard(shards[i]); });
+  auto all = chosen(std::move(found));
+  auto index = joined(all);
+  index.notes = notes_of(index, all);
+  std::string left_out;
+  for (const auto& note : index.notes) left_out += "; " + note;
+  IBOT_CHECK_AS(DataError, has_image(index), where,
+                ": expected images in the shards, found none; a sample is KEY.jpg with KEY.cls",
+                left_out);
   return index;
 }
 
@@ -209,7 +196,7 @@ std::optional<ShardIndex> kept_index(const std::vector<fs::path>& places,
     // Whatever is wrong with it, the shards themselves can be searched.
     try {
       auto index = read_index(place);
-      if (same_files(index.shards, shards)) return index;
+      if (index.origin == kRules && same_files(index.shards, shards)) return index;
     } catch (const DataError&) {
       continue;
     }
@@ -228,23 +215,15 @@ bool have_rested(const std::vector<IndexedShard>& shards) {
 
 }  // namespace
 
-std::vector<std::string> files_matching(const std::string& pattern) {
-  std::vector<std::string> files;
-  for (const auto& name : expand_braces(pattern)) add_matches(name, files);
-  IBOT_CHECK_AS(DataError, !files.empty(), "shards: expected files that match ", pattern,
-                ", found none; check the path");
-  return files;
-}
-
-ShardIndex found_index(const std::string& pattern) {
+ShardIndex found_index(const std::string& where, const std::vector<std::string>& files) {
   std::vector<IndexedShard> shards;
-  for (const auto& file : files_matching(pattern)) shards.push_back(state_of(file));
-  const auto places = cache_places(pattern, ".ibot-index");
+  for (const auto& file : files) shards.push_back(state_of(file));
+  const auto places = cache_places(where, ".ibot-index");
   if (auto kept = kept_index(places, shards)) return *std::move(kept);
   const ListingTurn turn(places.front().parent_path());
   if (auto kept = kept_index(places, shards)) return *std::move(kept);
   const bool rested = have_rested(shards);
-  auto index = search(pattern, shards);
+  auto index = search(where, shards);
   if (rested) keep_in_cache(places, [&](const fs::path& place) { write_index(place, index); });
   return index;
 }

@@ -1,7 +1,6 @@
 // Finding the samples of shards that came without an index.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -9,12 +8,8 @@
 
 namespace ibot::data {
 
-/// The files that a pattern names, in its order; those of a wildcard sorted. Throws DataError when
-/// there are none.
-std::vector<std::string> files_matching(const std::string& pattern);
-
-/// The index of the shards that `pattern` names: kept from an earlier search, or of a new one.
-/// Throws DataError when a shard cannot be opened or none holds an image.
-ShardIndex found_index(const std::string& pattern);
+/// The index of the shards `files`, which `where` names: kept from an earlier search, or of a new
+/// one. Throws DataError when a shard cannot be opened or none holds an image.
+ShardIndex found_index(const std::string& where, const std::vector<std::string>& files);
 
 }  // namespace ibot::data

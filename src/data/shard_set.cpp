@@ -8,10 +8,13 @@
 #include <optional>
 #include <set>
 
+#include "data/folder_entries.h"
+#include "data/image_names.h"
 #include "data/parallel.h"
 #include "data/reason.h"
 #include "data/shard_files.h"
 #include "data/shard_index.h"
+#include "data/shard_pattern.h"
 #include "data/shard_search.h"
 #include "ibot/base/error.h"
 #include "ibot/base/hash.h"
@@ -22,14 +25,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool has_tar_files(const fs::path& folder) {
-  bool found = false;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.is_directory(error)) return false;
-    found = found || entry.path().extension() == ".tar";
+bool is_folder_of_archives(const fs::path& folder) {
+  LeftOut hidden;
+  const auto [folders, files] = entries_of(folder, hidden);
+  return folders.empty() && std::any_of(files.begin(), files.end(), is_archive_name);
+}
+
+/// Images beside the archives of a folder, which are not read.
+std::optional<std::string> note_of_files(const fs::path& folder) {
+  LeftOut hidden;
+  Tally images;
+  for (const auto& name : entries_of(folder, hidden).files) {
+    if (is_image_name(name)) images.add(ending_of(name));
   }
-  return found;
+  if (images.total() == 0) return std::nullopt;
+  return concat("left out ", images.total(), " images beside the archives: ", images.text());
 }
 
 /// The index that pack wrote into `folder`, its shards by their paths; nothing where there is none.
@@ -69,7 +79,9 @@ ShardIndex index_of(const std::string& where) {
   std::error_code error;
   if (fs::is_directory(folder, error)) {
     if (auto index = packed_index(folder)) return *std::move(index);
-    return found_index((folder / "*.tar").string());
+    auto index = found_index((folder / "*.tar").string(), archives_in(folder));
+    if (auto note = note_of_files(folder)) index.notes.push_back(*std::move(note));
+    return index;
   }
   const auto files = files_matching(where);
   std::set<fs::path> folders;
@@ -77,7 +89,8 @@ ShardIndex index_of(const std::string& where) {
   std::optional<ShardIndex> index;
   for (const auto& each : folders) index = packed_index(each);
   // Several packed folders number their classes each for itself: their labels are those of *.cls.
-  return index && folders.size() == 1 ? restricted(*std::move(index), files) : found_index(where);
+  return index && folders.size() == 1 ? restricted(*std::move(index), files)
+                                      : found_index(where, files);
 }
 
 std::vector<std::string> paths_of(const std::vector<IndexedShard>& shards) {
@@ -101,8 +114,8 @@ std::string hash_of_file(const std::string& path) {
 
 class ShardSet::Impl {
  public:
-  explicit Impl(const std::string& where)
-      : index_(index_of(where)), files_(paths_of(index_.shards)) {
+  Impl(const std::string& where, Labels labels)
+      : labels_(labels), index_(index_of(where)), files_(paths_of(index_.shards)) {
     int64_t first = 0;
     for (const auto& shard : index_.shards) {
       first_sample_.push_back(first);
@@ -112,7 +125,7 @@ class ShardSet::Impl {
 
   const ShardIndex& index() const { return index_; }
 
-  int64_t label(int64_t sample) const { return index_.label.const_data_ptr<int32_t>()[sample]; }
+  int64_t label(int64_t sample) const { return std::max<int64_t>(stored_label(sample), 0); }
 
   std::string path(int64_t sample) const {
     return concat(files_.path(shard_of(sample)), ':', index_.names[sample]);
@@ -123,6 +136,8 @@ class ShardSet::Impl {
     const int64_t offset = offset_of(sample);
     const int64_t size = size_of(sample);
     IBOT_CHECK_AS(DataError, size >= 0, path(sample), ": damaged shard");
+    IBOT_CHECK_AS(DataError, labels_ == Labels::kIgnored || stored_label(sample) >= 0, path(sample),
+                  ": no label that can be used");
     IBOT_CHECK_AS(DataError, offset >= 0 && offset + size <= index_.shards[shard].bytes,
                   path(sample), ": expected within the shard, got bytes ", offset, " to ",
                   offset + size, "; the index is damaged");
@@ -164,6 +179,10 @@ class ShardSet::Impl {
     return after - first_sample_.begin() - 1;
   }
 
+  int64_t stored_label(int64_t sample) const {
+    return index_.label.const_data_ptr<int32_t>()[sample];
+  }
+
   int64_t offset_of(int64_t sample) const {
     return index_.offset.const_data_ptr<int64_t>()[sample];
   }
@@ -184,18 +203,21 @@ class ShardSet::Impl {
     }
   }
 
+  Labels labels_;
   ShardIndex index_;
   ShardFiles files_;
   std::vector<int64_t> first_sample_;
 };
 
-ShardSet::ShardSet(const std::string& where) : impl_(std::make_unique<Impl>(where)) {}
+ShardSet::ShardSet(const std::string& where, Labels labels)
+    : impl_(std::make_unique<Impl>(where, labels)) {}
 ShardSet::~ShardSet() = default;
 int64_t ShardSet::size() const { return impl_->index().samples(); }
 int64_t ShardSet::label(int64_t sample) const { return impl_->label(sample); }
 std::string ShardSet::path(int64_t sample) const { return impl_->path(sample); }
 std::vector<uint8_t> ShardSet::read(int64_t sample) const { return impl_->read(sample); }
 const std::vector<std::string>& ShardSet::class_names() const { return impl_->index().class_names; }
+std::vector<std::string> ShardSet::notes() const { return impl_->index().notes; }
 int64_t ShardSet::shards() const { return static_cast<int64_t>(impl_->index().shards.size()); }
 
 std::vector<DamagedFile> ShardSet::damaged_containers(int64_t workers) const {
@@ -214,9 +236,9 @@ bool names_shards(const std::string& where) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
     return fs::exists(path / kIndexFile, error) || fs::exists(path / kPlanFile, error) ||
-           has_tar_files(path);
+           is_folder_of_archives(path);
   }
-  return path.extension() == ".tar" || where.find_first_of("*?[{") != std::string::npos;
+  return is_archive_name(where) || (!fs::exists(path, error) && is_pattern(where));
 }
 
 }  // namespace ibot::data

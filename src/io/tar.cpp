@@ -22,6 +22,9 @@ constexpr uint64_t kMaxOctalSize = uint64_t{1} << 33;
 // Long names and pax records; a larger claim is damage.
 constexpr uint64_t kMaxExtension = 1 << 20;
 
+// Hard and symbolic links, devices, pipes, sparse files, parts of files.
+constexpr std::string_view kSkippedTypes = "12346SM";
+
 using Block = std::array<char, kBlock>;
 
 uint64_t padded(uint64_t size) { return (size + kBlock - 1) / kBlock * kBlock; }
@@ -275,6 +278,7 @@ std::optional<TarEntry> TarReader::next() {
       entry.size = size;
       return entry;
     } else {
+      if (kSkippedTypes.find(header.type) != std::string_view::npos) ++skipped_;
       entry = {.begin = position_};
       long_size.reset();
     }

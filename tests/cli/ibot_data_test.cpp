@@ -32,8 +32,10 @@ TEST_F(IbotData, CountsImages) {
 TEST_F(IbotData, NamesADamagedFile) {
   const auto whole = run("ibot-data", {"verify", "set/train", "--json"});
   EXPECT_EQ(whole.status, 0) << whole.err;
-  EXPECT_EQ(Json::parse(whole.out),
-            (Json{{"images", 16}, {"damaged", Json::array()}, {"warnings", Json::array()}}));
+  EXPECT_EQ(Json::parse(whole.out), (Json{{"images", 16},
+                                          {"damaged", Json::array()},
+                                          {"warnings", Json::array()},
+                                          {"notes", Json::array()}}));
 
   std::filesystem::resize_file(folder_ / "set/train/tint_01/0002.jpg", 200);
   const auto damaged = run("ibot-data", {"verify", "set/train", "--json"});
@@ -42,6 +44,51 @@ TEST_F(IbotData, NamesADamagedFile) {
   ASSERT_EQ(list.size(), 1u);
   EXPECT_EQ(list[0]["path"], "set/train/tint_01/0002.jpg");
   EXPECT_THAT(list[0]["reason"], HasSubstr("truncated"));
+}
+
+TEST_F(IbotData, CountsWhatIsPassedOverInOneLine) {
+  const auto image = folder_ / "set/train/tint_00/0000.jpg";
+  std::filesystem::create_directories(folder_ / "set/train/.ipynb_checkpoints");
+  for (const char* name :
+       {".ipynb_checkpoints/x.jpg", "tint_01/._0000.jpg", "tint_01/0000.heic", "tint_01/a.txt"}) {
+    std::filesystem::copy_file(image, folder_ / "set/train" / name);
+  }
+  for (const char* command : {"info", "verify"}) {
+    const auto result = run("ibot-data", {command, "set/train"});
+    EXPECT_EQ(result.status, 0);
+    EXPECT_THAT(result.out, HasSubstr("16"));
+    EXPECT_THAT(result.err, HasSubstr("set/train: passed over 2 hidden names"));
+    EXPECT_THAT(result.err, HasSubstr("left out 2 files by their ending: .heic 1, .txt 1"));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 2);
+  }
+  EXPECT_EQ(Json::parse(run("ibot-data", {"verify", "set/train", "--json"}).out)["notes"].size(),
+            2u);
+}
+
+TEST_F(IbotData, ReadsImagesWithoutClasses) {
+  const auto info = run("ibot-data", {"info", "set/train/tint_00"});
+  EXPECT_EQ(info.status, 0) << info.err;
+  EXPECT_THAT(info.out, HasSubstr("images   8\n"));
+  EXPECT_THAT(info.out, HasSubstr("classes  none\n"));
+  const auto packed = run("ibot-data", {"pack", "set/train/tint_00", "flat"});
+  EXPECT_EQ(packed.status, 0) << packed.err;
+  EXPECT_THAT(run("ibot-data", {"info", "flat"}).out, HasSubstr("classes  none\n"));
+}
+
+// Own photographs; labels are asked for where they are used.
+TEST_F(IbotData, ImagesWithoutClassesTrainButAreNotEvaluated) {
+  for (const std::string part : {"train", "val"}) {
+    std::filesystem::copy(folder_ / "set" / part / "tint_00", folder_ / "flat" / part,
+                          std::filesystem::copy_options::recursive);
+  }
+  const auto trained = train("run", {"data.path=flat/train", "train.max_steps=1"});
+  EXPECT_EQ(trained.status, 0) << trained.err;
+  EXPECT_THAT(trained.err, HasSubstr("8 images without classes"));
+  expect_failure(run("ibot-eval", {"knn", "--weights", last("run").string(), "--data", "flat"}), 2,
+                 "expected images with classes, got 8 without");
+  const auto splits = train("splits", {"data.path=set", "--dry-run"});
+  EXPECT_EQ(splits.status, 0) << splits.err;
+  EXPECT_THAT(splits.err, HasSubstr("set: holds train/ and val/, which count as classes"));
 }
 
 }  // namespace

@@ -79,15 +79,85 @@ TEST_F(ImageFolderTest, AClassWithoutImagesKeepsItsIndex) {
   EXPECT_EQ(names(), std::vector<std::string>{"b/1.jpg 1"});
 }
 
-TEST_F(ImageFolderTest, RefusesWhatIsNoFolderOfClasses) {
+TEST_F(ImageFolderTest, RefusesWhatHoldsNoImages) {
   EXPECT_NE(refusal(root_ / "none").find("found nothing at"), std::string::npos);
-  EXPECT_NE(refusal(root_.path()).find("put images without classes into one sub-folder"),
-            std::string::npos);
-  std::ofstream(root_ / "file.jpg") << "x";
-  EXPECT_NE(refusal(root_ / "file.jpg").find("expected a folder"), std::string::npos);
-  EXPECT_NE(refusal(root_.path()).find("one sub-folder a class"), std::string::npos);
-  fs::create_directory(root_ / "class");
   EXPECT_NE(refusal(root_.path()).find("expected images below"), std::string::npos);
+  std::ofstream(root_ / "file.heic") << "x";
+  EXPECT_NE(refusal(root_ / "file.heic").find("expected a folder"), std::string::npos);
+  fs::create_directory(root_ / "class");
+  std::ofstream(root_ / "class/1.HEIC") << "x";
+  EXPECT_NE(refusal(root_.path()).find("found none; left out 2 files by their ending: .heic 2;"),
+            std::string::npos);
+}
+
+TEST_F(ImageFolderTest, HiddenNamesAndWhatSystemsLeaveArePassedOver) {
+  add("a/1.jpg");
+  add("b/deep/2.jpg");
+  for (const std::string name :
+       {".ipynb_checkpoints/1-checkpoint.jpg", "__MACOSX/a/1.jpg", "@eaDir/x.jpg", "#recycle/x.jpg",
+        "lost+found/x.jpg", "$RECYCLE.BIN/x.jpg", "System Volume Information/x.jpg", "a/._1.jpg",
+        "a/.DS_Store", "a/Thumbs.db", "b/@eaDir/2.jpg/SYNOPHOTO_THUMB_M.jpg", "b/deep/.x/3.jpg"}) {
+    add(name);
+  }
+  EXPECT_EQ(names(), (std::vector<std::string>{"a/1.jpg 0", "b/deep/2.jpg 1"}));
+  const ImageFolder folder(root_.path());
+  EXPECT_EQ(folder.class_names(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(folder.notes(),
+            std::vector<std::string>{"passed over 12 hidden names or ones that systems leave, the "
+                                     "first one #recycle"});
+}
+
+// The root is the user's choice, whatever its name.
+TEST_F(ImageFolderTest, AHiddenRootIsRead) {
+  add(".cache/@eaDir/a/1.jpg");
+  EXPECT_EQ(ImageFolder(root_ / ".cache/@eaDir").size(), 1);
+}
+
+TEST_F(ImageFolderTest, FilesLeftOutAreCountedByTheirEnding) {
+  for (const char* name : {"1.jpg", "1.txt", "2.TXT", "3.txt", "4.HEIC", "5", "6.jpg.part"}) {
+    add("a/" + std::string(name));
+  }
+  add("b/1.heic");
+  EXPECT_EQ(ImageFolder(root_.path()).notes(),
+            std::vector<std::string>{"left out 7 files by their ending: .txt 3, .heic 2, .part 1, "
+                                     "no ending 1"});
+}
+
+TEST_F(ImageFolderTest, AFlatFolderIsReadWithoutClasses) {
+  add("10.jpg");
+  add("9.JPG");
+  add(".10.jpg");
+  add("notes.txt");
+  add("labels/9.txt");
+  const ImageFolder folder(root_.path(), 1);
+  EXPECT_EQ(names(), (std::vector<std::string>{"10.jpg 0", "9.JPG 0"}));
+  EXPECT_FALSE(has_classes(folder));
+  EXPECT_EQ(folder.read(1), (testing::Bytes{1, 2, 3}));
+  EXPECT_EQ(folder.notes().size(), 2U);
+}
+
+TEST_F(ImageFolderTest, ImagesBesideClassesAreLeftOutAndSaid) {
+  add("a/1.jpg");
+  add("stray.jpg");
+  const ImageFolder folder(root_.path());
+  EXPECT_TRUE(has_classes(folder));
+  EXPECT_EQ(names(), std::vector<std::string>{"a/1.jpg 0"});
+  EXPECT_EQ(folder.notes(),
+            std::vector<std::string>{
+                "left out 1 images beside the class folders, the first one stray.jpg"});
+}
+
+TEST_F(ImageFolderTest, SplitsAreSaidToCountAsClasses) {
+  for (const char* other : {"val", "valid", "validation", "test"}) {
+    add("train/a/1.jpg");
+    add(std::string(other) + "/a/1.jpg");
+    const auto notes = ImageFolder(root_.path()).notes();
+    ASSERT_EQ(notes.size(), 1U);
+    EXPECT_NE(notes[0].find("holds train/ and " + std::string(other)), std::string::npos);
+    fs::remove_all(root_ / other);
+  }
+  add("car/1.jpg");  // beside a vehicle
+  EXPECT_TRUE(ImageFolder(root_.path()).notes().empty());
 }
 
 TEST_F(ImageFolderTest, RefusesACycleOfLinks) {

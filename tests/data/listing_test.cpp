@@ -9,6 +9,7 @@
 #include "data/pictures.h"
 #include "ibot/base/error.h"
 #include "ibot/data/image_folder.h"
+#include "ibot/io/safetensors.h"
 #include "support/temporary_folder.h"
 
 namespace ibot::data {
@@ -90,6 +91,32 @@ TEST_F(ListingTest, IsKeptOnlyWhereItPaysAndCanBeTrusted) {
   EXPECT_FALSE(fs::exists(file_)) << "too few images";
   EXPECT_EQ(ImageFolder(root_, 41).size(), 41);
   EXPECT_TRUE(fs::exists(file_));
+}
+
+TEST_F(ListingTest, KeepsItsNotes) {
+  add("b/.hidden.jpg");
+  add("b/x.txt");
+  const auto listing = list_images(root_);
+  ASSERT_EQ(listing.notes().size(), 2U);
+  listing.write(file_, root_);
+  EXPECT_EQ(read_listing(file_, root_)->notes(), listing.notes());
+}
+
+TEST_F(ListingTest, KeepsAFlatFolder) {
+  const auto flat = folder_ / "flat";
+  testing::write_bytes(flat / "x.jpg", {1});
+  testing::write_bytes(flat / "sub/x.txt", {1});
+  list_images(flat).write(folder_ / "flat.listing", flat);
+  const auto read = read_listing(folder_ / "flat.listing", flat);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->path(0), "x.jpg");
+  EXPECT_TRUE(read->is_current(flat));
+}
+
+// Listings that were kept under format 1 hold names that are passed over now.
+TEST_F(ListingTest, TellsTheRulesItWasMadeBy) {
+  list_images(root_).write(file_, root_);
+  EXPECT_EQ(io::read_safetensors(file_).metadata.at("format"), "ibot listing 2");
 }
 
 TEST_F(ListingTest, ThoseWhoComeTogetherGetTheSame) {

@@ -361,6 +361,18 @@ TEST_F(ListedImages, ComeInTheOrderOfAnImageFolder) {
   EXPECT_EQ(opened->size(), 3);
 }
 
+// The labels must stay those of an image folder.
+TEST_F(ListedImages, HiddenNamesArePassedOverAsInAnImageFolder) {
+  write_picture(root_ / "train/.trash/n00_1.JPEG");
+  write_picture(root_ / "train/n01/._n01_5.JPEG");
+  const auto images = list("n01/._n01_5.JPEG\n.trash/n00_1.JPEG\nn02_1.JPEG\n");
+  EXPECT_EQ(images.class_names(), (std::vector<std::string>{"n01", "n02", "n03"}));
+  ASSERT_EQ(images.size(), 1);
+  EXPECT_EQ(images.label(0), 1);
+  ASSERT_EQ(images.notes().size(), 1U);
+  EXPECT_NE(images.notes()[0].find("passed over 2 hidden names"), std::string::npos);
+}
+
 TEST_F(ListedImages, AreRefusedWhereTheListIsWrong) {
   const auto reason = [&](const std::string& text) { return refusal([&] { list(text); }); };
   EXPECT_NE(reason("n01_5.JPEG\nn09_1.JPEG\n").find("list.txt:2: expected a class folder n09"),

@@ -19,8 +19,8 @@ struct ClassMatch {
   std::vector<std::string> empty;
 };
 
-/// Throws DataError when fewer than two classes have training images, and when test images are of a
-/// class that has none.
+/// Throws DataError when images have no classes, when fewer than two classes have training images,
+/// and when test images are of a class that has none.
 ClassMatch match_classes(const Dataset& train, const Dataset& test);
 
 /// The images of `test` with the labels and class names of `train`; both must outlive it.

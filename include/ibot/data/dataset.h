@@ -28,7 +28,10 @@ class Dataset {
   virtual std::string path(int64_t sample) const = 0;
   /// The encoded image; throws DataError when it cannot be read.
   virtual std::vector<uint8_t> read(int64_t sample) const = 0;
+  /// A single class without a name where the images have none; see has_classes.
   virtual const std::vector<std::string>& class_names() const = 0;
+  /// What a user should know of what was passed over, left out or taken for something, a line each.
+  virtual std::vector<std::string> notes() const { return {}; }
 
   /// Whether neighbours lie side by side on disk and are a random mix already: an epoch had then
   /// best read them in long runs.
@@ -37,5 +40,10 @@ class Dataset {
   /// Reads every file whole, on `workers` threads.
   virtual std::vector<DamagedFile> damaged_containers(int64_t /*workers*/) const { return {}; }
 };
+
+/// Whether the images have classes.
+inline bool has_classes(const Dataset& dataset) {
+  return dataset.class_names() != std::vector<std::string>{""};
+}
 
 }  // namespace ibot::data

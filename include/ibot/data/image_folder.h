@@ -1,4 +1,4 @@
-// A folder of images: one sub-folder a class.
+// A folder of images: one sub-folder a class, or none.
 #pragma once
 
 #include <filesystem>
@@ -13,11 +13,16 @@ namespace ibot::data {
 /// in either case: its folders sorted by their full path, the files of each sorted by name. Links
 /// are followed. A class without images keeps its index.
 ///
+/// Names that begin with a dot and what systems leave (__MACOSX, @eaDir, Thumbs.db, lost+found,
+/// ...) are passed over, as classes, folders and files; notes() counts them, files left out for
+/// their ending, and images beside the class folders. Where no sub-folder holds an image, those of
+/// the root itself are read, without classes (see has_classes).
+///
 /// A listing of `keep_listing_from` images or more is kept in a file and used again for as long as
 /// no folder changes; see current_listing.
 ///
 /// Throws DataError when the root or a folder in it is missing or unreadable, when it holds no
-/// folder, or no image, and when links form a cycle.
+/// image, and when links form a cycle.
 ///
 /// Source: torchvision `ImageFolder`, whose order decides sample ids.
 class ImageFolder : public Dataset {
@@ -29,6 +34,7 @@ class ImageFolder : public Dataset {
   std::string path(int64_t sample) const override;
   std::vector<uint8_t> read(int64_t sample) const override;
   const std::vector<std::string>& class_names() const override { return listing_.class_names(); }
+  std::vector<std::string> notes() const override { return listing_.notes(); }
 
   /// Paths relative to the root.
   const Listing& listing() const { return listing_; }

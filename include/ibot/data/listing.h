@@ -13,7 +13,7 @@ namespace ibot::data {
 
 /// A folder below the root at any depth, with or without images of its own.
 struct ListedFolder {
-  /// Relative to the root.
+  /// Relative to the root; empty for the root of a flat folder.
   std::string path;
   int64_t label = 0;
   int64_t first_sample = 0;
@@ -26,13 +26,14 @@ class Listing {
  public:
   /// Folders in the order of their samples, names of all files in that order.
   Listing(std::vector<std::string> class_names, std::vector<ListedFolder> folders, NameTable names,
-          int64_t root_modified_ns);
+          int64_t root_modified_ns, std::vector<std::string> notes = {});
 
   int64_t size() const { return names_.size(); }
   int64_t label(int64_t sample) const { return folder_of(sample).label; }
   /// Relative to the root.
   std::string path(int64_t sample) const;
   const std::vector<std::string>& class_names() const { return class_names_; }
+  const std::vector<std::string>& notes() const { return notes_; }
 
   /// Whether no folder has changed since; looks at every folder, at no file.
   bool is_current(const std::filesystem::path& root) const;
@@ -51,6 +52,7 @@ class Listing {
   std::vector<ListedFolder> folders_;
   NameTable names_;
   int64_t root_modified_ns_;
+  std::vector<std::string> notes_;
   bool settled_ = false;
 };
 

@@ -35,7 +35,8 @@ struct PackSummary {
 
 /// Writes the images of `source` to `out`/shard-000000.tar, shard-000001.tar, ... of at most
 /// shard_bytes each (or one image), shuffled once by `seed`, their bytes unchanged: CLASS/NAME.jpg
-/// followed by CLASS/NAME.cls with the number of the class, as WebDataset reads them. A name is
+/// followed by CLASS/NAME.cls with the number of the class, as WebDataset reads them; of images
+/// without classes NAME.jpg alone. A name is
 /// that of the file without its extension; dots in it become %2E and % becomes %25, since keys end
 /// at a dot, and of files that differ in their extension alone all but the first carry it so.
 ///

@@ -47,7 +47,7 @@ struct TarEntry {
 };
 
 /// Reads the headers of an archive one after the other: ustar, pax and GNU long names, sizes in
-/// octal or base 256. Links, folders and devices are skipped.
+/// octal or base 256. Links, folders, devices and sparse files are skipped.
 ///
 /// Every header's checksum is verified, and every size held against the archive's before memory is
 /// taken. Damage is an entry of its own: reading goes on at the next block that is a whole header.
@@ -64,6 +64,8 @@ class TarReader {
   std::optional<TarEntry> next();
   /// The content of an entry without damage.
   std::string content(const TarEntry& entry) const;
+  /// Links, devices and sparse files skipped so far; folders are not counted.
+  int64_t skipped() const { return skipped_; }
 
  private:
   struct Header;
@@ -77,6 +79,7 @@ class TarReader {
   uint64_t size_ = 0;
   uint64_t position_ = 0;
   bool ended_ = false;
+  int64_t skipped_ = 0;
 };
 
 }  // namespace ibot::io

@@ -1,0 +1,17 @@
+// What a data set has to tell its user.
+#pragma once
+
+#include <string>
+
+#include "common/logging.h"
+#include "ibot/base/error.h"
+#include "ibot/data/dataset.h"
+
+namespace ibot::apps {
+
+/// One warning a note; `where` is what the user named.
+inline void log_notes(const std::string& where, const data::Dataset& dataset) {
+  for (const auto& note : dataset.notes()) log_warning(concat(where, ": ", note));
+}
+
+}  // namespace ibot::apps
