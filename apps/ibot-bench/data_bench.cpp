@@ -8,7 +8,8 @@
 namespace ibot::apps {
 
 void bench_data(const config::RunConfig& config, const std::string& folder, int repetitions) {
-  const auto dataset = open_input([&] { return data::open_images(folder); });
+  const auto dataset =
+      open_input([&] { return data::open_images(folder, data::Labels::kIgnored); });
   const auto& images = *dataset;
   auto options = loader_options(config);
   options.batch_size = std::min(options.batch_size, images.size());

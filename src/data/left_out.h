@@ -15,6 +15,7 @@ class Tally {
   void add(const std::string& name, int64_t count = 1);
   void add(const Tally& other);
   int64_t total() const;
+  bool contains(const std::string& name) const { return counts_.count(name) > 0; }
   /// ".heic 12, .txt 3", the most frequent first, at most eight of them.
   std::string text() const;
 

@@ -100,7 +100,7 @@ class Scan {
   }
 
  private:
-  /// Damage is a sample without a key in both lists.
+  /// Of damage the key is empty.
   struct Found {
     ShardSample sample;
     std::string key;
@@ -123,13 +123,11 @@ class Scan {
   void take_damage(const io::TarEntry& entry) {
     if (entry.begin == 0) refuse_other_format(shard_.name);
     end_run();
-    const Found damage{{.name = concat("byte ", entry.begin, " (", entry.damage, ")"),
-                        .offset = static_cast<int64_t>(entry.begin),
-                        .size = -1},
-                       "",
-                       ""};
-    plain_.push_back(damage);
-    dotted_.push_back(damage);
+    plain_.push_back({{.name = concat("byte ", entry.begin, " (", entry.damage, ")"),
+                       .offset = static_cast<int64_t>(entry.begin),
+                       .size = -1},
+                      "",
+                      ""});
   }
 
   /// Turns the members of one key, which follow each other, into samples.
@@ -165,9 +163,9 @@ class Scan {
   void end_dotted() {
     count_key();
     for (const auto& member : run_) {
-      auto& tally = member.is_image() ? found_.beside.dotted_images : found_.beside.dotted_others;
-      tally.add(member.ending);
-      if (member.is_image()) dotted_.push_back(sample_of(member));
+      if (!member.is_image()) continue;
+      dotted_.push_back(sample_of(member));
+      found_.dotted_endings.push_back(member.ending);
     }
   }
 
@@ -306,8 +304,6 @@ void BesideImages::add(const BesideImages& other) {
   hidden.add(other.hidden);
   other_images.add(other.other_images);
   strays.add(other.strays);
-  dotted_images.add(other.dotted_images);
-  dotted_others.add(other.dotted_others);
   repeated_keys += other.repeated_keys;
   links += other.links;
 }

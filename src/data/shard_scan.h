@@ -28,9 +28,6 @@ struct BesideImages {
   Tally other_images;
   /// Members of samples without an image, or of no sample.
   Tally strays;
-  /// Images whose endings are all of several words, and the other members of their samples.
-  Tally dotted_images;
-  Tally dotted_others;
   int64_t repeated_keys = 0;
   int64_t links = 0;
 
@@ -38,11 +35,11 @@ struct BesideImages {
 };
 
 struct FoundShard {
-  /// Samples with an image whose ending is one word.
+  /// Samples with an image whose ending is one word, and damaged stretches of the shard.
   ShardIndex plain;
-  /// Images of the samples that have none such, each a sample of its own. Damaged stretches of the
-  /// shard are in both.
+  /// Images of the samples that have none such, each with its ending.
   ShardIndex dotted;
+  std::vector<std::string> dotted_endings;
   /// The label kFirstWord - i is words[i].
   std::vector<std::string> words;
   BesideImages beside;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <optional>
 
@@ -36,32 +37,52 @@ IndexedShard state_of(const std::string& file) {
           .modified_ns = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
-/// The part of what was found that is read: images whose ending is one word, or where no shard has
-/// any, those with others.
+/// What was found in all shards, less what is no image.
 struct Chosen {
   std::vector<ShardIndex> shards;
-  /// The words that labels are, of all shards; see FoundShard.
+  /// The words that labels are; see FoundShard.
   std::vector<std::vector<std::string>> words;
   BesideImages beside;
-  bool dotted = false;
+  /// Endings of the images with several dots in their names that are read.
+  Tally dotted;
 };
 
 bool has_image(const ShardIndex& index) { return (index.size >= 0).any().item<bool>(); }
 
-Chosen chosen(std::vector<FoundShard> found) {
-  const auto has = [&](ShardIndex FoundShard::*part) {
-    return std::any_of(found.begin(), found.end(),
-                       [part](const auto& shard) { return has_image(shard.*part); });
+/// All samples of a shard in their order. An image whose ending has several words is one, unless
+/// that ending is found beside an image elsewhere: depth.png is then no image of its own.
+ShardIndex merged(FoundShard found, Chosen& chosen) {
+  if (found.dotted_endings.empty()) return std::move(found.plain);
+  ShardIndexBuilder builder;
+  int64_t next = 0;
+  const auto add_dotted_before = [&](int64_t offset) {
+    for (; next < found.dotted.samples(); ++next) {
+      const auto sample = found.dotted.sample(next);
+      if (sample.offset >= offset) return;
+      const auto& ending = found.dotted_endings[next];
+      const bool is_image = !chosen.beside.other_images.contains(ending);
+      (is_image ? chosen.dotted : chosen.beside.strays).add(ending);
+      if (is_image) builder.add(sample);
+    }
   };
-  Chosen chosen{.dotted = !has(&FoundShard::plain) && has(&FoundShard::dotted)};
+  for (int64_t i = 0; i < found.plain.samples(); ++i) {
+    const auto sample = found.plain.sample(i);
+    add_dotted_before(sample.offset);
+    builder.add(sample);
+  }
+  add_dotted_before(std::numeric_limits<int64_t>::max());
+  builder.end_shard(found.plain.shards.front());
+  return builder.build(/*hashed=*/false);
+}
+
+Chosen chosen(std::vector<FoundShard> found) {
+  Chosen chosen;
+  for (const auto& shard : found) chosen.beside.add(shard.beside);
   for (auto& shard : found) {
-    chosen.shards.push_back(std::move(chosen.dotted ? shard.dotted : shard.plain));
     chosen.words.push_back(std::move(shard.words));
-    chosen.beside.add(shard.beside);
+    chosen.shards.push_back(merged(std::move(shard), chosen));
     shard = {};
   }
-  if (!chosen.dotted) chosen.beside.strays.add(chosen.beside.dotted_images);
-  if (!chosen.dotted) chosen.beside.strays.add(chosen.beside.dotted_others);
   return chosen;
 }
 
@@ -147,11 +168,9 @@ std::vector<std::string> notes_of(const ShardIndex& index, const Chosen& found) 
     if (count > 0) notes.push_back(concat(text...));
   };
   if (beside.hidden.hidden > 0) notes.push_back(hidden_note(beside.hidden));
-  if (const auto& images = beside.dotted_images; found.dotted) {
-    add(1, "read ", images.total(),
-        " images with several dots in their names, each as a sample: ", images.text(),
-        "; the image of a sample should be KEY.jpg, with one dot");
-  }
+  add(found.dotted.total(), "read ", found.dotted.total(),
+      " images with several dots in their names, each as a sample: ", found.dotted.text(),
+      "; the image of a sample should be KEY.jpg, with one dot");
   add(beside.other_images.total(), "left out ", beside.other_images.total(),
       " images of samples that have another: ", beside.other_images.text());
   add(beside.strays.total(), "left out ", beside.strays.total(),

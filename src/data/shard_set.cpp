@@ -26,9 +26,28 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_folder_of_archives(const fs::path& folder) {
-  LeftOut hidden;
-  const auto [folders, files] = entries_of(folder, hidden);
-  return folders.empty() && std::any_of(files.begin(), files.end(), is_archive_name);
+  bool found = false;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const auto name = entry.path().filename().string();
+    if (is_passed_over(name)) continue;
+    if (entry.is_directory(error)) return false;
+    found = found || is_archive_name(name);
+  }
+  return found;
+}
+
+/// Archives of a packed folder that its index does not know.
+std::optional<std::string> note_of_unknown(const fs::path& folder, const ShardIndex& index) {
+  std::set<std::string> known;
+  for (const auto& shard : index.shards) known.insert(fs::path(shard.name).filename());
+  auto archives = archives_in(folder);
+  std::erase_if(archives, [&](const std::string& file) {
+    return known.count(fs::path(file).filename()) > 0;
+  });
+  if (archives.empty()) return std::nullopt;
+  return concat("left out ", archives.size(), " archives that ", kIndexFile,
+                " does not list, the first one ", archives.front());
 }
 
 /// Images beside the archives of a folder, which are not read.
@@ -78,7 +97,10 @@ ShardIndex index_of(const std::string& where) {
   const fs::path folder(where);
   std::error_code error;
   if (fs::is_directory(folder, error)) {
-    if (auto index = packed_index(folder)) return *std::move(index);
+    if (auto index = packed_index(folder)) {
+      if (auto note = note_of_unknown(folder, *index)) index->notes.push_back(*std::move(note));
+      return *std::move(index);
+    }
     auto index = found_index((folder / "*.tar").string(), archives_in(folder));
     if (auto note = note_of_files(folder)) index.notes.push_back(*std::move(note));
     return index;

@@ -79,7 +79,7 @@ TEST_F(FoundSamples, TheImageIsTheMemberWhoseEndingIsOneWord) {
 
 // A depth map is no image because the image beside it is missing.
 TEST_F(FoundSamples, ASampleThatLacksItsImageIsNone) {
-  const auto shards = found({{"a.jpg", "1"}, {"a.depth.png", "2"}, {"b.depth.png", "3"}});
+  const auto shards = found({{"b.depth.png", "3"}, {"a.jpg", "1"}, {"a.depth.png", "2"}});
   EXPECT_EQ(samples(shards), Names{"a.jpg 0"});
   expect_within("left out 1 members that belong to no image: depth.png 1", notes(shards));
 }
@@ -100,6 +100,19 @@ TEST_F(FoundSamples, ImagesWithSeveralDotsAloneAreSamplesAndSaidToBe) {
   const auto dotted =
       found({{"n.1.jpg", "1"}, {"n.1.cls", "4"}, {"n.2.jpg", "2"}, {"n.2.cls", "5"}});
   EXPECT_EQ(samples(dotted), (Names{"n.1.jpg 4", "n.2.jpg 5"}));
+}
+
+// As in an image folder that was packed by tar.
+TEST_F(FoundSamples, SomeNamesMayHoldDots) {
+  const auto shards = found({{"c/IMG_1.jpg", "1"},
+                             {"c/IMG_2.edit.jpg", "2"},
+                             {"c/IMG_2.final.jpg", "3"},
+                             {"d/4.jpg", "4"},
+                             {"d/5.0.png", "5"}});
+  EXPECT_EQ(samples(shards), (Names{"c/IMG_1.jpg 0", "c/IMG_2.edit.jpg 0", "c/IMG_2.final.jpg 0",
+                                    "d/4.jpg 0", "d/5.0.png 0"}));
+  for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(shards.read(i), testing::Bytes{uint8_t('1' + i)});
+  expect_within("read 3 images with several dots", notes(shards));
 }
 
 TEST_F(FoundSamples, DotsInFoldersAreNone) {
@@ -331,6 +344,15 @@ TEST_F(FoundSamples, NotesAndLabelsAreKeptWithTheIndex) {
   EXPECT_NO_THROW(ShardSet(file().string(), Labels::kIgnored).read(1));
 }
 
+TEST(FoundShardsOfPack, ArchivesThatTheIndexDoesNotListAreSaid) {
+  const testing::PackedPictures packed(20);
+  EXPECT_TRUE(packed.open().notes().empty());
+  fs::copy_file(packed.shard(0), packed.path() / "more.tar");
+  const auto notes = packed.open().notes();
+  ASSERT_EQ(notes.size(), 1U);
+  expect_within("left out 1 archives that index.safetensors does not list", notes[0]);
+}
+
 // Of what pack wrote, the index and a search tell the same.
 TEST(FoundShardsOfPack, TheSearchAgreesWithTheIndex) {
   const testing::TemporaryFolder root;
@@ -379,6 +401,9 @@ Members drawn_members(unsigned seed) {
     members.emplace_back(key + "." + ending, ending == "cls" ? "7" : std::string(i + 1, 'x'));
   }
   members.emplace_back("noending", "x");
+  // Somewhere a depth map lies beside an image, which tells what it is.
+  members.emplace_back("last.jpg", "x");
+  members.emplace_back("last.depth.png", "xx");
   return members;
 }
 

@@ -19,7 +19,8 @@ struct DataOptions {
   void fields(Visitor&& field) {
     field(
         "path", path,
-        "image folder (one folder a class, images at any depth) or tar shards (folder or pattern)");
+        "image folder (one folder a class, or none; images at any depth) or tar shards (folder or "
+        "pattern)");
     field("workers", workers, "decoding threads a rank");
     field("prefetch_batches", prefetch_batches, "batches prepared ahead");
     field("max_bad_share", max_bad_share, "end the run above this share of unreadable images");

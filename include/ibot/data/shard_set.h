@@ -28,10 +28,10 @@ enum class Labels : uint64_t { kUsed, kIgnored };
 /// In shards of other making a sample is, as for WebDataset, a run of members with the same name up
 /// to the first dot of its last part, its key; what follows is the ending, in either case. Its
 /// image is the member whose ending is one word: of KEY.jpg and KEY.depth.png the first; of several
-/// the one that comes first in the list of ImageFolder. Where no sample has such an image, each
-/// image with a longer ending is a sample of its own. A member that occurs again begins another
-/// sample. Hidden members and what systems leave are passed over as by ImageFolder. notes() counts
-/// whatever is not read.
+/// the one that comes first in the list of ImageFolder. In a sample without such an image each one
+/// with a longer ending is a sample of its own, unless that ending lies beside an image elsewhere.
+/// A member that occurs again begins another sample. Hidden members and what systems leave are
+/// passed over as by ImageFolder. notes() counts whatever is not read.
 ///
 /// The label is the content of KEY.cls, or of the field "label" in KEY.json, wherever in the shard
 /// it lies: a number as Python's int() reads it, or where no label of the set is one, a word.
