@@ -89,7 +89,7 @@ std::string ending_of(std::string_view name) {
   const bool usual = !ending.empty() && ending.size() <= kMaxEnding &&
                      std::all_of(ending.begin(), ending.end(),
                                  [](unsigned char c) { return std::isalnum(c) != 0; });
-  return usual ? "." + lower(ending) : "no ending";
+  return usual ? lower(name.substr(dot)) : "no ending";
 }
 
 void LeftOut::add_hidden(const std::string& name) {

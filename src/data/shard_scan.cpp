@@ -123,11 +123,11 @@ class Scan {
   void take_damage(const io::TarEntry& entry) {
     if (entry.begin == 0) refuse_other_format(shard_.name);
     end_run();
-    plain_.push_back({{.name = concat("byte ", entry.begin, " (", entry.damage, ")"),
-                       .offset = static_cast<int64_t>(entry.begin),
-                       .size = -1},
-                      "",
-                      ""});
+    Found damage;
+    damage.sample.name = concat("byte ", entry.begin, " (", entry.damage, ")");
+    damage.sample.offset = static_cast<int64_t>(entry.begin);
+    damage.sample.size = -1;
+    plain_.push_back(std::move(damage));
   }
 
   /// Turns the members of one key, which follow each other, into samples.
