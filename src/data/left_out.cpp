@@ -15,23 +15,14 @@ constexpr size_t kMaxShown = 8;
 constexpr size_t kMaxEnding = 10;
 
 // In lower case: macOS, Windows, ext4, and the appliances of Synology and QNAP.
-constexpr std::array<std::string_view, 17> kSystemNames{"__macosx",
-                                                        "icon\r",
-                                                        "thumbs.db",
-                                                        "ehthumbs.db",
-                                                        "desktop.ini",
-                                                        "$recycle.bin",
-                                                        "recycler",
-                                                        "system volume information",
-                                                        "lost+found",
-                                                        "@eadir",
-                                                        "@tmp",
-                                                        "#recycle",
-                                                        "#snapshot",
-                                                        "@recycle",
-                                                        "@recently-snapshot",
-                                                        "@__thumb",
-                                                        "__pycache__"};
+constexpr std::array<std::string_view, 19> kSystemNames{
+    "__macosx",        "icon\r",       "network trash folder",
+    "temporary items", "thumbs.db",    "ehthumbs.db",
+    "desktop.ini",     "$recycle.bin", "system volume information",
+    "found.000",       "lost+found",   "lost.dir",
+    "@eadir",          "@tmp",         "#recycle",
+    "#snapshot",       "@recycle",     "@recently-snapshot",
+    "__pycache__"};
 
 std::string lower(std::string_view text) {
   std::string result(text);

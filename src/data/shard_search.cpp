@@ -90,14 +90,7 @@ Chosen chosen(std::vector<FoundShard> found) {
 class Classes {
  public:
   explicit Classes(const Chosen& found) : words_(found.words) {
-    for (size_t i = 0; i < found.shards.size(); ++i) {
-      const auto& shard = found.shards[i];
-      const auto labels = shard.label.masked_select(shard.size >= 0);
-      if (labels.numel() == 0) continue;
-      largest_ = std::max(largest_, labels.max().item<int64_t>());
-      // Where numbers are labels no word is one, however many there are.
-      for (const auto& word : words_[i]) number_of_[word] = 0;
-    }
+    for (size_t i = 0; i < found.shards.size(); ++i) take(found.shards[i], words_[i]);
     int64_t number = 0;
     for (auto& [word, value] : number_of_) value = number++;
   }
@@ -134,6 +127,20 @@ class Classes {
 
  private:
   bool numbered() const { return largest_ >= 0; }
+
+  void take(const ShardIndex& shard, const std::vector<std::string>& words) {
+    const auto* size = shard.size.const_data_ptr<int32_t>();
+    const auto* label = shard.label.const_data_ptr<int32_t>();
+    std::vector<bool> used(words.size());
+    for (int64_t k = 0; k < shard.samples(); ++k) {
+      if (size[k] < 0) continue;
+      largest_ = std::max<int64_t>(largest_, label[k]);
+      if (label[k] <= kFirstWord) used[static_cast<size_t>(kFirstWord - label[k])] = true;
+    }
+    for (size_t i = 0; i < words.size(); ++i) {
+      if (used[i]) number_of_[words[i]] = 0;
+    }
+  }
 
   const std::vector<std::vector<std::string>>& words_;
   std::map<std::string, int64_t> number_of_;

@@ -220,6 +220,18 @@ TEST_F(FoundSamples, ImagesWithoutLabelsHaveNoClasses) {
   }
 }
 
+// Keys need not be the only ones of a set: labels in another archive are left, and said to be.
+TEST_F(FoundSamples, LabelsInAnotherArchiveAreNotTaken) {
+  for (const std::string label : {"1", "dog"}) {
+    write_tar(file("images.tar"), {{"a.jpg", "1"}, {"b.jpg", "2"}});
+    write_tar(file("labels.tar"), {{"a.cls", label}, {"b.cls", label}});
+    const ShardSet shards(file("*.tar").string());
+    EXPECT_FALSE(has_classes(shards));
+    EXPECT_EQ(notes(shards),
+              "left out 2 members that belong to no image: cls 2\n1 of 2 archives hold no image\n");
+  }
+}
+
 TEST_F(FoundSamples, HiddenMembersArePassedOver) {
   const auto shards = found({{"./._a.jpg", "junk"},
                              {"./a.jpg", "1"},
