@@ -7,6 +7,7 @@
 #include "common/loader_of_config.h"
 #include "common/logging.h"
 #include "common/run_main.h"
+#include "common/signals.h"
 #include "common/step_of_config.h"
 #include "ibot-train/bad_sample_log.h"
 #include "ibot-train/dry_run.h"
@@ -209,7 +210,9 @@ Ranks join_ranks(const train::TrainOptions& options) {
   const auto device = choose_device("train.device", options.device, launch);
   return {dist::connect(launch, {.device = device,
                                  .rank_timeout = std::chrono::seconds(options.rank_timeout_s),
-                                 .stall_timeout = std::chrono::seconds(options.stall_timeout_s)}),
+                                 .stall_timeout = std::chrono::seconds(options.stall_timeout_s),
+                                 .on_wait = log_warning,
+                                 .leaving = stop_requested}),
           device};
 }
 

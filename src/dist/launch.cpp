@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
@@ -31,17 +33,44 @@ int64_t number_or(const Environment& variable, const char* name, int64_t otherwi
   return variable(name) == nullptr ? otherwise : number_in(variable, name);
 }
 
-/// Names of a launcher's variables.
+/// Names of a launcher's variables; nullptr where it has none.
 struct Names {
   const char* rank;
   const char* world;
   const char* local_rank;
+  const char* local_world = nullptr;
 };
 
 constexpr Names kTorchrun{"RANK", "WORLD_SIZE", "LOCAL_RANK"};
 constexpr Names kSlurm{"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"};
-constexpr Names kOpenMpi{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
-                         "OMPI_COMM_WORLD_LOCAL_RANK"};
+constexpr Names kPmi{"PMI_RANK", "PMI_SIZE", "PMI_LOCAL_RANK", "PMI_LOCAL_SIZE"};
+
+/// Those that leave MASTER_ADDR to the user, before the ones whose variables they set as well. What
+/// mpirun starts within a job of Slurm has Slurm's variables too, of which each rank has the same.
+constexpr std::array kMpis{
+    Names{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
+          "OMPI_COMM_WORLD_LOCAL_SIZE"},
+    Names{"MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_LOCAL_RANK",
+          "MV2_COMM_WORLD_LOCAL_SIZE"},
+    Names{"JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_LOCAL_RANK",
+          "JSM_NAMESPACE_LOCAL_SIZE"},
+    Names{"FLUX_TASK_RANK", "FLUX_JOB_SIZE", "FLUX_TASK_LOCAL_ID"},
+    Names{"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},  // MPICH, Intel MPI
+    Names{"PMI_RANK", "PMI_SIZE", "PALS_LOCAL_RANKID", "PMI_LOCAL_SIZE"},
+    kPmi};
+
+/// With these a launcher numbers its processes.
+constexpr std::array kSignsOfARank{"RANK",
+                                   "OMPI_COMM_WORLD_RANK",
+                                   "MV2_COMM_WORLD_RANK",
+                                   "JSM_NAMESPACE_RANK",
+                                   "FLUX_TASK_RANK",
+                                   "PMI_RANK",
+                                   "PMI_ID",
+                                   "PMIX_RANK",
+                                   "PALS_RANKID",
+                                   "ALPS_APP_PE",
+                                   "MPI_LOCALRANKID"};
 
 Launch ranks_of(const Environment& variable, const Names& names) {
   Launch launch;
@@ -50,7 +79,55 @@ Launch ranks_of(const Environment& variable, const Names& names) {
   IBOT_CHECK_AS(ConfigError, launch.rank < launch.world, names.rank, ": expected a number below ",
                 names.world, " = ", launch.world, ", got ", launch.rank);
   launch.local_rank = number_or(variable, names.local_rank, 0);
+  const bool one_node =
+      names.local_world != nullptr && number_or(variable, names.local_world, 0) == launch.world;
+  if (one_node) launch.master_address = "127.0.0.1";
   return launch;
+}
+
+/// Whether the process is a task that srun has started. The shell of a job has a rank as well, but
+/// no step or one of the numbers that Slurm keeps for shells.
+bool in_slurm_step(const Environment& variable) {
+  constexpr int64_t kFirstOfShells = 0xfffffff0;
+  return variable(kSlurm.world) != nullptr && variable("SLURM_STEP_ID") != nullptr &&
+         number_in(variable, "SLURM_STEP_ID") < kFirstOfShells;
+}
+
+/// srun passes on what the ranks of an MPI need; it alone knows where they are.
+bool is_of_srun(const Environment& variable, const Names& names) {
+  return names.rank == std::string_view(kPmi.rank) && in_slurm_step(variable) &&
+         number_in(variable, names.world) == number_in(variable, kSlurm.world);
+}
+
+/// The variables of the MPI that has started this process; nullptr where none has.
+const Names* mpi_of(const Environment& variable) {
+  const Names* found = nullptr;
+  for (const auto& names : kMpis) {
+    if (variable(names.world) == nullptr || is_of_srun(variable, names)) continue;
+    if (variable(names.local_rank) != nullptr) return &names;
+    if (found == nullptr) found = &names;
+  }
+  return found;
+}
+
+/// Tasks of the Slurm job in whose shell this process is; 1 elsewhere.
+int64_t tasks_of_shell(const Environment& variable) {
+  int64_t tasks = 1;
+  if (variable("SLURM_JOB_ID") == nullptr || in_slurm_step(variable)) return tasks;
+  for (const char* name : {kSlurm.world, "SLURM_NTASKS_PER_NODE", "SLURM_JOB_NUM_NODES"}) {
+    tasks = std::max(tasks, number_or(variable, name, 1));
+  }
+  return tasks;
+}
+
+void refuse_unknown_launcher(const Environment& variable) {
+  for (const char* name : kSignsOfARank) {
+    IBOT_CHECK_AS(
+        ConfigError, variable(name) == nullptr, name,
+        ": expected the number of ranks beside it, found no such variable; set RANK, "
+        "WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT for every process, or unset ",
+        name, " for one alone");
+  }
 }
 
 /// Empty where nothing tells.
@@ -91,14 +168,15 @@ Launch launch_of(const Environment& variable) {
   int64_t port = kDefaultPort;
   if (variable(kTorchrun.world) != nullptr) {
     launch = ranks_of(variable, kTorchrun);
-  } else if (variable(kSlurm.world) != nullptr) {
+  } else if (const Names* mpi = mpi_of(variable)) {
+    launch = ranks_of(variable, *mpi);
+  } else if (in_slurm_step(variable)) {
     launch = ranks_of(variable, kSlurm);
     launch.master_address = slurm_master(variable);
     port = slurm_port(variable);
-  } else if (variable(kOpenMpi.world) != nullptr) {
-    launch = ranks_of(variable, kOpenMpi);
-    const bool one_node = number_or(variable, "OMPI_COMM_WORLD_LOCAL_SIZE", 0) == launch.world;
-    if (one_node) launch.master_address = "127.0.0.1";
+  } else {
+    refuse_unknown_launcher(variable);
+    launch.shell_tasks = tasks_of_shell(variable);
   }
   if (const char* address = variable("MASTER_ADDR")) launch.master_address = address;
   port = number_or(variable, "MASTER_PORT", port);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <optional>
 #include <thread>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -63,7 +64,15 @@ std::string own_address(const Launch& launch, const std::vector<std::string>& ho
   return address.value_or(own);
 }
 
-StorePtr open_store(const Launch& launch, bool serve, milliseconds timeout) {
+void tell(const ConnectOptions& options, const std::string& text) {
+  if (options.on_wait) options.on_wait(text);
+}
+
+std::string meeting_point(const Launch& launch) {
+  return concat(launch.master_address, ":", launch.master_port);
+}
+
+StorePtr tcp_store(const Launch& launch, bool serve, milliseconds timeout) {
   c10d::TCPStoreOptions options;
   options.port = launch.master_port;
   options.isServer = serve;
@@ -75,53 +84,88 @@ StorePtr open_store(const Launch& launch, bool serve, milliseconds timeout) {
         c10::make_intrusive<c10d::TCPStore>(launch.master_address, options));
   } catch (const std::exception& error) {
     const std::string reason = error.what();
-    throw PeerError(
-        concat("ranks: rank ", launch.rank, serve ? " cannot listen on " : " found nobody at ",
-               launch.master_address, ":", launch.master_port, ": ",
-               reason.substr(0, reason.find('\n')), serve ? "; choose another MASTER_PORT" : ""));
+    throw PeerError(concat("ranks: rank ", launch.rank,
+                           serve ? " cannot listen on " : " found nobody at ",
+                           meeting_point(launch), ": ", reason.substr(0, reason.find('\n')),
+                           serve ? "; choose another MASTER_PORT" : ""));
   }
+}
+
+/// Who does not serve the store waits for it.
+StorePtr open_store(const Launch& launch, bool serve, const ConnectOptions& options) {
+  const auto patience = options.join_timeout;
+  if (serve || patience <= options.tell_after) return tcp_store(launch, serve, patience);
+  try {
+    auto store = tcp_store(launch, serve, options.tell_after);
+    store->setTimeout(patience);
+    return store;
+  } catch (const PeerError&) {
+    tell(options, concat("waiting for ", launch.store_served ? "the launcher's store" : "rank 0",
+                         " of ", launch.world, " ranks at ", meeting_point(launch)));
+  }
+  return tcp_store(launch, serve, patience - options.tell_after);
 }
 
 std::string host_key(int64_t rank) { return "host/" + std::to_string(rank); }
 
-/// Waits until every rank has come; the names of their hosts.
-std::vector<std::string> meet(c10d::Store& store, const Launch& launch, milliseconds timeout) {
+std::string listed(const std::vector<int64_t>& ranks) {
+  std::string text;
+  for (const auto rank : ranks) text += (text.empty() ? "" : ", ") + std::to_string(rank);
+  return text;
+}
+
+/// Waits until every rank has come; throws PeerError, which names those that do not.
+void wait_for_all(c10d::Store& store, const Launch& launch, const ConnectOptions& options) {
   constexpr milliseconds kPause{50};
-  store.set(beat_key(launch.rank), bytes_of("0"));
-  store.set(host_key(launch.rank), bytes_of(host_name()));
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
-  std::vector<std::string> hosts;
-  std::string missing;
-  for (int64_t rank = 0; rank < launch.world; ++rank) {
-    bool here = store.check({host_key(rank)});
-    while (!here && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(kPause);
-      here = store.check({host_key(rank)});
-    }
-    if (here) {
-      hosts.push_back(text_of(store.get(host_key(rank))));
-    } else {
-      missing += (missing.empty() ? "" : ", ") + std::to_string(rank);
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<int64_t> missing(static_cast<size_t>(launch.world));
+  std::iota(missing.begin(), missing.end(), 0);
+  for (bool told = false;; std::this_thread::sleep_for(kPause)) {
+    std::erase_if(missing, [&](int64_t rank) { return store.check({host_key(rank)}); });
+    if (missing.empty()) return;
+    const auto waited = std::chrono::steady_clock::now() - start;
+    IBOT_CHECK_AS(PeerError, waited < options.join_timeout, "ranks: expected ", launch.world,
+                  " at ", meeting_point(launch), ", waited ",
+                  static_cast<double>(options.join_timeout.count()) / 1000.0,
+                  " s for: ", listed(missing),
+                  "; start every rank through the launcher, or one with --nproc 1");
+    if (!told && waited >= options.tell_after) {
+      tell(options, concat("waiting for ", missing.size(), " of ", launch.world, " ranks at ",
+                           meeting_point(launch), ": ", listed(missing)));
+      told = true;
     }
   }
-  IBOT_CHECK_AS(PeerError, missing.empty(), "ranks: expected ", launch.world, " at ",
-                launch.master_address, ":", launch.master_port, ", waited ",
-                static_cast<double>(timeout.count()) / 1000.0, " s for: ", missing,
-                "; start every rank through the launcher, or one with --nproc 1");
+}
+
+/// The names of all ranks' hosts.
+std::vector<std::string> meet(c10d::Store& store, const Launch& launch,
+                              const ConnectOptions& options) {
+  store.set(beat_key(launch.rank), bytes_of("0"));
+  store.set(host_key(launch.rank), bytes_of(host_name()));
+  wait_for_all(store, launch, options);
+  std::vector<std::string> hosts;
+  for (int64_t rank = 0; rank < launch.world; ++rank) {
+    hosts.push_back(text_of(store.get(host_key(rank))));
+  }
   return hosts;
 }
 
 }  // namespace
 
 Group connect(const Launch& launch, const ConnectOptions& options) {
+  IBOT_CHECK_AS(ConfigError, launch.shell_tasks == 1,
+                "ranks: expected a step of srun, got the shell of a Slurm job of ",
+                launch.shell_tasks,
+                " tasks; write srun before the command, or start the ranks of one node with "
+                "--nproc N");
   if (launch.world == 1) return {};
   check_backend(options.device.type());
   IBOT_CHECK_AS(ConfigError, !launch.master_address.empty(),
                 "MASTER_ADDR: expected the host of rank 0, found no such variable; set it and "
                 "MASTER_PORT for every process");
   const bool serve = launch.rank == 0 && !launch.store_served;
-  const auto store = open_store(launch, serve, options.join_timeout);
-  const auto hosts = meet(*store, launch, options.join_timeout);
+  const auto store = open_store(launch, serve, options);
+  const auto hosts = meet(*store, launch, options);
   auto backend =
       make_backend(store, launch.rank, launch.world, options.device, own_address(launch, hosts));
   // A GPU waits for a lost rank for ever, and the host for the GPU.
@@ -136,9 +180,10 @@ Group connect(const Launch& launch, const ConnectOptions& options) {
     };
   }
   // A connection of its own: one that waits for a rank would hold up the signs of life.
-  auto watch = std::make_unique<Watch>(open_store(launch, false, options.join_timeout), launch.rank,
-                                       hosts, Patience{options.rank_timeout, options.stall_timeout},
-                                       std::move(on_trouble));
+  auto watch = std::make_unique<Watch>(
+      open_store(launch, false, options), launch.rank, hosts,
+      Patience{options.rank_timeout, options.stall_timeout, options.leaving},
+      std::move(on_trouble));
   const Group group(std::make_shared<GroupState>(std::move(backend), options.device,
                                                  std::move(watch), std::vector<StorePtr>{store}));
   // NCCL connects in the first operation, out of which no rank can be called off: let it come

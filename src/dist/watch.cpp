@@ -12,6 +12,10 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kLongestPause{2000};
 constexpr milliseconds kUrgentPause{50};
+constexpr milliseconds kLeavingPause{500};
+// Launchers kill ranks half a minute after they told them to end, some after ten seconds. A rank
+// that lives is not silent for longer than kLongestPause.
+constexpr milliseconds kHurriedSilence{6000};
 
 std::vector<uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 
@@ -59,7 +63,8 @@ void Watch::beat() {
       lock.lock();
     }
     wake_.notify_all();
-    wake_.wait_for(lock, urgent_ ? kUrgentPause : pause, [this] { return stopping_; });
+    const auto hurried = std::min(pause, urgent_ ? kUrgentPause : kLeavingPause);
+    wake_.wait_for(lock, hurries() ? hurried : pause, [this] { return stopping_; });
   }
   if (!answers) return;
   const auto end = own_end_;
@@ -108,25 +113,18 @@ void Watch::judge(const std::vector<std::vector<uint8_t>>& signs) {
   for (size_t i = 0; i < signs.size(); ++i) {
     if (i != rank_) judge(i, {signs[i].begin(), signs[i].end()});
   }
+  judge_silence();
 }
 
 void Watch::judge(size_t rank, const std::string& sign) {
   auto& known = signs_[rank];
   if (sign != known.text) known.changed = answered_;
   known.text = sign;
-  if (sign == kFollowed) return;
-  if (sign == kLeft) {
-    left_ += (left_.empty() ? "" : ", ") + name_of(rank);
-    return;
-  }
-  if (!trouble_.empty()) return;
+  known.ended = sign == kFollowed || sign == kLeft;
+  if (sign == kLeft) left_ += (left_.empty() ? "" : ", ") + name_of(rank);
+  if (known.ended || !trouble_.empty()) return;
   if (sign.rfind(kFailed, 0) == 0) {
     trouble_ = name_of(rank) + " " + sign;
-    return;
-  }
-  if (answered_ - known.changed > patience_.silence) {
-    trouble_ = concat(name_of(rank), " has given no sign of life for ", seconds(patience_.silence),
-                      " s: it has died or is stopped");
     return;
   }
   const auto space = sign.find(' ');
@@ -143,16 +141,42 @@ void Watch::judge(size_t rank, const std::string& sign) {
   }
 }
 
+/// Of several silent ranks the one that has been so for longest is at fault.
+void Watch::judge_silence() {
+  if (!trouble_.empty()) return;
+  const auto limit = longest_silence();
+  auto last = answered_ - limit;
+  for (size_t i = 0; i < signs_.size(); ++i) {
+    if (i == rank_ || signs_[i].ended || signs_[i].changed >= last) continue;
+    last = signs_[i].changed;
+    trouble_ = concat(name_of(i), " has given no sign of life for ", seconds(limit),
+                      " s: it has died or is stopped");
+  }
+}
+
+// The thread itself may hang on a store that took a request and was stopped.
+void Watch::judge_store() {
+  const auto limit = hurries() ? longest_silence() : 3 * patience_.silence;
+  if (trouble_.empty() && Clock::now() - answered_ > limit) {
+    trouble_ = "the store on " + name_of(0) + " does not answer";
+  }
+}
+
+/// An operation that has failed makes the group useless, and a process that is to leave has little
+/// time: neither waits for as long as a rank may be silent in a healthy run.
+bool Watch::hurries() const { return urgent_ || (patience_.leaving && patience_.leaving()); }
+
+milliseconds Watch::longest_silence() const {
+  return hurries() ? std::min(patience_.silence, kHurriedSilence) : patience_.silence;
+}
+
 std::string Watch::name_of(size_t rank) const {
   return concat("rank ", rank, " on ", hosts_[rank]);
 }
 
 std::string Watch::trouble() {
   const std::lock_guard lock(mutex_);
-  // The thread itself may hang on a store that took a request and was stopped.
-  if (trouble_.empty() && Clock::now() - answered_ > 3 * patience_.silence) {
-    trouble_ = "the store on " + name_of(0) + " does not answer";
-  }
+  judge_store();
   return trouble_;
 }
 
@@ -160,9 +184,10 @@ std::string Watch::cause(const std::string& symptom) {
   std::unique_lock lock(mutex_);
   urgent_ = true;
   wake_.notify_all();
-  // Every rank's silence has lasted for the timeout by then.
-  wake_.wait_for(lock, patience_.silence + kLongestPause,
+  // Every lost rank's silence has lasted for long enough by then.
+  wake_.wait_for(lock, longest_silence() + kLongestPause,
                  [this] { return !trouble_.empty() || !left_.empty(); });
+  if (left_.empty()) judge_store();
   if (!trouble_.empty()) return trouble_;
   return left_.empty() ? symptom : left_ + " has left: " + symptom;
 }

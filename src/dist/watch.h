@@ -24,9 +24,13 @@ inline constexpr const char* kFollowed = "followed";
 inline constexpr const char* kFailed = "failed: ";
 
 /// How long a rank may be silent, and how long one that keeps step may keep others waiting.
+///
+///   leaving   whether this process has been told to end, so that little time is left to name the
+///             rank at fault; never, where empty
 struct Patience {
   std::chrono::milliseconds silence;
   std::chrono::milliseconds stall;
+  std::function<bool()> leaving;
 };
 
 /// Writes this rank's signs of life and reads the others' on a thread of its own, so that a rank
@@ -43,7 +47,7 @@ class Watch {
   /// What is known to be wrong with another rank; empty: nothing.
   std::string trouble();
   /// What made an operation fail with `symptom`: waits until the rank at fault is known, at most
-  /// about the timeout.
+  /// eight seconds.
   std::string cause(const std::string& symptom);
   /// This rank is about to end because of what trouble() or cause() gave, or of a failure of its
   /// own.
@@ -61,6 +65,7 @@ class Watch {
   struct Sign {
     std::string text;
     std::string operations;  // empty: it does not keep step
+    bool ended = false;      // and said so
     Clock::time_point changed;
     Clock::time_point moved;  // when its operations changed
   };
@@ -69,6 +74,10 @@ class Watch {
   bool exchange();
   void judge(const std::vector<std::vector<uint8_t>>& signs);
   void judge(size_t rank, const std::string& sign);
+  void judge_silence();
+  void judge_store();
+  bool hurries() const;
+  std::chrono::milliseconds longest_silence() const;
   std::string name_of(size_t rank) const;
 
   c10::intrusive_ptr<c10d::Store> store_;

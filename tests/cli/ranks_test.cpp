@@ -79,24 +79,59 @@ class PretrainRanks : public PretrainFolder {
   static Words endless() { return {"--nproc", "2", "train.batch_size=2", "train.epochs=100000"}; }
 
   /// Starts the ranks of `output` with variables of each, as a launcher would.
-  std::vector<ProgramResult> start_with(const std::string& output,
-                                        const std::vector<Variables>& ranks) const {
-    std::vector<std::filesystem::path> folders;
+  std::vector<std::unique_ptr<RunningProgram>> started(const std::string& output,
+                                                       const std::vector<Variables>& ranks,
+                                                       const Words& more = {}) const {
     std::vector<std::unique_ptr<RunningProgram>> programs;
     for (const auto& variables : ranks) {
       // Each where its outputs do not meet the others'.
-      folders.push_back(folder_ / (output + ".rank" + std::to_string(folders.size())));
-      std::filesystem::create_directories(folders.back());
+      const auto folder = folder_ / (output + ".rank" + std::to_string(programs.size()));
+      std::filesystem::create_directories(folder);
       for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
       auto words = train_words((folder_ / output).string(), {"train.batch_size=2"});
       std::replace(words.begin(), words.end(), std::string("data.path=set/train"),
                    "data.path=" + (folder_ / "set/train").string());
-      programs.push_back(std::make_unique<RunningProgram>("ibot-train", words, folders.back()));
+      words.insert(words.end(), more.begin(), more.end());
+      programs.push_back(std::make_unique<RunningProgram>("ibot-train", words, folder));
       for (const auto& [name, value] : variables) ::unsetenv(name.c_str());
     }
+    return programs;
+  }
+
+  std::vector<ProgramResult> start_with(const std::string& output,
+                                        const std::vector<Variables>& ranks) const {
     std::vector<ProgramResult> results;
-    for (auto& program : programs) results.push_back(program->result());
+    for (auto& program : started(output, ranks)) results.push_back(program->result());
     return results;
+  }
+
+  /// What two processes need to be the ranks of a job without a launcher that watches them.
+  static std::vector<Variables> two_ranks() {
+    std::vector<Variables> ranks;
+    for (const char* rank : {"0", "1"}) {
+      ranks.push_back({{"RANK", rank},
+                       {"LOCAL_RANK", "0"},
+                       {"WORLD_SIZE", "2"},
+                       {"MASTER_ADDR", "127.0.0.1"},
+                       {"MASTER_PORT", std::to_string(own_port())}});
+    }
+    return ranks;
+  }
+
+  /// Sends `signal` to rank 1 of a run without a launcher and SIGTERM to the other, which must name
+  /// it and end within ten seconds.
+  void expect_named_by_a_survivor(int signal) const {
+    const auto ranks = started("run", two_ranks(), {"train.epochs=100000"});
+    ASSERT_TRUE(ranks[0]->wait_until([this] { return steps("run") >= 2; }))
+        << text("run.rank0/stderr.txt");
+    const auto start = std::chrono::steady_clock::now();
+    ::kill(ranks[1]->process(), signal);
+    const auto survivor = ranks[0]->interrupt(SIGTERM);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+    EXPECT_EQ(survivor.status, 1);
+    EXPECT_THAT(survivor.err, HasSubstr("error: ranks: rank 1 on "));
+    EXPECT_THAT(survivor.err, HasSubstr("has given no sign of life for 6 s"));
+    ranks[1]->interrupt(SIGKILL);
   }
 
   /// The run that every launcher should give: two ranks of two images.
@@ -184,6 +219,11 @@ TEST_F(PretrainRanks, OfMpirunTrainAlike) {
   expect_same_under("mpirun", "mpirun --allow-run-as-root --oversubscribe -n 2");
 }
 
+TEST_F(PretrainRanks, OfMpichTrainAlike) {
+  if (std::system("command -v mpiexec.hydra >/dev/null") != 0) GTEST_SKIP() << "no MPICH";
+  expect_same_under("mpich", "mpiexec.hydra -n 2");
+}
+
 TEST_F(PretrainRanks, OfSrunTrainAlike) {
   std::vector<Variables> ranks;
   for (const char* rank : {"0", "1"}) {
@@ -197,6 +237,18 @@ TEST_F(PretrainRanks, OfSrunTrainAlike) {
   }
   for (const auto& result : start_with("srun", ranks)) EXPECT_EQ(result.status, 0) << result.err;
   expect_same_as_two_ranks("srun");
+}
+
+// All of them would wait for each other in vain.
+TEST_F(PretrainRanks, AreNotStartedByTheShellOfASlurmJob) {
+  const auto results = start_with("shell", {{{"SLURM_JOB_ID", "77"},
+                                             {"SLURM_JOB_NODELIST", "localhost"},
+                                             {"SLURM_NTASKS", "4"},
+                                             {"SLURM_PROCID", "0"},
+                                             {"SLURM_LOCALID", "0"}}});
+  expect_failure(results[0], 2,
+                 "ranks: expected a step of srun, got the shell of a Slurm job of 4 tasks; write "
+                 "srun before the command");
 }
 
 TEST_F(PretrainRanks, OfTwoNodesMeet) {
@@ -304,6 +356,34 @@ TEST_F(PretrainRanks, AStoppedRankIsNamedAndEndsTheJob) {
   EXPECT_EQ(result.status, 1);
   EXPECT_THAT(result.err, HasSubstr("error: ranks: rank 1 on "));
   EXPECT_THAT(result.err, HasSubstr("has given no sign of life for 2 s"));
+}
+
+TEST_F(PretrainRanks, AKilledRankIsNamedWhereNoLauncherTellsOfIt) {
+  expect_named_by_a_survivor(SIGKILL);
+}
+
+// Its connections stand: nothing fails, and only its silence tells.
+TEST_F(PretrainRanks, AStoppedRankIsNamedByOneThatIsToldToLeave) {
+  expect_named_by_a_survivor(SIGSTOP);
+}
+
+// torchrun tells the survivors to end at once and kills them half a minute later.
+TEST_F(PretrainRanks, AKilledRankIsNamedUnderTorchrun) {
+  if (std::system("command -v torchrun >/dev/null") != 0) GTEST_SKIP() << "no torchrun";
+  std::string command = "cd " + shell_quoted(folder_.string()) +
+                        " && exec torchrun --no-python --nproc-per-node 2 " +
+                        shell_quoted(std::string(IBOT_PROGRAM_DIR) + "/ibot-train");
+  for (const auto& word : train_words("run", {"train.batch_size=2", "train.epochs=100000"})) {
+    command += " " + shell_quoted(word);
+  }
+  RunningProgram torchrun(command + " >stdout.txt 2>stderr.txt </dev/null", folder_);
+  ASSERT_TRUE(torchrun.wait_until([this] { return steps("run") >= 2; })) << text("stderr.txt");
+  const auto start = std::chrono::steady_clock::now();
+  ::kill(rank_number(children_of(torchrun.process()), "1"), SIGKILL);
+  const auto result = torchrun.result();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(15));
+  EXPECT_NE(result.status, 0);
+  EXPECT_THAT(result.err, HasSubstr("error: ranks: rank 1 on "));
 }
 
 TEST_F(PretrainRanks, NoneOutlivesAKilledLauncher) {

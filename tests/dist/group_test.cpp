@@ -151,6 +151,25 @@ TEST(Group, RanksThatDoNotComeAreNamed) {
   EXPECT_THAT(told, HasSubstr("waited 0.2 s for: 0, 2, 3;"));
 }
 
+TEST(Group, ThoseThatWaitForOthersSaySoOnce) {
+  IBOT_NEEDS_RANKS();
+  std::optional<RankStore> store(std::in_place);
+  auto launch = launch_into(*store, 1, 4);
+  std::vector<std::string> told;
+  const ConnectOptions options{.join_timeout = milliseconds(900),
+                               .on_wait = [&](const auto& text) { told.push_back(text); },
+                               .tell_after = milliseconds(100)};
+  message_of([&] { connect(launch, options); });
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_THAT(told[0], ::testing::MatchesRegex(
+                           "waiting for 3 of 4 ranks at 127\\.0\\.0\\.1:[0-9]+: 0, 2, 3"));
+  store.reset();
+  launch.store_served = false;
+  message_of([&] { connect(launch, options); });
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_THAT(told[1], HasSubstr("waiting for rank 0 of 4 ranks at 127.0.0.1:"));
+}
+
 TEST(Group, NodesOfDifferentAddressesMeet) {
   IBOT_NEEDS_RANKS();
   const RankStore store;

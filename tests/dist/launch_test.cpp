@@ -86,6 +86,98 @@ TEST(Launch, ReadsOpenMpi) {
   EXPECT_THROW(connect(launch(node), {}), ConfigError);
 }
 
+// A shell has the rank of the job's first task; what tells it apart is the step, which it has not
+// or which has one of the numbers that Slurm keeps for shells.
+TEST(Launch, TellsTheShellOfASlurmJobFromItsTasks) {
+  const Variables shell{{"SLURM_JOB_ID", "77"},
+                        {"SLURM_JOB_NODELIST", "host"},
+                        {"SLURM_NTASKS", "4"},
+                        {"SLURM_PROCID", "0"},
+                        {"SLURM_LOCALID", "0"}};
+  auto login = shell;  // salloc gives no rank
+  login.erase("SLURM_PROCID");
+  auto interactive = shell;
+  interactive["SLURM_STEP_ID"] = "4294967290";
+  auto nodes = shell;
+  nodes.erase("SLURM_NTASKS");
+  nodes["SLURM_JOB_NUM_NODES"] = "4";
+  for (const auto& variables : {shell, login, interactive, nodes}) {
+    const auto told = launch(variables);
+    EXPECT_EQ(told.world, 1);
+    EXPECT_EQ(told.shell_tasks, 4);
+    EXPECT_THROW(connect(told, {}), ConfigError);
+  }
+  auto task = shell;
+  task["SLURM_STEP_ID"] = "0";
+  EXPECT_EQ(launch(task).world, 4);
+  auto alone = shell;
+  alone["SLURM_NTASKS"] = "1";
+  EXPECT_EQ(connect(launch(alone), {}).size(), 1);
+  auto torchrun = shell;
+  torchrun.insert({{"RANK", "1"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "host"}});
+  EXPECT_EQ(launch(torchrun).world, 2);
+  EXPECT_EQ(launch(torchrun).shell_tasks, 1);
+}
+
+TEST(Launch, ReadsMpichAndItsKin) {
+  const std::vector<Variables> launchers{
+      {{"PMI_RANK", "1"}, {"PMI_SIZE", "2"}, {"MPI_LOCALRANKID", "1"}, {"MPI_LOCALNRANKS", "2"}},
+      {{"PMI_RANK", "1"}, {"PMI_SIZE", "2"}, {"PMI_LOCAL_RANK", "1"}, {"PMI_LOCAL_SIZE", "2"}},
+      {{"PMI_RANK", "1"},
+       {"PMI_SIZE", "2"},
+       {"PALS_RANKID", "1"},
+       {"PALS_LOCAL_RANKID", "1"},
+       {"PMI_LOCAL_SIZE", "2"}},
+      {{"MV2_COMM_WORLD_RANK", "1"},
+       {"MV2_COMM_WORLD_SIZE", "2"},
+       {"MV2_COMM_WORLD_LOCAL_RANK", "1"},
+       {"MV2_COMM_WORLD_LOCAL_SIZE", "2"}},
+      {{"JSM_NAMESPACE_RANK", "1"},
+       {"JSM_NAMESPACE_SIZE", "2"},
+       {"JSM_NAMESPACE_LOCAL_RANK", "1"},
+       {"JSM_NAMESPACE_LOCAL_SIZE", "2"}}};
+  for (const auto& variables : launchers) {
+    const auto told = launch(variables);
+    EXPECT_EQ(told.rank, 1);
+    EXPECT_EQ(told.world, 2);
+    EXPECT_EQ(told.local_rank, 1);
+    EXPECT_EQ(told.master_address, "127.0.0.1");
+  }
+  const auto flux = launch({{"FLUX_TASK_RANK", "3"},
+                            {"FLUX_JOB_SIZE", "4"},
+                            {"FLUX_TASK_LOCAL_ID", "1"},
+                            {"PMI_RANK", "3"},
+                            {"PMI_SIZE", "4"}});
+  EXPECT_EQ(flux.rank, 3);
+  EXPECT_EQ(flux.local_rank, 1);
+  EXPECT_THROW(connect(flux, {}), ConfigError);  // nothing tells where rank 0 is
+}
+
+TEST(Launch, TheInnermostLauncherCounts) {
+  const Variables step{{"SLURM_JOB_ID", "7"},   {"SLURM_STEP_ID", "0"},
+                       {"SLURM_PROCID", "0"},   {"SLURM_NTASKS", "2"},
+                       {"SLURM_LOCALID", "0"},  {"SLURM_STEP_NODELIST", "gpu[03-04]"},
+                       {"MASTER_ADDR", "gpu03"}};
+  // mpiexec starts its helpers, one a node, through srun.
+  auto mpich = step;
+  mpich.insert({{"PMI_RANK", "5"}, {"PMI_SIZE", "8"}, {"MPI_LOCALRANKID", "1"}});
+  EXPECT_EQ(launch(mpich).rank, 5);
+  EXPECT_EQ(launch(mpich).world, 8);
+  // srun tells its own tasks their number twice.
+  auto srun = step;
+  srun.erase("MASTER_ADDR");
+  srun.insert({{"PMI_RANK", "0"}, {"PMI_SIZE", "2"}});
+  EXPECT_EQ(launch(srun).world, 2);
+  EXPECT_EQ(launch(srun).master_address, "gpu03");
+}
+
+TEST(Launch, RefusesARankOfUnknownMany) {
+  for (const char* name : {"RANK", "PMI_RANK", "PMIX_RANK", "ALPS_APP_PE", "MPI_LOCALRANKID"}) {
+    EXPECT_THAT(refusal({{name, "1"}}),
+                ::testing::StartsWith(std::string(name) + ": expected the number of ranks beside"));
+  }
+}
+
 TEST(Launch, RefusesWhatMakesNoSense) {
   EXPECT_THAT(refusal({{"WORLD_SIZE", "2"}}), ::testing::StartsWith("RANK: expected a number"));
   EXPECT_THAT(refusal({{"WORLD_SIZE", "2"}, {"RANK", "2"}}),

@@ -18,8 +18,9 @@ class RunningProgram {
   /// Starts build/bin/`program` in `folder`, as run_program does.
   RunningProgram(const std::string& program, const std::vector<std::string>& words,
                  const std::filesystem::path& folder)
-      : folder_(folder) {
-    std::string command = program_command(program, words, folder);
+      : RunningProgram(program_command(program, words, folder), folder) {}
+  /// Starts a shell command that becomes the program, as program_command does.
+  RunningProgram(std::string command, const std::filesystem::path& folder) : folder_(folder) {
     std::string shell = "sh", option = "-c";
     char* arguments[] = {shell.data(), option.data(), command.data(), nullptr};
     if (::posix_spawn(&process_, "/bin/sh", nullptr, nullptr, arguments, environ) != 0) {
