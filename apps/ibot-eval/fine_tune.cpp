@@ -101,6 +101,22 @@ eval::Accuracy test(const TaskRequest& request, const eval::FineTuneOptions& opt
                                options.precision);
 }
 
+/// A learning rate that only rises is rarely meant.
+void warn_of_warmup(const std::string& task, const eval::FineTuneOptions& options,
+                    int64_t updates) {
+  const auto steps = updates * options.epochs;
+  const bool by_steps = options.schedule == eval::LrSchedule::kStep && options.warmup_steps > 0 &&
+                        options.warmup_epochs > 0;
+  const char* const consequence = "; the learning rate only rises, and its cosine never begins";
+  if (by_steps && options.warmup_steps >= steps) {
+    log_warning(concat(task, ".warmup_steps: expected less than the ", steps, " steps of ", task,
+                       ".epochs ", options.epochs, ", got ", options.warmup_steps, consequence));
+  } else if (!by_steps && options.warmup_epochs >= options.epochs) {
+    log_warning(concat(task, ".warmup_epochs: expected less than ", task, ".epochs ",
+                       options.epochs, ", got ", options.warmup_epochs, consequence));
+  }
+}
+
 void tell(const eval::FineTuneEpoch& epoch, int64_t epochs) {
   auto line = concat("epoch ", epoch.epoch + 1, "/", epochs, "  loss ", std::fixed,
                      std::setprecision(4), epoch.loss);
@@ -177,6 +193,7 @@ eval::Report fine_tune(const TaskRequest& request, const std::string& task,
       step);
   log_info(concat(images.train().size(), " training and ", images.test().size(), " test images of ",
                   images.classes(), " classes; ", updates, " steps an epoch on ", request.device));
+  warn_of_warmup(task, options, updates);
   std::optional<FineTuneLog> log;
   if (kept) {
     resume_run(tuner, config, task);

@@ -15,6 +15,7 @@
 #include "ibot-train/in_run_knn.h"
 #include "ibot-train/run_console.h"
 #include "ibot-train/run_folder.h"
+#include "ibot/config/schedule_fit.h"
 #include "ibot/config/yaml.h"
 #include "ibot/data/open_dataset.h"
 #include "ibot/dist/rendezvous.h"
@@ -67,6 +68,10 @@ void announce(const config::RunConfig& config, const data::Dataset& images, int6
                                            : std::string("without classes");
   log_info(concat(images.size(), " images ", classes, "; ", steps_per_epoch, " steps an epoch on ",
                   count == 1 ? "" : std::to_string(count) + " ranks, this one on ", ranks.device));
+}
+
+void warn_of_schedules(const config::RunConfig& config, int64_t steps_per_epoch) {
+  for (const auto& line : config::unfinished_schedules(config, steps_per_epoch)) log_warning(line);
 }
 
 /// Not an error: who has taken out a damaged image wants to go on.
@@ -177,6 +182,7 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   const int64_t first = checkpoint ? checkpoint->run.step : 0;
   std::optional<Record> record;
   if (leads) {
+    warn_of_schedules(config, steps_per_epoch);
     write_resolved_config(request);
     record.emplace(request, options, first);
   }
@@ -203,6 +209,18 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   return ending == train::Ending::kDone ? kDone : early_end.status();
 }
 
+/// Whether a run of the request would be refused is found out first.
+int try_run(const TrainRequest& request, const Ranks& ranks, const data::Dataset& images,
+            train::TrainStep& step) {
+  const auto& config = request.config;
+  const auto steps_per_epoch = prepare(request, ranks, images, step).steps_per_epoch;
+  if (ranks.group.rank() == 0) check_output(request.output);
+  announce(config, images, steps_per_epoch, ranks);
+  if (ranks.group.rank() == 0) warn_of_schedules(config, steps_per_epoch);
+  data::MultiCropLoader loader(images, rank_loader_options(config, ranks, 0, steps_per_epoch));
+  return dry_run(config, step, loader, steps_per_epoch);
+}
+
 }  // namespace
 
 Ranks join_ranks(const train::TrainOptions& options) {
@@ -221,12 +239,7 @@ int pretrain(const TrainRequest& request, const Ranks& ranks) {
   const auto dataset = open_images(config);
   const auto& images = *dataset;
   train::TrainStep step(step_options(config), ranks.device, ranks.group);
-  if (request.dry_run) {
-    const auto steps_per_epoch = prepare(request, ranks, images, step).steps_per_epoch;
-    announce(config, images, steps_per_epoch, ranks);
-    data::MultiCropLoader loader(images, rank_loader_options(config, ranks, 0, steps_per_epoch));
-    return dry_run(config, step, loader, steps_per_epoch);
-  }
+  if (request.dry_run) return try_run(request, ranks, images, step);
   // The reason that one rank may have had alone. None leaves while rank 0 saves: a launcher may
   // take the first to leave for the end of all.
   const auto status = torch::tensor(train_run(request, ranks, images, step));

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "common/logging.h"
+#include "common/output_folder.h"
 #include "common/run_main.h"
 #include "ibot-train/official_run.h"
 #include "ibot/config/yaml.h"
@@ -126,13 +127,15 @@ FolderLock::FolderLock(const fs::path& output) {
 FolderLock::~FolderLock() { ::close(file_); }
 
 void prepare_output(const fs::path& output) {
-  open_input([&] {
-    std::error_code problem;
-    fs::create_directories(output / "checkpoints", problem);
-    IBOT_CHECK(!problem, output.string(), ": cannot create the folder: ", problem.message());
-    io::write_file(output / ".writable", "");
-    fs::remove(output / ".writable");
-  });
+  prepare_folder(output);
+  prepare_folder(output / "checkpoints");
+}
+
+void check_output(const fs::path& output) {
+  if (fs::exists(output / ".lock")) {
+    const FolderLock lock(output);
+  }
+  check_folder(output);
 }
 
 void write_resolved_config(const TrainRequest& request) {

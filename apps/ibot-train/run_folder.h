@@ -31,6 +31,9 @@ class FolderLock {
 /// with the system's reason.
 void prepare_output(const std::filesystem::path& output);
 
+/// Checks what prepare_output and FolderLock would, and leaves nothing behind: for a dry run.
+void check_output(const std::filesystem::path& output);
+
 /// Writes OUT/config.yaml, with which the run can be repeated.
 void write_resolved_config(const TrainRequest& request);
 

@@ -34,8 +34,8 @@ void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
       ->option_text("teacher|student|NAME");
   add_nproc_argument(app, arguments.nproc);
   app.add_flag("--print-config", arguments.print_config,
-               "print the configuration with every key and leave");
-  app.add_option("--explain", arguments.explain, "tell what a key, or each key of a section, means")
+               "print the configuration with every key and exit");
+  app.add_option("--explain", arguments.explain, "explain a key, or every key of a section")
       ->option_text("KEY");
   app.add_flag("--dry-run", arguments.dry_run,
                "build everything, run two steps, print what a full run would take");

@@ -97,6 +97,20 @@ TEST_F(FineTuneTask, LearnsBrightFromDark) {
 }
 
 // A finished run has nothing left to do and says the same again; with other options it is refused.
+TEST_F(FineTuneTask, WarnsOfAWarmUpThatTheRunEndsWithin) {
+  const auto epochs = run("finetune", {"finetune.epochs=1", "finetune.warmup_epochs=20"});
+  EXPECT_EQ(epochs.status, 0) << epochs.err;
+  EXPECT_THAT(epochs.err, HasSubstr("warning finetune.warmup_epochs: expected less than "
+                                    "finetune.epochs 1, got 20;"));
+  const auto steps = run("finetune", {"finetune.epochs=1", "finetune.warmup_steps=3"});
+  EXPECT_EQ(steps.status, 0) << steps.err;
+  EXPECT_THAT(steps.err, HasSubstr("warning finetune.warmup_steps: expected less than the 3 steps "
+                                   "of finetune.epochs 1, got 3;"));
+  const auto late = run("transfer", {"transfer.epochs=1", "transfer.warmup_epochs=1"});
+  EXPECT_THAT(late.err, HasSubstr("warning transfer.warmup_epochs"));
+  EXPECT_THAT(run("finetune", {"finetune.epochs=2"}).err, Not(HasSubstr("warmup")));
+}
+
 TEST_F(FineTuneTask, GoesOnFromItsFolder) {
   ASSERT_EQ(run("finetune", {"--output", "out"}).status, 0);
   const auto before = testing::read_text(folder_ / "out/report.json");

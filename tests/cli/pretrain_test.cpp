@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "cli/pretrain_folder.h"
+#include "ibot/base/error.h"
 #include "ibot/train/checkpoint.h"
 
 namespace ibot::testing {
@@ -158,6 +159,44 @@ TEST_F(Pretrain, DryRunTellsTheCostAndWritesNothing) {
     EXPECT_GT(summary[key], 0) << key;
   }
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+}
+
+// What a run would refuse after a while, a dry run refuses too.
+TEST_F(Pretrain, DryRunRefusesWhatARunWould) {
+  std::filesystem::create_directories(folder_ / "half/train");
+  for (const auto& [words, reason] : std::vector<std::pair<Words, std::string>>{
+           {{"eval.path=nowhere"}, "nowhere"},
+           {{"eval.path=half"}, "half"},
+           {{"eval.path=set", "eval.k=[17]"}, "eval.k: expected at most the 16 training images"},
+           {{"train.batch_size=17"}, "train.batch_size: expected at most the 16 images"}}) {
+    auto dry = words;
+    dry.push_back("--dry-run");
+    expect_failure(train("run", words), 2, reason);
+    expect_failure(train("run", dry), 2, reason);
+  }
+  std::ofstream(folder_ / "file") << "mine";
+  expect_failure(train("file/run", {"--dry-run"}), 2, "file/run: cannot create the folder");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+}
+
+TEST_F(Pretrain, WarnsOnceOfEachScheduleThatCannotFit) {
+  const Words longer{"train.epochs=1", "schedule.warmup_epochs=10", "optim.freeze_last_layer=2",
+                     "loss.warmup_teacher_temp_epochs=30", "mask.start_epoch=1"};
+  auto dry = longer;
+  dry.push_back("--dry-run");
+  for (const auto& words : {longer, dry}) {
+    const auto result = train("run", words);
+    EXPECT_EQ(result.status, 0) << result.err;
+    for (const auto& [key, value] : {std::pair{"schedule.warmup_epochs", "10"},
+                                     {"optim.freeze_last_layer", "2"},
+                                     {"loss.warmup_teacher_temp_epochs", "30"},
+                                     {"mask.start_epoch", "1"}}) {
+      EXPECT_THAT(result.err,
+                  HasSubstr(concat("warning ", key, ": expected an end before that of the run, ",
+                                   "train.epochs 1, got ", value, ";")));
+    }
+  }
+  EXPECT_THAT(train("fits").err, ::testing::Not(HasSubstr("warning")));
 }
 
 /// A disk in memory, at `folder`.

@@ -1,0 +1,19 @@
+// Where results go: looked at before the work begins.
+#pragma once
+
+#include <filesystem>
+
+namespace ibot::apps {
+
+/// Creates `folder` and checks that files can be written there. Throws RequestError with the
+/// system's reason.
+void prepare_folder(const std::filesystem::path& folder);
+
+/// Checks that prepare_folder would do and leaves nothing behind: a request that is refused
+/// afterwards, or a dry run, leaves no folder.
+void check_folder(const std::filesystem::path& folder);
+
+/// Checks that a file of that name can be written. Throws RequestError with the system's reason.
+void check_file(const std::filesystem::path& file);
+
+}  // namespace ibot::apps
