@@ -11,4 +11,6 @@ add_test(NAME package COMMAND "${CMAKE_COMMAND}"
   -D SOURCE_DIR=${PROJECT_SOURCE_DIR} -D BUILD_DIR=${CMAKE_BINARY_DIR} -D BUILD_TYPE=${CMAKE_BUILD_TYPE}
   -D GENERATOR=${CMAKE_GENERATOR} -D COMPILER=${CMAKE_CXX_COMPILER} -D LIBTORCH=${IBOT_TORCH_ROOT}
   -P "${PROJECT_SOURCE_DIR}/tests/consumer/run.cmake")
-set_tests_properties(package PROPERTIES LABELS package TIMEOUT 300)
+# Without the variables that may have named LibTorch to this build: the package finds it by itself.
+set_tests_properties(package PROPERTIES LABELS package TIMEOUT 300
+  ENVIRONMENT_MODIFICATION "LIBTORCH=unset:;Torch_DIR=unset:")

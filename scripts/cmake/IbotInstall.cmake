@@ -1,5 +1,5 @@
 # The installed tree: programs, static libraries, headers, and the package that find_package(ibot)
-# finds. It can be moved; LibTorch is looked for anew by those who use it.
+# finds. It can be moved; LibTorch is found where it was, or where those who use it say.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)

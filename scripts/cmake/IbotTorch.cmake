@@ -3,15 +3,23 @@
 # The wheel's own TorchConfig.cmake asks for a whole CUDA toolkit even where only the CPU libraries
 # are used, so the target is made here from the folder that holds include/ and lib/:
 # LIBTORCH (variable or environment), else what Torch_DIR points into, else a folder of
-# CMAKE_PREFIX_PATH, else the project's .deps. Installed beside ibotConfig.cmake, which reads it too.
+# CMAKE_PREFIX_PATH, else the project's .deps. Installed beside ibotConfig.cmake, which reads it too
+# and sets IBOT_BUILT_TORCH and IBOT_BUILT_TORCH_VERSION: the last place to look, and the version that
+# the libraries need. IBOT_TORCH_PROBLEM says in one line why there is no target.
+
+set(IBOT_TORCH_HINT "set LIBTORCH to the folder of LibTorch that holds include/ and lib/")
 
 function(ibot_find_torch_root out)
-  set(candidates "${LIBTORCH}" "$ENV{LIBTORCH}" "${Torch_DIR}/../../.." "$ENV{Torch_DIR}/../../..")
-  foreach(prefix IN LISTS CMAKE_PREFIX_PATH)
-    # The second: what torch.utils.cmake_prefix_path gives.
-    list(APPEND candidates "${prefix}" "${prefix}/../..")
-  endforeach()
-  list(APPEND candidates "${CMAKE_CURRENT_SOURCE_DIR}/.deps/python/torch")
+  set(named ${LIBTORCH} $ENV{LIBTORCH})
+  set(candidates ${named})
+  if(NOT named)
+    set(candidates "${Torch_DIR}/../../.." "$ENV{Torch_DIR}/../../..")
+    foreach(prefix IN LISTS CMAKE_PREFIX_PATH)
+      # The second: what torch.utils.cmake_prefix_path gives.
+      list(APPEND candidates "${prefix}" "${prefix}/../..")
+    endforeach()
+    list(APPEND candidates "${CMAKE_CURRENT_SOURCE_DIR}/.deps/python/torch" ${IBOT_BUILT_TORCH})
+  endif()
   foreach(candidate IN LISTS candidates)
     if(EXISTS "${candidate}/include/torch/csrc/api/include/torch/version.h")
       get_filename_component(root "${candidate}" REALPATH)
@@ -19,11 +27,23 @@ function(ibot_find_torch_root out)
       return()
     endif()
   endforeach()
-  message(FATAL_ERROR "LibTorch: expected it in LIBTORCH, Torch_DIR, CMAKE_PREFIX_PATH or .deps, found none; "
-                      "set LIBTORCH to the folder that holds include/ and lib/, or run scripts/bootstrap.sh")
+  set(${out} "" PARENT_SCOPE)
+  list(JOIN named " and " named)
+  if(named)
+    set(problem "LibTorch: expected it in LIBTORCH, found none in ${named}; ${IBOT_TORCH_HINT}")
+  elseif(IBOT_BUILT_TORCH)
+    set(problem "LibTorch: expected ${IBOT_BUILT_TORCH_VERSION} in ${IBOT_BUILT_TORCH}, where ibot was built with it, found none; ${IBOT_TORCH_HINT}")
+  else()
+    set(problem "LibTorch: expected it in LIBTORCH, Torch_DIR, CMAKE_PREFIX_PATH or .deps, found none; ${IBOT_TORCH_HINT}, or run scripts/bootstrap.sh")
+  endif()
+  set(IBOT_TORCH_PROBLEM "${problem}" PARENT_SCOPE)
 endfunction()
 
+set(IBOT_TORCH_PROBLEM "")
 ibot_find_torch_root(IBOT_TORCH_ROOT)
+if(IBOT_TORCH_PROBLEM)
+  return()
+endif()
 # The version's macros moved from the first header to the second after 2.7.
 set(IBOT_TORCH_VERSION 0.0)
 foreach(header csrc/api/include/torch/version.h headeronly/version.h)
@@ -36,8 +56,12 @@ foreach(header csrc/api/include/torch/version.h headeronly/version.h)
   endif()
 endforeach()
 if(IBOT_TORCH_VERSION VERSION_LESS 2.7)
-  message(FATAL_ERROR "LibTorch in ${IBOT_TORCH_ROOT}: expected 2.7 or later, found ${IBOT_TORCH_VERSION}; "
-                      "earlier wheels use the old C++ ABI")
+  set(IBOT_TORCH_PROBLEM "LibTorch in ${IBOT_TORCH_ROOT}: expected 2.7 or later, found ${IBOT_TORCH_VERSION}; earlier wheels use the old C++ ABI")
+elseif(IBOT_BUILT_TORCH AND NOT IBOT_TORCH_VERSION VERSION_EQUAL IBOT_BUILT_TORCH_VERSION)
+  set(IBOT_TORCH_PROBLEM "LibTorch in ${IBOT_TORCH_ROOT}: expected ${IBOT_BUILT_TORCH_VERSION}, with which ibot was built, found ${IBOT_TORCH_VERSION}; ${IBOT_TORCH_HINT}")
+endif()
+if(IBOT_TORCH_PROBLEM)
+  return()
 endif()
 
 add_library(ibot_torch INTERFACE)

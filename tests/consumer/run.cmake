@@ -1,4 +1,6 @@
-# Installs BUILD_DIR, moves the installed tree, then configures, builds and runs the consumer on it.
+# Installs BUILD_DIR, moves the installed tree, then configures, builds and runs the consumer on it,
+# which finds LibTorch by itself or is told in one line why not.
+cmake_minimum_required(VERSION 3.25)
 set(work "${BUILD_DIR}/consumer")
 file(REMOVE_RECURSE "${work}")
 function(run)
@@ -9,14 +11,39 @@ run("${CMAKE_COMMAND}" --install "${BUILD_DIR}" --prefix "${work}/installed")
 file(RENAME "${work}/installed" "${work}/moved")
 run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}" -B "${work}/build" -G "${GENERATOR}"
   -D CMAKE_BUILD_TYPE=${BUILD_TYPE} -D CMAKE_CXX_COMPILER=${COMPILER}
-  -D CMAKE_PREFIX_PATH=${work}/moved -D LIBTORCH=${LIBTORCH})
+  -D CMAKE_PREFIX_PATH=${work}/moved)
 run("${CMAKE_COMMAND}" --build "${work}/build")
 execute_process(COMMAND "${work}/build/consumer" WORKING_DIRECTORY "${work}" COMMAND_ERROR_IS_FATAL ANY)
 
-# Nothing in the package may name a folder of the machine that built it.
+# Configures the consumer on `prefix` with further words; the refusal must hold `reason` in one line.
+function(expect_refusal prefix reason)
+  execute_process(COMMAND "${CMAKE_COMMAND}" --fresh -S "${CMAKE_CURRENT_LIST_DIR}" -B "${work}/refused"
+    -G "${GENERATOR}" -D CMAKE_CXX_COMPILER=${COMPILER} -D CMAKE_PREFIX_PATH=${prefix} ${ARGN}
+    RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE told)
+  string(FIND "${told}" "${reason}" position)
+  if(status EQUAL 0 OR position EQUAL -1)
+    message(FATAL_ERROR "expected status 1 and '${reason}', got ${status} and ${told}")
+  endif()
+endfunction()
+
+set(hint "set LIBTORCH to the folder of LibTorch that holds include/ and lib/")
+expect_refusal("${work}/moved" "found none in ${work}/none; ${hint}" -D LIBTORCH=${work}/none)
+set(other "${work}/other/include/torch/csrc/api/include/torch/version.h")
+file(WRITE "${other}" "#define TORCH_VERSION_MAJOR 9\n#define TORCH_VERSION_MINOR 1\n")
+expect_refusal("${work}/moved" "with which ibot was built, found 9.1; ${hint}" -D LIBTORCH=${work}/other)
+# As after the LibTorch that ibot was built with has moved.
+file(COPY "${work}/moved/" DESTINATION "${work}/orphan" FILES_MATCHING PATTERN "*.cmake" PATTERN "*.a")
+file(GLOB_RECURSE config "${work}/orphan/*/ibotConfig.cmake")
+file(READ "${config}" text)
+string(REPLACE "\"${LIBTORCH}\"" "\"${work}/gone\"" text "${text}")
+file(WRITE "${config}" "${text}")
+expect_refusal("${work}/orphan" "in ${work}/gone, where ibot was built with it, found none; ${hint}")
+
+# Nothing in the package may name a folder of the machine that built it, but where LibTorch was.
 file(GLOB package "${work}/moved/lib*/cmake/ibot/*.cmake" "${work}/moved/lib/*/cmake/ibot/*.cmake")
 foreach(file IN LISTS package)
   file(STRINGS "${file}" lines)
+  list(FILTER lines EXCLUDE REGEX "^set\\(IBOT_BUILT_TORCH ")
   foreach(folder "${SOURCE_DIR}" "${BUILD_DIR}")
     string(FIND "${lines}" "${folder}" position)
     if(NOT position EQUAL -1)
