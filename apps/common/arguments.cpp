@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* kFooter =
     "Results go to standard output; logs, progress and errors to standard error.\n"
-    "Exit status: 0 done, 1 the run failed, 2 the request was wrong.";
+    "Exit status: 0 done, 1 the run failed, 2 invalid arguments, configuration or input.";
 
 constexpr size_t kNameColumns = 32;
 constexpr size_t kTextColumns = 64;
@@ -42,7 +42,7 @@ class HelpLayout : public CLI::Formatter {
 };
 
 void lay_out(CLI::App& app) {
-  app.set_help_flag("-h,--help", "print this help and leave");
+  app.set_help_flag("-h,--help", "print this help and exit");
   app.formatter(std::make_shared<HelpLayout>());
   if (app.get_footer().empty()) app.footer(kFooter);
 }
@@ -89,7 +89,7 @@ void add_common_arguments(CLI::App& app, CommonArguments& arguments) {
   app.set_version_flag("--version",
                        concat(app.get_name(), " (ibot ", kVersion, *commit() ? " " : "", commit(),
                               ", LibTorch " TORCH_VERSION ")"),
-                       "print the versions and leave");
+                       "print the versions and exit");
   app.add_option("--threads", arguments.threads,
                  "threads of one operation; default: LibTorch's choice")
       ->check(CLI::Range(1, 4096))

@@ -7,8 +7,9 @@
 #include "ibot-data/synth.h"
 
 int main(int argc, char** argv) {
-  CLI::App app("Looks through image sets, packs them into shards, draws one to try things on.",
-               "ibot-data");
+  CLI::App app(
+      "Inspects image sets, packs them into tar shards, generates a small one to try things with.",
+      "ibot-data");
   app.require_subcommand(1);
   ibot::apps::LookArguments arguments;
 

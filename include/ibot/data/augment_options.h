@@ -40,11 +40,11 @@ struct AugmentOptions {
     field("local_crops", local_crops, "local crops an image");
     field("flip_prob", flip_prob, "probability of a horizontal flip");
     field("jitter_prob", jitter_prob, "probability of colour jitter");
-    field("brightness", brightness, "factor within 1 -+ this");
-    field("contrast", contrast, "factor within 1 -+ this");
-    field("saturation", saturation, "factor within 1 -+ this");
-    field("hue", hue, "shift within -+ this share of the hue circle");
-    field("grayscale_prob", grayscale_prob, "probability of losing all colour");
+    field("brightness", brightness, "factor drawn from [1 - x, 1 + x]");
+    field("contrast", contrast, "factor drawn from [1 - x, 1 + x]");
+    field("saturation", saturation, "factor drawn from [1 - x, 1 + x]");
+    field("hue", hue, "shift drawn from [-x, x], as a share of the hue circle");
+    field("grayscale_prob", grayscale_prob, "probability of conversion to grayscale");
     field("blur_prob_first", blur_prob_first, "probability of blur in the first global crop");
     field("blur_prob_second", blur_prob_second, "probability of blur in other global crops");
     field("blur_prob_local", blur_prob_local, "probability of blur in local crops");

@@ -37,7 +37,7 @@ struct TrainOptions {
   template <class Visitor>
   void fields(Visitor&& field) {
     field("epochs", epochs, "passes over the data that the schedules span");
-    field("batch_size", batch_size, "images a rank and step");
+    field("batch_size", batch_size, "images per rank and step");
     field("seed", seed, "of weights, sample order, crops, masks and drop path");
     field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
     field("device", device, "auto | cpu | cuda | cuda:N");
@@ -51,19 +51,18 @@ struct TrainOptions {
         "on_nonfinite", on_nonfinite,
         "loss or gradient not finite: off, train on | on, skip the step, then roll back, then end "
         "| strict, end");
-    field(
-        "on_collapse", on_collapse,
-        "targets that tell nothing about images, or a loss that stays far above its course: warn | "
-        "stop");
+    field("on_collapse", on_collapse,
+          "teacher targets carry no information about the image, or the loss stays far above its "
+          "running mean: warn | stop");
     field("log_every_steps", log_every_steps, "steps between lines of metrics.jsonl");
     field("accumulate_steps", accumulate_steps,
-          "parts that a rank's batch passes the networks in, for less memory; one update for all");
+          "gradient accumulation: micro-batches per rank and update; saves memory");
     field("checkpoint_activations", checkpoint_activations,
           "compute each block's activations again in the backward pass, for less memory");
     field("shard_optimizer", shard_optimizer,
           "each rank keeps the optimiser's moments of a part of the tensors only");
     field("compress_gradients", compress_gradients,
-          "what gradients travel between ranks in: none | fp16 | bf16");
+          "data type of the gradient all-reduce: none (float32) | fp16 | bf16");
     field("rank_timeout_s", rank_timeout_s,
           "end the run when a rank has given no sign of life for so long");
     field("stall_timeout_s", stall_timeout_s,
