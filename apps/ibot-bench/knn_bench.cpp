@@ -2,6 +2,9 @@
 
 #include <torch/utils.h>
 
+#include <algorithm>
+
+#include "common/run_main.h"
 #include "ibot-bench/measure.h"
 #include "ibot/eval/knn.h"
 
@@ -16,6 +19,9 @@ eval::FeatureBank random_bank(int64_t count, const KnnBenchOptions& options, tor
 }  // namespace
 
 void bench_knn(const KnnBenchOptions& options, torch::Device device, int repetitions) {
+  const auto most = *std::max_element(options.k.begin(), options.k.end());
+  IBOT_CHECK_AS(RequestError, most > 0 && most <= options.rows, "--k: expected at most the --rows ",
+                options.rows, ", got ", most);
   const auto train = random_bank(options.rows, options, device);
   const auto test = random_bank(options.queries, options, device);
   measure({.name = "knn",

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "common/logging.h"
+#include "common/output_folder.h"
 #include "common/run_main.h"
 #include "ibot-bench/measure.h"
 #include "ibot/data/listing.h"
@@ -40,6 +41,7 @@ data::Listing drawn_listing(const ListingBenchOptions& options) {
 
 void bench_listing(const ListingBenchOptions& options, int repetitions) {
   if (!fs::exists(options.file)) {
+    check_file(options.file);
     drawn_listing(options).write(options.file, kRoot);
     log_info(concat("wrote ", options.images, " names to ", options.file,
                     "; the same command times them now"));

@@ -32,9 +32,12 @@ ibot::config::RunConfig bench_config(const BenchArguments& arguments) {
 
 void add_knn_arguments(CLI::App& command, BenchArguments& arguments) {
   auto& knn = arguments.knn;
-  command.add_option("--rows", knn.rows, "Training features")->check(CLI::PositiveNumber);
-  command.add_option("--width", knn.width, "Width of a feature")->check(CLI::PositiveNumber);
-  command.add_option("--queries", knn.queries, "Test features")->check(CLI::PositiveNumber);
+  command.add_option("--rows", knn.rows, "Training features")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  command.add_option("--width", knn.width, "Width of a feature")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  command.add_option("--queries", knn.queries, "Test features")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   command.add_option("--k", knn.k, "Numbers of neighbours")->delimiter(',');
   command.add_option("--steps", arguments.steps, "Timed runs, after one to warm up")
       ->check(CLI::Range(1, 1000000));
@@ -45,9 +48,9 @@ void add_listing_arguments(CLI::App& command, BenchArguments& arguments) {
   command.add_option("FILE", listing.file, "A listing; drawn and written where there is none")
       ->required();
   command.add_option("--images", listing.images, "Images of a drawn listing")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   command.add_option("--folders", listing.folders, "Folders of a drawn listing")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   command.add_option("--steps", arguments.steps, "Timed runs, after one to warm up")
       ->check(CLI::Range(1, 1000000));
 }

@@ -86,7 +86,7 @@ void add_look_arguments(CLI::App& command, LookArguments& arguments) {
           "Image folder (one sub-folder a class, or none), or folder or pattern of tar shards")
       ->required();
   command.add_option("--workers", arguments.workers, "Threads; 0: one a core")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 4096));
   command.add_flag("--json", arguments.json, "Print JSON");
 }
 

@@ -5,6 +5,7 @@
 
 #include "common/data_notes.h"
 #include "common/logging.h"
+#include "common/output_folder.h"
 #include "common/progress.h"
 #include "common/run_main.h"
 #include "ibot/data/pack.h"
@@ -24,12 +25,13 @@ void add_pack_arguments(CLI::App& command, PackArguments& arguments) {
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false));
   command.add_option("--seed", arguments.seed, "Of the order, in which images are shuffled once");
   command.add_option("--workers", arguments.workers, "Threads that read images")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 4096));
 }
 
 int pack_images(const PackArguments& arguments) {
   const auto source = open_input([&] { return data::ImageFolder(arguments.source); });
   log_notes(arguments.source, source);
+  check_folder(arguments.out);
   Progress progress({.label = "pack", .unit = "images", .total = source.size(), .item = "images"});
   const auto summary = data::pack(source, arguments.out,
                                   {.shard_bytes = static_cast<int64_t>(arguments.shard_bytes),

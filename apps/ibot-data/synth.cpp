@@ -3,6 +3,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "common/output_folder.h"
 #include "common/run_main.h"
 #include "ibot/config/yaml.h"
 #include "ibot/data/synthesis.h"
@@ -47,6 +48,7 @@ void add_synth_arguments(CLI::App& command, SynthArguments& arguments) {
 
 int make_set(const SynthArguments& arguments) {
   const auto options = read_options(arguments.settings);
+  check_folder(arguments.folder);
   try {
     data::write_synthetic(options, arguments.folder);
   } catch (const DataError& error) {

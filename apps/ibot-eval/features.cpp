@@ -142,18 +142,20 @@ eval::FeatureBank bank_of(const TaskRequest& request, const data::Dataset& image
 }
 
 FeatureBanks image_features(const TaskRequest& request, const FeatureNeeds& needs) {
-  const auto check = [&](int64_t count, const std::filesystem::path& where) {
-    IBOT_CHECK_AS(RequestError, count >= needs.train_images, where.string(), ": expected at least ",
-                  needs.train_images, " training images, found ", count,
+  const auto check = [&](int64_t train, int64_t test, const std::filesystem::path& where) {
+    IBOT_CHECK_AS(RequestError, train >= needs.train_images, where.string(), ": expected at least ",
+                  needs.train_images, " training images, found ", train,
                   "; ask for fewer neighbours");
+    IBOT_CHECK_AS(RequestError, test >= needs.test_images, where.string(), ": expected at least ",
+                  needs.test_images, " test images, found ", test, "; ask for fewer clusters");
   };
   if (!request.load_features.empty()) {
     auto banks = read_features(request.load_features);
-    check(banks.train.labels.size(0), request.load_features);
+    check(banks.train.labels.size(0), banks.test.labels.size(0), request.load_features);
     return banks;
   }
   const LabeledImages images(request.data, request.weights.config.dataset);
-  check(images.train().size(), request.data);
+  check(images.train().size(), images.test().size(), request.data);
   FeatureBanks banks{bank_of(request, images.train(), "train"),
                      bank_of(request, images.test(), "val"), images.classes()};
   if (!request.dump_features.empty()) write_features(request.dump_features, banks);

@@ -19,6 +19,7 @@ struct FeatureBanks {
 /// The least that an evaluation can work with.
 struct FeatureNeeds {
   int64_t train_images = 1;
+  int64_t test_images = 1;
 };
 
 /// Features of the request's training and test images: of its network, or the normalised pixels

@@ -7,7 +7,7 @@ namespace ibot::apps {
 
 eval::Report run_kmeans(const TaskRequest& request) {
   auto options = request.weights.config.kmeans;
-  const auto banks = image_features(request);
+  const auto banks = image_features(request, {.test_images = options.clusters});
   if (options.clusters == 0) options.clusters = banks.classes;
   const auto features = eval::unit_length(banks.test.features.to(request.device));
   const auto found = eval::kmeans(features, options);

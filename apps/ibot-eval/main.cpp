@@ -4,15 +4,18 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <cstdio>
+#include <iostream>
 
 #include "common/arguments.h"
 #include "common/device.h"
 #include "common/local_ranks.h"
+#include "common/output_folder.h"
 #include "common/run_main.h"
 #include "common/signals.h"
 #include "ibot-eval/features.h"
 #include "ibot-eval/linear_test.h"
 #include "ibot-eval/task.h"
+#include "ibot/config/yaml.h"
 #include "ibot/dist/rendezvous.h"
 #include "ibot/io/file.h"
 
@@ -29,7 +32,9 @@ struct EvalArguments {
   std::string dump_features;
   std::string classifier;
   std::string device = "auto";
+  std::string explain;
   std::optional<int64_t> nproc;
+  bool print_config = false;
   bool list = false;
 };
 
@@ -69,7 +74,11 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--device", arguments.device, "where to compute (default: a GPU if there is one)")
       ->option_text("auto|cpu|cuda[:N]");
   add_nproc_argument(app, arguments.nproc);
-  app.add_flag("--list", arguments.list, "list the tasks and leave");
+  app.add_flag("--list", arguments.list, "list the tasks and exit");
+  app.add_flag("--print-config", arguments.print_config,
+               "print the configuration of all tasks with every key and exit");
+  app.add_option("--explain", arguments.explain, "explain a key, or every key of a section")
+      ->option_text("KEY");
 }
 
 const Task& task_named(const std::string& name) {
@@ -83,6 +92,18 @@ const Task& task_named(const std::string& name) {
 
 void list_tasks() {
   for (const Task& task : tasks()) std::printf("%-8s %s\n", task.name.c_str(), task.text.c_str());
+}
+
+/// --print-config and --explain, which need neither a task nor weights.
+int tell(const EvalArguments& arguments) {
+  std::vector<std::string> overrides;
+  for (const auto& word : arguments.words) {
+    if (word.find('=') != std::string::npos) overrides.push_back(word);
+  }
+  const auto config = config::read_config<EvalConfig>(arguments.weights.config, overrides);
+  std::cout << (arguments.explain.empty() ? config::write_config(config)
+                                          : config::explain(config, arguments.explain));
+  return kDone;
 }
 
 void write_report(const std::filesystem::path& folder, const eval::Report& report) {
@@ -161,6 +182,7 @@ int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
     list_tasks();
     return kDone;
   }
+  if (arguments.print_config || !arguments.explain.empty()) return tell(arguments);
   if (arguments.nproc) return run_local_ranks(*arguments.nproc, words);
   IBOT_CHECK_AS(ConfigError, !arguments.words.empty(), "TASK: expected one; see --list");
   const Task& task = task_named(arguments.words.front());
@@ -169,6 +191,9 @@ int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
   if (only_helps(task, request)) {
     if (request.load_features.empty()) share_features(request, task.reads);
     return kDone;
+  }
+  for (const auto& folder : {request.output, request.cache, request.dump_features}) {
+    if (!folder.empty()) check_folder(folder);
   }
   eval::Report report = task.run(request);
   if (stop_requested()) return stop_status();
@@ -214,7 +239,7 @@ const std::vector<Task>& tasks() {
 
 int main(int argc, char** argv) {
   ibot::apps::leave_on_stop_signals();  // what is done is in the cache, or the state of an epoch
-  CLI::App app("Evaluates the frozen features of a pre-trained network.", "ibot-eval");
+  CLI::App app("Evaluates a pre-trained network: frozen features or fine-tuning.", "ibot-eval");
   ibot::apps::EvalArguments arguments;
   ibot::apps::add_eval_arguments(app, arguments);
   return ibot::apps::run_main(app, argc, argv, [&] {

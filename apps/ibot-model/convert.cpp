@@ -2,6 +2,7 @@
 
 #include "common/config_of_weights.h"
 #include "common/logging.h"
+#include "common/output_folder.h"
 #include "common/run_main.h"
 #include "common/step_of_config.h"
 #include "ibot-model/commands.h"
@@ -137,6 +138,12 @@ void convert_all(const ModelFile& file, const ConvertArguments& arguments) {
 int convert(const ConvertArguments& arguments) {
   is_pth(arguments.to);
   const auto file = read_model_file(arguments.from, arguments.key);
+  std::error_code none;
+  IBOT_CHECK_AS(RequestError, !std::filesystem::equivalent(arguments.from, arguments.to, none),
+                "OUT: expected another file than IN, got ", arguments.to);
+  check_file(arguments.to);
+  // A key that is none is refused where no part needs it, too.
+  if (!arguments.overrides.empty()) config_of(file, arguments.overrides);
   if (arguments.part == "all") {
     convert_all(file, arguments);
   } else {

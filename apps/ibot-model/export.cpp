@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "common/logging.h"
+#include "common/output_folder.h"
 #include "common/run_main.h"
 #include "ibot-model/commands.h"
 #include "ibot-model/model_file.h"
@@ -102,6 +103,7 @@ torch::jit::Module program_of(const models::Backbone& backbone,
 
 int export_script(const ExportArguments& arguments) {
   const auto file = read_model_file(arguments.from, arguments.key);
+  check_file(arguments.to);
   const auto& weights = whole(network_of(file, arguments.key));
   const auto options = config_of(file, arguments.overrides).backbone;
   const auto backbone = models::build_backbone(options, models::Role::kTeacher);

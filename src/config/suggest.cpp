@@ -59,6 +59,13 @@ std::optional<std::string> meant(const Sections& sections, const std::string& ke
 
 std::string suggest(const Sections& sections, const std::string& key) {
   const auto guess = meant(sections, key);
+  if (!guess && sections.size() == 1) {
+    std::string names;
+    for (const auto& field : sections.front().fields) {
+      names += (names.empty() ? "; the keys are " : ", ") + field.name;
+    }
+    return names;
+  }
   return guess ? "; did you mean " + *guess + "?" : "; --print-config lists all keys";
 }
 

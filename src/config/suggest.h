@@ -8,7 +8,7 @@
 namespace ibot::config {
 
 /// "; did you mean optim.lr?" for an unknown "section.key" or, without a point, an unknown section;
-/// a hint where to look when nothing is near.
+/// the keys of the only section, or a hint where to look, when nothing is near.
 std::string suggest(const Sections& sections, const std::string& key);
 
 }  // namespace ibot::config

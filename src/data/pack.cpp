@@ -108,14 +108,14 @@ void prepare_folder(const fs::path& out, const std::string& plan) {
   fs::create_directories(out, error);
   IBOT_CHECK(!error, out.string(), ": cannot create the folder: ", error.message());
   if (fs::exists(out / kPlanFile)) {
-    IBOT_CHECK_AS(DataError, io::read_file(out / kPlanFile) == plan, out.string(),
+    IBOT_CHECK_AS(ConfigError, io::read_file(out / kPlanFile) == plan, out.string(),
                   ": holds an interrupted packing of other images or options; repeat that one, or "
                   "choose another folder");
     return;
   }
   // Of a call that was killed as it wrote the plan.
   fs::remove(concat((out / kPlanFile).string(), ".tmp"), error);
-  IBOT_CHECK_AS(DataError, fs::is_empty(out), out.string(),
+  IBOT_CHECK_AS(ConfigError, fs::is_empty(out), out.string(),
                 ": expected an empty folder, or one of an interrupted packing; choose another");
   io::write_file(out / kPlanFile, plan);
 }

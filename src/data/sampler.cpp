@@ -129,8 +129,8 @@ int64_t steps_per_epoch(int64_t dataset_size, int64_t batch_size, int64_t world)
   const int64_t samples = samples_per_rank(dataset_size, {0, world});
   const int64_t steps = samples / batch_size;
   IBOT_CHECK_AS(DataError, steps > 0, "train.batch_size: expected at most the ", samples,
-                " images that each of ", world, " ranks has of ", dataset_size, ", got ",
-                batch_size, "; choose a smaller train.batch_size");
+                " images of ", world == 1 ? "the data set" : "each rank", ", got ", batch_size,
+                "; choose a smaller train.batch_size");
   return steps;
 }
 

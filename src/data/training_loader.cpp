@@ -58,9 +58,9 @@ int64_t training_steps_per_epoch(int64_t dataset_size, const TrainingLoaderOptio
       static_cast<int64_t>(order_of_epoch(dataset_size, options, epoch_order, 0).size());
   const int64_t rounding = options.drop_last ? 0 : options.batch_size - 1;
   const int64_t steps = (samples + rounding) / options.batch_size;
-  IBOT_CHECK_AS(DataError, steps > 0, "batch_size: expected at most the ", samples,
-                " images that each of ", options.share.world, " ranks has of ", dataset_size,
-                ", got ", options.batch_size, "; choose a smaller batch_size");
+  IBOT_CHECK_AS(DataError, steps > 0, "batch_size: expected at most the ", samples, " images of ",
+                options.share.world == 1 ? "the training set" : "each rank", ", got ",
+                options.batch_size, "; choose a smaller batch_size");
   return options.max_steps_per_epoch > 0 ? std::min(steps, options.max_steps_per_epoch) : steps;
 }
 

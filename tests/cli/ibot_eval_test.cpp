@@ -86,6 +86,15 @@ TEST_F(IbotEval, ListsItsTasks) {
   EXPECT_THAT(result.out, HasSubstr("knn "));
 }
 
+TEST_F(IbotEval, TellsOfItsKeys) {
+  const auto explained = run({"linear.epochs=7", "--explain", "linear.epochs"});
+  EXPECT_EQ(explained.status, 0) << explained.err;
+  EXPECT_THAT(explained.out, HasSubstr("default  100\n  value    7"));
+  const auto printed = run({"--print-config"});
+  EXPECT_EQ(printed.status, 0) << printed.err;
+  EXPECT_THAT(printed.out, AllOf(HasSubstr("linear:"), HasSubstr("transfer:")));
+}
+
 TEST_F(IbotEval, ClassifiesRawPixels) {
   auto words = kTiny;
   words.insert(words.end(), {"--output", "out"});

@@ -37,7 +37,7 @@ TEST_F(Shards, ArePackedAndLookedThrough) {
   EXPECT_EQ(damaged.status, 1);
   EXPECT_THAT(damaged.out, HasSubstr("shards/shard-000001.tar: not the bytes that were packed"));
   EXPECT_THAT(damaged.out, HasSubstr("truncated shard"));
-  expect_failure(pack(), 1, "expected an empty folder");
+  expect_failure(pack(), 2, "expected an empty folder");
   expect_failure(run("ibot-data", {"info", "shards/none-*.tar"}), 2, "none-*.tar, found none");
 }
 

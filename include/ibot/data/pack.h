@@ -44,8 +44,9 @@ struct PackSummary {
 /// every shard, class names. Shards are whole or absent; while the index is missing, the same call
 /// goes on after the last whole shard. Equal content, options and seed give equal bytes.
 ///
-/// Throws OptionError, DataError when `out` holds something else or an image cannot be read, Error
-/// when the disk is full. An empty file is packed as it is: it may stand in for an unreadable one.
+/// Throws OptionError, ConfigError when `out` holds something else, DataError when an image cannot
+/// be read, Error when the disk is full. An empty file is packed as it is: it may stand in for an
+/// unreadable one.
 PackSummary pack(const ImageFolder& source, const std::filesystem::path& out,
                  const PackOptions& options);
 
