@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <condition_variable>
+#include <mutex>
 #include <numeric>
 #include <optional>
+#include <stop_token>
 #include <thread>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -93,17 +96,18 @@ StorePtr tcp_store(const Launch& launch, bool serve, milliseconds timeout) {
 
 /// Who does not serve the store waits for it.
 StorePtr open_store(const Launch& launch, bool serve, const ConnectOptions& options) {
-  const auto patience = options.join_timeout;
-  if (serve || patience <= options.tell_after) return tcp_store(launch, serve, patience);
-  try {
-    auto store = tcp_store(launch, serve, options.tell_after);
-    store->setTimeout(patience);
-    return store;
-  } catch (const PeerError&) {
+  if (serve) return tcp_store(launch, serve, options.join_timeout);
+  // LibTorch's own waiting cannot be looked into.
+  const std::jthread reminder([&](const std::stop_token& done) {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any wake;
+    wake.wait_for(lock, done, options.tell_after, [] { return false; });
+    if (done.stop_requested()) return;
     tell(options, concat("waiting for ", launch.store_served ? "the launcher's store" : "rank 0",
                          " of ", launch.world, " ranks at ", meeting_point(launch)));
-  }
-  return tcp_store(launch, serve, patience - options.tell_after);
+  });
+  return tcp_store(launch, serve, options.join_timeout);
 }
 
 std::string host_key(int64_t rank) { return "host/" + std::to_string(rank); }

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
+#include <mutex>
+
 #include "support/expect_tensor.h"
 #include "support/ranks.h"
 
@@ -151,23 +154,38 @@ TEST(Group, RanksThatDoNotComeAreNamed) {
   EXPECT_THAT(told, HasSubstr("waited 0.2 s for: 0, 2, 3;"));
 }
 
-TEST(Group, ThoseThatWaitForOthersSaySoOnce) {
+TEST(Group, WhoWaitsForOthersSaysForWhomOnce) {
   IBOT_NEEDS_RANKS();
-  std::optional<RankStore> store(std::in_place);
-  auto launch = launch_into(*store, 1, 4);
+  const RankStore store;
   std::vector<std::string> told;
-  const ConnectOptions options{.join_timeout = milliseconds(900),
-                               .on_wait = [&](const auto& text) { told.push_back(text); },
-                               .tell_after = milliseconds(100)};
-  message_of([&] { connect(launch, options); });
+  message_of([&] {
+    connect(launch_into(store, 1, 4), {.join_timeout = milliseconds(400),
+                                       .on_wait = [&](const auto& text) { told.push_back(text); },
+                                       .tell_after = milliseconds(100)});
+  });
   ASSERT_EQ(told.size(), 1u);
   EXPECT_THAT(told[0], ::testing::MatchesRegex(
                            "waiting for 3 of 4 ranks at 127\\.0\\.0\\.1:[0-9]+: 0, 2, 3"));
-  store.reset();
-  launch.store_served = false;
-  message_of([&] { connect(launch, options); });
-  ASSERT_EQ(told.size(), 2u);
-  EXPECT_THAT(told[1], HasSubstr("waiting for rank 0 of 4 ranks at 127.0.0.1:"));
+}
+
+TEST(Group, WhoWaitsForTheStoreSaysSo) {
+  IBOT_NEEDS_RANKS();
+  dist::Launch launch;
+  launch.world = 2;
+  launch.master_address = "127.0.0.1";
+  launch.master_port = RankStore().port();  // free again
+  std::promise<std::string> told;
+  std::thread early([&, launch]() mutable {
+    launch.rank = 1;
+    std::once_flag once;
+    connect(
+        launch,
+        {.on_wait = [&](const auto& text) { std::call_once(once, [&] { told.set_value(text); }); },
+         .tell_after = milliseconds(100)});
+  });
+  EXPECT_THAT(told.get_future().get(), HasSubstr("waiting for rank 0 of 2 ranks at 127.0.0.1:"));
+  connect(launch, {});
+  early.join();
 }
 
 TEST(Group, NodesOfDifferentAddressesMeet) {

@@ -60,7 +60,7 @@ struct ConnectOptions {
   std::chrono::milliseconds stall_timeout{600000};
   /// How long ranks may take to come.
   std::chrono::milliseconds join_timeout{600000};
-  /// Is told in one line, once, whom this rank has been waiting for when that takes tell_after.
+  /// Is told in one line whom this rank waits for, once that has taken tell_after.
   std::function<void(const std::string&)> on_wait;
   std::chrono::milliseconds tell_after{10000};
   /// Whether this process has been told to end. A rank that is silent is then named within ten
