@@ -55,7 +55,8 @@ void check_folder(const fs::path& folder) {
 }
 
 void check_file(const fs::path& file) {
-  IBOT_CHECK_AS(RequestError, !fs::is_directory(file), file.string(),
+  std::error_code unknown;
+  IBOT_CHECK_AS(RequestError, !fs::is_directory(file, unknown), file.string(),
                 ": expected a file to write, got a folder");
   // Beside it, as it will be written itself, so that what is there stays.
   const auto trial = file.string() + ".writable";

@@ -23,9 +23,9 @@ InRunKnn::InRunKnn(const eval::InRunOptions& options, int64_t epochs, int64_t wo
                 train_->size(), " training images, got ", largest);
 }
 
-std::optional<train::EvaluationRecord> InRunKnn::evaluate(models::Backbone& backbone,
-                                                          torch::Device device,
-                                                          int64_t epoch) const {
+std::optional<train::EvaluationRecord> InRunKnn::evaluate(
+    models::Backbone& backbone, torch::Device device, int64_t epoch,
+    const std::function<void()>& glance) const {
   if ((epoch + 1) % options_.every_epochs != 0 && epoch + 1 != epochs_) return std::nullopt;
   const auto bank = [&](const data::Dataset& images) {
     data::LabeledLoaderOptions loading;
@@ -35,7 +35,7 @@ std::optional<train::EvaluationRecord> InRunKnn::evaluate(models::Backbone& back
     loading.workers = workers_;
     data::LabeledLoader loader(images, loading);
     return eval::extract_features(backbone, loader, eval::resolved({}, false, {}), normalization_,
-                                  device);
+                                  device, [&](int64_t) { glance(); });
   };
   const eval::KnnOptions knn{.k = options_.k, .temperature = options_.temperature};
   const auto train = bank(*train_);

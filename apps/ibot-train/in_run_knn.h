@@ -1,6 +1,7 @@
 // k-NN on labelled images in the middle of a run.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -20,9 +21,10 @@ class InRunKnn {
   InRunKnn(const eval::InRunOptions& options, int64_t epochs, int64_t workers,
            const batch::Normalization& normalization);
 
-  /// Metrics after `epoch` where one is due.
+  /// Metrics after `epoch` where one is due. `glance` is called after every batch and may throw.
   std::optional<train::EvaluationRecord> evaluate(models::Backbone& backbone, torch::Device device,
-                                                  int64_t epoch) const;
+                                                  int64_t epoch,
+                                                  const std::function<void()>& glance) const;
 
  private:
   eval::InRunOptions options_;

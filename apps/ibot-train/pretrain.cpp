@@ -197,7 +197,8 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   trainer.set_stop([&] { return early_end.due(trainer.longest_save_s()); });
   trainer.set_evaluation([&](int64_t epoch) -> std::optional<train::EvaluationRecord> {
     if (!knn) return std::nullopt;
-    return knn->evaluate(*step.networks().teacher().backbone, step.device(), epoch);
+    return knn->evaluate(*step.networks().teacher().backbone, step.device(), epoch,
+                         [&] { ranks.group.check(); });
   });
   data::MultiCropLoader loader(images, rank_loader_options(config, ranks, first, steps_per_epoch));
   BadSampleLog batches(loader, request.output, ranks.group, config.train.log_every_steps,

@@ -132,7 +132,8 @@ void prepare_output(const fs::path& output) {
 }
 
 void check_output(const fs::path& output) {
-  if (fs::exists(output / ".lock")) {
+  std::error_code unknown;
+  if (fs::exists(output / ".lock", unknown)) {
     const FolderLock lock(output);
   }
   check_folder(output);

@@ -15,7 +15,7 @@ constexpr milliseconds kUrgentPause{50};
 constexpr milliseconds kLeavingPause{500};
 // Launchers kill ranks half a minute after they told them to end, some after ten seconds. A rank
 // that lives is not silent for longer than kLongestPause.
-constexpr milliseconds kHurriedSilence{6000};
+constexpr milliseconds kHurriedSilence{5000};
 
 std::vector<uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 

@@ -47,7 +47,7 @@ class Watch {
   /// What is known to be wrong with another rank; empty: nothing.
   std::string trouble();
   /// What made an operation fail with `symptom`: waits until the rank at fault is known, at most
-  /// eight seconds.
+  /// seven seconds.
   std::string cause(const std::string& symptom);
   /// This rank is about to end because of what trouble() or cause() gave, or of a failure of its
   /// own.

@@ -296,6 +296,8 @@ void Trainer::evaluate(int64_t epoch) {
   std::optional<EvaluationRecord> evaluation;
   try {
     evaluation = evaluate_(epoch);
+  } catch (const dist::PeerError&) {
+    throw;  // no step can follow
   } catch (const std::exception& error) {
     tell_fault("evaluation_failed", state_.step,
                concat("evaluation after epoch ", epoch, " failed: ", error.what(),

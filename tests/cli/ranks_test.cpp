@@ -119,10 +119,13 @@ class PretrainRanks : public PretrainFolder {
   }
 
   /// Sends `signal` to rank 1 of a run without a launcher and SIGTERM to the other, which must name
-  /// it and end within ten seconds.
-  void expect_named_by_a_survivor(int signal) const {
-    const auto ranks = started("run", two_ranks(), {"train.epochs=100000"});
-    ASSERT_TRUE(ranks[0]->wait_until([this] { return steps("run") >= 2; }))
+  /// it and end within ten seconds; not before the run has written a line of `log`.
+  void expect_named_by_a_survivor(int signal, const Words& more = {},
+                                  const std::string& log = "run/metrics.jsonl") const {
+    Words words{"train.epochs=100000"};
+    words.insert(words.end(), more.begin(), more.end());
+    const auto ranks = started("run", two_ranks(), words);
+    ASSERT_TRUE(ranks[0]->wait_until([&] { return !text(log).empty(); }))
         << text("run.rank0/stderr.txt");
     const auto start = std::chrono::steady_clock::now();
     ::kill(ranks[1]->process(), signal);
@@ -130,7 +133,7 @@ class PretrainRanks : public PretrainFolder {
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
     EXPECT_EQ(survivor.status, 1);
     EXPECT_THAT(survivor.err, HasSubstr("error: ranks: rank 1 on "));
-    EXPECT_THAT(survivor.err, HasSubstr("has given no sign of life for 6 s"));
+    EXPECT_THAT(survivor.err, HasSubstr("has given no sign of life for 5 s"));
     ranks[1]->interrupt(SIGKILL);
   }
 
@@ -365,6 +368,14 @@ TEST_F(PretrainRanks, AKilledRankIsNamedWhereNoLauncherTellsOfIt) {
 // Its connections stand: nothing fails, and only its silence tells.
 TEST_F(PretrainRanks, AStoppedRankIsNamedByOneThatIsToldToLeave) {
   expect_named_by_a_survivor(SIGSTOP);
+}
+
+// An epoch's line is written before its evaluation, which takes half a minute at this size.
+TEST_F(PretrainRanks, AKilledRankIsNamedAmidAnEvaluation) {
+  expect_named_by_a_survivor(SIGKILL,
+                             {"eval.path=" + (folder_ / "set").string(), "eval.every_epochs=1",
+                              "eval.resize_size=320", "eval.crop_size=320", "eval.batch_size=1"},
+                             "run/log.txt");
 }
 
 // torchrun tells the survivors to end at once and kills them half a minute later.

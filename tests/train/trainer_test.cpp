@@ -148,6 +148,17 @@ TEST(Trainer, TheBestCheckpointIsKept) {
   }
 }
 
+TEST(Trainer, AnEvaluationThatFindsARankLostEndsTheRun) {
+  const TemporaryFolder folder;
+  TrainStep step(tiny_step_options(), torch::kCPU);
+  Trainer trainer(trainer_options(folder.path()), step, {});
+  trainer.set_evaluation([](int64_t) -> std::optional<EvaluationRecord> {
+    throw dist::PeerError("ranks: rank 1 on there has died");
+  });
+  TinySource source;
+  EXPECT_THROW(trainer.run(source), dist::PeerError);
+}
+
 TEST(Trainer, AnEvaluationThatFailsDoesNotEndTheRun) {
   class Faults : public Observer {
    public:
