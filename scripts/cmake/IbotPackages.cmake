@@ -56,6 +56,11 @@ find_package(ZLIB QUIET)
 if(NOT ZLIB_FOUND)
   list(APPEND missing zlib)
 endif()
+# 4.5 for handlers of messages that belong to a file and not to the process.
+find_package(TIFF 4.5 QUIET)
+if(NOT TIFF_FOUND)
+  list(APPEND missing libtiff)
+endif()
 ibot_component(IBOT_BUILD_DATA ${missing})
 
 set(missing)

@@ -36,7 +36,7 @@ PnmHeader read_pnm_header(Bytes bytes, const std::string& name);
 
 CheckedImage decode_jpeg(Bytes bytes, const std::string& name);
 Image decode_pnm(Bytes bytes, const std::string& name);
-/// PNG, TIFF and WebP by OpenCV.
+/// PNG and WebP by OpenCV.
 Image decode_other(Bytes bytes, const std::string& name);
 /// BMP likewise, always as colours: of files with an OS/2 header OpenCV else makes grey.
 Image decode_bmp(Bytes bytes, const std::string& name);
@@ -48,9 +48,5 @@ std::vector<uint8_t> essential_png(Bytes bytes, const std::string& name);
 
 /// Throws DataError when a BMP ends before its pixels do: OpenCV would write to stderr.
 void check_bmp_is_whole(Bytes bytes, const std::string& name);
-
-/// A TIFF, checked likewise, whose alpha is declared as already multiplied in, so that libtiff
-/// leaves the colours as they are.
-std::vector<uint8_t> plain_tiff(Bytes bytes, const std::string& name);
 
 }  // namespace ibot::data

@@ -6,6 +6,7 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "data/codecs.h"
+#include "data/tiff_decode.h"
 #include "ibot/base/error.h"
 
 namespace ibot::data {
@@ -92,7 +93,7 @@ CheckedImage decode_checked(std::span<const uint8_t> bytes, const std::string& n
     case ImageFormat::kBmp:
       return {decode_bmp(bytes, name), {}};
     case ImageFormat::kTiff:
-      return {decode_other(plain_tiff(bytes, name), name), {}};
+      return decode_tiff(bytes, DecodeOptions{}, name);
     case ImageFormat::kWebp:
       return {decode_other(bytes, name), {}};
   }

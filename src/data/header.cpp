@@ -5,6 +5,8 @@
 #include <string_view>
 
 #include "data/codecs.h"
+#include "data/tiff_decode.h"
+#include "data/tiff_directory.h"
 #include "ibot/base/error.h"
 
 namespace ibot::data {
@@ -70,32 +72,12 @@ std::optional<Size> bmp_size(Bytes bytes) {
   return Size{static_cast<int32_t>(read_little(bytes, 18, 4)), std::abs(height)};
 }
 
-std::optional<Size> tiff_size(Bytes bytes) {
-  const bool little = bytes[0] == 'I';
-  const auto number = [&](size_t position, int size) {
-    return little ? read_little(bytes, position, size) : read_big(bytes, position, size);
-  };
-  if (bytes.size() < 8) return std::nullopt;
-  const size_t directory = number(4, 4);
-  if (directory + 2 > bytes.size()) return std::nullopt;
-  Size size;
-  const size_t entries = number(directory, 2);
-  for (size_t i = 0; i < entries && directory + 2 + 12 * (i + 1) <= bytes.size(); ++i) {
-    const size_t entry = directory + 2 + 12 * i;
-    const int64_t value = number(entry + 8, number(entry + 2, 2) == 3 ? 2 : 4);
-    if (number(entry, 2) == 256) size.width = value;
-    if (number(entry, 2) == 257) size.height = value;
-  }
-  return size;
-}
-
 std::optional<ImageFormat> sniff(Bytes bytes) {
   if (starts_with(bytes, 0, "\xFF\xD8\xFF")) return ImageFormat::kJpeg;
   if (starts_with(bytes, 0, "\x89PNG\r\n\x1A\n")) return ImageFormat::kPng;
   if (starts_with(bytes, 0, "RIFF") && starts_with(bytes, 8, "WEBP")) return ImageFormat::kWebp;
   if (starts_with(bytes, 0, "BM")) return ImageFormat::kBmp;
-  if (starts_with(bytes, 0, std::string_view("II*\0", 4))) return ImageFormat::kTiff;
-  if (starts_with(bytes, 0, std::string_view("MM\0*", 4))) return ImageFormat::kTiff;
+  if (TiffDirectory::begins(bytes)) return ImageFormat::kTiff;
   const bool pnm = bytes.size() > 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '6';
   return pnm ? std::optional(ImageFormat::kPnm) : std::nullopt;
 }
@@ -110,8 +92,10 @@ std::optional<Size> size_of(ImageFormat format, Bytes bytes, const std::string& 
       return webp_size(bytes);
     case ImageFormat::kBmp:
       return bmp_size(bytes);
-    case ImageFormat::kTiff:
-      return tiff_size(bytes);
+    case ImageFormat::kTiff: {
+      const auto size = tiff_size(bytes);
+      return size ? std::optional(Size{size->width, size->height}) : std::nullopt;
+    }
     case ImageFormat::kPnm: {
       const PnmHeader header = read_pnm_header(bytes, name);
       return Size{header.width, header.height};

@@ -7,6 +7,7 @@
 #include <array>
 #include <vector>
 
+#include "data/cmyk.h"
 #include "data/codecs.h"
 #include "ibot/base/error.h"
 
@@ -93,12 +94,6 @@ void start(Decoder& decoder) {
                          : jpeg.num_components == 1 ? JCS_GRAYSCALE
                                                     : JCS_RGB;
   decoder.truncated = jpeg_start_decompress(&jpeg) == FALSE;
-}
-
-/// value * (255 - black) / 255, rounded as Pillow rounds, taken from 255 - black.
-uint8_t without_ink(int ink, int light) {
-  const int product = ink * light + 128;
-  return static_cast<uint8_t>(std::clamp(light - (((product >> 8) + product) >> 8), 0, 255));
 }
 
 /// Spreads one decoded row of 1 or 4 channels to RGB.

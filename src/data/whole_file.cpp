@@ -60,25 +60,6 @@ bool is_whole_stream(const std::vector<Bytes>& parts) {
   return status == Z_STREAM_END;
 }
 
-bool little_endian(Bytes tiff) { return tiff[0] == 'I'; }
-
-/// Where and how much memory the pixels of a TIFF take, read from one list of its directory.
-struct TiffReader {
-  Bytes bytes;
-  bool little;
-
-  uint64_t number(size_t position, int size) const {
-    if (position + size > bytes.size()) return UINT32_MAX;
-    return little ? read_little(bytes, position, size) : read_big(bytes, position, size);
-  }
-  /// Value `i` of the directory entry at `entry`, whose values lie elsewhere when they are many.
-  uint64_t value(size_t entry, uint64_t i) const {
-    const int size = number(entry + 2, 2) == 3 ? 2 : 4;
-    const bool inside = number(entry + 4, 4) * size <= 4;
-    return number((inside ? entry + 8 : number(entry + 8, 4)) + i * size, size);
-  }
-};
-
 }  // namespace
 
 std::vector<uint8_t> essential_png(Bytes bytes, const std::string& name) {
@@ -129,35 +110,6 @@ void check_bmp_is_whole(Bytes bytes, const std::string& name) {
   const int64_t got = static_cast<int64_t>(bytes.size()) - read_little(bytes, 10, 4);
   IBOT_CHECK_AS(DataError, got >= needed, name, ": BMP file is truncated: ", got, " of ", needed,
                 " bytes of pixels");
-}
-
-std::vector<uint8_t> plain_tiff(Bytes bytes, const std::string& name) {
-  const TiffReader tiff{bytes, little_endian(bytes)};
-  const size_t directory = tiff.number(4, 4);
-  const uint64_t entries = tiff.number(directory, 2);
-  std::vector<uint8_t> plain(bytes.begin(), bytes.end());
-  size_t offsets = 0;
-  size_t sizes = 0;
-  IBOT_CHECK_AS(DataError, directory + 2 + 12 * entries <= bytes.size(), name,
-                ": TIFF file is truncated within its directory");
-  for (uint64_t i = 0; i < entries; ++i) {
-    const size_t entry = directory + 2 + 12 * i;
-    const uint64_t tag = tiff.number(entry, 2);
-    if (tag == 273 || tag == 324) offsets = entry;
-    if (tag == 279 || tag == 325) sizes = entry;
-    // Extra samples: 2 is separate alpha, 1 alpha that the colours are multiplied with.
-    if (tag == 338 && tiff.number(entry + 4, 4) == 1 && tiff.value(entry, 0) == 2) {
-      plain[entry + (little_endian(bytes) ? 8 : 9)] = 1;
-    }
-  }
-  IBOT_CHECK_AS(DataError, offsets != 0 && sizes != 0, name, ": TIFF file without pixels");
-  const uint64_t parts = std::min(tiff.number(offsets + 4, 4), tiff.number(sizes + 4, 4));
-  for (uint64_t i = 0; i < parts; ++i) {
-    const uint64_t end = tiff.value(offsets, i) + tiff.value(sizes, i);
-    IBOT_CHECK_AS(DataError, end <= bytes.size(), name, ": TIFF file is truncated: ", bytes.size(),
-                  " of ", end, " bytes");
-  }
-  return plain;
 }
 
 }  // namespace ibot::data

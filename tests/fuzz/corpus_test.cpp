@@ -27,6 +27,7 @@ TEST(FuzzCorpus, Safetensors) { replay("safetensors", read_safetensors); }
 TEST(FuzzCorpus, Pickle) { replay("pickle", read_pickle); }
 TEST(FuzzCorpus, Config) { replay("config", read_config); }
 TEST(FuzzCorpus, Tar) { replay("tar", read_tar); }
+TEST(FuzzCorpus, Tiff) { replay("tiff", read_tiff); }
 
 }  // namespace
 }  // namespace ibot::fuzz

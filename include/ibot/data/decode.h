@@ -27,8 +27,9 @@ struct ImageHeader {
 ImageHeader read_header(std::span<const uint8_t> bytes, const std::string& name);
 
 /// The pixels as `PIL.Image.open(file).convert("RGB")` gives them: alpha dropped, not blended; grey
-/// copied to three channels, 16-bit grey clipped at 255; CMYK taken as stored inverted; EXIF
-/// orientation ignored; the end of a JPEG or PNG not missed once all pixels are there.
+/// copied to three channels, 16-bit grey clipped at 255; CMYK taken as stored inverted in JPEG; the
+/// orientation of EXIF ignored, that of TIFF applied; the end of a JPEG or PNG not missed once all
+/// pixels are there.
 ///
 /// Throws DataError, naming the file, when it is truncated, damaged or refused by read_header, or a
 /// JPEG of more than 256 scans. Prints nothing.

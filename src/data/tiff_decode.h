@@ -1,0 +1,38 @@
+// TIFF to RGB, as Pillow reads it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "data/codecs.h"
+#include "ibot/data/decode.h"
+#include "ibot/data/decode_options.h"
+
+namespace ibot::data {
+
+struct TiffSize {
+  int64_t width = 0;
+  int64_t height = 0;
+};
+
+/// The size of the decoded image, orientation applied; nothing when the first directory is
+/// truncated or names no size. Allocates nothing.
+std::optional<TiffSize> tiff_size(Bytes bytes);
+
+/// The first image of a classic or big TIFF. `warning` is libtiff's first about the pixels.
+///
+/// Pillow's pixels, except where Pillow mistakes the samples of a sound file: uncompressed planes
+/// of 16 bits (it takes bytes for samples), of reversed bits (it does not turn them) and of tiles
+/// of four samples whose fourth has no meaning (it mistakes the length of rows); compressed
+/// big-endian int16, int32 and float32 (it exchanges bytes twice); planes of Lab (it takes a and b
+/// as unsigned). Those have the pixels of the same samples written in one plane or uncompressed.
+/// Read although Pillow raises: planes with alpha or further samples beside gray, palette, RGB or
+/// CMYK; uncompressed YCbCr; big-endian BigTIFF. Refused although Pillow goes on: a damaged strip
+/// of YCbCr outside JPEG.
+///
+/// Throws DataError, naming the file, when it is truncated, damaged, larger than
+/// options.max_pixels, or of a layout or compression that Pillow or the installed libtiff does not
+/// read.
+CheckedImage decode_tiff(Bytes bytes, const DecodeOptions& options, const std::string& name);
+
+}  // namespace ibot::data
