@@ -129,6 +129,7 @@ CheckedImage read_wide_gray(TiffParts& parts, const TiffLayout& layout, GrayRang
 /// Pillow has it done, in rows of strips or tiles.
 Image read_ycbcr(TiffSource& source, const TiffLayout& layout) {
   TIFF* tiff = source.handle();
+  source.expect_more_than_rows();
   std::array<char, 1024> reason{};
   TIFFRGBAImage reader{};
   source.require(TIFFRGBAImageBegin(&reader, tiff, 1, reason.data()) != 0, reason.data());

@@ -29,8 +29,8 @@ TiffParts::TiffParts(TiffSource& source, const TiffLayout& layout, int64_t max_p
     TIFFGetField(tiff, TIFFTAG_TILELENGTH, &height_);
   } else {
     width_ = static_cast<uint32_t>(layout.width);
-    TIFFGetFieldDefaulted(tiff, TIFFTAG_ROWSPERSTRIP, &height_);
-    height_ = std::min(height_, static_cast<uint32_t>(layout.height));
+    TIFFGetFieldDefaulted(tiff, TIFFTAG_ROWSPERSTRIP, &rows_per_strip_);
+    height_ = std::min(rows_per_strip_, static_cast<uint32_t>(layout.height));
   }
   IBOT_CHECK_AS(DataError, width_ > 0 && height_ > 0 && height_ <= max_pixels / width_, name,
                 ": expected TIFF tiles of 1 to ", max_pixels, " pixels, got ", width_, " x ",
@@ -85,6 +85,7 @@ const uint8_t* TiffParts::read_planes(TiffPart& part) {
 void TiffParts::read_plane(const TiffPart& part, int64_t plane, std::vector<uint8_t>& to) {
   TIFF* tiff = source_.handle();
   const int64_t rows = tiled_ ? height_ : part.height;
+  if (rows < rows_per_strip_) source_.expect_more_than_rows();
   // Zeros first: of damaged data libtiff leaves what it does not find as it is.
   to.assign(stored_row_bytes_ * rows, 0);
   const auto x = static_cast<uint32_t>(part.x);

@@ -43,6 +43,7 @@ class TiffParts {
   bool tiled_;
   uint32_t width_ = 0;
   uint32_t height_ = 0;
+  uint32_t rows_per_strip_ = 0;  // as stated
   int64_t stored_row_bytes_ = 0;
   int64_t x_ = 0;
   int64_t y_ = 0;

@@ -57,16 +57,17 @@ TiffSource::TiffSource(Bytes bytes, int64_t largest_block, const std::string& na
       [](thandle_t self) -> toff_t { return static_cast<TiffSource*>(self)->bytes_.size(); },
       [](thandle_t, void**, toff_t*) { return 0; }, [](thandle_t, void*, toff_t) {}, options.get());
   require(handle_ != nullptr);
-  uint16_t compression = COMPRESSION_NONE;
-  TIFFGetField(handle_, TIFFTAG_COMPRESSION, &compression);
-  if (compression != COMPRESSION_DEFLATE && compression != COMPRESSION_ADOBE_DEFLATE) return;
-  // Where a strip holds more than its rows, as some programs fill the last one, libdeflate leaves
-  // bytes at the end unwritten.
-  TIFFSetField(handle_, TIFFTAG_DEFLATE_SUBCODEC, DEFLATE_SUBCODEC_ZLIB);
 }
 
 TiffSource::~TiffSource() {
   if (handle_ != nullptr) TIFFClose(handle_);
+}
+
+void TiffSource::expect_more_than_rows() {
+  uint16_t compression = COMPRESSION_NONE;
+  TIFFGetField(handle_, TIFFTAG_COMPRESSION, &compression);
+  if (compression != COMPRESSION_DEFLATE && compression != COMPRESSION_ADOBE_DEFLATE) return;
+  TIFFSetField(handle_, TIFFTAG_DEFLATE_SUBCODEC, DEFLATE_SUBCODEC_ZLIB);
 }
 
 void TiffSource::require(bool ok, const char* reason) const {

@@ -22,6 +22,9 @@ class TiffSource {
   TIFF* handle() { return handle_; }
   /// Throws DataError with libtiff's first message, or `reason` without one, unless `ok`.
   void require(bool ok, const char* reason = "libtiff gives no reason") const;
+  /// From now on strips may hold more than their rows, as some programs fill the last one: zlib
+  /// decodes them whole, where libdeflate, which is faster, leaves bytes at the end unwritten.
+  void expect_more_than_rows();
   /// The first warning since the last call of forget_warning().
   std::string warning() const { return warning_.data(); }
   /// Tags that libtiff does not know are no reason to warn.
