@@ -32,7 +32,7 @@ std::string settings_help() {
   std::ostringstream text;
   text << "Settings:\n";
   data::SynthesisOptions defaults;
-  defaults.fields([&](const char* key, const auto& value, const char* meaning) {
+  defaults.fields([&](const char* key, const auto& value, const char* meaning, const auto&...) {
     text << "  " << key << '=' << value << "  " << meaning << '\n';
   });
   return text.str();

@@ -1,10 +1,11 @@
 #include <torch/utils.h>
 
+#include "common/labeled_images.h"
 #include "common/run_main.h"
 #include "ibot-eval/cluster_table.h"
 #include "ibot-eval/features.h"
-#include "ibot-eval/labeled_images.h"
 #include "ibot-eval/task.h"
+#include "ibot-eval/task_identity.h"
 #include "ibot/eval/clustering.h"
 #include "ibot/models/network.h"
 
@@ -16,7 +17,9 @@ constexpr int64_t kRows = 1024;
 
 /// The teacher's projection head, with its weights.
 models::ProjectionHead head_of(const TaskRequest& request) {
-  const auto& [config, backbone, weights] = request.weights;
+  const auto& config = request.weights.config;
+  const auto& backbone = request.weights.backbone;
+  const auto& weights = request.weights.head;
   IBOT_CHECK_AS(RequestError, backbone != nullptr, "cluster: expected a network, got pixels");
   models::ProjectionHead head(config.run.head, backbone->embed_dim(),
                               config.run.head.shared_teacher, false);
@@ -52,9 +55,11 @@ torch::Tensor predicted(models::ProjectionHead& head, const torch::Tensor& token
 eval::Report run_cluster(const TaskRequest& request) {
   auto head = head_of(request);
   const LabeledImages images(request.data, request.weights.config.dataset);
-  const auto bank = bank_of(request, images.test(), "val");
+  auto identity = task_identity(request, images, "cluster");
+  identity.add_hash("weights of the head", request.weights.head_hash);
+  const auto bank = bank_of(request, images, data::Split::kVal);
   eval::check_finite(bank.features, "cluster", "test features");
-  auto report = feature_report("cluster", request, {});
+  auto report = feature_report("cluster", request, {}, identity.summary());
   report.metrics =
       eval::cluster_metrics(bank.labels, predicted(head, bank.features, request.device));
   print_cluster_metrics(report.metrics);

@@ -1,13 +1,17 @@
 #include "ibot-eval/feature_files.h"
 
+#include "common/identity.h"
 #include "common/run_main.h"
 #include "ibot/base/error.h"
+#include "ibot/io/file.h"
 #include "ibot/io/torch_file.h"
 
 namespace ibot::apps {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kListFile = "files.txt";
 
 torch::Tensor read_tensor(const fs::path& file, int64_t dimensions, bool floating) {
   const auto content = io::read_torch_file(file);
@@ -35,16 +39,40 @@ eval::FeatureBank read_bank(const fs::path& folder, const std::string& split) {
   return bank;
 }
 
+/// What the four files hold, each under its name.
+Identity contents_of(const FeatureBanks& banks) {
+  Identity identity("dumped features", 1);
+  for (const auto& [bank, split] : {std::pair{&banks.train, "train"}, {&banks.test, "test"}}) {
+    identity.add_hash(concat(split, "feat.pth"), tensors_hash({{"", bank->features}}));
+    identity.add_hash(concat(split, "labels.pth"), tensors_hash({{"", bank->labels}}));
+  }
+  return identity;
+}
+
+/// Without the list of what was written together the four are taken as they are.
+void check_together(const fs::path& folder, const FeatureBanks& banks) {
+  const auto list = folder / kListFile;
+  if (!fs::exists(list)) return;
+  const auto differing = contents_of(banks).differences(io::read_file(list));
+  IBOT_CHECK(differing.empty(), folder.string(),
+             ": expected four files that were dumped together, got others by these names: ",
+             differing, "; dump them again, or remove ", kListFile, " if they are right");
+}
+
 }  // namespace
 
-void write_features(const fs::path& folder, const FeatureBanks& banks) {
+void write_features(const fs::path& folder, FeatureBanks banks) {
   std::error_code error;
   fs::create_directories(folder, error);
   IBOT_CHECK(!error, folder.string(), ": cannot create the folder: ", error.message());
-  for (const auto& [bank, split] : {std::pair{&banks.train, "train"}, {&banks.test, "test"}}) {
-    io::write_torch_file(folder / concat(split, "feat.pth"), eval::unit_length(bank->features));
+  // While they are written no list says that they belong together.
+  fs::remove(folder / kListFile, error);
+  for (auto [bank, split] : {std::pair{&banks.train, "train"}, {&banks.test, "test"}}) {
+    bank->features = eval::unit_length(bank->features);
+    io::write_torch_file(folder / concat(split, "feat.pth"), bank->features);
     io::write_torch_file(folder / concat(split, "labels.pth"), bank->labels);
   }
+  io::write_file(folder / kListFile, contents_of(banks).text());
 }
 
 FeatureBanks read_features(const fs::path& folder) {
@@ -54,6 +82,7 @@ FeatureBanks read_features(const fs::path& folder) {
     IBOT_CHECK(banks.test.features.size(1) == width, (folder / "testfeat.pth").string(),
                ": expected features of width ", width, " as in trainfeat.pth, got ",
                banks.test.features.size(1));
+    check_together(folder, banks);
     banks.classes = banks.train.labels.max().item<int64_t>() + 1;
     IBOT_CHECK(banks.test.labels.max().item<int64_t>() < banks.classes,
                (folder / "testlabels.pth").string(), ": expected labels below ", banks.classes,

@@ -1,19 +1,14 @@
 #include "ibot-eval/features.h"
 
-#include <torch/utils.h>
-
 #include <algorithm>
-#include <sstream>
 
 #include "common/progress.h"
 #include "common/run_main.h"
 #include "ibot-eval/feature_files.h"
-#include "ibot-eval/labeled_images.h"
-#include "ibot/base/hash.h"
+#include "ibot-eval/task_identity.h"
 #include "ibot/data/labeled_loader.h"
 #include "ibot/dist/rendezvous.h"
 #include "ibot/eval/feature_store.h"
-#include "ibot/models/network.h"
 
 namespace ibot::apps {
 namespace {
@@ -21,54 +16,18 @@ namespace {
 // Samples of one part: what an interrupted extraction loses at most.
 constexpr int64_t kPart = 8192;
 
-std::string weights_hash(const models::Backbone* backbone) {
-  if (backbone == nullptr) return "pixels";
-  Hash hash;
-  for (const auto& [name, tensor] : models::named_state(*backbone)) {
-    const auto host = tensor.to(torch::kCPU).contiguous();
-    hash.add(name);
-    hash.add(host.const_data_ptr(), host.nbytes());
-  }
-  return hash.hex();
-}
-
-/// Where the data set lies does not matter, only what is in it.
-std::string listing_hash(const data::Dataset& images, const std::string& root) {
-  Hash hash;
-  for (int64_t i = 0; i < images.size(); ++i) {
-    const auto path = images.path(i);
-    const bool below = path.rfind(root, 0) == 0;
-    hash.add(concat(below ? path.substr(root.size()) : path, ' ', images.label(i), '\n'));
-  }
-  return hash.hex();
-}
-
-/// Everything that the features of `images` depend on.
-std::string description(const TaskRequest& request, const data::Dataset& images) {
-  const auto& config = request.weights.config;
-  const auto& run = config.run;
-  std::ostringstream text;
-  text.precision(17);
-  text << "weights " << weights_hash(request.weights.backbone.get()) << "\nimages "
-       << listing_hash(images, request.data.string()) << "\nresize " << run.eval.resize_size
-       << "\ncrop " << run.eval.crop_size << "\npooling " << enum_name(config.features.pooling)
-       << "\nblocks " << config.features.blocks << "\nmean and std";
-  for (const auto& values : {run.augment.mean, run.augment.std}) {
-    for (const double value : values) text << ' ' << value;
-  }
-  text << "\nversion 2\n";
-  return text.str();
-}
-
 /// Computes or reads the features of one set of images, part by part.
 class Extraction {
  public:
-  Extraction(const TaskRequest& request, const data::Dataset& images, const std::string& name)
+  Extraction(const TaskRequest& request, const LabeledImages& images, data::Split split)
       : request_(request),
-        images_(images),
-        progress_({.label = name, .unit = "images", .total = images.size(), .item = "images"}) {
+        images_(images.of(split)),
+        progress_({.label = split == data::Split::kTrain ? "train" : "val",
+                   .unit = "images",
+                   .total = images_.size(),
+                   .item = "images"}) {
     if (!request.cache.empty()) {
-      store_.emplace(request.cache, description(request, images));
+      store_.emplace(request.cache, feature_identity(request, images.hash(split)).text());
     }
   }
 
@@ -136,12 +95,13 @@ class Extraction {
 
 }  // namespace
 
-eval::FeatureBank bank_of(const TaskRequest& request, const data::Dataset& images,
-                          const std::string& name) {
-  return Extraction(request, images, name).run();
+eval::FeatureBank bank_of(const TaskRequest& request, const LabeledImages& images,
+                          data::Split split) {
+  return Extraction(request, images, split).run();
 }
 
-FeatureBanks image_features(const TaskRequest& request, const FeatureNeeds& needs) {
+FeatureBanks image_features(const TaskRequest& request, const std::string& task,
+                            const FeatureNeeds& needs) {
   const auto check = [&](int64_t train, int64_t test, const std::filesystem::path& where) {
     IBOT_CHECK_AS(RequestError, train >= needs.train_images, where.string(), ": expected at least ",
                   needs.train_images, " training images, found ", train,
@@ -152,20 +112,22 @@ FeatureBanks image_features(const TaskRequest& request, const FeatureNeeds& need
   if (!request.load_features.empty()) {
     auto banks = read_features(request.load_features);
     check(banks.train.labels.size(0), banks.test.labels.size(0), request.load_features);
+    banks.identity = loaded_identity(banks, task).summary();
     return banks;
   }
   const LabeledImages images(request.data, request.weights.config.dataset);
   check(images.train().size(), images.test().size(), request.data);
-  FeatureBanks banks{bank_of(request, images.train(), "train"),
-                     bank_of(request, images.test(), "val"), images.classes()};
+  FeatureBanks banks{bank_of(request, images, data::Split::kTrain),
+                     bank_of(request, images, data::Split::kVal), images.classes(),
+                     task_identity(request, images, task).summary()};
   if (!request.dump_features.empty()) write_features(request.dump_features, banks);
   return banks;
 }
 
 void share_features(const TaskRequest& request, Reads reads) {
   const LabeledImages images(request.data, request.weights.config.dataset);
-  if (reads == Reads::kFeatures) bank_of(request, images.train(), "train");
-  bank_of(request, images.test(), "val");
+  if (reads == Reads::kFeatures) bank_of(request, images, data::Split::kTrain);
+  bank_of(request, images, data::Split::kVal);
 }
 
 }  // namespace ibot::apps

@@ -1,10 +1,11 @@
 // Features of images, with progress, cache and helpers.
 #pragma once
 
+#include <map>
 #include <string>
 
+#include "common/labeled_images.h"
 #include "ibot-eval/task.h"
-#include "ibot/data/dataset.h"
 #include "ibot/eval/features.h"
 
 namespace ibot::apps {
@@ -14,6 +15,8 @@ struct FeatureBanks {
   eval::FeatureBank train;
   eval::FeatureBank test;
   int64_t classes = 0;
+  /// What they are the features of, and for which task, as a report tells it.
+  std::map<std::string, std::string> identity = {};
 };
 
 /// The least that an evaluation can work with.
@@ -29,13 +32,14 @@ struct FeatureNeeds {
 ///
 /// Throws RequestError, before any feature is computed, as LabeledImages and read_features do and
 /// where there are fewer images than `needs`.
-FeatureBanks image_features(const TaskRequest& request, const FeatureNeeds& needs = {});
+FeatureBanks image_features(const TaskRequest& request, const std::string& task,
+                            const FeatureNeeds& needs = {});
 
 /// Computes what `task` reads, for the process that evaluates to find in the cache.
 void share_features(const TaskRequest& request, Reads reads);
 
-/// The features of one set of images alone; `name` is what progress calls them.
-eval::FeatureBank bank_of(const TaskRequest& request, const data::Dataset& images,
-                          const std::string& name);
+/// The features of one half of the images alone.
+eval::FeatureBank bank_of(const TaskRequest& request, const LabeledImages& images,
+                          data::Split split);
 
 }  // namespace ibot::apps

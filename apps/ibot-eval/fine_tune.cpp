@@ -4,12 +4,13 @@
 #include <iomanip>
 #include <optional>
 
+#include "common/labeled_images.h"
 #include "common/logging.h"
 #include "common/progress.h"
 #include "common/run_main.h"
 #include "common/signals.h"
 #include "ibot-eval/fine_tune_run.h"
-#include "ibot-eval/labeled_images.h"
+#include "ibot-eval/task_identity.h"
 #include "ibot/config/yaml.h"
 #include "ibot/data/labeled_loader.h"
 #include "ibot/data/training_loader.h"
@@ -135,9 +136,14 @@ int64_t parameter_count(const eval::Classifier& classifier) {
 
 eval::Report report_of(const TaskRequest& request, const std::string& task,
                        const eval::FineTuneOptions& options, const eval::FineTuneState& state,
-                       int64_t classes) {
+                       int64_t classes, const Identity& identity) {
   const auto& config = request.weights.config;
-  eval::Report report{task, {{"top1", state.best_top1}}, eval::option_values(options), "", ""};
+  eval::Report report{.task = task,
+                      .metrics = {{"top1", state.best_top1}},
+                      .options = eval::option_values(options),
+                      .weights = {},
+                      .data = {},
+                      .identity = identity.summary()};
   report.metrics["best_epoch"] = static_cast<double>(state.best_epoch);
   // Every one of five classes is among the first five.
   if (classes > 5) report.metrics["top5"] = state.best_top5;
@@ -184,19 +190,21 @@ eval::Report fine_tune(const TaskRequest& request, const std::string& task,
   const auto updates = updates_per_epoch(loading, images.train(), task, options.accumulation);
   auto step = make_step(request, task, options, images.classes());
   const bool kept = !request.output.empty();
+  const auto identity = fine_tune_identity(request, images, task, options.head_layers > 0);
   eval::FineTuner tuner(
       {.mixing = config.mixing,
        .normalization = {config.run.augment.mean, config.run.augment.std},
        .steps_per_epoch = updates,
        .checkpoints = kept ? prepare_checkpoints(request.output) : std::filesystem::path(),
-       .config = config::write_config(config, config::Comments::kNone)},
+       .config = config::write_config(config, config::Comments::kNone),
+       .identity = identity.text()},
       step);
   log_info(concat(images.train().size(), " training and ", images.test().size(), " test images of ",
                   images.classes(), " classes; ", updates, " steps an epoch on ", request.device));
   warn_of_warmup(task, options, updates);
   std::optional<FineTuneLog> log;
   if (kept) {
-    resume_run(tuner, config, task);
+    resume_run(tuner, identity);
     log.emplace(request.output, tuner.state().step / updates, parameter_count(step.classifier()));
   }
   tuner.set_test([&](eval::Classifier& classifier) {
@@ -207,7 +215,7 @@ eval::Report fine_tune(const TaskRequest& request, const std::string& task,
     if (log) log->append(epoch);
   });
   train(tuner, images.train(), loading, task, options.accumulation);
-  return report_of(request, task, options, tuner.state(), images.classes());
+  return report_of(request, task, options, tuner.state(), images.classes(), identity);
 }
 
 }  // namespace ibot::apps

@@ -4,22 +4,9 @@
 
 #include "common/logging.h"
 #include "common/run_main.h"
-#include "ibot/config/yaml.h"
 
 namespace ibot::apps {
-namespace {
-
 namespace fs = std::filesystem;
-
-/// Whether a key decides what the task computes, and not only how often it looks.
-bool matters(const std::string& key, const std::string& task) {
-  const auto in = [&](const std::string& section) { return key.rfind(section + ".", 0) == 0; };
-  if (key == task + ".log_every_steps" || key == task + ".test_every_epochs") return false;
-  return in(task) || in("transform") || in("mixing") || in("dataset") || in("backbone") ||
-         key == "augment.mean" || key == "augment.std";
-}
-
-}  // namespace
 
 FineTuneLog::FineTuneLog(const fs::path& output, int64_t first_epoch, int64_t parameters)
     : lines_(output / "log.txt", "epoch", first_epoch), parameters_(parameters) {}
@@ -52,19 +39,11 @@ fs::path prepare_checkpoints(const fs::path& output) {
   return folder;
 }
 
-void resume_run(eval::FineTuner& tuner, const EvalConfig& config, const std::string& task) {
+void resume_run(eval::FineTuner& tuner, const Identity& identity) {
   const auto file = tuner.last_checkpoint();
   if (!fs::exists(file)) return;
   open_input([&] {
-    const auto before = config::flat_values(
-        config::parse_config<EvalConfig>(eval::fine_tune_config(file), file.string()));
-    std::string differing;
-    for (const auto& [key, value] : config::flat_values(config)) {
-      if (!matters(key, task) || before.at(key) == value) continue;
-      differing += (differing.empty() ? "" : ", ") + key + " " + before.at(key) + " -> " + value;
-    }
-    IBOT_CHECK(differing.empty(), file.string(), ": written by another configuration: ", differing,
-               "; restore these keys or choose another --output");
+    check_identity(identity, eval::fine_tune_identity(file), file);
     tuner.resume(file);
   });
   log_info(concat("resumed at step ", tuner.state().step));

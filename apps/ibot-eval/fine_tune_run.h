@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "ibot-eval/eval_config.h"
+#include "common/identity.h"
 #include "ibot/eval/fine_tuner.h"
 #include "ibot/train/run_log.h"
 
@@ -25,8 +25,8 @@ class FineTuneLog {
 /// Creates OUT/checkpoints. Throws RequestError where that cannot be.
 std::filesystem::path prepare_checkpoints(const std::filesystem::path& output);
 
-/// Makes `tuner` go on where its last checkpoint stands, if there is one. Throws RequestError when
-/// another configuration wrote it, naming every key that differs and matters for `task`.
-void resume_run(eval::FineTuner& tuner, const EvalConfig& config, const std::string& task);
+/// Makes `tuner` go on where its last checkpoint stands, if there is one. Throws RequestError,
+/// naming all that differs, when it belongs to another identity.
+void resume_run(eval::FineTuner& tuner, const Identity& identity);
 
 }  // namespace ibot::apps

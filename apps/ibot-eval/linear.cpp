@@ -1,15 +1,16 @@
 #include <cstdio>
 #include <numeric>
 
+#include "common/labeled_images.h"
 #include "common/logging.h"
 #include "common/progress.h"
 #include "common/run_main.h"
 #include "ibot-eval/features.h"
-#include "ibot-eval/labeled_images.h"
 #include "ibot-eval/linear_log.h"
 #include "ibot-eval/linear_state.h"
 #include "ibot-eval/linear_test.h"
 #include "ibot-eval/task.h"
+#include "ibot-eval/task_identity.h"
 #include "ibot/data/training_loader.h"
 #include "ibot/eval/linear_heads.h"
 
@@ -41,10 +42,11 @@ class LinearProbe {
       : request_(request),
         options_(request.weights.config.linear),
         images_(images),
-        test_(bank_of(request, images.test(), "val")),
+        test_(bank_of(request, images, data::Split::kVal)),
         heads_(eval::linear_settings(options_, options_.batch_size), test_.features.size(1),
                images.classes(), static_cast<uint64_t>(options_.seed), request.device),
-        state_(request.output, request.weights.config) {
+        identity_(linear_identity(request, images)),
+        state_(request.output, identity_) {
     eval::check_finite(test_.features, "linear", "test features");
     test_.features = test_.features.to(request.device);
     test_.labels = test_.labels.to(request.device);
@@ -75,6 +77,7 @@ class LinearProbe {
 
   const eval::LinearBest& best() const { return state_.best; }
   const eval::LinearBest& best_sgd() const { return state_.best_sgd; }
+  const Identity& identity() const { return identity_; }
   const eval::LinearSetting& setting(int64_t head) const { return heads_.settings()[head]; }
   /// As linear.lr lists it; the rate is what changes slowest from head to head.
   double listed_rate(int64_t head) const {
@@ -148,6 +151,7 @@ class LinearProbe {
   const LabeledImages& images_;
   eval::FeatureBank test_;
   eval::LinearHeads heads_;
+  Identity identity_;
   LinearState state_;
 };
 
@@ -178,7 +182,8 @@ eval::Report run_linear(const TaskRequest& request) {
   LinearProbe probe(request, images);
   probe.run();
   auto report =
-      feature_report("linear", request, eval::option_values(request.weights.config.linear));
+      feature_report("linear", request, eval::option_values(request.weights.config.linear),
+                     probe.identity().summary());
   IBOT_CHECK_AS(DivergenceError, probe.best().head >= 0,
                 "linear: expected a classifier with finite scores, all diverged; lower linear.lr");
   std::printf("%-30s %7s %7s %10s %10s %8s %5s %5s\n", "", "top-1", "top-5", "listed lr",

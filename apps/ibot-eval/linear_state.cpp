@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "common/run_main.h"
-#include "ibot/config/yaml.h"
 #include "ibot/io/safetensors.h"
 
 namespace ibot::apps {
@@ -21,24 +20,17 @@ eval::LinearBest best_of(const nlohmann::json& json) {
 
 }  // namespace
 
-LinearState::LinearState(const std::filesystem::path& output, const EvalConfig& config)
-    : config_(config::write_config(config)) {
+LinearState::LinearState(const std::filesystem::path& output, Identity identity)
+    : identity_(std::move(identity)) {
   if (output.empty()) return;
-  std::error_code error;
-  std::filesystem::create_directories(output, error);
-  IBOT_CHECK_AS(RequestError, !error, output.string(),
-                ": cannot create the folder: ", error.message());
   file_ = output / "linear.safetensors";
 }
 
 void LinearState::read(eval::LinearHeads& heads) {
   if (file_.empty() || !std::filesystem::exists(file_)) return;
   const auto content = open_input([&] { return io::read_safetensors(file_); });
-  const auto found = content.metadata.find("config");
-  IBOT_CHECK_AS(RequestError, found != content.metadata.end() && found->second == config_,
-                file_.string(),
-                ": written by another configuration; choose another --output or "
-                "remove the file");
+  const auto kept = content.metadata.find("identity");
+  check_identity(identity_, kept == content.metadata.end() ? "" : kept->second, file_);
   const torch::NoGradGuard no_grad;
   for (const auto& [name, tensor] : heads.state()) {
     const auto stored = content.tensors.find(name);
@@ -58,8 +50,8 @@ void LinearState::write(const eval::LinearHeads& heads) const {
   if (file_.empty()) return;
   const nlohmann::json progress{
       {"next_epoch", next_epoch}, {"best", to_json(best)}, {"best_sgd", to_json(best_sgd)}};
-  io::write_safetensors(file_,
-                        {heads.state(), {{"config", config_}, {"progress", progress.dump()}}});
+  io::write_safetensors(
+      file_, {heads.state(), {{"identity", identity_.text()}, {"progress", progress.dump()}}});
 }
 
 }  // namespace ibot::apps

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "ibot-eval/eval_config.h"
+#include "common/identity.h"
 #include "ibot/eval/linear_heads.h"
 
 namespace ibot::apps {
@@ -11,10 +11,10 @@ namespace ibot::apps {
 /// Written to OUT/linear.safetensors after every epoch; without an output nothing is kept.
 class LinearState {
  public:
-  LinearState(const std::filesystem::path& output, const EvalConfig& config);
+  LinearState(const std::filesystem::path& output, Identity identity);
 
-  /// Fills `heads` and the members from the file if there is one. Throws RequestError when another
-  /// configuration wrote it.
+  /// Fills `heads` and the members from the file if there is one. Throws RequestError, naming what
+  /// differs, when it belongs to another identity.
   void read(eval::LinearHeads& heads);
   void write(const eval::LinearHeads& heads) const;
 
@@ -24,7 +24,7 @@ class LinearState {
 
  private:
   std::filesystem::path file_;
-  std::string config_;
+  Identity identity_;
 };
 
 }  // namespace ibot::apps

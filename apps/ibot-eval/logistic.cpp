@@ -32,9 +32,9 @@ eval::LogisticFit fit(const FeatureBanks& banks, double lambda,
 
 eval::Report run_logistic(const TaskRequest& request) {
   const auto& options = request.weights.config.logistic;
-  auto banks = image_features(request);
+  auto banks = image_features(request, "logistic");
   for (auto* bank : {&banks.train, &banks.test}) bank->features = bank->features.to(request.device);
-  auto report = feature_report("logistic", request, eval::option_values(options));
+  auto report = feature_report("logistic", request, eval::option_values(options), banks.identity);
   double best = 0;
   std::printf("%10s %8s %10s %10s\n", "lambda", "top-1", "objective", "gap");
   for (const double lambda : options.lambda) {

@@ -8,6 +8,7 @@
 
 #include "common/arguments.h"
 #include "common/device.h"
+#include "common/folder_lock.h"
 #include "common/local_ranks.h"
 #include "common/output_folder.h"
 #include "common/run_main.h"
@@ -106,10 +107,17 @@ int tell(const EvalArguments& arguments) {
   return kDone;
 }
 
-void write_report(const std::filesystem::path& folder, const eval::Report& report) {
+/// Makes the folder and keeps it from other programs; nothing without one.
+std::optional<FolderLock> hold_output(const std::filesystem::path& folder) {
+  if (folder.empty()) return std::nullopt;
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  IBOT_CHECK(!error, "cannot write ", folder.string(), ": ", error.message());
+  IBOT_CHECK_AS(RequestError, !error, folder.string(),
+                ": cannot create the folder: ", error.message());
+  return std::optional<FolderLock>(std::in_place, folder);
+}
+
+void write_report(const std::filesystem::path& folder, const eval::Report& report) {
   io::write_file(folder / "report.json", eval::to_json(report));
 }
 
@@ -195,6 +203,7 @@ int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
   for (const auto& folder : {request.output, request.cache, request.dump_features}) {
     if (!folder.empty()) check_folder(folder);
   }
+  const auto lock = hold_output(request.output);
   eval::Report report = task.run(request);
   if (stop_requested()) return stop_status();
   report.weights = arguments.weights.file;
@@ -206,9 +215,10 @@ int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
 }  // namespace
 
 eval::Report feature_report(const std::string& task, const TaskRequest& request,
-                            std::map<std::string, eval::OptionValue> options) {
+                            std::map<std::string, eval::OptionValue> options,
+                            std::map<std::string, std::string> identity) {
   const auto& config = request.weights.config;
-  eval::Report report{task, {}, std::move(options), "", ""};
+  eval::Report report{task, {}, std::move(options), "", "", std::move(identity)};
   if (request.weights.backbone != nullptr) {
     report.options.merge(eval::option_values(config.features));
   }

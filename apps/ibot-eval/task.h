@@ -42,9 +42,11 @@ struct Task {
 /// Every task, one file each.
 const std::vector<Task>& tasks();
 
-/// A report of `task` without metrics: its options, and those of the features it reads.
+/// A report of `task` without metrics: its options, those of the features it reads, and what it
+/// belongs to.
 eval::Report feature_report(const std::string& task, const TaskRequest& request,
-                            std::map<std::string, eval::OptionValue> options);
+                            std::map<std::string, eval::OptionValue> options,
+                            std::map<std::string, std::string> identity);
 
 /// Weighted nearest neighbours: DATA/val classified by DATA/train.
 eval::Report run_knn(const TaskRequest& request);

@@ -1,6 +1,7 @@
 #include "ibot-eval/weights.h"
 
 #include "common/config_of_weights.h"
+#include "common/identity.h"
 #include "common/logging.h"
 #include "common/run_main.h"
 #include "ibot/base/error.h"
@@ -24,12 +25,10 @@ EvalConfig config_of(const WeightsArguments& arguments, const models::Weights& w
       "", open_input([&] { return overrides_of_weights(weights, arguments.overrides); }));
 }
 
-}  // namespace
-
-Weights load_weights(const WeightsArguments& arguments) {
+Weights read(const WeightsArguments& arguments) {
   if (arguments.file == "pixels" || arguments.file == "random") {
-    Weights weights{
-        config::read_config<EvalConfig>(arguments.config, arguments.overrides), nullptr, {}};
+    Weights weights{.config =
+                        config::read_config<EvalConfig>(arguments.config, arguments.overrides)};
     if (arguments.file == "pixels") return weights;
     // As the run itself begins, so that "untrained" is the very network that is trained.
     const auto& run = weights.config.run;
@@ -43,7 +42,7 @@ Weights load_weights(const WeightsArguments& arguments) {
   }
   const auto stored =
       open_input([&] { return models::read_weights(arguments.file, arguments.key); });
-  Weights weights{config_of(arguments, stored), nullptr, {}};
+  Weights weights{.config = config_of(arguments, stored)};
   weights.backbone = models::build_backbone(weights.config.run.backbone, models::Role::kTeacher);
   const auto report =
       open_input([&] { return models::load_weights_(*weights.backbone, stored, "backbone."); });
@@ -52,6 +51,19 @@ Weights load_weights(const WeightsArguments& arguments) {
   const std::string head = "head.";
   for (const auto& [name, tensor] : stored.tensors) {
     if (name.rfind(head, 0) == 0) weights.head.emplace(name.substr(head.size()), tensor);
+  }
+  return weights;
+}
+
+}  // namespace
+
+Weights load_weights(const WeightsArguments& arguments) {
+  auto weights = read(arguments);
+  if (weights.backbone != nullptr) {
+    weights.backbone_hash = tensors_hash(models::named_state(*weights.backbone));
+  }
+  if (!weights.head.empty()) {
+    weights.head_hash = tensors_hash({weights.head.begin(), weights.head.end()});
   }
   return weights;
 }

@@ -25,6 +25,9 @@ struct Weights {
   std::shared_ptr<models::Backbone> backbone;
   /// The projection head by names below `head.`; empty where the file has none.
   std::map<std::string, torch::Tensor> head;
+  /// Of the backbone's and of the head's tensors; "pixels" and "none" without.
+  std::string backbone_hash = "pixels";
+  std::string head_hash = "none";
 };
 
 /// Reads the weights and the configuration: that of the file, or where it has none the defaults

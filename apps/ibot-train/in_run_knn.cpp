@@ -2,53 +2,65 @@
 
 #include <algorithm>
 
+#include "common/run_main.h"
 #include "ibot/data/labeled_loader.h"
-#include "ibot/data/open_dataset.h"
-#include "ibot/eval/features.h"
 #include "ibot/eval/knn.h"
 
 namespace ibot::apps {
+namespace {
 
-InRunKnn::InRunKnn(const eval::InRunOptions& options, int64_t epochs, int64_t workers,
-                   const batch::Normalization& normalization)
-    : options_(options),
-      epochs_(epochs),
-      workers_(workers),
-      normalization_(normalization),
-      train_(data::open_images(options.path + "/train")),
-      test_(data::open_images(options.path + "/val")) {
-  options_.k = eval::numbers_of_neighbours(options.k, train_->size());
-  const auto largest = *std::max_element(options_.k.begin(), options_.k.end());
-  IBOT_CHECK_AS(ConfigError, largest <= train_->size(), "eval.k: expected at most the ",
-                train_->size(), " training images, got ", largest);
+// 1 compared classes by their places instead of their names.
+constexpr int64_t kVersion = 2;
+
+Identity identity_of(const config::RunConfig& config, const LabeledImages& images) {
+  Identity identity("knn of a run", kVersion);
+  identity.add_images(images);
+  identity.add_keys(config, {"eval.", "augment.mean", "augment.std", "decode."});
+  return identity;
+}
+
+}  // namespace
+
+InRunKnn::InRunKnn(const config::RunConfig& config)
+    : config_(config), images_(config.eval.path, {}), identity_(identity_of(config, images_)) {
+  const auto images = images_.train().size();
+  config_.eval.k = eval::numbers_of_neighbours(config.eval.k, images);
+  const auto largest = *std::max_element(config_.eval.k.begin(), config_.eval.k.end());
+  IBOT_CHECK_AS(ConfigError, largest <= images, "eval.k: expected at most the ", images,
+                " training images, got ", largest);
+}
+
+eval::FeatureBank InRunKnn::bank_of(models::Backbone& backbone, torch::Device device,
+                                    data::Split split, const std::function<void()>& glance) const {
+  const auto& eval = config_.eval;
+  data::LabeledLoader loader(images_.of(split), {.transform = {.resize_size = eval.resize_size,
+                                                               .crop_size = eval.crop_size},
+                                                 .batch_size = eval.batch_size,
+                                                 .workers = config_.data.workers});
+  return eval::extract_features(backbone, loader, eval::resolved({}, false, config_.backbone.arch),
+                                {config_.augment.mean, config_.augment.std}, device,
+                                [&](int64_t) { glance(); });
 }
 
 std::optional<train::EvaluationRecord> InRunKnn::evaluate(
     models::Backbone& backbone, torch::Device device, int64_t epoch,
     const std::function<void()>& glance) const {
-  if ((epoch + 1) % options_.every_epochs != 0 && epoch + 1 != epochs_) return std::nullopt;
-  const auto bank = [&](const data::Dataset& images) {
-    data::LabeledLoaderOptions loading;
-    loading.transform.resize_size = options_.resize_size;
-    loading.transform.crop_size = options_.crop_size;
-    loading.batch_size = options_.batch_size;
-    loading.workers = workers_;
-    data::LabeledLoader loader(images, loading);
-    return eval::extract_features(backbone, loader, eval::resolved({}, false, {}), normalization_,
-                                  device, [&](int64_t) { glance(); });
-  };
-  const eval::KnnOptions knn{.k = options_.k, .temperature = options_.temperature};
-  const auto train = bank(*train_);
-  auto test = bank(*test_);
+  if ((epoch + 1) % config_.eval.every_epochs != 0 && epoch + 1 != config_.train.epochs) {
+    return std::nullopt;
+  }
+  const auto train = bank_of(backbone, device, data::Split::kTrain, glance);
+  auto test = bank_of(backbone, device, data::Split::kVal, glance);
   test.features = test.features.to(device);
-  const auto accuracies = eval::classify_knn(train, test, knn);
+  const auto accuracies = eval::classify_knn(
+      train, test, {.k = config_.eval.k, .temperature = config_.eval.temperature});
   double best = 0.0;
   for (const auto& accuracy : accuracies) best = std::max(best, accuracy.top1);
   return train::EvaluationRecord{.step = 0,
                                  .epoch = epoch,
                                  .name = "knn",
                                  .metrics = eval::knn_metrics(accuracies),
-                                 .score = best};
+                                 .score = best,
+                                 .identity = identity_.text()};
 }
 
 }  // namespace ibot::apps

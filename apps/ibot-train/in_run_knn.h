@@ -2,37 +2,41 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <optional>
 
-#include "ibot/batch/normalization.h"
-#include "ibot/data/dataset.h"
-#include "ibot/eval/in_run_options.h"
+#include "common/identity.h"
+#include "common/labeled_images.h"
+#include "ibot/config/run_config.h"
+#include "ibot/eval/features.h"
 #include "ibot/models/backbone.h"
 #include "ibot/train/observer.h"
 
 namespace ibot::apps {
 
-/// Evaluates a backbone on PATH/train and PATH/val every few epochs.
+/// Evaluates a backbone on eval.path/train and eval.path/val every few epochs, as `ibot-eval knn`
+/// does.
 class InRunKnn {
  public:
-  /// Lists the images, so that a missing folder ends the run before it starts. Throws DataError,
-  /// and ConfigError on a k above the number of training images.
-  InRunKnn(const eval::InRunOptions& options, int64_t epochs, int64_t workers,
-           const batch::Normalization& normalization);
+  /// Opens the images, so that what cannot be evaluated ends the run before it starts. Throws
+  /// RequestError as LabeledImages does, and ConfigError on a k above the number of training
+  /// images.
+  explicit InRunKnn(const config::RunConfig& config);
 
   /// Metrics after `epoch` where one is due. `glance` is called after every batch and may throw.
   std::optional<train::EvaluationRecord> evaluate(models::Backbone& backbone, torch::Device device,
                                                   int64_t epoch,
                                                   const std::function<void()>& glance) const;
 
+  /// What its scores belong to, weights apart.
+  const Identity& identity() const { return identity_; }
+
  private:
-  eval::InRunOptions options_;
-  int64_t epochs_;
-  int64_t workers_;
-  batch::Normalization normalization_;
-  std::unique_ptr<data::Dataset> train_;
-  std::unique_ptr<data::Dataset> test_;
+  eval::FeatureBank bank_of(models::Backbone& backbone, torch::Device device, data::Split split,
+                            const std::function<void()>& glance) const;
+
+  config::RunConfig config_;
+  LabeledImages images_;
+  Identity identity_;
 };
 
 }  // namespace ibot::apps

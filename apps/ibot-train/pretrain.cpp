@@ -4,6 +4,7 @@
 
 #include "common/data_notes.h"
 #include "common/device.h"
+#include "common/folder_lock.h"
 #include "common/loader_of_config.h"
 #include "common/logging.h"
 #include "common/run_main.h"
@@ -120,10 +121,19 @@ int64_t steps_of_epoch(const data::Dataset& images, const config::RunConfig& con
 
 std::optional<InRunKnn> open_knn(const config::RunConfig& config) {
   if (config.eval.path.empty()) return std::nullopt;
-  return open_input([&] {
-    return InRunKnn(config.eval, config.train.epochs, config.data.workers,
-                    {config.augment.mean, config.augment.std});
-  });
+  return std::optional<InRunKnn>(std::in_place, config);
+}
+
+/// A best checkpoint that other images or options chose is compared with none that these choose.
+void forget_foreign_best(const InRunKnn& knn, train::RunState& run) {
+  if (run.best.step == 0) return;
+  const auto differing = run.best.identity.empty() ? "inputs that were not noted yet"
+                                                   : knn.identity().differences(run.best.identity);
+  if (differing.empty()) return;
+  log_warning(concat("eval: the best checkpoint so far, of step ", run.best.step,
+                     ", was chosen by other evaluations (", differing,
+                     ") and no longer counts; the next evaluation chooses anew"));
+  run.best = {};
 }
 
 /// What rank 0 does besides training: writes, shows and evaluates.
@@ -168,8 +178,8 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   const bool leads = ranks.group.rank() == 0;
   std::optional<FolderLock> lock;
   if (leads && std::filesystem::is_directory(request.output)) lock.emplace(request.output);
-  const auto beginning = prepare(request, ranks, images, step);
-  const auto& checkpoint = beginning.checkpoint;
+  auto beginning = prepare(request, ranks, images, step);
+  auto& checkpoint = beginning.checkpoint;
   const auto& knn = beginning.knn;
   const auto steps_per_epoch = beginning.steps_per_epoch;
   if (leads) prepare_output(request.output);
@@ -190,6 +200,7 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   if (record) observers = {&record->files, &record->shown};
   train::Trainer trainer(options, step, observers);
   if (checkpoint) {
+    if (knn) forget_foreign_best(*knn, checkpoint->run);
     open_input([&] { trainer.resume(*checkpoint); });
     if (leads) warn_of_other_images(images, checkpoint->run);
     log_info(concat("resumed at step ", first, " of ", options.length.total_steps()));

@@ -1,17 +1,5 @@
 #include "ibot-train/run_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <chrono>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <thread>
-
 #include "common/logging.h"
 #include "common/output_folder.h"
 #include "common/run_main.h"
@@ -23,31 +11,6 @@ namespace ibot::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Keys that may change between a run and its continuation: they decide where data lie, how often
-/// something is written and how fast the run goes, not what it computes.
-constexpr std::array kFreeKeys{"data.path",
-                               "data.workers",
-                               "data.prefetch_batches",
-                               "data.max_bad_share",
-                               "train.device",
-                               "train.max_steps",
-                               "train.save_every_epochs",
-                               "train.save_every_steps",
-                               "train.keep_last",
-                               "train.on_nonfinite",
-                               "train.on_collapse",
-                               "train.log_every_steps",
-                               "train.accumulate_steps",
-                               "train.checkpoint_activations",
-                               "train.shard_optimizer",
-                               "train.rank_timeout_s",
-                               "train.stall_timeout_s"};
-
-bool is_free(const std::string& key) {
-  return key.rfind("eval.", 0) == 0 ||
-         std::find(kFreeKeys.begin(), kFreeKeys.end(), key) != kFreeKeys.end();
-}
 
 std::optional<train::Checkpoint> newest_checkpoint(const fs::path& folder) {
   auto restored = train::restore_newest(folder);
@@ -62,69 +25,7 @@ std::optional<train::Checkpoint> newest_checkpoint(const fs::path& folder) {
   return std::move(restored->checkpoint);
 }
 
-/// "process 4711 on node17", as the holder of a lock wrote it.
-std::string holder_in(const fs::path& lock) {
-  const auto text = io::read_file(lock);
-  return text.empty() ? "another process" : text.substr(0, text.find('\n'));
-}
-
-std::string name_of(pid_t process) {
-  std::array<char, 256> host{};
-  const bool known = ::gethostname(host.data(), host.size() - 1) == 0;
-  return concat("process ", process, " on ", known ? host.data() : "an unknown machine");
-}
-
-/// Whether the holder of a lock is known to run. One that is ending has no command line any more.
-bool runs(const std::string& holder) {
-  pid_t process = 0;
-  if (std::sscanf(holder.c_str(), "process %d", &process) != 1) return false;
-  if (holder != name_of(process)) return false;
-  return std::ifstream(concat("/proc/", process, "/cmdline")).peek() != EOF;
-}
-
-/// Locks for this process alone; 0, or what was wrong as errno. A process that was killed may take
-/// seconds to leave its GPU and holds its lock until then: only one that runs is not waited for.
-int lock_alone(int file, const fs::path& path) {
-  using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::seconds kPatience{10};
-  constexpr std::chrono::milliseconds kPause{100};
-  const auto deadline = Clock::now() + kPatience;
-  for (bool told = false; ::flock(file, LOCK_EX | LOCK_NB) != 0; told = true) {
-    const int problem = errno;
-    const auto holder = holder_in(path);
-    if (problem != EWOULDBLOCK || runs(holder) || Clock::now() > deadline) return problem;
-    if (!told) log_info(concat(path.string(), ": waiting for ", holder, " to end"));
-    std::this_thread::sleep_for(kPause);
-  }
-  return 0;
-}
-
 }  // namespace
-
-FolderLock::FolderLock(const fs::path& output) {
-  const auto path = output / ".lock";
-  file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  IBOT_CHECK_AS(RequestError, file_ >= 0, path.string(),
-                ": cannot be opened: ", std::strerror(errno), "; choose another --output");
-  const int problem = lock_alone(file_, path);
-  if (problem == EWOULDBLOCK) {
-    ::close(file_);
-    throw RequestError(concat(output.string(), ": expected no other run in this folder, found ",
-                              holder_in(path), "; wait for its end or choose another --output"));
-  }
-  if (problem != 0) {
-    log_warning(concat(path.string(), ": cannot be locked: ", std::strerror(problem),
-                       "; make sure that no second run writes to this folder"));
-    return;
-  }
-  const auto holder = name_of(::getpid()) + '\n';
-  // Only for the message above: a full disk must not keep a run from starting.
-  if (::ftruncate(file_, 0) != 0 || ::write(file_, holder.data(), holder.size()) < 0) {
-    log_debug(concat(path.string(), ": cannot be written: ", std::strerror(errno)));
-  }
-}
-
-FolderLock::~FolderLock() { ::close(file_); }
 
 void prepare_output(const fs::path& output) {
   prepare_folder(output);
@@ -146,9 +47,10 @@ void write_resolved_config(const TrainRequest& request) {
 std::string differing_keys(const config::RunConfig& before, const config::RunConfig& now) {
   const auto old_values = config::flat_values(before);
   std::string differing;
-  for (const auto& [key, value] : config::flat_values(now)) {
+  for (const auto& [key, value] : config::flat_values(now, config::Keys::kOfResults)) {
     const auto& old_value = old_values.at(key);
-    if (is_free(key) || value == old_value) continue;
+    // An evaluation changes nothing of the run that it looks at.
+    if (key.starts_with("eval.") || value == old_value) continue;
     differing += (differing.empty() ? "" : ", ") + key + " " + old_value + " -> " + value;
   }
   return differing;

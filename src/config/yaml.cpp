@@ -115,7 +115,9 @@ Node parse_override(const Field& field, const std::string& text) {
 
 std::string explain_field(const std::string& key, const Field& field, const Field& standard) {
   return concat(key, "\n  ", field.text, "\n  type     ", type_name(field.slot), "\n  default  ",
-                write_value(standard.slot), "\n  value    ", write_value(field.slot), "\n");
+                write_value(standard.slot), "\n  value    ", write_value(field.slot),
+                field.effect == Effect::kNone ? "\n  results  the same under every value" : "",
+                "\n");
 }
 
 }  // namespace
@@ -180,10 +182,11 @@ std::string write_sections(const Sections& sections, Comments comments) {
   return yaml;
 }
 
-std::map<std::string, std::string> flat_values_of(const Sections& sections) {
+std::map<std::string, std::string> flat_values_of(const Sections& sections, Keys keys) {
   std::map<std::string, std::string> values;
   for (const Section& section : sections) {
     for (const Field& field : section.fields) {
+      if (keys == Keys::kOfResults && field.effect == Effect::kNone) continue;
       values.emplace(concat(section.name, ".", field.name), write_value(field.slot));
     }
   }

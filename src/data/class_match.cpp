@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "data/content.h"
 #include "ibot/base/error.h"
 
 namespace ibot::data {
@@ -53,6 +54,13 @@ ClassMatch match_classes(const Dataset& train, const Dataset& test) {
     if (trained[label] > 0 && !has_test[label]) match.untested.push_back(names[label]);
   }
   return match;
+}
+
+std::string MatchedDataset::content_hash() const {
+  Hash hash;
+  hash.add(test_.content_hash());
+  add_labels(hash, *this);
+  return hash.hex();
 }
 
 }  // namespace ibot::data

@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <map>
 #include <sstream>
+#include <string_view>
 #include <tuple>
 
+#include "data/content.h"
 #include "data/file_bytes.h"
 #include "data/folder_entries.h"
 #include "ibot/base/error.h"
@@ -52,6 +54,23 @@ FileList::FileList(const std::string& source, std::vector<Entry> entries,
 
 std::vector<uint8_t> FileList::read(int64_t sample) const {
   return file_bytes(entries_[sample].path);
+}
+
+std::string FileList::content_hash() const {
+  // Where the folder that holds all of them ends in each path.
+  std::string_view common = entries_.front().path;
+  for (const auto& entry : entries_) {
+    const auto end =
+        std::mismatch(common.begin(), common.end(), entry.path.begin(), entry.path.end());
+    common = common.substr(0, end.first - common.begin());
+  }
+  const size_t below = common.find_last_of('/') + 1;
+  Hash hash;
+  add_labels(hash, *this);
+  add_files(
+      hash, size(), [this](int64_t i) { return path(i); },
+      [&](int64_t i) { return entries_[i].path.substr(below); });
+  return hash.hex();
 }
 
 FileList listed_images(const fs::path& root, const fs::path& list) {

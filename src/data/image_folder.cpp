@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 
+#include "data/content.h"
 #include "data/file_bytes.h"
 #include "data/image_names.h"
 
@@ -36,5 +37,14 @@ std::string ImageFolder::path(int64_t sample) const {
 }
 
 std::vector<uint8_t> ImageFolder::read(int64_t sample) const { return file_bytes(path(sample)); }
+
+std::string ImageFolder::content_hash() const {
+  Hash hash;
+  add_labels(hash, *this);
+  add_files(
+      hash, size(), [this](int64_t i) { return path(i); },
+      [this](int64_t i) { return listing_.path(i); });
+  return hash.hex();
+}
 
 }  // namespace ibot::data

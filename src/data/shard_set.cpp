@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 
+#include "data/content.h"
 #include "data/folder_entries.h"
 #include "data/image_names.h"
 #include "data/parallel.h"
@@ -240,6 +241,21 @@ std::string ShardSet::path(int64_t sample) const { return impl_->path(sample); }
 std::vector<uint8_t> ShardSet::read(int64_t sample) const { return impl_->read(sample); }
 const std::vector<std::string>& ShardSet::class_names() const { return impl_->index().class_names; }
 std::vector<std::string> ShardSet::notes() const { return impl_->index().notes; }
+std::string ShardSet::content_hash() const {
+  const auto& index = impl_->index();
+  Hash hash;
+  add_labels(hash, *this);
+  for (const auto& column : {index.offset, index.size, index.hash}) {
+    if (column.defined()) hash.add(column.const_data_ptr(), column.nbytes());
+  }
+  for (const auto& shard : index.shards) hash.add(concat(shard.samples, ' ', shard.hash, '\n'));
+  if (!index.hash.defined()) {
+    add_files(
+        hash, shards(), [&](int64_t i) { return index.shards[i].name; },
+        [&](int64_t i) { return fs::path(index.shards[i].name).filename().string(); });
+  }
+  return hash.hex();
+}
 int64_t ShardSet::shards() const { return static_cast<int64_t>(impl_->index().shards.size()); }
 
 std::vector<DamagedFile> ShardSet::damaged_containers(int64_t workers) const {

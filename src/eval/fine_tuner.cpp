@@ -179,7 +179,8 @@ void FineTuner::keep_best(const Accuracy& accuracy, int64_t epoch) {
                                             .metadata = {{"format", "ibot-classifier"},
                                                          {"ibot_version", kVersion},
                                                          {"run", state_.to_json()},
-                                                         {"config", options_.config}}});
+                                                         {"config", options_.config},
+                                                         {"identity", options_.identity}}});
 }
 
 void FineTuner::save() const {
@@ -189,11 +190,12 @@ void FineTuner::save() const {
                                                          {"format_version", kFormatVersion},
                                                          {"ibot_version", kVersion},
                                                          {"run", state_.to_json()},
-                                                         {"config", options_.config}}});
+                                                         {"config", options_.config},
+                                                         {"identity", options_.identity}}});
 }
 
-std::string fine_tune_config(const std::filesystem::path& checkpoint) {
-  return entry(checkpoint, io::read_safetensors_metadata(checkpoint), "config");
+std::string fine_tune_identity(const std::filesystem::path& checkpoint) {
+  return entry(checkpoint, io::read_safetensors_metadata(checkpoint), "identity");
 }
 
 }  // namespace ibot::eval

@@ -14,6 +14,7 @@ std::string to_json(const Report& report) {
   }
   json["weights"] = report.weights;
   json["data"] = report.data;
+  json["identity"] = report.identity;
   // Paths may hold any bytes; those that are not UTF-8 are shown as replacement characters.
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
 }

@@ -11,7 +11,7 @@ namespace ibot::train {
 
 // Fields that came later have defaults; the others must be there.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LossTrend, count, mean, variance)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BestCheckpoint, step, score)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(BestCheckpoint, step, score, identity)
 
 static const std::string kTermPrefix = "loss_";
 

@@ -307,7 +307,7 @@ void Trainer::evaluate(int64_t epoch) {
   evaluation->step = state_.step;
   told(checkpointer_.wait());  // what is still being written may be the best one so far
   if (evaluation->score && (state_.best.step == 0 || *evaluation->score > state_.best.score)) {
-    state_.best = {state_.step, *evaluation->score};
+    state_.best = {state_.step, *evaluation->score, evaluation->identity};
   }
   for (auto* observer : observers_) observer->on_evaluation(*evaluation);
 }

@@ -14,6 +14,7 @@ namespace {
 TEST(Report, HoldsTheKeysThatScriptsRead) {
   Report report{"knn", {{"top1_k10", 61.25}}, option_values(KnnOptions{}), "w.safetensors", "data"};
   report.options.merge(option_values(FeatureOptions{Pooling::kClass, 1}));
+  report.identity = {{"method", "knn 1"}};
   const auto json = nlohmann::json::parse(to_json(report));
   EXPECT_EQ(json["task"], "knn");
   EXPECT_EQ(json["metrics"]["top1_k10"], 61.25);
@@ -23,7 +24,8 @@ TEST(Report, HoldsTheKeysThatScriptsRead) {
   EXPECT_EQ(json["options"]["blocks"], 1);
   EXPECT_EQ(json["weights"], "w.safetensors");
   EXPECT_EQ(json["data"], "data");
-  EXPECT_EQ(json.size(), 5u);
+  EXPECT_EQ(json["identity"]["method"], "knn 1");
+  EXPECT_EQ(json.size(), 6u);
 }
 
 TEST(Report, IsJsonWhateverItHolds) {

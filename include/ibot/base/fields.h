@@ -9,8 +9,13 @@
 
 namespace ibot {
 
+/// What a key decides: results, or only where data lie, how often something is written and how fast
+/// it goes. What was computed under other values of the latter is as good.
+enum class Effect { kResult, kNone };
+
 /// An options struct has defaults, a member template `fields(visitor)` that calls
-/// `field(name, member, text)` once for each member in order, and `void validate() const`, which
+/// `field(name, member, text)` once for each member in order, with Effect::kNone behind the text of
+/// one that changes no result, and `void validate() const`, which
 /// throws OptionError. Members are of the types below, or enums with EnumNames. Reading, writing,
 /// overrides and explanations are visitors over that one list.
 template <class T>

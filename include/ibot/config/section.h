@@ -27,11 +27,12 @@ using FieldSlot =
     std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*,
                  std::vector<double>*, std::array<double, 2>*, std::array<double, 3>*, EnumSlot>;
 
-/// One key: `name` within its section, what it means, and its value.
+/// One key: `name` within its section, what it means, its value, and whether that changes results.
 struct Field {
   std::string name;
   std::string text;
   FieldSlot slot;
+  Effect effect = Effect::kResult;
 };
 
 struct Section {
@@ -62,9 +63,10 @@ Sections sections_of(Config& config) {
   Sections sections;
   config.sections([&](const char* name, auto& options) {
     Section& section = sections.emplace_back(Section{name, {}});
-    options.fields([&](const char* key, auto& value, const char* text) {
-      section.fields.push_back({key, text, slot_of(value)});
-    });
+    options.fields(
+        [&](const char* key, auto& value, const char* text, Effect effect = Effect::kResult) {
+          section.fields.push_back({key, text, slot_of(value), effect});
+        });
   });
   return sections;
 }

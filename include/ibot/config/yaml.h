@@ -96,12 +96,14 @@ std::string write_config(Config config, Comments comments = Comments::kText) {
   return write_sections(sections_of(config), comments);
 }
 
-/// Every value by "section.key", as YAML on one line.
-std::map<std::string, std::string> flat_values_of(const Sections& sections);
+enum class Keys { kAll, kOfResults };
+
+/// Every value by "section.key", as YAML on one line; of all keys, or of those that change results.
+std::map<std::string, std::string> flat_values_of(const Sections& sections, Keys keys);
 
 template <class Config>
-std::map<std::string, std::string> flat_values(Config config) {
-  return flat_values_of(sections_of(config));
+std::map<std::string, std::string> flat_values(Config config, Keys keys = Keys::kAll) {
+  return flat_values_of(sections_of(config), keys);
 }
 
 /// What `key` ("section.key", or a section for all its keys) means: text, type, default and value.

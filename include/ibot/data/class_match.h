@@ -34,6 +34,8 @@ class MatchedDataset : public Dataset {
   std::string path(int64_t sample) const override { return test_.path(sample); }
   std::vector<uint8_t> read(int64_t sample) const override { return test_.read(sample); }
   const std::vector<std::string>& class_names() const override { return train_.class_names(); }
+  /// That of the test images, and their labels here.
+  std::string content_hash() const override;
 
  private:
   const Dataset& train_;

@@ -20,10 +20,12 @@ struct DataOptions {
     field(
         "path", path,
         "image folder (one folder a class, or none; images at any depth) or tar shards (folder or "
-        "pattern)");
-    field("workers", workers, "decoding threads a rank");
-    field("prefetch_batches", prefetch_batches, "batches prepared ahead");
-    field("max_bad_share", max_bad_share, "end the run above this share of unreadable images");
+        "pattern)",
+        Effect::kNone);
+    field("workers", workers, "decoding threads a rank", Effect::kNone);
+    field("prefetch_batches", prefetch_batches, "batches prepared ahead", Effect::kNone);
+    field("max_bad_share", max_bad_share, "end the run above this share of unreadable images",
+          Effect::kNone);
   }
 
   void validate() const {

@@ -32,6 +32,10 @@ class Dataset {
   virtual const std::vector<std::string>& class_names() const = 0;
   /// What a user should know of what was passed over, left out or taken for something, a line each.
   virtual std::vector<std::string> notes() const { return {}; }
+  /// What the images are, in 32 hexadecimal digits: content, order, labels and names of classes,
+  /// but not where they lie. Here from every image's bytes; data sets that can tell without reading
+  /// all of them say from what. Files that cannot be read count as such.
+  virtual std::string content_hash() const;
 
   /// Whether neighbours lie side by side on disk and are a random mix already: an epoch had then
   /// best read them in long runs.

@@ -35,6 +35,9 @@ class ImageFolder : public Dataset {
   std::vector<uint8_t> read(int64_t sample) const override;
   const std::vector<std::string>& class_names() const override { return listing_.class_names(); }
   std::vector<std::string> notes() const override { return listing_.notes(); }
+  /// Of each file its path below the root, and its bytes where all together take at most 64 MiB,
+  /// else its size and the nanosecond of its last change.
+  std::string content_hash() const override;
 
   /// Paths relative to the root.
   const Listing& listing() const { return listing_; }

@@ -58,6 +58,10 @@ class ShardSet : public Dataset {
   std::vector<uint8_t> read(int64_t sample) const override;
   const std::vector<std::string>& class_names() const override;
   std::vector<std::string> notes() const override;
+  /// Of the index: places, labels and hashes of packed images. In shards of other making, besides
+  /// places and labels, each shard's bytes where all together take at most 64 MiB, else its size
+  /// and the nanosecond of its last change.
+  std::string content_hash() const override;
   bool is_stream() const override { return true; }
   /// Shards whose content is not what was packed, and samples whose headers are damaged.
   std::vector<DamagedFile> damaged_containers(int64_t workers) const override;

@@ -82,10 +82,11 @@ struct FineTuneOptions {
     field("head_scale", head_scale, "factor of the classifier's initial weights");
     field("test_filter", test_filter, "of resizing test images: bilinear | bicubic | lanczos");
     field("test_crop_ratio", test_crop_ratio, "side of the test crop over the resized short side");
-    field("test_every_epochs", test_every_epochs, "epochs between tests; the last one always");
+    field("test_every_epochs", test_every_epochs, "epochs between tests; the last one always",
+          Effect::kNone);
     field("seed", seed, "of the head, sample order, images, mixing and drop path");
     field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
-    field("log_every_steps", log_every_steps, "steps between looks at the loss");
+    field("log_every_steps", log_every_steps, "steps between looks at the loss", Effect::kNone);
   }
 
   void validate() const {

@@ -22,6 +22,7 @@ struct FineTunerOptions {
   int64_t steps_per_epoch = 0;        // updates
   std::filesystem::path checkpoints;  // folder that exists; empty: nothing is saved
   std::string config;                 // kept in every checkpoint
+  std::string identity;               // what the run belongs to; likewise
 };
 
 /// Where a run stands, besides tensors.
@@ -111,7 +112,8 @@ class FineTuner {
   std::vector<torch::Tensor> rows_;
 };
 
-/// The configuration that a checkpoint of FineTuner holds. Throws CheckpointError.
-std::string fine_tune_config(const std::filesystem::path& checkpoint);
+/// What the run of a checkpoint of FineTuner belongs to; empty where an earlier version wrote it.
+/// Throws CheckpointError.
+std::string fine_tune_identity(const std::filesystem::path& checkpoint);
 
 }  // namespace ibot::eval

@@ -21,13 +21,15 @@ struct InRunOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("path", path, "folder with train/ and val/ image folders for k-NN; empty: no evaluation");
-    field("every_epochs", every_epochs, "epochs between evaluations; the last one always");
+    field("path", path, "folder with train/ and val/ image folders for k-NN; empty: no evaluation",
+          Effect::kNone);
+    field("every_epochs", every_epochs, "epochs between evaluations; the last one always",
+          Effect::kNone);
     field("k", k, "numbers of neighbours; []: of 10, 20, 100 and 200 what the images allow");
     field("temperature", temperature, "of the neighbours' votes");
     field("resize_size", resize_size, "short side in pixels before the centre crop");
     field("crop_size", crop_size, "side of the centre crop in pixels");
-    field("batch_size", batch_size, "images a forward pass");
+    field("batch_size", batch_size, "images a forward pass", Effect::kNone);
   }
 
   void validate() const {

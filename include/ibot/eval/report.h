@@ -19,7 +19,7 @@ using OptionValue =
 template <class Options>
 std::map<std::string, OptionValue> option_values(Options options) {
   std::map<std::string, OptionValue> values;
-  options.fields([&](const char* name, const auto& value, const char*) {
+  options.fields([&](const char* name, const auto& value, const auto&...) {
     using Value = std::decay_t<decltype(value)>;
     if constexpr (std::is_enum_v<Value>) {
       values.emplace(name, std::string(enum_name(value)));
@@ -39,6 +39,8 @@ struct Report {
   std::map<std::string, OptionValue> options;
   std::string weights;
   std::string data;
+  /// What the result belongs to: the method with its version, and hashes of weights and images.
+  std::map<std::string, std::string> identity = {};
 };
 
 /// The report as one indented JSON object with a final line end; a metric that is not finite is

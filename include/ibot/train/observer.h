@@ -68,6 +68,7 @@ struct EvaluationRecord {
   std::string name;
   std::map<std::string, double> metrics;
   std::optional<double> score = std::nullopt;
+  std::string identity = {};  // of the data and options that the score belongs to
 };
 
 /// Something that went wrong and that the run survived.

@@ -37,10 +37,12 @@ struct LossTrend {
   double add(double loss);
 };
 
-/// The checkpoint that scored best in the run's own evaluations; step 0: none yet.
+/// The checkpoint that scored best in the run's own evaluations; step 0: none yet. Scores of
+/// another identity are not comparable; versions before 0.2 noted none.
 struct BestCheckpoint {
   int64_t step = 0;
   double score = 0.0;
+  std::string identity;
 };
 
 /// `step` counts finished steps; with the options it determines everything but tensors and sums.

@@ -1,4 +1,4 @@
-// The images of an evaluation.
+// The images of an evaluation, within a run or after it.
 #pragma once
 
 #include <filesystem>
@@ -22,7 +22,14 @@ class LabeledImages {
 
   const data::Dataset& train() const { return *train_; }
   const data::Dataset& test() const { return *matched_; }
+  const data::Dataset& of(data::Split split) const {
+    return split == data::Split::kTrain ? train() : test();
+  }
   int64_t classes() const { return static_cast<int64_t>(train_->class_names().size()); }
+  /// Of content, order and labels of one half.
+  const std::string& hash(data::Split split) const {
+    return split == data::Split::kTrain ? train_hash_ : test_hash_;
+  }
 
  private:
   void warn(const std::vector<std::string>& names, const char* problem) const;
@@ -30,6 +37,8 @@ class LabeledImages {
   std::unique_ptr<data::Dataset> train_;
   std::unique_ptr<data::Dataset> test_;
   std::optional<data::MatchedDataset> matched_;
+  std::string train_hash_;
+  std::string test_hash_;
 };
 
 }  // namespace ibot::apps

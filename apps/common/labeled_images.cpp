@@ -1,4 +1,4 @@
-#include "ibot-eval/labeled_images.h"
+#include "common/labeled_images.h"
 
 #include "common/data_notes.h"
 #include "common/logging.h"
@@ -19,6 +19,8 @@ LabeledImages::LabeledImages(const std::filesystem::path& root,
   warn(match.empty, "without training images");
   warn(match.untested, "without test images; accuracy is over the others");
   matched_.emplace(*train_, *test_, std::move(match));
+  train_hash_ = train_->content_hash();
+  test_hash_ = matched_->content_hash();
 }
 
 void LabeledImages::warn(const std::vector<std::string>& names, const char* problem) const {

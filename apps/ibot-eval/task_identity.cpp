@@ -1,0 +1,68 @@
+#include "ibot-eval/task_identity.h"
+
+namespace ibot::apps {
+namespace {
+
+/// Goes up when the same inputs give other results.
+int64_t version_of(const std::string& method) {
+  static const std::map<std::string, int64_t> above_one{{"features", 3}};
+  const auto found = above_one.find(method);
+  return found == above_one.end() ? 1 : found->second;
+}
+
+/// Keys that decide frozen features; those of decoding where there are any.
+const std::vector<std::string> kFeatureKeys{"features.",   "backbone.",      "augment.mean",
+                                            "augment.std", "eval.crop_size", "eval.resize_size",
+                                            "decode."};
+
+std::string bank_hash(const eval::FeatureBank& bank) {
+  return tensors_hash({{"features", bank.features}, {"labels", bank.labels}});
+}
+
+}  // namespace
+
+Identity feature_identity(const TaskRequest& request, const std::string& images_hash) {
+  Identity identity("features", version_of("features"));
+  identity.add_hash("weights", request.weights.backbone_hash);
+  identity.add_hash("images", images_hash);
+  identity.add_keys(request.weights.config, kFeatureKeys);
+  return identity;
+}
+
+Identity task_identity(const TaskRequest& request, const LabeledImages& images,
+                       const std::string& task) {
+  Identity identity(task, version_of(task));
+  identity.add_hash("weights", request.weights.backbone_hash);
+  identity.add_images(images);
+  identity.add_keys(request.weights.config, kFeatureKeys);
+  return identity;
+}
+
+Identity loaded_identity(const FeatureBanks& banks, const std::string& task) {
+  Identity identity(task, version_of(task));
+  identity.add_hash("features of train", bank_hash(banks.train));
+  identity.add_hash("features of test", bank_hash(banks.test));
+  return identity;
+}
+
+Identity linear_identity(const TaskRequest& request, const LabeledImages& images) {
+  auto identity = task_identity(request, images, "linear");
+  identity.add_keys(request.weights.config, {"linear."});
+  return identity;
+}
+
+Identity fine_tune_identity(const TaskRequest& request, const LabeledImages& images,
+                            const std::string& task, bool keeps_head) {
+  const auto& config = request.weights.config;
+  Identity identity(task, version_of(task));
+  identity.add_hash("weights", request.weights.backbone_hash);
+  identity.add_images(images);
+  identity.add_keys(config, {task + ".", "transform.", "mixing.", "backbone.", "augment.mean",
+                             "augment.std", "decode."});
+  if (!keeps_head) return identity;
+  identity.add_hash("weights of the head", request.weights.head_hash);
+  identity.add_keys(config, {"head."});
+  return identity;
+}
+
+}  // namespace ibot::apps

@@ -1,0 +1,32 @@
+// What each task's results belong to; docs/evaluation.md has the table.
+#pragma once
+
+#include <string>
+
+#include "common/identity.h"
+#include "common/labeled_images.h"
+#include "ibot-eval/features.h"
+#include "ibot-eval/task.h"
+
+namespace ibot::apps {
+
+/// Of the frozen features of one half of the images.
+Identity feature_identity(const TaskRequest& request, const std::string& images_hash);
+
+/// Of an evaluation of frozen features of both halves, its own keys apart.
+Identity task_identity(const TaskRequest& request, const LabeledImages& images,
+                       const std::string& task);
+
+/// Of `task` on features that another program may have computed.
+Identity loaded_identity(const FeatureBanks& banks, const std::string& task);
+
+/// Of a linear probe.
+Identity linear_identity(const TaskRequest& request, const LabeledImages& images);
+
+/// Of finetune, semi and transfer, which are named as their configuration sections are.
+///
+///   keeps_head   whether layers of the projection head are kept
+Identity fine_tune_identity(const TaskRequest& request, const LabeledImages& images,
+                            const std::string& task, bool keeps_head);
+
+}  // namespace ibot::apps
