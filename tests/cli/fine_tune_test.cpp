@@ -121,7 +121,16 @@ TEST_F(FineTuneTask, GoesOnFromItsFolder) {
   EXPECT_EQ(testing::read_text(folder_ / "out/report.json"), before);
   EXPECT_EQ(testing::read_text(folder_ / "out/log.txt"), log);
   expect_refusal(run("finetune", {"--output", "out", "finetune.lr=0.02"}),
-                 "finetune.lr 0.01 -> 0.02");
+                 "begun with other inputs: finetune.lr: 0.01 there, 0.02 here; choose another");
+  expect_refusal(run("finetune", {"--output", "out", "train.seed=1"}),
+                 "begun with other inputs: weights; choose another");
+  EXPECT_EQ(run("finetune", {"--output", "out", "data.workers=1", "head.prototypes=9",
+                             "eval.batch_size=3", "finetune.log_every_steps=3"})
+                .status,
+            0);
+  write_image(folder_ / "data/train/dark/dark_1.ppm", 200, 3);
+  expect_refusal(run("finetune", {"--output", "out"}),
+                 "begun with other inputs: images of train/; choose another");
 }
 
 TEST_F(FineTuneTask, SemiTakesAListAndKeepsAProjectionLayer) {

@@ -196,6 +196,8 @@ TEST(Yaml, ExplainsAKeyOrASection) {
             "  default  0.0005\n"
             "  value    0.25\n");
   EXPECT_NE(explain(config, "mask.shape").find("type     block | rand"), std::string::npos);
+  EXPECT_NE(explain(config, "data.workers").find("results  the same under every value"),
+            std::string::npos);
   const std::string section = explain(config, "schedule");
   EXPECT_NE(section.find("schedule.warmup_epochs\n"), std::string::npos);
   EXPECT_NE(section.find("\nschedule.momentum_teacher\n"), std::string::npos);
