@@ -19,15 +19,13 @@ constexpr int64_t kPart = 8192;
 /// Computes or reads the features of one set of images, part by part.
 class Extraction {
  public:
-  Extraction(const TaskRequest& request, const LabeledImages& images, data::Split split)
+  Extraction(const TaskRequest& request, const data::Dataset& images, const std::string& hash,
+             const std::string& name)
       : request_(request),
-        images_(images.of(split)),
-        progress_({.label = split == data::Split::kTrain ? "train" : "val",
-                   .unit = "images",
-                   .total = images_.size(),
-                   .item = "images"}) {
+        images_(images),
+        progress_({.label = name, .unit = "images", .total = images.size(), .item = "images"}) {
     if (!request.cache.empty()) {
-      store_.emplace(request.cache, feature_identity(request, images.hash(split)).text());
+      store_.emplace(request.cache, feature_identity(request, hash).text());
     }
   }
 
@@ -97,7 +95,13 @@ class Extraction {
 
 eval::FeatureBank bank_of(const TaskRequest& request, const LabeledImages& images,
                           data::Split split) {
-  return Extraction(request, images, split).run();
+  return bank_of(request, images.of(split), images.hash(split),
+                 split == data::Split::kTrain ? "train" : "val");
+}
+
+eval::FeatureBank bank_of(const TaskRequest& request, const data::Dataset& images,
+                          const std::string& hash, const std::string& name) {
+  return Extraction(request, images, hash, name).run();
 }
 
 FeatureBanks image_features(const TaskRequest& request, const std::string& task,

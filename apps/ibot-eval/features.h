@@ -42,4 +42,9 @@ void share_features(const TaskRequest& request, Reads reads);
 eval::FeatureBank bank_of(const TaskRequest& request, const LabeledImages& images,
                           data::Split split);
 
+/// The features of one set of images alone, whose content_hash is `hash`; `name` is what progress
+/// calls them.
+eval::FeatureBank bank_of(const TaskRequest& request, const data::Dataset& images,
+                          const std::string& hash, const std::string& name);
+
 }  // namespace ibot::apps

@@ -4,10 +4,11 @@
 #include <numeric>
 #include <set>
 
+#include "common/labeled_images.h"
 #include "common/logging.h"
 #include "common/run_main.h"
 #include "ibot-eval/features.h"
-#include "ibot-eval/labeled_images.h"
+#include "ibot-eval/task_identity.h"
 #include "ibot/data/open_dataset.h"
 #include "ibot/eval/linear_heads.h"
 
@@ -52,6 +53,9 @@ struct TestImages {
   int64_t classes = 0;
 
   const data::Dataset& images() const { return matched ? matched->test() : *alone; }
+  std::string hash() const {
+    return matched ? matched->hash(data::Split::kVal) : alone->content_hash();
+  }
 };
 
 TestImages open_test_images(const TaskRequest& request) {
@@ -164,7 +168,8 @@ eval::Report test_classifiers(const TaskRequest& request) {
   const auto& classifiers = *request.classifiers;
   const auto data = open_test_images(request);
   check_classes(request, data);
-  const auto bank = bank_of(request, data.images(), "val");
+  const auto hash = data.hash();
+  const auto bank = bank_of(request, data.images(), hash, "val");
   eval::check_finite(bank.features, "linear", "test features");
   const auto hits = heads_of(classifiers, request.device)
                         .hits(bank.features.to(request.device), bank.labels.to(request.device));
@@ -172,7 +177,8 @@ eval::Report test_classifiers(const TaskRequest& request) {
   const auto all = accuracies(hits, images);
   const auto best = reported(classifiers, hits, images);
   const bool has_top5 = classifiers.weight.size(1) >= kTopClasses;
-  auto report = feature_report("linear", request, {{"classifier", classifiers.source}});
+  auto report = feature_report("linear", request, {{"classifier", classifiers.source}},
+                               classifier_identity(request, hash).summary());
   std::printf("%-10s %8s %8s %10s\n", "classifier", "top-1", "top-5", "loss");
   for (size_t head = 0; head < all.size(); ++head) {
     print_row(std::to_string(head), all[head], has_top5);

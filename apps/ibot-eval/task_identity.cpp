@@ -10,10 +10,10 @@ int64_t version_of(const std::string& method) {
   return found == above_one.end() ? 1 : found->second;
 }
 
-/// Keys that decide frozen features; those of decoding where there are any.
+/// Keys that decide frozen features; how images are read among them.
 const std::vector<std::string> kFeatureKeys{"features.",   "backbone.",      "augment.mean",
                                             "augment.std", "eval.crop_size", "eval.resize_size",
-                                            "decode."};
+                                            "data."};
 
 std::string bank_hash(const eval::FeatureBank& bank) {
   return tensors_hash({{"features", bank.features}, {"labels", bank.labels}});
@@ -45,6 +45,17 @@ Identity loaded_identity(const FeatureBanks& banks, const std::string& task) {
   return identity;
 }
 
+Identity classifier_identity(const TaskRequest& request, const std::string& images_hash) {
+  const auto& classifiers = *request.classifiers;
+  Identity identity("classifier", version_of("classifier"));
+  identity.add_hash("weights", request.weights.backbone_hash);
+  identity.add_hash("images", images_hash);
+  identity.add_hash("classifiers",
+                    tensors_hash({{"weight", classifiers.weight}, {"bias", classifiers.bias}}));
+  identity.add_keys(request.weights.config, kFeatureKeys);
+  return identity;
+}
+
 Identity linear_identity(const TaskRequest& request, const LabeledImages& images) {
   auto identity = task_identity(request, images, "linear");
   identity.add_keys(request.weights.config, {"linear."});
@@ -58,7 +69,7 @@ Identity fine_tune_identity(const TaskRequest& request, const LabeledImages& ima
   identity.add_hash("weights", request.weights.backbone_hash);
   identity.add_images(images);
   identity.add_keys(config, {task + ".", "transform.", "mixing.", "backbone.", "augment.mean",
-                             "augment.std", "decode."});
+                             "augment.std", "data."});
   if (!keeps_head) return identity;
   identity.add_hash("weights of the head", request.weights.head_hash);
   identity.add_keys(config, {"head."});

@@ -20,6 +20,9 @@ Identity task_identity(const TaskRequest& request, const LabeledImages& images,
 /// Of `task` on features that another program may have computed.
 Identity loaded_identity(const FeatureBanks& banks, const std::string& task);
 
+/// Of a test of linear classifiers at hand on images of `images_hash`.
+Identity classifier_identity(const TaskRequest& request, const std::string& images_hash);
+
 /// Of a linear probe.
 Identity linear_identity(const TaskRequest& request, const LabeledImages& images);
 

@@ -1,6 +1,7 @@
 #include "ibot-train/pretrain.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "common/data_notes.h"
 #include "common/device.h"
@@ -119,9 +120,9 @@ int64_t steps_of_epoch(const data::Dataset& images, const config::RunConfig& con
   return before == whole || (padded && before == whole + 1) ? before : own;
 }
 
-std::optional<InRunKnn> open_knn(const config::RunConfig& config) {
-  if (config.eval.path.empty()) return std::nullopt;
-  return std::optional<InRunKnn>(std::in_place, config);
+std::unique_ptr<InRunKnn> open_knn(const config::RunConfig& config) {
+  if (config.eval.path.empty()) return nullptr;
+  return std::make_unique<InRunKnn>(config);
 }
 
 /// A best checkpoint that other images or options chose is compared with none that these choose.
@@ -154,7 +155,7 @@ struct Record {
 struct Beginning {
   std::optional<train::Checkpoint> checkpoint;
   int64_t steps_per_epoch = 0;
-  std::optional<InRunKnn> knn;  // of rank 0
+  std::unique_ptr<InRunKnn> knn;  // of rank 0
 };
 
 /// Reads everything that the request names; `step` has the weights to begin with afterwards, but

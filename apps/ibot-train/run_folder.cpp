@@ -1,5 +1,6 @@
 #include "ibot-train/run_folder.h"
 
+#include "common/folder_lock.h"
 #include "common/logging.h"
 #include "common/output_folder.h"
 #include "common/run_main.h"

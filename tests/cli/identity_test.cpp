@@ -8,6 +8,7 @@
 #include <array>
 
 #include "cli/pretrain_folder.h"
+#include "ibot/base/error.h"
 #include "ibot/io/file.h"
 #include "support/temporary_folder.h"
 
