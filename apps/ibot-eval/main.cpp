@@ -107,15 +107,32 @@ int tell(const EvalArguments& arguments) {
   return kDone;
 }
 
-/// Makes the folder and keeps it from other programs; nothing without one.
-std::optional<FolderLock> hold_output(const std::filesystem::path& folder) {
-  if (folder.empty()) return std::nullopt;
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  IBOT_CHECK_AS(RequestError, !error, folder.string(),
-                ": cannot create the folder: ", error.message());
-  return std::optional<FolderLock>(std::in_place, folder);
-}
+/// The folder of the results, made where it is missing and kept from other programs. A refusal
+/// leaves none that it made.
+class OutputFolder {
+ public:
+  explicit OutputFolder(std::filesystem::path folder) : folder_(std::move(folder)) {
+    std::error_code error;
+    made_ = std::filesystem::create_directories(folder_, error);
+    IBOT_CHECK_AS(RequestError, !error, folder_.string(),
+                  ": cannot create the folder: ", error.message());
+    lock_.emplace(folder_);
+  }
+  ~OutputFolder() {
+    std::error_code ignored;
+    const std::filesystem::directory_iterator entries(folder_, ignored);
+    if (!made_ || ignored || std::distance(begin(entries), end(entries)) > 1) return;
+    std::filesystem::remove(folder_ / ".lock", ignored);
+    std::filesystem::remove(folder_, ignored);
+  }
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
+
+ private:
+  std::filesystem::path folder_;
+  bool made_ = false;
+  std::optional<FolderLock> lock_;
+};
 
 void write_report(const std::filesystem::path& folder, const eval::Report& report) {
   io::write_file(folder / "report.json", eval::to_json(report));
@@ -203,7 +220,8 @@ int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
   for (const auto& folder : {request.output, request.cache, request.dump_features}) {
     if (!folder.empty()) check_folder(folder);
   }
-  const auto lock = hold_output(request.output);
+  std::optional<OutputFolder> output;
+  if (!request.output.empty()) output.emplace(request.output);
   eval::Report report = task.run(request);
   if (stop_requested()) return stop_status();
   report.weights = arguments.weights.file;

@@ -143,7 +143,8 @@ class PretrainRanks : public PretrainFolder {
 
   /// `launcher` starts the two ranks of a command that follows it.
   void expect_same_under(const std::string& output, const std::string& launcher) const {
-    std::string command = "cd " + shell_quoted(folder_.string()) + " && " + launcher + " " +
+    std::string command = "cd " + shell_quoted(folder_.string()) +
+                          " && MASTER_PORT=" + std::to_string(own_port()) + " " + launcher + " " +
                           shell_quoted(std::string(IBOT_PROGRAM_DIR) + "/ibot-train");
     for (const auto& word : train_words(output, {"train.batch_size=2"})) {
       command += " " + shell_quoted(word);
