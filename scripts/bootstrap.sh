@@ -10,7 +10,7 @@ packages=(
   cmake g++ make ninja-build
   python3 python3-pip
   nlohmann-json3-dev libxxhash-dev libyaml-cpp-dev libspdlog-dev libcli11-dev
-  libopencv-imgproc-dev libopencv-imgcodecs-dev libjpeg-dev libtiff-dev zlib1g-dev
+  libopencv-imgproc-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev libtiff-dev zlib1g-dev
   libgloo-dev
   libgtest-dev libgmock-dev
 )

@@ -10,7 +10,7 @@ get_property(programs GLOBAL PROPERTY IBOT_PROGRAMS)
 # The targets that stand for other packages are empty once installed; ibotConfig.cmake fills them.
 set(packages ibot_torch ibot_json ibot_xxhash)
 if(TARGET ibot_opencv)
-  list(APPEND packages ibot_opencv)
+  list(APPEND packages ibot_opencv ibot_images)
 endif()
 
 if(programs)

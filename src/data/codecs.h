@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,27 +27,40 @@ inline uint32_t read_little(Bytes bytes, size_t position, int size) {
 
 /// Width, height and the rest of a portable anymap's header; `begin` is where the samples begin.
 struct PnmHeader {
-  int kind = 0;
+  /// The second letter: '1' to '6', or 'f' for gray floats.
+  char kind = 0;
   int64_t width = 0;
   int64_t height = 0;
   int64_t max_value = 1;
+  bool little_endian = false;
   size_t begin = 0;
+
+  bool wide_gray() const { return (kind == '2' || kind == '5') && max_value > 255; }
 };
 PnmHeader read_pnm_header(Bytes bytes, const std::string& name);
 
+/// Size of the screen, grown to hold the first frame; `end` is where that frame's last whole block
+/// ends. Nothing when the file ends before a frame begins.
+struct GifHeader {
+  int64_t width = 0;
+  int64_t height = 0;
+  int64_t frame_pixels = 0;
+  size_t end = 0;
+};
+std::optional<GifHeader> read_gif_header(Bytes bytes);
+
 CheckedImage decode_jpeg(Bytes bytes, const std::string& name);
-Image decode_pnm(Bytes bytes, const std::string& name);
-/// PNG and WebP by OpenCV.
-Image decode_other(Bytes bytes, const std::string& name);
-/// BMP likewise, always as colours: of files with an OS/2 header OpenCV else makes grey.
+CheckedImage decode_png(Bytes bytes, const std::string& name, GrayRange range);
+CheckedImage decode_pnm(Bytes bytes, const std::string& name, GrayRange range);
+/// The first frame.
+Image decode_webp(Bytes bytes, const std::string& name);
+Image decode_gif(Bytes bytes, const std::string& name);
 Image decode_bmp(Bytes bytes, const std::string& name);
 
-/// The chunks of a PNG that decide pixels, their checksums verified: libpng writes to stderr about
-/// damage and about ancillary chunks it dislikes, and cannot be told not to through OpenCV. The end
-/// of the file may be missing behind the last pixel.
-std::vector<uint8_t> essential_png(Bytes bytes, const std::string& name);
+/// Whether the header leaves it open that the image has gray of more than 8 bits.
+bool may_be_wide_gray(Bytes bytes, ImageFormat format);
 
-/// Throws DataError when a BMP ends before its pixels do: OpenCV would write to stderr.
-void check_bmp_is_whole(Bytes bytes, const std::string& name);
+/// What bytes that no decoder reads are: "HEIC", "a Git LFS pointer", "text", "another kind".
+std::string kind_of_other(Bytes bytes);
 
 }  // namespace ibot::data

@@ -12,8 +12,6 @@
 namespace ibot::data {
 namespace {
 
-constexpr int64_t kMaxPixels = 178956970;
-
 struct Size {
   int64_t width = 0;
   int64_t height = 0;
@@ -72,14 +70,21 @@ std::optional<Size> bmp_size(Bytes bytes) {
   return Size{static_cast<int32_t>(read_little(bytes, 18, 4)), std::abs(height)};
 }
 
+/// Those that are not read are told by their letter later.
+bool is_pnm(Bytes bytes) {
+  if (bytes.size() < 3 || bytes[0] != 'P' || bytes[1] == 0) return false;
+  return std::strchr("1234567fF", bytes[1]) != nullptr &&
+         std::strchr(" \t\n\v\f\r#", bytes[2]) != nullptr && bytes[2] != 0;
+}
+
 std::optional<ImageFormat> sniff(Bytes bytes) {
   if (starts_with(bytes, 0, "\xFF\xD8\xFF")) return ImageFormat::kJpeg;
   if (starts_with(bytes, 0, "\x89PNG\r\n\x1A\n")) return ImageFormat::kPng;
   if (starts_with(bytes, 0, "RIFF") && starts_with(bytes, 8, "WEBP")) return ImageFormat::kWebp;
+  if (starts_with(bytes, 0, "GIF87a") || starts_with(bytes, 0, "GIF89a")) return ImageFormat::kGif;
   if (starts_with(bytes, 0, "BM")) return ImageFormat::kBmp;
   if (TiffDirectory::begins(bytes)) return ImageFormat::kTiff;
-  const bool pnm = bytes.size() > 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '6';
-  return pnm ? std::optional(ImageFormat::kPnm) : std::nullopt;
+  return is_pnm(bytes) ? std::optional(ImageFormat::kPnm) : std::nullopt;
 }
 
 std::optional<Size> size_of(ImageFormat format, Bytes bytes, const std::string& name) {
@@ -90,6 +95,10 @@ std::optional<Size> size_of(ImageFormat format, Bytes bytes, const std::string& 
       return png_size(bytes);
     case ImageFormat::kWebp:
       return webp_size(bytes);
+    case ImageFormat::kGif: {
+      const auto header = read_gif_header(bytes);
+      return header ? std::optional(Size{header->width, header->height}) : std::nullopt;
+    }
     case ImageFormat::kBmp:
       return bmp_size(bytes);
     case ImageFormat::kTiff: {
@@ -114,6 +123,8 @@ std::string format_name(ImageFormat format) {
       return "PNG";
     case ImageFormat::kWebp:
       return "WebP";
+    case ImageFormat::kGif:
+      return "GIF";
     case ImageFormat::kBmp:
       return "BMP";
     case ImageFormat::kPnm:
@@ -124,18 +135,29 @@ std::string format_name(ImageFormat format) {
   return "";
 }
 
-ImageHeader read_header(Bytes bytes, const std::string& name) {
+bool may_be_wide_gray(Bytes bytes, ImageFormat format) {
+  constexpr size_t kPngDepth = 24;
+  if (format == ImageFormat::kPng) {
+    return bytes.size() > kPngDepth + 1 && bytes[kPngDepth] == 16 && bytes[kPngDepth + 1] == 0;
+  }
+  const bool gray_anymap = bytes[1] == '2' || bytes[1] == '5' || bytes[1] == 'f';
+  return format == ImageFormat::kTiff || (format == ImageFormat::kPnm && gray_anymap);
+}
+
+ImageHeader read_header(Bytes bytes, const std::string& name, int64_t max_pixels) {
   const auto format = sniff(bytes);
-  IBOT_CHECK_AS(DataError, format.has_value(), name,
-                ": expected an image (JPEG, PNG, WebP, BMP, PNM, TIFF), got ", bytes.size(),
-                " bytes of another kind");
+  if (!format) {
+    throw DataError(concat(name, ": expected an image (JPEG, PNG, WebP, GIF, BMP, PNM, TIFF), got ",
+                           bytes.size(), " bytes", bytes.empty() ? ", " : " of ",
+                           kind_of_other(bytes)));
+  }
   const auto size = size_of(*format, bytes, name);
   IBOT_CHECK_AS(DataError, size.has_value(), name, ": ", format_name(*format),
                 " file is truncated within its header");
   IBOT_CHECK_AS(DataError, size->width > 0 && size->height > 0, name, ": expected pixels, got ",
                 size->width, " x ", size->height);
-  IBOT_CHECK_AS(DataError, size->width <= kMaxPixels / size->height, name, ": expected at most ",
-                kMaxPixels, " pixels, got ", size->width, " x ", size->height);
+  IBOT_CHECK_AS(DataError, size->width <= max_pixels / size->height, name, ": expected at most ",
+                max_pixels, " pixels (data.max_pixels), got ", size->width, " x ", size->height);
   return {*format, size->width, size->height};
 }
 

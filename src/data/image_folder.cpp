@@ -11,8 +11,8 @@
 namespace ibot::data {
 namespace {
 
-constexpr std::array<std::string_view, 9> kExtensions{".jpg", ".jpeg", ".png",  ".ppm", ".bmp",
-                                                      ".pgm", ".tif",  ".tiff", ".webp"};
+constexpr std::array<std::string_view, 10> kExtensions{".jpg", ".jpeg", ".png",  ".ppm",  ".bmp",
+                                                       ".pgm", ".tif",  ".tiff", ".webp", ".gif"};
 
 }  // namespace
 

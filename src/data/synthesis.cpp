@@ -5,10 +5,10 @@
 #include <cmath>
 #include <fstream>
 #include <numbers>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 #include <system_error>
 
+#include "data/jpeg_encode.h"
 #include "ibot/base/rng.h"
 
 namespace ibot::data {
@@ -57,25 +57,10 @@ std::array<double, 3> tint_direction(double turn) {
   return {u + v, v - u, -2.0 * v};
 }
 
-std::string jpeg(const Image& image) {
-  const auto side = static_cast<int>(image.height());
-  cv::Mat colour(side, side, CV_8UC3);
-  for (int y = 0; y < side; ++y) {
-    for (int x = 0; x < side; ++x) {
-      const uint8_t* pixel = image.row(y) + 3 * x;
-      colour.at<cv::Vec3b>(y, x) = {pixel[2], pixel[1], pixel[0]};  // OpenCV's order
-    }
-  }
-  std::vector<uint8_t> bytes;
-  if (!cv::imencode(".jpg", colour, bytes, {cv::IMWRITE_JPEG_QUALITY, kJpegQuality})) {
-    throw Error("synthesis: OpenCV was built without JPEG");
-  }
-  return {bytes.begin(), bytes.end()};
-}
-
-void write_file(const std::filesystem::path& path, const std::string& content) {
+void write_file(const std::filesystem::path& path, const std::vector<uint8_t>& content) {
   std::ofstream file(path, std::ios::binary);
-  file << content;
+  file.write(reinterpret_cast<const char*>(content.data()),
+             static_cast<std::streamsize>(content.size()));
   file.close();
   IBOT_CHECK(file, path.string(), ": ", std::system_category().message(errno));
 }
@@ -89,7 +74,8 @@ void write_class(const SynthesisOptions& options, Split split, int64_t label,
   for (int64_t index = 0; index < count; ++index) {
     auto name = std::to_string(index);
     name.insert(0, name.size() < 4 ? 4 - name.size() : 0, '0');
-    write_file(folder / (name + ".jpg"), jpeg(draw_synthetic(options, split, label, index)));
+    write_file(folder / (name + ".jpg"),
+               encode_jpeg(draw_synthetic(options, split, label, index), kJpegQuality));
   }
 }
 

@@ -5,11 +5,12 @@
 #include <span>
 #include <string>
 
+#include "ibot/data/decode_options.h"
 #include "ibot/data/image.h"
 
 namespace ibot::data {
 
-enum class ImageFormat { kJpeg, kPng, kWebp, kBmp, kPnm, kTiff };
+enum class ImageFormat { kJpeg, kPng, kWebp, kGif, kBmp, kPnm, kTiff };
 
 /// "JPEG", "PNG", … as shown to a reader.
 std::string format_name(ImageFormat format);
@@ -22,20 +23,23 @@ struct ImageHeader {
 };
 
 /// Reads format and size from the content, whatever the file's name. Throws DataError, naming the
-/// file, when the bytes are no image of a known format, or one without pixels or of more than
-/// 178 956 970 (Pillow's limit against decompression bombs). Allocates nothing.
-ImageHeader read_header(std::span<const uint8_t> bytes, const std::string& name);
+/// file and what it is, when the bytes are no image of a known format, or one without pixels or of
+/// more than `max_pixels`. Allocates nothing.
+ImageHeader read_header(std::span<const uint8_t> bytes, const std::string& name,
+                        int64_t max_pixels = DecodeOptions{}.max_pixels);
 
-/// The pixels as `PIL.Image.open(file).convert("RGB")` gives them: alpha dropped, not blended; grey
-/// copied to three channels, 16-bit grey clipped at 255; CMYK taken as stored inverted in JPEG; the
-/// orientation of EXIF ignored, that of TIFF applied; the end of a JPEG or PNG not missed once all
-/// pixels are there.
+/// The pixels as `PIL.Image.open(file).convert("RGB")` gives them: of several frames the first;
+/// alpha dropped, not blended; gray copied to three channels, gray of more than 8 bits as
+/// `options.gray_range` says; the high byte of other samples of 16 bits; CMYK taken as stored
+/// inverted; gamma, colour profiles and the orientation of EXIF ignored, that of TIFF applied; the end
+/// of a JPEG, PNG or GIF not missed once all pixels are there.
 ///
 /// Throws DataError, naming the file, when it is truncated, damaged or refused by read_header, or a
 /// JPEG of more than 256 scans. Prints nothing.
 ///
 /// Source: Pillow 12.2; JPEG by libjpeg-turbo's accurate integer transform and smooth upsampling.
-Image decode(std::span<const uint8_t> bytes, const std::string& name);
+Image decode(std::span<const uint8_t> bytes, const std::string& name,
+             const DecodeOptions& options = {});
 
 /// An image, and what its decoder disliked.
 struct CheckedImage {
@@ -43,11 +47,12 @@ struct CheckedImage {
   /// libjpeg's first warning, such as of entropy-coded data that are corrupt; empty where there is
   /// none, and for other formats.
   std::string warning;
-  /// What a reader should know of the values: gray samples beyond 255 that are cut off.
+  /// What a reader should know of the values: gray samples of more than 8 bits that are cut off.
   std::string notice;
 };
 
 /// As decode; `image` holds the same pixels, whatever the warning.
-CheckedImage decode_checked(std::span<const uint8_t> bytes, const std::string& name);
+CheckedImage decode_checked(std::span<const uint8_t> bytes, const std::string& name,
+                            const DecodeOptions& options = {});
 
 }  // namespace ibot::data

@@ -4,6 +4,8 @@
 #include <cstdint>
 
 #include "ibot/base/enum_names.h"
+#include "ibot/base/error.h"
+#include "ibot/base/fields.h"
 
 namespace ibot {
 namespace data {
@@ -25,10 +27,23 @@ struct EnumNames<data::GrayRange> {
 
 namespace data {
 
+/// A part of the section `data`.
 struct DecodeOptions {
   GrayRange gray_range = GrayRange::kClip;
   /// Pillow's limit against decompression bombs.
   int64_t max_pixels = 178956970;
+
+  template <class Visitor>
+  void fields(Visitor&& field) {
+    field("gray_range", gray_range,
+          "gray of more than 8 bits: clip (white above 255, as Pillow) | type (scaled by the range "
+          "of its type) | data (from its smallest to its largest value)");
+    field("max_pixels", max_pixels, "largest image in pixels; larger ones are unreadable");
+  }
+
+  void validate() const {
+    check_option(max_pixels > 0, "max_pixels", "expected above 0, got ", max_pixels);
+  }
 };
 
 }  // namespace data

@@ -9,9 +9,9 @@
 namespace ibot::data {
 
 /// All images below `root`. Classes are the sub-folders of the root, sorted by code point. A class
-/// holds the files of any depth whose names end in .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp,
-/// in either case: its folders sorted by their full path, the files of each sorted by name. Links
-/// are followed. A class without images keeps its index.
+/// holds the files of any depth whose names end in .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp
+/// .gif, in either case: its folders sorted by their full path, the files of each sorted by name.
+/// Links are followed. A class without images keeps its index.
 ///
 /// Names that begin with a dot and what systems leave (__MACOSX, @eaDir, Thumbs.db, lost+found,
 /// ...) are passed over, as classes, folders and files; notes() counts them, files left out for
