@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -26,6 +27,12 @@ int64_t workers_of(const LookArguments& arguments) {
   return std::max<int64_t>(1, std::thread::hardware_concurrency());
 }
 
+constexpr size_t kExamples = 3;
+
+std::vector<data::DamagedFile> first_of(const std::vector<data::DamagedFile>& files) {
+  return {files.begin(), files.begin() + static_cast<int64_t>(std::min(files.size(), kExamples))};
+}
+
 Json as_json(const data::Spread& spread) {
   return {{"min", spread.min}, {"median", spread.median}, {"max", spread.max}};
 }
@@ -34,6 +41,11 @@ Json as_json(const std::vector<data::DamagedFile>& files) {
   Json list = Json::array();
   for (const auto& file : files) list.push_back({{"path", file.path}, {"reason", file.reason}});
   return list;
+}
+
+/// How many, and the first ones.
+Json as_json_notices(const std::vector<data::DamagedFile>& notices) {
+  return {{"images", notices.size()}, {"first", as_json(first_of(notices))}};
 }
 
 Json as_json(const data::DatasetSummary& summary, const data::Dataset& dataset) {
@@ -48,6 +60,7 @@ Json as_json(const data::DatasetSummary& summary, const data::Dataset& dataset) 
           {"width", as_json(summary.width)},
           {"height", as_json(summary.height)},
           {"damaged", as_json(summary.damaged)},
+          {"notices", as_json_notices(summary.notices)},
           {"notes", dataset.notes()}};
 }
 
@@ -58,6 +71,16 @@ std::string text_of(const Json& json) {
 
 std::ostream& operator<<(std::ostream& out, const data::Spread& spread) {
   return out << spread.min << " to " << spread.max << ", median " << spread.median;
+}
+
+/// Whose values are not all kept; no damage.
+void print_notices(const std::vector<data::DamagedFile>& notices) {
+  if (notices.empty()) return;
+  std::cout << notices.size()
+            << " with gray of more than 8 bits that is cut off; --gray-range type or data (key "
+               "data.gray_range) scales it\n";
+  for (const auto& file : first_of(notices))
+    std::cout << "  " << file.path << ": " << file.reason << '\n';
 }
 
 std::string text_of_classes(const std::vector<int64_t>& counts) {
@@ -71,6 +94,7 @@ void print(const data::DatasetSummary& summary, bool has_classes) {
   for (const auto& [format, count] : summary.formats) std::cout << ' ' << format << ' ' << count;
   std::cout << "\nwidth    " << summary.width << "\nheight   " << summary.height << "\ndamaged  "
             << summary.damaged.size() << '\n';
+  print_notices(summary.notices);
 }
 
 void print(const std::vector<data::DamagedFile>& files) {
@@ -87,12 +111,23 @@ void add_look_arguments(CLI::App& command, LookArguments& arguments) {
       ->required();
   command.add_option("--workers", arguments.workers, "Threads; 0: one a core")
       ->check(CLI::Range(0, 4096));
+  std::map<std::string, data::GrayRange> ranges;
+  for (const auto& [range, name] : EnumNames<data::GrayRange>::values)
+    ranges[std::string(name)] = range;
+  command
+      .add_option("--gray-range", arguments.decode.gray_range,
+                  "Gray of more than 8 bits, as data.gray_range: clip, type or data")
+      ->transform(CLI::CheckedTransformer(ranges));
+  command
+      .add_option("--max-pixels", arguments.decode.max_pixels,
+                  "Largest image in pixels, as data.max_pixels")
+      ->check(CLI::PositiveNumber);
   command.add_flag("--json", arguments.json, "Print JSON");
 }
 
 int show_info(const LookArguments& arguments) {
   const auto folder = open_folder(arguments);
-  const auto summary = data::summarize(*folder, workers_of(arguments));
+  const auto summary = data::summarize(*folder, workers_of(arguments), arguments.decode);
   if (arguments.json) {
     std::cout << text_of(as_json(summary, *folder)) << '\n';
   } else {
@@ -103,11 +138,13 @@ int show_info(const LookArguments& arguments) {
 
 int show_damage(const LookArguments& arguments) {
   const auto folder = open_folder(arguments);
-  const auto [damaged, warnings] = data::verify(*folder, workers_of(arguments));
+  const auto [damaged, warnings, notices] =
+      data::verify(*folder, workers_of(arguments), arguments.decode);
   if (arguments.json) {
     const Json report{{"images", folder->size()},
                       {"damaged", as_json(damaged)},
                       {"warnings", as_json(warnings)},
+                      {"notices", as_json_notices(notices)},
                       {"notes", folder->notes()}};
     std::cout << text_of(report) << '\n';
   } else {
@@ -117,6 +154,7 @@ int show_damage(const LookArguments& arguments) {
                                       [](const auto& file) { return file.sample >= 0; });
     std::cout << images << " of " << folder->size() << " images damaged\n";
     if (!warnings.empty()) std::cout << warnings.size() << " decode with warnings\n";
+    print_notices(notices);
   }
   return damaged.empty() ? kDone : kRunFailed;
 }

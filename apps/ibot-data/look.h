@@ -5,15 +5,18 @@
 #include <cstdint>
 #include <string>
 
+#include "ibot/data/decode_options.h"
+
 namespace ibot::apps {
 
 struct LookArguments {
   std::string folder;
   int64_t workers = 0;  // 0: one a core
+  data::DecodeOptions decode;
   bool json = false;
 };
 
-/// Adds DIR, --workers and --json.
+/// Adds DIR, --workers, --gray-range, --max-pixels and --json.
 void add_look_arguments(CLI::App& command, LookArguments& arguments);
 
 /// Prints what the folder or the shards hold; returns the exit status.

@@ -67,6 +67,7 @@ class Extraction {
     const auto& run = config.run;
     data::LabeledLoader loader(images_, {.transform = {.resize_size = run.eval.resize_size,
                                                        .crop_size = run.eval.crop_size},
+                                         .decode = run.data.decode,
                                          .batch_size = run.eval.batch_size,
                                          .workers = run.data.workers,
                                          .prefetch_batches = run.data.prefetch_batches,

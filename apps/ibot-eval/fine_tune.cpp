@@ -58,6 +58,7 @@ data::TrainingLoaderOptions loader_options(const TaskRequest& request,
                                            const eval::FineTuneOptions& options) {
   const auto& config = request.weights.config;
   return {.transform = config.transform,
+          .decode = config.run.data.decode,
           .seed = static_cast<uint64_t>(options.seed),
           .batch_size = options.batch_size,
           .repeats = options.repeats,
@@ -93,6 +94,7 @@ eval::Accuracy test(const TaskRequest& request, const eval::FineTuneOptions& opt
   data::LabeledLoader loader(
       images,
       {.transform = {.resize_size = resized, .crop_size = size, .filter = options.test_filter},
+       .decode = config.run.data.decode,
        .batch_size = std::max<int64_t>(options.batch_size * 3 / 2, 1),
        .workers = config.run.data.workers,
        .prefetch_batches = config.run.data.prefetch_batches,

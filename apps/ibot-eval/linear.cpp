@@ -25,6 +25,7 @@ data::TrainingLoaderOptions loader_options(const TaskRequest& request, int64_t f
                         .filter = data::Filter::kBilinear,
                         .rand_operations = 0,
                         .color_jitter = 0.0},
+          .decode = config.run.data.decode,
           .seed = static_cast<uint64_t>(options.seed),
           .batch_size = options.batch_size,
           .drop_last = false,

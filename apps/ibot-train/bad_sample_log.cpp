@@ -40,8 +40,18 @@ std::optional<batch::MultiCropBatch> BadSampleLog::next() {
       log_warning(problem.what());  // the log of the run has it, too
     }
   }
+  if (group_.rank() == 0 && !gray_told_) warn_of_clipped_gray();
   if (group_.size() > 1 && ++steps_ % share_every_steps_ == 0) share();
   return batch;
+}
+
+void BadSampleLog::warn_of_clipped_gray() {
+  const auto& gray = loader_.clipped_gray();
+  if (gray.images == 0) return;
+  gray_told_ = true;
+  log_warning(concat("data: gray of more than 8 bits is cut off at 255 in ", gray.images,
+                     " of the first ", gray.of, " images, such as ", gray.path, " (", gray.notice,
+                     "); data.gray_range scales it, `ibot-data verify` counts such images"));
 }
 
 // Ranks gather as many numbers as the one with the most has; those of the others are padded.

@@ -16,6 +16,8 @@ namespace ibot::apps {
 /// OUT/bad_samples.rankN.jsonl. A resumed run adds to that file what it does not name
 /// yet, any other begins it anew. Every `share_every_steps` batches the ranks tell each other which
 /// they met, so that the limit is one on what all have met together; all take the same calls.
+///
+/// Rank 0 warns once of gray that is cut off, with the first batch that has any.
 class BadSampleLog : public batch::BatchSource<batch::MultiCropBatch> {
  public:
   BadSampleLog(data::MultiCropLoader& loader, const std::filesystem::path& output,
@@ -25,12 +27,14 @@ class BadSampleLog : public batch::BatchSource<batch::MultiCropBatch> {
  private:
   void append(const data::BadSample& bad);
   void share();
+  void warn_of_clipped_gray();
 
   data::MultiCropLoader& loader_;
   dist::Group group_;
   int64_t share_every_steps_;
   int64_t steps_ = 0;
   std::filesystem::path path_;
+  bool gray_told_ = false;
   std::set<int64_t> listed_;       // samples in the file
   std::vector<int64_t> unshared_;  // samples that other ranks have not been told of
   std::optional<train::JsonLines> lines_;

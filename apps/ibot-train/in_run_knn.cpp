@@ -35,6 +35,7 @@ eval::FeatureBank InRunKnn::bank_of(models::Backbone& backbone, torch::Device de
   const auto& eval = config_.eval;
   data::LabeledLoader loader(images_.of(split), {.transform = {.resize_size = eval.resize_size,
                                                                .crop_size = eval.crop_size},
+                                                 .decode = config_.data.decode,
                                                  .batch_size = eval.batch_size,
                                                  .workers = config_.data.workers});
   return eval::extract_features(backbone, loader, eval::resolved({}, false, config_.backbone.arch),

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "data/codecs.h"
 #include "data/parallel.h"
 #include "data/reason.h"
 #include "ibot/base/error.h"
@@ -25,9 +26,20 @@ void sort_by_sample(std::vector<DamagedFile>& files) {
   });
 }
 
+/// Nothing for an image that does not decode, which `verify` is for.
+std::string notice_of(Bytes bytes, ImageFormat format, const std::string& path,
+                      const DecodeOptions& options) {
+  if (!may_be_wide_gray(bytes, format)) return {};
+  try {
+    return decode_checked(bytes, path, options).notice;
+  } catch (const DataError&) {
+    return {};
+  }
+}
+
 }  // namespace
 
-DatasetSummary summarize(const Dataset& dataset, int64_t workers) {
+DatasetSummary summarize(const Dataset& dataset, int64_t workers, const DecodeOptions& options) {
   DatasetSummary summary;
   summary.images = dataset.size();
   summary.images_per_class.resize(dataset.class_names().size());
@@ -43,8 +55,11 @@ DatasetSummary summarize(const Dataset& dataset, int64_t workers) {
       std::unique_lock lock(mutex);
       summary.bytes += static_cast<int64_t>(bytes.size());
       lock.unlock();
-      const ImageHeader header = read_header(bytes, dataset.path(sample));
+      const std::string path = dataset.path(sample);
+      const ImageHeader header = read_header(bytes, path, options.max_pixels);
+      const auto notice = notice_of(bytes, header.format, path, options);
       lock.lock();
+      if (!notice.empty()) summary.notices.push_back({sample, path, notice});
       ++summary.formats[format_name(header.format)];
       widths.push_back(header.width);
       heights.push_back(header.height);
@@ -57,20 +72,24 @@ DatasetSummary summarize(const Dataset& dataset, int64_t workers) {
   summary.width = spread(std::move(widths));
   summary.height = spread(std::move(heights));
   sort_by_sample(summary.damaged);
+  sort_by_sample(summary.notices);
   return summary;
 }
 
-Findings verify(const Dataset& dataset, int64_t workers) {
+Findings verify(const Dataset& dataset, int64_t workers, const DecodeOptions& options) {
   auto damaged = dataset.damaged_containers(workers);
   std::vector<DamagedFile> warnings;
+  std::vector<DamagedFile> notices;
   std::mutex mutex;
   for_each(dataset.size(), workers, [&](int64_t sample) {
     try {
       const std::string path = dataset.path(sample);
-      const auto warning = decode_checked(dataset.read(sample), path).warning;
-      if (warning.empty()) return;
+      const auto checked = decode_checked(dataset.read(sample), path, options);
       const std::lock_guard lock(mutex);
-      warnings.push_back({sample, path, "decodes with warnings: " + warning});
+      if (!checked.warning.empty()) {
+        warnings.push_back({sample, path, "decodes with warnings: " + checked.warning});
+      }
+      if (!checked.notice.empty()) notices.push_back({sample, path, checked.notice});
     } catch (const DataError& error) {
       const std::string path = dataset.path(sample);
       const std::lock_guard lock(mutex);
@@ -79,12 +98,13 @@ Findings verify(const Dataset& dataset, int64_t workers) {
   });
   sort_by_sample(damaged);
   sort_by_sample(warnings);
+  sort_by_sample(notices);
   // A sample whose header is damaged may well be unreadable too.
   const auto same = [](const auto& a, const auto& b) {
     return a.sample >= 0 && a.sample == b.sample;
   };
   damaged.erase(std::unique(damaged.begin(), damaged.end(), same), damaged.end());
-  return {std::move(damaged), std::move(warnings)};
+  return {std::move(damaged), std::move(warnings), std::move(notices)};
 }
 
 }  // namespace ibot::data

@@ -44,7 +44,7 @@ class LabeledLoader::Impl {
 
   void fill(batch::LabeledBatch& batch, int64_t i) const {
     const int64_t sample = batch.sample_id.const_data_ptr<int64_t>()[i];
-    const Image image = decode(dataset_.read(sample), dataset_.path(sample));
+    const Image image = decode(dataset_.read(sample), dataset_.path(sample), options_.decode);
     eval_transform(image, options_.transform, image_view(batch, i));
     batch.label.mutable_data_ptr<int64_t>()[i] = dataset_.label(sample);
   }

@@ -21,11 +21,13 @@ struct Draft {
   int64_t epoch = 0;
   std::vector<int64_t> samples;
   std::vector<std::vector<BadSample>> bad;
+  /// What decoding says of each image; see CheckedImage.
+  std::vector<std::string> notices;
   batch::MultiCropBatch batch;
 };
 
 struct Decoded {
-  Image image;
+  CheckedImage checked;
   int64_t sample = 0;
 };
 
@@ -79,6 +81,7 @@ class MultiCropLoader::Impl {
         bad_.push_back(std::move(sample));
       }
     }
+    count_clipped_gray(*draft);
     IBOT_CHECK_AS(DataError, !above_limit(known_bad_.size()),
                   too_many(known_bad_.size(), last_bad_));
     batch::index_pairs(draft->batch, options_.mask.pairs, options_.grid);
@@ -87,6 +90,7 @@ class MultiCropLoader::Impl {
 
   int64_t steps_per_epoch() const { return steps_; }
   double waited_s() const { return pipeline_->waited_s(); }
+  const ClippedGray& clipped_gray() const { return clipped_gray_; }
   std::vector<BadSample> take_bad_samples() { return std::exchange(bad_, {}); }
   void add_bad_samples(const std::vector<int64_t>& samples) {
     for (const auto sample : samples) {
@@ -98,6 +102,17 @@ class MultiCropLoader::Impl {
   }
 
  private:
+  void count_clipped_gray(const Draft& draft) {
+    if (draft.epoch != options_.first_epoch) return;
+    for (size_t i = 0; i < draft.notices.size(); ++i) {
+      ++clipped_gray_.of;
+      if (draft.notices[i].empty() || clipped_gray_.images++ > 0) continue;
+      const int64_t sample = draft.batch.sample_id.const_data_ptr<int64_t>()[i];
+      clipped_gray_.path = dataset_.path(sample);
+      clipped_gray_.notice = draft.notices[i];
+    }
+  }
+
   std::vector<int64_t> order_of(int64_t epoch) const {
     const auto& order = dataset_.is_stream() ? stream_order : epoch_order;
     return order(dataset_.size(), options_.seed, epoch, options_.share);
@@ -106,9 +121,13 @@ class MultiCropLoader::Impl {
   std::optional<Draft> open() {
     auto next = walk_.next();
     if (!next) return std::nullopt;
-    Draft draft{
-        .epoch = next->epoch, .samples = std::move(next->items), .bad = {}, .batch = empty_batch()};
+    Draft draft{.epoch = next->epoch,
+                .samples = std::move(next->items),
+                .bad = {},
+                .notices = {},
+                .batch = empty_batch()};
     draft.bad.resize(draft.samples.size());
+    draft.notices.resize(draft.samples.size());
     return draft;
   }
 
@@ -135,11 +154,12 @@ class MultiCropLoader::Impl {
   }
 
   void fill(Draft& draft, int64_t i) const {
-    const Decoded decoded = decode_or_replace(draft.samples[i], draft.epoch, draft.bad[i]);
+    Decoded decoded = decode_or_replace(draft.samples[i], draft.epoch, draft.bad[i]);
+    draft.notices[i] = std::move(decoded.checked.notice);
     const SampleKey key{options_.seed, static_cast<uint64_t>(draft.epoch),
                         static_cast<uint64_t>(draft.samples[i])};
     const auto places =
-        multi_crop(decoded.image, options_.augment, key, crop_views(draft.batch, i));
+        multi_crop(decoded.checked.image, options_.augment, key, crop_views(draft.batch, i));
     write_boxes(draft.batch, i, places);
     draw_masks(draft.batch.mask, i, key, 0);
     if (draft.batch.local_mask.defined()) {
@@ -156,7 +176,9 @@ class MultiCropLoader::Impl {
          distance = next_distance(distance, dataset_.size())) {
       const int64_t candidate = (sample + distance) % dataset_.size();
       try {
-        return {decode(dataset_.read(candidate), dataset_.path(candidate)), candidate};
+        return {decode_checked(dataset_.read(candidate), dataset_.path(candidate),
+                               options_.data.decode),
+                candidate};
       } catch (const DataError& error) {
         const std::string path = dataset_.path(candidate);
         bad.push_back({candidate, epoch, path, reason_of(error, path)});
@@ -228,6 +250,7 @@ class MultiCropLoader::Impl {
   std::unordered_set<int64_t> known_bad_;
   std::vector<BadSample> bad_;
   BadSample last_bad_;
+  ClippedGray clipped_gray_;
   // Last, so that its threads end before what they use.
   std::optional<BatchPipeline<Draft>> pipeline_;
 };
@@ -239,6 +262,7 @@ std::optional<batch::MultiCropBatch> MultiCropLoader::next() { return impl_->nex
 int64_t MultiCropLoader::steps_per_epoch() const { return impl_->steps_per_epoch(); }
 double MultiCropLoader::waited_s() const { return impl_->waited_s(); }
 std::vector<BadSample> MultiCropLoader::take_bad_samples() { return impl_->take_bad_samples(); }
+const ClippedGray& MultiCropLoader::clipped_gray() const { return impl_->clipped_gray(); }
 void MultiCropLoader::add_bad_samples(const std::vector<int64_t>& samples) {
   impl_->add_bad_samples(samples);
 }

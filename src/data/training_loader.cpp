@@ -111,7 +111,7 @@ class TrainingLoader::Impl {
 
   void fill(Draft& draft, int64_t i) const {
     const auto [sample, repetition] = draft.samples[i];
-    const Image image = decode(dataset_.read(sample), dataset_.path(sample));
+    const Image image = decode(dataset_.read(sample), dataset_.path(sample), options_.decode);
     Rng rng(options_.seed, static_cast<uint64_t>(draft.epoch), static_cast<uint64_t>(sample),
             kCrop + static_cast<uint32_t>(repetition));
     training_transform(image, options_.transform, rng, image_view(draft.batch, i));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ibot/data/dataset.h"
+#include "ibot/data/decode_options.h"
 
 namespace ibot::data {
 
@@ -29,10 +30,14 @@ struct DatasetSummary {
   Spread height;
   /// Files whose header is unreadable.
   std::vector<DamagedFile> damaged;
+  /// Images that decode to something else than their values: see CheckedImage::notice.
+  std::vector<DamagedFile> notices;
 };
 
-/// Reads the header of every file, on `workers` threads.
-DatasetSummary summarize(const Dataset& dataset, int64_t workers);
+/// Reads the header of every file, and decodes those whose gray may have more than 8 bits, on
+/// `workers` threads.
+DatasetSummary summarize(const Dataset& dataset, int64_t workers,
+                         const DecodeOptions& options = {});
 
 /// What verify finds, in the data set's order.
 struct Findings {
@@ -40,9 +45,11 @@ struct Findings {
   std::vector<DamagedFile> damaged;
   /// Samples that decode, though libjpeg warns of their data. Training takes them, as Pillow does.
   std::vector<DamagedFile> warnings;
+  /// Images that decode to something else than their values: see CheckedImage::notice.
+  std::vector<DamagedFile> notices;
 };
 
 /// Decodes every sample, on `workers` threads.
-Findings verify(const Dataset& dataset, int64_t workers);
+Findings verify(const Dataset& dataset, int64_t workers, const DecodeOptions& options = {});
 
 }  // namespace ibot::data

@@ -7,12 +7,14 @@
 #include "ibot/batch/batch_source.h"
 #include "ibot/batch/labeled_batch.h"
 #include "ibot/data/dataset.h"
+#include "ibot/data/decode_options.h"
 #include "ibot/data/eval_transform.h"
 
 namespace ibot::data {
 
 struct LabeledLoaderOptions {
   EvalTransformOptions transform;
+  DecodeOptions decode;
   int64_t batch_size = 64;
   int64_t workers = 10;
   int64_t prefetch_batches = 4;

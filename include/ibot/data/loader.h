@@ -25,6 +25,16 @@ struct BadSample {
   std::string reason;
 };
 
+/// Images with gray of more than 8 bits that is cut off, in the first epoch of a loader so far.
+struct ClippedGray {
+  int64_t images = 0;
+  /// Of as many that were delivered in it.
+  int64_t of = 0;
+  /// The first one, and its notice.
+  std::string path;
+  std::string notice;
+};
+
 struct MultiCropLoaderOptions {
   DataOptions data;
   AugmentOptions augment;
@@ -66,6 +76,7 @@ class MultiCropLoader : public batch::BatchSource<batch::MultiCropBatch> {
   double waited_s() const;
   /// The bad files met in the batches delivered since the last call, each only once.
   std::vector<BadSample> take_bad_samples();
+  const ClippedGray& clipped_gray() const;
   /// Files that other ranks found bad count as if met here, from the next batch on.
   void add_bad_samples(const std::vector<int64_t>& samples);
 

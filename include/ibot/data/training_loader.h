@@ -7,6 +7,7 @@
 #include "ibot/batch/batch_source.h"
 #include "ibot/batch/labeled_batch.h"
 #include "ibot/data/dataset.h"
+#include "ibot/data/decode_options.h"
 #include "ibot/data/sampler.h"
 #include "ibot/data/training_options.h"
 
@@ -14,6 +15,7 @@ namespace ibot::data {
 
 struct TrainingLoaderOptions {
   TrainingTransformOptions transform;
+  DecodeOptions decode;
   uint64_t seed = 0;
   int64_t batch_size = 64;
   /// How often a sample comes in an epoch, changed anew each time; see repeated_order. 1: once.
