@@ -51,7 +51,7 @@ TEST(Decode, LosslessFormatsKeepEveryPixel) {
 
 TEST(Decode, WebpKeepsEveryPixelWhenLossless) {
   const cv::Mat drawing = testing::drawing(13, 17);
-  const auto bytes = testing::encoded(drawing, ".webp", {cv::IMWRITE_WEBP_QUALITY, 101});
+  const auto bytes = testing::encoded(drawing, ".webp");
   EXPECT_EQ(read_header(bytes, "test").format, ImageFormat::kWebp);
   EXPECT_EQ(read_header(bytes, "test").width, 17);
   EXPECT_EQ(read_header(bytes, "test").height, 13);
@@ -148,8 +148,7 @@ TEST(Decode, WarnsOfDamageThatDecodes) {
 }
 
 TEST(Decode, ProgressiveJpegMustBeWhole) {
-  auto bytes =
-      testing::encoded(testing::drawing(40, 48), ".jpg", {cv::IMWRITE_JPEG_PROGRESSIVE, 1});
+  auto bytes = testing::jpeg_of(testing::drawing(40, 48), /*progressive=*/true);
   EXPECT_EQ(decode(bytes, "test").width(), 48);
   bytes.resize(bytes.size() - 20);
   EXPECT_NE(refusal(bytes).find("truncated"), std::string::npos);
@@ -191,8 +190,7 @@ TEST(Decode, HugeHeadersAreRefusedAtOnce) {
 
 // 256 empty refinements of one coefficient and one more: legal, and a way to burn hours.
 TEST(Decode, TooManyScansAreRefused) {
-  const auto bytes =
-      testing::encoded(testing::drawing(8, 8), ".jpg", {cv::IMWRITE_JPEG_PROGRESSIVE, 1});
+  const auto bytes = testing::jpeg_of(testing::drawing(8, 8), /*progressive=*/true);
   // Repeat the last scan: from its tables and header to the end marker.
   size_t scan = 0;
   for (size_t i = 0; i + 1 < bytes.size(); ++i) {

@@ -1,23 +1,23 @@
-// Pictures for tests: made here, or read by OpenCV alone, so that our own decoder is not its own
-// judge.
+// Pictures for tests: made here, or read by libpng alone where they are what is expected, so that
+// our own decoder is not its own judge.
 #pragma once
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <opencv2/imgcodecs.hpp>
+#include <opencv2/core.hpp>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "data/encoders.h"
 #include "ibot/data/crop_view.h"
+#include "ibot/data/decode.h"
 #include "ibot/data/image.h"
 
 namespace ibot::testing {
-
-using Bytes = std::vector<uint8_t>;
 
 inline Bytes read_bytes(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -54,17 +54,23 @@ inline Crop to_crop(const data::Image& image) {
   return crop;
 }
 
-inline data::Image read_picture(const std::filesystem::path& path) {
-  const cv::Mat pixels =
-      cv::imread(path.string(), cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION);
-  if (pixels.empty()) throw std::runtime_error("no picture in " + path.string());
-  data::Image image(pixels.rows, pixels.cols);
-  for (int y = 0; y < pixels.rows; ++y) {
-    for (int x = 0; x < pixels.cols; ++x) {
-      for (int c = 0; c < 3; ++c) image.row(y)[3 * x + c] = pixels.ptr<uint8_t>(y)[3 * x + 2 - c];
-    }
+inline data::Image read_png(const std::filesystem::path& path) {
+  png_image png{};
+  png.version = PNG_IMAGE_VERSION;
+  if (png_image_begin_read_from_file(&png, path.c_str()) == 0) {
+    throw std::runtime_error("no picture in " + path.string());
+  }
+  png.format = PNG_FORMAT_RGB;
+  data::Image image(png.height, png.width);
+  if (png_image_finish_read(&png, nullptr, image.row(0), 0, nullptr) == 0) {
+    throw std::runtime_error(path.string() + ": " + png.message);
   }
   return image;
+}
+
+inline data::Image read_picture(const std::filesystem::path& path) {
+  return path.extension() == ".png" ? read_png(path)
+                                    : data::decode(read_bytes(path), path.string());
 }
 
 /// Smooth colours that differ between `variant`s, with some texture.
@@ -79,14 +85,6 @@ inline cv::Mat drawing(int height, int width, int variant = 0) {
     }
   }
   return pixels;
-}
-
-/// A file of the kind that `extension` names, such as ".jpg".
-inline Bytes encoded(const cv::Mat& pixels, const std::string& extension,
-                     const std::vector<int>& parameters = {}) {
-  Bytes bytes;
-  if (!cv::imencode(extension, pixels, bytes, parameters)) throw std::runtime_error(extension);
-  return bytes;
 }
 
 inline Bytes jpeg(int variant = 0, int height = 40, int width = 48) {
