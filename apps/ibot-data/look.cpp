@@ -117,7 +117,7 @@ void add_look_arguments(CLI::App& command, LookArguments& arguments) {
   command
       .add_option("--gray-range", arguments.decode.gray_range,
                   "Gray of more than 8 bits, as data.gray_range: clip, type or data")
-      ->transform(CLI::CheckedTransformer(ranges));
+      ->transform(CLI::CheckedTransformer(ranges).description("clip|type|data"));
   command
       .add_option("--max-pixels", arguments.decode.max_pixels,
                   "Largest image in pixels, as data.max_pixels")

@@ -82,6 +82,9 @@ class Decoder {
   Image first_frame(int64_t height, int64_t width) {
     skip_to_frame();
     const auto& frame = file_->Image;
+    IBOT_CHECK_AS(DataError,
+                  frame.Left + frame.Width <= width && frame.Top + frame.Height <= height, name_,
+                  ": GIF file is damaged: its first frame lies outside");
     const Table colors = colors_of(*file_);
     Image image(height, width);
     const bool covers = frame.Width == width && frame.Height == height;

@@ -35,6 +35,7 @@ TEST_F(IbotData, NamesADamagedFile) {
   EXPECT_EQ(Json::parse(whole.out), (Json{{"images", 16},
                                           {"damaged", Json::array()},
                                           {"warnings", Json::array()},
+                                          {"notices", {{"images", 0}, {"first", Json::array()}}},
                                           {"notes", Json::array()}}));
 
   std::filesystem::resize_file(folder_ / "set/train/tint_01/0002.jpg", 200);
@@ -91,6 +92,25 @@ TEST_F(IbotData, ImagesWithoutClassesTrainButAreNotEvaluated) {
   const auto splits = train("splits", {"data.path=set", "--dry-run"});
   EXPECT_EQ(splits.status, 0) << splits.err;
   EXPECT_THAT(splits.err, HasSubstr("set: holds train/ and val/, which count as classes"));
+}
+
+TEST_F(IbotData, CountsGrayThatIsCutOff) {
+  std::ofstream(folder_ / "set/train/tint_01/0002.jpg", std::ios::binary)
+      << std::string("P5 2 1 65535\n\0\x10\x0F\xA0", 17);
+  for (const std::string command : {"info", "verify"}) {
+    const auto told = run("ibot-data", {command, "set/train", "--json"});
+    EXPECT_EQ(told.status, 0) << told.err;
+    EXPECT_EQ(Json::parse(told.out)["notices"]["images"], 1);
+    const auto first = Json::parse(told.out)["notices"]["first"][0];
+    EXPECT_EQ(first["path"], "set/train/tint_01/0002.jpg");
+    EXPECT_EQ(first["reason"], "gray of 16 bits: 50 % of pixels above 255");
+    EXPECT_THAT(run("ibot-data", {command, "set/train"}).out,
+                HasSubstr("1 with gray of more than 8 bits that is cut off"));
+    const auto scaled = run("ibot-data", {command, "set/train", "--json", "--gray-range", "data"});
+    EXPECT_EQ(Json::parse(scaled.out)["notices"]["images"], 0);
+  }
+  EXPECT_EQ(run("ibot-data", {"verify", "set/train", "--max-pixels", "255"}).status, 1);
+  expect_failure(run("ibot-data", {"verify", "set/train", "--gray-range", "all"}), 2, "all");
 }
 
 }  // namespace

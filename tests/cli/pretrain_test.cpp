@@ -143,6 +143,23 @@ TEST_F(Pretrain, ReplacesAndNamesUnreadableImages) {
   EXPECT_EQ(names(), both);
 }
 
+// A graymap of 16 bits, its pixels 1000 and 4000 in turn, whatever its name.
+TEST_F(Pretrain, WarnsOnceOfGrayThatIsCutOff) {
+  std::string gray = "P5 16 16 65535\n";
+  for (int i = 0; i < 128; ++i) gray += std::string("\x03\xE8\x0F\xA0", 4);
+  std::ofstream(folder_ / "set/train/tint_00/0003.jpg", std::ios::binary) << gray;
+  const auto clipped = train("run", {"train.max_steps=6"});
+  ASSERT_EQ(clipped.status, 0) << clipped.err;
+  const std::string warning = "gray of more than 8 bits is cut off at 255 in 1 of the first ";
+  const auto place = clipped.err.find(warning);
+  ASSERT_NE(place, std::string::npos) << clipped.err;
+  EXPECT_EQ(clipped.err.find(warning, place + 1), std::string::npos);
+  EXPECT_THAT(clipped.err, HasSubstr("0003.jpg (gray of 16 bits: 100 % of pixels above 255)"));
+  const auto scaled = train("other", {"train.max_steps=6", "data.gray_range=type"});
+  EXPECT_EQ(scaled.status, 0) << scaled.err;
+  EXPECT_EQ(scaled.err.find("cut off"), std::string::npos) << scaled.err;
+}
+
 TEST_F(Pretrain, EndsAboveTheLimitOfUnreadableImages) {
   damage();
   expect_failure(train("run", {"data.max_bad_share=0.0", "--quiet"}), 1,

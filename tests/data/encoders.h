@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <opencv2/core.hpp>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 // jpeglib.h needs <cstdio>.
 #include <jpeglib.h>
@@ -20,7 +22,9 @@ using Bytes = std::vector<uint8_t>;
 
 inline void append_little(Bytes& bytes, std::initializer_list<std::pair<uint32_t, int>> numbers) {
   for (const auto& [value, size] : numbers) {
-    for (int i = 0; i < size; ++i) bytes.push_back(static_cast<uint8_t>(value >> 8 * i));
+    for (int i = 0; i < size; ++i) {
+      bytes.push_back(i < 4 ? static_cast<uint8_t>(value >> 8 * i) : uint8_t{0});
+    }
   }
 }
 
@@ -123,35 +127,32 @@ inline Bytes ppm_of(const cv::Mat& pixels) {
   return bytes;
 }
 
-/// One strip without compression, behind it the directory.
+/// One strip without compression, behind the directory and the three depths of 8 bits.
 inline Bytes tiff_of(const cv::Mat& pixels) {
-  Bytes strip;
-  for (int y = 0; y < pixels.rows; ++y) {
-    const Bytes row = rgb_row(pixels, y);
-    strip.insert(strip.end(), row.begin(), row.end());
-  }
-  strip.resize((strip.size() + 1) / 2 * 2);
+  constexpr uint32_t kEntries = 9;
+  constexpr uint32_t kDepths = 8 + 2 + 12 * kEntries + 4;
+  constexpr uint32_t kStrip = kDepths + 6;
   const auto width = static_cast<uint32_t>(pixels.cols);
   const auto height = static_cast<uint32_t>(pixels.rows);
-  const auto size = static_cast<uint32_t>(strip.size());
-  Bytes bytes{'I', 'I', 42, 0};
-  // The three depths of 8 bits stand before the strip.
-  append_little(bytes, {{14 + size, 4}, {8, 2}, {8, 2}, {8, 2}});
-  bytes.insert(bytes.end(), strip.begin(), strip.end());
-  append_little(bytes, {{9, 2}});
-  const auto entry = [&](uint32_t tag, uint32_t count, uint32_t value) {
-    append_little(bytes, {{tag, 2}, {count == 3 ? 3 : 4, 2}, {count, 4}, {value, 4}});
+  Bytes bytes{'I', 'I', 42, 0, 8, 0, 0, 0};
+  append_little(bytes, {{kEntries, 2}});
+  const auto entry = [&](uint32_t tag, uint32_t type, uint32_t count, uint32_t value) {
+    append_little(bytes, {{tag, 2}, {type, 2}, {count, 4}, {value, 4}});
   };
-  entry(256, 1, width);
-  entry(257, 1, height);
-  entry(258, 3, 8);
-  entry(259, 1, 1);
-  entry(262, 1, 2);
-  entry(273, 1, 14);
-  entry(277, 1, 3);
-  entry(278, 1, height);
-  entry(279, 1, width * height * 3);
-  append_little(bytes, {{0, 4}});
+  entry(256, 4, 1, width);
+  entry(257, 4, 1, height);
+  entry(258, 3, 3, kDepths);
+  entry(259, 4, 1, 1);
+  entry(262, 4, 1, 2);
+  entry(273, 4, 1, kStrip);
+  entry(277, 4, 1, 3);
+  entry(278, 4, 1, height);
+  entry(279, 4, 1, width * height * 3);
+  append_little(bytes, {{0, 4}, {8, 2}, {8, 2}, {8, 2}});
+  for (int y = 0; y < pixels.rows; ++y) {
+    const Bytes row = rgb_row(pixels, y);
+    bytes.insert(bytes.end(), row.begin(), row.end());
+  }
   return bytes;
 }
 

@@ -33,7 +33,7 @@ TEST(Inspect, VerifyListsDamagedFilesInOrderAndDoubtfulOnes) {
   auto warned = testing::read_bytes(folder.file(7));
   std::fill_n(warned.end() - 200, 150, 0x55);
   testing::write_bytes(folder.file(7), warned);
-  const auto [damaged, warnings] = verify(folder.dataset(), 3);
+  const auto [damaged, warnings, notices] = verify(folder.dataset(), 3);
   ASSERT_EQ(damaged.size(), 2U);
   EXPECT_EQ(damaged[0].path, folder.file(0));
   EXPECT_NE(damaged[0].reason.find("truncated"), std::string::npos);
@@ -41,6 +41,24 @@ TEST(Inspect, VerifyListsDamagedFilesInOrderAndDoubtfulOnes) {
   ASSERT_EQ(warnings.size(), 1U);
   EXPECT_EQ(warnings[0].path, folder.file(7));
   EXPECT_TRUE(warnings[0].reason.starts_with("decodes with warnings: Corrupt JPEG data"));
+  EXPECT_TRUE(notices.empty());
+}
+
+TEST(Inspect, GrayThatIsCutOffIsNoDamage) {
+  const testing::FolderOfPictures folder(5);
+  const cv::Mat gray(8, 8, CV_16UC1, cv::Scalar(3000));
+  testing::write_bytes(folder.file(2), testing::encoded(gray, ".png"));
+  const auto summary = summarize(folder.dataset(), 2);
+  const auto findings = verify(folder.dataset(), 2);
+  EXPECT_TRUE(summary.damaged.empty());
+  EXPECT_TRUE(findings.damaged.empty());
+  for (const auto& notices : {summary.notices, findings.notices}) {
+    ASSERT_EQ(notices.size(), 1U);
+    EXPECT_EQ(notices[0].path, folder.file(2));
+    EXPECT_EQ(notices[0].reason, "gray of 16 bits: 100 % of pixels above 255");
+  }
+  EXPECT_TRUE(verify(folder.dataset(), 2, {.gray_range = GrayRange::kType}).notices.empty());
+  EXPECT_EQ(verify(folder.dataset(), 2, {.max_pixels = 1000}).damaged.size(), 4U);
 }
 
 }  // namespace

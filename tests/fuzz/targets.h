@@ -11,6 +11,6 @@ void read_safetensors(std::string_view bytes);
 void read_pickle(std::string_view bytes);
 void read_config(std::string_view bytes);
 void read_tar(std::string_view bytes);
-void read_tiff(std::string_view bytes);
+void read_image(std::string_view bytes);
 
 }  // namespace ibot::fuzz
