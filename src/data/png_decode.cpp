@@ -211,7 +211,11 @@ void choose_samples(Decoder& decoder) {
     png_set_gray_to_rgb(png);
   }
   decoder.passes = png_set_interlace_handling(png);
+  const size_t row =
+      (is_wide_gray(decoder) ? size_t{2} : size_t{3}) * png_get_image_width(png, decoder.info);
   png_read_update_info(png, decoder.info);
+  // Rows are written where these have room.
+  if (png_get_rowbytes(png, decoder.info) != row) png_error(png, "samples of an unknown kind");
 }
 
 void read_rows(Decoder& decoder) {
