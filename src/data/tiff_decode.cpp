@@ -9,6 +9,7 @@
 #include "data/tiff_layout.h"
 #include "data/tiff_parts.h"
 #include "data/tiff_pixels.h"
+#include "data/tiff_planes.h"
 #include "data/tiff_source.h"
 #include "data/wide_gray.h"
 #include "ibot/base/error.h"
@@ -99,6 +100,14 @@ void copy_samples(const uint8_t* from, int64_t bits, int64_t count, uint8_t* to)
 }
 
 template <class Sample>
+void swap_bytes(std::vector<Sample>& samples) {
+  for (auto& sample : samples) {
+    auto* bytes = reinterpret_cast<uint8_t*>(&sample);
+    std::reverse(bytes, bytes + sizeof(Sample));
+  }
+}
+
+template <class Sample>
 CheckedImage read_wide_gray(TiffParts& parts, const TiffLayout& layout, GrayRange range) {
   std::vector<Sample> samples(layout.width * layout.height);
   TiffPart part;
@@ -109,6 +118,7 @@ CheckedImage read_wide_gray(TiffParts& parts, const TiffLayout& layout, GrayRang
                    reinterpret_cast<uint8_t*>(to));
     }
   }
+  if (layout.swapped) swap_bytes(samples);
   return image_of_wide_gray<Sample>(samples, layout.height, layout.width,
                                     static_cast<int>(layout.bits), range);
 }
@@ -174,6 +184,17 @@ std::vector<uint8_t> with_plain_gray(Bytes bytes, const TiffDirectory& directory
   return plain;
 }
 
+Image image_of_raw_planes(Bytes bytes, const TiffDirectory& directory, TiffLayout layout,
+                          const std::string& name) {
+  const auto samples = read_raw_planes(bytes, directory, layout, name);
+  layout.bits = 8;
+  const int64_t step = layout.used_samples();
+  Image image(layout.height, layout.width);
+  TiffPainter(layout, directory)
+      .paint({0, 0, layout.width, layout.height, samples.data(), layout.width * step, step}, image);
+  return image;
+}
+
 CheckedImage read_pixels(TiffSource& source, const TiffLayout& layout,
                          const TiffDirectory& directory, const DecodeOptions& options,
                          const std::string& name) {
@@ -232,9 +253,11 @@ CheckedImage decode_tiff(Bytes bytes, const DecodeOptions& options, const std::s
                 width, " x ", height);
   const TiffLayout layout = with_rgb_of_jpeg(stated, source.handle());
   source.forget_warning();
-  auto checked = read_pixels(source, layout, directory, options, name);
+  auto checked = layout.raw_planes
+                     ? CheckedImage{image_of_raw_planes(bytes, directory, layout, name), {}, {}}
+                     : read_pixels(source, layout, directory, options, name);
   checked.image = oriented(std::move(checked.image), layout.orientation);
-  checked.warning = source.warning();
+  checked.warning = layout.mistake.empty() ? source.warning() : layout.mistake;
   return checked;
 }
 

@@ -21,11 +21,12 @@ std::optional<TiffSize> tiff_size(Bytes bytes);
 
 /// The first image of a classic or big TIFF. `warning` is libtiff's first about the pixels.
 ///
-/// Pillow's pixels, except where Pillow mistakes the samples of a sound file: uncompressed planes
-/// of 16 bits (it takes bytes for samples), of reversed bits (it does not turn them) and of tiles
-/// of four samples whose fourth has no meaning (it mistakes the length of rows); compressed
-/// big-endian int16, int32 and float32 (it exchanges bytes twice); planes of Lab (it takes a and b
-/// as unsigned). Those have the pixels of the same samples written in one plane or uncompressed.
+/// Pillow's pixels, also where Pillow mistakes the samples of a sound file: uncompressed planes of
+/// 16 bits (bytes pass for samples), of reversed bits (they stay so) and of tiles of four samples
+/// whose fourth has no meaning (rows of another length); compressed big-endian int16, int32 and
+/// float32 (bytes are exchanged twice); planes of Lab (a and b pass for unsigned). `warning` says
+/// so where pixels are not those that were meant.
+///
 /// Read although Pillow raises: planes with alpha or further samples beside gray, palette, RGB or
 /// CMYK; uncompressed YCbCr; big-endian BigTIFF. Refused although Pillow goes on: a damaged strip
 /// of YCbCr outside JPEG.

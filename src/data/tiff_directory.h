@@ -17,10 +17,15 @@ enum class TiffTag : uint16_t {
   kCompression = 259,
   kPhotometric = 262,
   kFillOrder = 266,
+  kStripOffsets = 273,
   kOrientation = 274,
   kSamplesPerPixel = 277,
+  kRowsPerStrip = 278,
   kPlanarConfiguration = 284,
   kColorMap = 320,
+  kTileWidth = 322,
+  kTileLength = 323,
+  kTileOffsets = 324,
   kExtraSamples = 338,
   kSampleFormat = 339,
   kXmp = 700,
@@ -36,6 +41,8 @@ class TiffDirectory {
   explicit TiffDirectory(Bytes bytes);
 
   bool little_endian() const { return little_; }
+  /// BigTIFF.
+  bool big() const { return big_; }
   /// Whether the file holds all entries, and the values of those that decide pixels.
   bool is_whole() const;
   /// Numbers of an entry, empty without it.

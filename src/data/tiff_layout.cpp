@@ -193,6 +193,24 @@ int64_t samples_of(const TiffDirectory& directory) {
                             old_jpeg && (photometric == 2 || photometric == 6) ? 3 : 1);
 }
 
+/// Where each sample has a letter in Pillow's mode: of alpha only that which is not multiplied in.
+bool takes_raw_planes(const Row& row) {
+  return (row.color == kRgb || row.color == kCmyk) &&
+         (row.extras.empty() || row.extras.starts_with('2'));
+}
+
+/// Where Pillow's pixels are not those that were meant.
+std::string mistake_of(const TiffLayout& layout) {
+  if (layout.raw_planes && layout.bits == 16) {
+    return "Pillow takes bytes for samples of planes of 16 bits that are not compressed";
+  }
+  if (layout.swapped) return "Pillow exchanges the bytes of compressed big-endian samples twice";
+  if (layout.planar && layout.color == TiffColor::kLab) {
+    return "Pillow takes the signed samples of planes of Lab for unsigned ones";
+  }
+  return "";
+}
+
 }  // namespace
 
 int64_t TiffLayout::used_samples() const {
@@ -234,10 +252,19 @@ TiffLayout read_tiff_layout(const TiffDirectory& directory, const std::string& n
                 ": TIFF file is truncated or damaged: no color map for its palette");
   layout.inverted = row->photometric == 0 && row->color == kIndexed;
   layout.bits = row->bits;
+  const bool compressed = layout.compression != kUncompressed;
   // Of compressed planes Pillow takes a fourth without a meaning as alpha that is multiplied in.
-  const bool unnamed = layout.planar && layout.compression != kUncompressed && key.extras.empty();
+  const bool unnamed = layout.planar && compressed && key.extras.empty();
+  // Of big-endian BigTIFF it reads nothing.
+  const bool read_by_pillow = little || !directory.big();
+  layout.raw_planes = read_by_pillow && layout.planar && !compressed && takes_raw_planes(*row) &&
+                      layout.samples == row->samples;
+  // What libtiff has turned into native order already, Pillow turns once more.
+  layout.swapped = read_by_pillow && compressed && !little && row->color == kWide &&
+                   (row->bits == 32 || row->format == 2);
   layout.premultiplied = row->color == kRgb && row->samples >= 4 &&
                          (unnamed || (!key.extras.empty() && key.extras[0] == 1));
+  layout.mistake = mistake_of(layout);
   return layout;
 }
 

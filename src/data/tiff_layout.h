@@ -34,6 +34,12 @@ struct TiffLayout {
   bool premultiplied = false;
   /// Each sample in a plane of its own.
   bool planar = false;
+  /// Planes that Pillow takes from the file itself: see read_raw_planes.
+  bool raw_planes = false;
+  /// Of both byte orders Pillow takes the wrong one.
+  bool swapped = false;
+  /// What of that is wrong, in words; empty where pixels are those that were meant.
+  std::string mistake;
   int64_t bits = 8;
   /// Samples per pixel in the file.
   int64_t samples = 1;

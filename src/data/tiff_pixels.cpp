@@ -96,13 +96,21 @@ void TiffPainter::paint(const TiffPart& part, Image& image) {
   }
 }
 
+// Of planes Pillow takes the two signed samples for unsigned ones.
+void TiffPainter::paint_lab(const uint8_t* samples, const TiffPart& part, uint8_t* to) {
+  if (!layout_.planar) return lab_to_rgb(samples, part.step, part.width, to);
+  row_.assign(samples, samples + part.width * part.step);
+  for (size_t i = 0; i < row_.size(); ++i) row_[i] ^= i % part.step == 0 ? 0 : 0x80;
+  lab_to_rgb(row_.data(), part.step, part.width, to);
+}
+
 void TiffPainter::paint_row(const uint8_t* samples, const TiffPart& part, uint8_t* to) {
   if (layout_.color == TiffColor::kIndexed) {
     if (layout_.bits == 8) return look_up_bytes(table_, samples, part.step, part.width, to);
     return look_up(table_, samples, layout_.bits, part.width, to);
   }
   if (layout_.color == TiffColor::kCmyk) return remove_inks(samples, part.step, part.width, to);
-  if (layout_.color == TiffColor::kLab) return lab_to_rgb(samples, part.step, part.width, to);
+  if (layout_.color == TiffColor::kLab) return paint_lab(samples, part, to);
   if (layout_.premultiplied) return divide_by_alpha(samples, part.step, part.width, to);
   copy_rgb(samples, part.step, part.width, to);
 }

@@ -20,6 +20,7 @@ class TiffPainter {
   void paint(const TiffPart& part, Image& image);
 
  private:
+  void paint_lab(const uint8_t* samples, const TiffPart& part, uint8_t* to);
   void paint_row(const uint8_t* samples, const TiffPart& part, uint8_t* to);
 
   TiffLayout layout_;

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <numeric>
+#include <optional>
 
 #include "data/pictures.h"
 #include "ibot/base/error.h"
@@ -57,16 +59,59 @@ std::filesystem::path samples() {
 
 TEST(DecodeVariants, KeptSamplesHavePillowsPixels) { EXPECT_GT(compare(samples()), 20); }
 
-TEST(DecodeVariants, DrawnFilesHavePillowsPixels) {
-  if (!testing::python_has("PIL; assert int(PIL.__version__.split('.')[0]) >= 12")) {
-    GTEST_SKIP() << "no Pillow 12 for python3";
-  }
+/// Compares what variants.py writes; `wanted` is its second argument. How many files, or nothing
+/// without Python's Pillow.
+std::optional<int> compare_with_pillow(const std::string& wanted = "") {
+  if (!testing::python_has("PIL; assert int(PIL.__version__.split('.')[0]) >= 12")) return {};
   const testing::TemporaryFolder folder;
-  const auto command =
-      "python3 " + testing::shell_quoted(std::string(IBOT_SOURCE_DIR) + "/tests/data/variants.py") +
-      ' ' + testing::shell_quoted(folder.path().string());
-  ASSERT_EQ(std::system(command.c_str()), 0);
-  EXPECT_GT(compare(folder.path()), 400);
+  std::string command =
+      "python3 " + testing::shell_quoted(IBOT_SOURCE_DIR "/tests/data/variants.py");
+  command += ' ' + testing::shell_quoted(folder.path().string());
+  if (!wanted.empty()) command += ' ' + testing::shell_quoted(wanted);
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  return compare(folder.path());
+}
+
+TEST(DecodeVariants, DrawnFilesHavePillowsPixels) {
+  const auto compared = compare_with_pillow();
+  if (!compared) GTEST_SKIP() << "no Pillow 12 for python3";
+  EXPECT_GT(*compared, 400);
+}
+
+class FieldImages : public ::testing::TestWithParam<const char*> {
+ protected:
+  std::string folder() const { return IBOT_SOURCE_DIR "/tests/field/" + std::string(GetParam()); }
+};
+
+TEST_P(FieldImages, HavePillowsPixels) {
+  const auto compared = compare_with_pillow(folder());
+  if (!compared) GTEST_SKIP() << "no Pillow 12 for python3";
+  EXPECT_GT(*compared, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(DecodeVariants, FieldImages,
+                         ::testing::Values("tiff_planar", "tiff_alpha", "tiled2", "multiband",
+                                           "webp", "grey16"));
+
+// Means of what Pillow 12.2 reads.
+TEST(DecodeVariants, FieldImagesHaveTheirMean) {
+  for (const auto& [file, mean] : std::vector<std::pair<std::string, double>>{
+           {"tiff_planar/x/p16_rps8.tif", 118.33333333333333},
+           {"tiff_alpha/x/assoc_rgba8.tif", 143.98494466145834},
+           {"tiff_alpha/x/assoc_rgba16.tif", 143.98494466145834},
+           {"tiff_alpha/x/u8_6ch.tif", 144.4384765625},
+           {"tiled2/x/hand_48.tif", 122.57049166666667},
+           {"tiled2/x/handpad_240.tif", 122.57049166666667},
+           {"multiband/x/t_5ch.tif", 144.4384765625},
+           {"multiband/x/t_uint32.tif", 150.55078125},
+           {"webp/x/anim_lossy.webp", 144.44222005208334},
+           {"webp/x/gif_as.jpg", 144.18888346354166}}) {
+    const Image image = decode(
+        testing::read_bytes(std::filesystem::path(IBOT_SOURCE_DIR "/tests/field") / file), file);
+    const int64_t values = 3 * image.height() * image.width();
+    const double sum = std::accumulate(image.row(0), image.row(0) + values, 0.0);
+    EXPECT_NEAR(sum / static_cast<double>(values), mean, 1e-9) << file;
+  }
 }
 
 // The allocator fills memory with another byte each time: none of it reaches a pixel.

@@ -96,6 +96,17 @@ TEST(Tiff, EveryVariantHasPillowsPixels) {
   expect_pixels_of(folder.path());
 }
 
+TEST(Tiff, SaysWherePillowsPixelsAreNotThoseThatWereMeant) {
+  const auto warning = [](const std::string& name) {
+    return decode_checked(sample(name), name).warning;
+  };
+  EXPECT_EQ(warning("rgb_16_planar"),
+            "Pillow takes bytes for samples of planes of 16 bits that are not compressed");
+  EXPECT_EQ(warning("gray_float_big_endian_deflate"),
+            "Pillow exchanges the bytes of compressed big-endian samples twice");
+  EXPECT_EQ(warning("rgb_planar"), "");
+}
+
 TEST(Tiff, RefusesByTheTrueName) {
   expect_refusal(sample("refused_13_bands"), "got 13 bands of 8-bit unsigned integers");
   expect_refusal(sample("refused_64_bit_floats"), "got 1 band of 64-bit floats");

@@ -405,11 +405,18 @@ except ImportError:
 
 
 def main(folder, wanted=None):
-    names = open(wanted).read().split() if wanted else sorted(files)
+    """wanted: a file of names; or a folder whose images, at any depth, stand in for the drawn ones"""
+    names, contents = sorted(files), files
+    if wanted and os.path.isdir(wanted):
+        paths = [os.path.join(place, name) for place, _, found in os.walk(wanted) for name in found]
+        contents = {os.path.relpath(path, wanted).replace(os.sep, "_"): open(path, "rb").read() for path in paths}
+        names = sorted(contents)
+    elif wanted:
+        names = open(wanted).read().split()
     for name in names:
         path = os.path.join(folder, name)
         with open(path, "wb") as file:
-            file.write(files[name])
+            file.write(contents[name])
         try:
             with Image.open(path) as image:
                 pixels = image.convert("RGB")

@@ -31,8 +31,8 @@ ImageHeader read_header(std::span<const uint8_t> bytes, const std::string& name,
 /// The pixels as `PIL.Image.open(file).convert("RGB")` gives them: of several frames the first;
 /// alpha dropped, not blended; gray copied to three channels, gray of more than 8 bits as
 /// `options.gray_range` says; the high byte of other samples of 16 bits; CMYK taken as stored
-/// inverted; gamma, colour profiles and the orientation of EXIF ignored, that of TIFF applied; the end
-/// of a JPEG, PNG or GIF not missed once all pixels are there.
+/// inverted; gamma, colour profiles and the orientation of EXIF ignored, that of TIFF applied; the
+/// end of a JPEG, PNG or GIF not missed once all pixels are there.
 ///
 /// Throws DataError, naming the file, when it is truncated, damaged or refused by read_header, or a
 /// JPEG of more than 256 scans. Prints nothing.
