@@ -6,6 +6,7 @@
 
 #include "common/run_main.h"
 #include "ibot/base/hash.h"
+#include "ibot/data/decode.h"
 
 namespace ibot::apps {
 namespace {
@@ -37,9 +38,19 @@ void Identity::add_hash(const std::string& item, const std::string& hash) {
   items_.push_back({item, hash, true});
 }
 
+void Identity::add_images(const std::string& hash) {
+  add_hash("images", hash);
+  add_decoding();
+}
+
 void Identity::add_images(const LabeledImages& images) {
+  add_decoding();
   add_hash("images of train/", images.hash(data::Split::kTrain));
   add_hash("images of val/", images.hash(data::Split::kVal));
+}
+
+void Identity::add_decoding() {
+  items_.push_back({"decoding", std::to_string(data::kDecodingVersion), false});
 }
 
 void Identity::add_keys(const std::map<std::string, std::string>& values,

@@ -19,8 +19,11 @@ class Identity {
   /// `version` counts the changes of what `method` computes from the same inputs.
   Identity(const std::string& method, int64_t version);
 
-  /// Weights or images, by their hash; a difference is told by the name of the item alone.
+  /// Such as weights, by their hash; a difference is told by the name of the item alone.
   void add_hash(const std::string& item, const std::string& hash);
+
+  /// Images by their content, and the version of what makes pixels of it.
+  void add_images(const std::string& hash);
 
   /// Both halves, as "images of train/" and "images of val/".
   void add_images(const LabeledImages& images);
@@ -48,6 +51,7 @@ class Identity {
     bool is_hash;
   };
 
+  void add_decoding();
   void add_keys(const std::map<std::string, std::string>& values,
                 const std::vector<std::string>& wanted);
 

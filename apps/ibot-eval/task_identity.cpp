@@ -24,7 +24,7 @@ std::string bank_hash(const eval::FeatureBank& bank) {
 Identity feature_identity(const TaskRequest& request, const std::string& images_hash) {
   Identity identity("features", version_of("features"));
   identity.add_hash("weights", request.weights.backbone_hash);
-  identity.add_hash("images", images_hash);
+  identity.add_images(images_hash);
   identity.add_keys(request.weights.config, kFeatureKeys);
   return identity;
 }
@@ -49,7 +49,7 @@ Identity classifier_identity(const TaskRequest& request, const std::string& imag
   const auto& classifiers = *request.classifiers;
   Identity identity("classifier", version_of("classifier"));
   identity.add_hash("weights", request.weights.backbone_hash);
-  identity.add_hash("images", images_hash);
+  identity.add_images(images_hash);
   identity.add_hash("classifiers",
                     tensors_hash({{"weight", classifiers.weight}, {"bias", classifiers.bias}}));
   identity.add_keys(request.weights.config, kFeatureKeys);

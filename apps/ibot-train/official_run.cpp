@@ -77,11 +77,14 @@ train::Checkpoint official_checkpoint(const TrainRequest& request, const train::
                 "; restore these keys, or leave CONFIG out and take them from the file");
   warn_of_other_batch(weights, request.config.train.batch_size * step.group().size());
   auto checkpoint = train::from_official(root, file, step);
-  // Another precision has no loss scale to go on with.
+  // Another precision has no loss scale to go on with, or begins with its own.
   const auto own = step.state();
   std::erase_if(checkpoint.tensors, [&](const auto& entry) {
     return entry.first.starts_with("scaler.") && own.count(entry.first) == 0;
   });
+  for (const auto& [name, tensor] : own) {
+    if (name.starts_with("scaler.")) checkpoint.tensors.emplace(name, tensor);
+  }
   checkpoint.source = file;
   if (checkpoint.config.empty()) checkpoint.config = config::write_config(request.config);
   return checkpoint;

@@ -148,9 +148,9 @@ struct Decoder {
   explicit Decoder(Bytes bytes) : rest(bytes) {
     png = png_create_read_struct(
         PNG_LIBPNG_VER_STRING, this,
-        [](png_structp reader, png_const_charp message) {
+        [](png_structp reader, png_const_charp text) {
           auto* decoder = static_cast<Decoder*>(png_get_error_ptr(reader));
-          std::snprintf(decoder->message.data(), decoder->message.size(), "%s", message);
+          std::snprintf(decoder->message.data(), decoder->message.size(), "%s", text);
           longjmp(decoder->escape, 1);
         },
         [](png_structp, png_const_charp) {});

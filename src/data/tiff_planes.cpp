@@ -34,7 +34,8 @@ std::vector<uint8_t> read_raw_planes(Bytes bytes, const TiffDirectory& directory
   const int64_t across = (layout.width + parts.width - 1) / parts.width;
   const int64_t down = (layout.height + parts.height - 1) / parts.height;
   const int64_t planes = layout.used_samples();
-  const int64_t stated_planes = planes + static_cast<int64_t>(directory.values(TiffTag::kExtraSamples).size());
+  const int64_t stated_planes =
+      planes + static_cast<int64_t>(directory.values(TiffTag::kExtraSamples).size());
   IBOT_CHECK_AS(DataError, static_cast<int64_t>(parts.offsets.size()) / planes >= across * down,
                 name, ": TIFF file is truncated or damaged: ", parts.offsets.size(),
                 " parts of planes, expected ", across, " x ", down, " x ", planes);
@@ -50,11 +51,9 @@ std::vector<uint8_t> read_raw_planes(Bytes bytes, const TiffDirectory& directory
         beyond_edge ? parts.width * layout.samples * layout.bits / 8 / stated_planes : parts.width;
     const int64_t begin = parts.offsets[i];
     const auto size = static_cast<int64_t>(bytes.size());
-    IBOT_CHECK_AS(DataError,
-                  begin >= 0 && begin <= size &&
-                      (height - 1) * stride + width <= size - begin,
-                  name, ": TIFF file is truncated: ", size, " bytes, a part of its planes begins at ",
-                  begin);
+    IBOT_CHECK_AS(
+        DataError, begin >= 0 && begin <= size && (height - 1) * stride + width <= size - begin,
+        name, ": TIFF file is truncated: ", size, " bytes, a part of its planes begins at ", begin);
     for (int64_t row = 0; row < height; ++row) {
       const uint8_t* from = bytes.data() + begin + row * stride;
       uint8_t* to = samples.data() + ((y + row) * layout.width + x) * planes + plane;

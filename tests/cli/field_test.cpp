@@ -40,10 +40,10 @@ class Field : public ::testing::Test {
 
   /// Two epochs, k-NN after each.
   ProgramResult train_on(const std::string& data, const std::string& output) const {
-    return run("ibot-train", {std::string(IBOT_SOURCE_DIR) + "/configs/smoke/tiny.yaml",
-                              "data.path=" + file(data + "/train"), "eval.path=" + file(data),
-                              "eval.every_epochs=1", "eval.k=[5]", "--output", output, "--threads",
-                              "1"});
+    return run("ibot-train",
+               {std::string(IBOT_SOURCE_DIR) + "/configs/smoke/tiny.yaml",
+                "data.path=" + file(data + "/train"), "eval.path=" + file(data),
+                "eval.every_epochs=1", "eval.k=[5]", "--output", output, "--threads", "1"});
   }
 
   void expect_read(const std::string& weights) const {
@@ -191,11 +191,10 @@ TEST_F(Field, FilesThatAreNoWeightsAreToldByWhatTheyAre) {
 }
 
 TEST_F(Field, AForeignMaskTokenIsUnused) {
-  const auto trained =
-      run("ibot-train",
-          {std::string(IBOT_SOURCE_DIR) + "/configs/smoke/tiny.yaml",
-           "data.path=" + file("base/train"), "--init-from", file("w/mae.safetensors"), "--output",
-           "run", "--threads", "1", "train.max_steps=1"});
+  const auto trained = run(
+      "ibot-train", {std::string(IBOT_SOURCE_DIR) + "/configs/smoke/tiny.yaml",
+                     "data.path=" + file("base/train"), "--init-from", file("w/mae.safetensors"),
+                     "--output", "run", "--threads", "1", "train.max_steps=1"});
   EXPECT_EQ(trained.status, 0) << trained.err;
   EXPECT_THAT(trained.err, HasSubstr("mask"));
 }

@@ -10,6 +10,10 @@
 
 namespace ibot::data {
 
+/// Goes up when decode makes other pixels of the same bytes, so that what was computed from the
+/// former ones is not taken for the same.
+inline constexpr int64_t kDecodingVersion = 2;
+
 enum class ImageFormat { kJpeg, kPng, kWebp, kGif, kBmp, kPnm, kTiff };
 
 /// "JPEG", "PNG", … as shown to a reader.

@@ -67,8 +67,9 @@ struct FineTuneOptions {
     field("warmup_epochs", warmup_epochs, "epochs over which the learning rate rises");
     field("warmup_steps", warmup_steps, "steps instead of epochs, for schedule step; 0: epochs");
     field("layer_decay", layer_decay, "factor of the learning rate from a layer to the one below");
-    field("weight_decay", weight_decay, "at the first step; biases and 1-D tensors have none");
-    field("weight_decay_end", weight_decay_end, "that a cosine approaches");
+    field("weight_decay", weight_decay,
+          "weight decay at the first step; biases and 1-D tensors have none");
+    field("weight_decay_end", weight_decay_end, "weight decay that the cosine ends at");
     field("decay_positions", decay_positions, "weight decay of class token and positions as well");
     field("drop_path", drop_path, "stochastic depth of the last block, rising from 0");
     field("clip_grad", clip_grad, "largest L2 norm of the whole gradient; 0: no limit");
