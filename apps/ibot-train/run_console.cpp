@@ -31,7 +31,7 @@ void RunConsole::on_epoch(const train::EpochRecord& record) {
   for (const auto& [name, value] : record.terms) {
     line += concat("  ", name, " ", std::fixed, std::setprecision(4), value);
   }
-  log_info(line + concat("  nmi ", std::fixed, std::setprecision(3), record.clusters.nmi));
+  log_info(line + concat("  nmi ", std::fixed, std::setprecision(3), record.at("nmi")));
 }
 
 void RunConsole::on_evaluation(const train::EvaluationRecord& record) {

@@ -35,7 +35,8 @@ Checkpoint parse_header(const std::filesystem::path& path,
   return {.tensors = {},
           .run = RunState::from_json(entry("run")),
           .config = entry("config"),
-          .source = path};
+          .source = path,
+          .identity = entry("identity")};
 }
 
 void check_exists(const std::filesystem::path& path) {
@@ -92,13 +93,14 @@ Checkpoint load_whole(const std::filesystem::path& path) {
 }  // namespace
 
 io::FileDigest save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint) {
+  std::map<std::string, std::string> metadata{{"format", kFormat},
+                                              {"format_version", std::to_string(kFormatVersion)},
+                                              {"ibot_version", kVersion},
+                                              {"run", checkpoint.run.to_json()},
+                                              {"config", checkpoint.config}};
+  if (!checkpoint.identity.empty()) metadata["identity"] = checkpoint.identity;
   return io::write_safetensors(path,
-                               {.tensors = checkpoint.tensors,
-                                .metadata = {{"format", kFormat},
-                                             {"format_version", std::to_string(kFormatVersion)},
-                                             {"ibot_version", kVersion},
-                                             {"run", checkpoint.run.to_json()},
-                                             {"config", checkpoint.config}}});
+                               {.tensors = checkpoint.tensors, .metadata = std::move(metadata)});
 }
 
 Checkpoint load_checkpoint(const std::filesystem::path& path) {

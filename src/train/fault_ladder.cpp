@@ -1,11 +1,9 @@
 #include "ibot/train/fault_ladder.h"
 
 #include <iterator>
-#include <map>
 #include <utility>
 
 #include "ibot/base/error.h"
-#include "ibot/io/safetensors.h"
 #include "train/device_mark.h"
 
 namespace ibot::train {
@@ -18,7 +16,7 @@ constexpr std::ptrdiff_t kMostHeld = 8;
 
 struct FaultLadder::Watched {
   int64_t step;
-  batch::MultiCropBatch batch;
+  Keep write;
   torch::Tensor faulty;  // in host memory once `known` is reached
   DeviceMark known;
 };
@@ -26,12 +24,11 @@ struct FaultLadder::Watched {
 FaultLadder::FaultLadder(FaultLadderOptions options) : options_(std::move(options)) {}
 FaultLadder::~FaultLadder() = default;
 
-void FaultLadder::watch(int64_t step, const batch::MultiCropBatch& batch,
-                        const torch::Tensor& faulty) {
+void FaultLadder::watch(int64_t step, Keep keep, const torch::Tensor& faulty) {
   const auto device = faulty.device();
   auto host = faulty.to(torch::kCPU, torch::kFloat, /*non_blocking=*/true);
-  watched_.push_back({step, batch, std::move(host), DeviceMark(device)});
-  if (std::ssize(watched_) > kMostHeld) std::prev(watched_.end(), kMostHeld + 1)->batch = {};
+  watched_.push_back({step, std::move(keep), std::move(host), DeviceMark(device)});
+  if (std::ssize(watched_) > kMostHeld) std::prev(watched_.end(), kMostHeld + 1)->write = {};
 }
 
 std::vector<SkippedStep> FaultLadder::settle(bool wait) {
@@ -58,7 +55,7 @@ void FaultLadder::rolled_back() {
 }
 
 std::string FaultLadder::keep(const Watched& watched) const {
-  if (options_.replay.empty() || !watched.batch.global.defined()) return "batch not kept";
+  if (options_.replay.empty() || !watched.write) return "batch not kept";
   std::error_code absent;
   const auto kept = std::distance(std::filesystem::directory_iterator(options_.replay, absent), {});
   if (kept >= options_.most_batches) {
@@ -67,31 +64,11 @@ std::string FaultLadder::keep(const Watched& watched) const {
   const auto path = options_.replay / concat("step-", watched.step, ".safetensors");
   try {
     std::filesystem::create_directories(options_.replay);
-    write_batch(path, watched.step, watched.batch);
+    watched.write(path, watched.step);
   } catch (const std::exception& problem) {
     return concat("batch not kept: ", problem.what());
   }
   return "batch in " + path.string();
-}
-
-void write_batch(const std::filesystem::path& path, int64_t step,
-                 const batch::MultiCropBatch& batch) {
-  std::map<std::string, torch::Tensor> tensors{{"global", batch.global},
-                                               {"local", batch.local},
-                                               {"mask", batch.mask},
-                                               {"local_mask", batch.local_mask},
-                                               {"crop_box", batch.crop_box},
-                                               {"pairs.student", batch.pairs.student},
-                                               {"pairs.student_local", batch.pairs.student_local},
-                                               {"pairs.teacher", batch.pairs.teacher},
-                                               {"pairs.weight", batch.pairs.weight},
-                                               {"sample_id", batch.sample_id},
-                                               {"label", batch.label}};
-  std::erase_if(tensors, [](const auto& entry) { return !entry.second.defined(); });
-  io::write_safetensors(path, {.tensors = std::move(tensors),
-                               .metadata = {{"format", "ibot-batch"},
-                                            {"step", std::to_string(step)},
-                                            {"pairs.views", std::to_string(batch.pairs.views)}}});
 }
 
 }  // namespace ibot::train

@@ -59,8 +59,9 @@ JsonLines::JsonLines(const std::filesystem::path& path, const std::string& key, 
 void JsonLines::append(const std::string& object) { file_->append(object + '\n'); }
 
 RunLog::RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_per_epoch,
-               std::function<void(const std::string&)> warn)
+               std::function<void(const std::string&)> warn, LogKeys keys)
     : warn_(std::move(warn)),
+      keys_(std::move(keys)),
       log_(output / "log.txt", "epoch", step / steps_per_epoch),
       metrics_(output / "metrics.jsonl", "step", step + 1),
       // A run from scratch also drops epoch 0, whose values lie at step 0.
@@ -95,10 +96,9 @@ void RunLog::add_scalar(const std::string& tag, int64_t step, double value) {
 void RunLog::on_step(const StepRecord& record) {
   Json line{{"step", record.step}, {"epoch", record.epoch}, {"loss", record.loss}};
   for (const auto& [name, value] : record.terms) line["loss_" + name] = value;
-  line.update({{"lr", record.lr},
-               {"weight_decay", record.weight_decay},
-               {"momentum", record.momentum},
-               {"grad_norm", record.grad_norm},
+  line.update({{"lr", record.lr}, {"weight_decay", record.weight_decay}});
+  if (record.momentum) line["momentum"] = *record.momentum;
+  line.update({{"grad_norm", record.grad_norm},
                {"images_per_s", record.images_per_s},
                {"data_wait", record.data_wait},
                {"memory_bytes", record.memory_bytes},
@@ -116,29 +116,30 @@ void RunLog::on_step(const StepRecord& record) {
   attempt([&] { metrics_.append(line.dump()); });
 }
 
-// Keys and their order are the official ones; adjacc, the accuracy under the best assignment, is
-// switched off in pre-training there too.
+// Keys are the official ones, of pre-training their order too.
 void RunLog::on_epoch(const EpochRecord& record) {
-  Json line;
-  line["train_loss"] = record.loss;
-  for (const auto& [name, value] : record.terms) line["train_" + name] = value;
-  line.update({{"train_lr", record.lr},
-               {"train_wd", record.weight_decay},
-               {"train_acc", record.agreement},
-               {"train_nmi", record.clusters.nmi},
-               {"train_ari", record.clusters.ari},
-               {"train_fscore", record.clusters.fmi},
-               {"train_adjacc", -1},
-               {"epoch", record.epoch}});
-  attempt([&] { log_.append(line.dump()); });
-  for (const auto& [key, value] : line.items()) {
-    if (key.rfind("train_", 0) == 0) {
-      add_scalar(key.substr(6), record.epoch, value.get<double>());
-    }
+  TermValues entries{{"loss", record.loss}};
+  entries.insert(entries.end(), record.terms.begin(), record.terms.end());
+  entries.insert(entries.end(), {{"lr", record.lr}, {keys_.weight_decay, record.weight_decay}});
+  entries.insert(entries.end(), record.more.begin(), record.more.end());
+  epoch_ = {};
+  for (const auto& [name, value] : entries) {
+    epoch_.entries.push_back({"train_" + name, value});
+    add_scalar(name, record.epoch, value);
   }
+  epoch_.epoch = record.epoch;
+}
+
+void RunLog::on_epoch_end() {
+  Json line;
+  for (const auto& [key, value] : epoch_.entries) line[key] = value;
+  line["epoch"] = epoch_.epoch;
+  for (const auto& [key, value] : keys_.constants) line[key] = value;
+  attempt([&] { log_.append(line.dump()); });
 }
 
 void RunLog::on_evaluation(const EvaluationRecord& record) {
+  epoch_.entries.insert(epoch_.entries.end(), record.log.begin(), record.log.end());
   const Json line{{"step", record.step},
                   {"epoch", record.epoch},
                   {"eval", {{"name", record.name}, {"metrics", record.metrics}}}};

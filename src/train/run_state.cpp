@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "ibot/base/error.h"
@@ -11,7 +12,7 @@ namespace ibot::train {
 
 // Fields that came later have defaults; the others must be there.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LossTrend, count, mean, variance)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(BestCheckpoint, step, score, identity)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(BestCheckpoint, step, score, identity, metrics)
 
 static const std::string kTermPrefix = "loss_";
 
@@ -20,21 +21,24 @@ static void to_json(nlohmann::json& object, const EpochSums& sums) {
             {"loss", sums.loss},
             {"lr", sums.lr},
             {"weight_decay", sums.weight_decay},
-            {"agreement", sums.agreement},
             {"skipped", sums.skipped}};
   for (const auto& [name, sum] : sums.terms) object[kTermPrefix + name] = sum;
+  for (const auto& [name, sum] : sums.more) object[name] = sum;
 }
 
 static void from_json(const nlohmann::json& object, EpochSums& sums) {
   object.at("steps").get_to(sums.steps);
   object.at("loss").get_to(sums.loss);
+  const std::set<std::string> fields{"steps", "loss", "lr", "weight_decay", "skipped"};
   for (const auto& [key, value] : object.items()) {
-    if (key.rfind(kTermPrefix, 0) == 0)
+    if (key.rfind(kTermPrefix, 0) == 0) {
       sums.terms.push_back({key.substr(kTermPrefix.size()), value});
+    } else if (fields.count(key) == 0) {
+      sums.more.push_back({key, value});
+    }
   }
   object.at("lr").get_to(sums.lr);
   object.at("weight_decay").get_to(sums.weight_decay);
-  object.at("agreement").get_to(sums.agreement);
   sums.skipped = object.value("skipped", int64_t{0});
 }
 
@@ -53,9 +57,9 @@ static void from_json(const nlohmann::json& object, RunState& state) {
   state.best = object.value("best", BestCheckpoint{});
 }
 
-void EpochSums::add_terms(const TermValues& more) {
-  auto before = std::exchange(terms, more);
-  for (auto& [name, sum] : terms) {
+void add_by_name(TermValues& sums, const TermValues& more) {
+  const auto before = std::exchange(sums, more);
+  for (auto& [name, sum] : sums) {
     for (const auto& [known, value] : before) sum += known == name ? value : 0.0;
   }
 }

@@ -38,21 +38,25 @@ TermValues WindowResults::term_sums() const {
   return sums;
 }
 
-void StepWindow::add(StepResult result, const torch::Tensor& label) {
-  columns_ = {"loss"};
-  std::vector<torch::Tensor> row{result.loss.total};
-  for (const auto& term : result.loss.terms) {
-    columns_.push_back(kTermPrefix + std::string(term.name));
-    row.push_back(term.value);
+TermValues WindowResults::more_sums() const {
+  TermValues sums;
+  for (const auto& name : columns) {
+    if (name.rfind("loss", 0) == 0 || name == "grad_norm" || name == kFaulty) continue;
+    sums.push_back({name, sum(name)});
   }
-  columns_.insert(columns_.end(), {"grad_norm", "agreement", kFaulty});
-  row.insert(row.end(),
-             {result.grad_norm, result.agreement,
-              result.faulty.defined() ? result.faulty : torch::zeros_like(result.loss.total)});
+  return sums;
+}
+
+void StepWindow::add(StepColumns step) {
+  columns_.clear();
+  std::vector<torch::Tensor> row;
+  for (auto& [name, value] : step.scalars) {
+    columns_.push_back(name);
+    row.push_back(std::move(value));
+  }
+  columns_.emplace_back(kFaulty);
+  row.push_back(step.faulty.defined() ? step.faulty : torch::zeros_like(row.front()));
   rows_.push_back(torch::stack(row));
-  sample_ = std::move(result.health);
-  clusters_.push_back(result.cluster);
-  labels_.push_back(label);
 }
 
 WindowResults StepWindow::read(const dist::Group& group) {
@@ -62,9 +66,6 @@ WindowResults StepWindow::read(const dist::Group& group) {
   results.columns = columns_;
   results.rows = reduced.to(torch::kCPU, torch::kDouble);  // [steps, columns]
   group.check();  // a GPU whose group has lost a rank returns, but with nothing of worth
-  results.labels = group.all_gather(torch::cat(labels_)).flatten();
-  results.clusters = group.all_gather(torch::cat(clusters_)).flatten().to(torch::kCPU);
-  if (sample_) results.health = read_health(*sample_, group);
   *this = {};
   return results;
 }

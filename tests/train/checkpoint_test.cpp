@@ -37,12 +37,12 @@ TEST(RunState, ComesBackToTheBit) {
                           .terms = {{"cls", 1.0 / 3.0}, {"patch", 2e-300}},
                           .lr = 5e-4,
                           .weight_decay = 0.04,
-                          .agreement = 0.7}};
+                          .more = {{"agreement", 0.7}}}};
   const auto back = RunState::from_json(state.to_json());
   EXPECT_EQ(back.step, state.step);
   EXPECT_EQ(back.sums.loss, state.sums.loss);
   EXPECT_EQ(back.sums.terms, state.sums.terms);
-  EXPECT_EQ(back.sums.agreement, state.sums.agreement);
+  EXPECT_EQ(back.sums.more, state.sums.more);
   expect_contains(refusal([] { RunState::from_json("{}"); }), "run state");
 }
 

@@ -259,8 +259,8 @@ struct Recorder : Observer {
   std::vector<double> nmi;
   void on_step(const StepRecord& record) override { losses.push_back(record.loss); }
   void on_epoch(const EpochRecord& record) override {
-    agreements.push_back(record.agreement);
-    nmi.push_back(record.clusters.nmi);
+    agreements.push_back(record.at("acc"));
+    nmi.push_back(record.at("nmi"));
   }
 };
 

@@ -14,13 +14,15 @@
 
 namespace ibot::train {
 
-/// `tensors` are those of TrainStep::state and of the epoch's cluster table; `config` is the
-/// resolved configuration as text, for programs to read; `source` is the file it was read from.
+/// `tensors` are those of Loop::tensors; `config` is the resolved configuration as text, for
+/// programs to read; `source` is the file it was read from; `identity` is what the run belongs to,
+/// empty where its configuration says it.
 struct Checkpoint {
   std::map<std::string, torch::Tensor> tensors;
   RunState run;
   std::string config;
-  std::filesystem::path source;
+  std::filesystem::path source = {};
+  std::string identity = {};
 };
 
 /// Written beside, synced, renamed. Returns the file's digest. Throws Error when the disk is full;

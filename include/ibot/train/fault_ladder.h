@@ -5,11 +5,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <list>
 #include <string>
 #include <vector>
-
-#include "ibot/batch/multi_crop_batch.h"
 
 namespace ibot::train {
 
@@ -32,11 +31,15 @@ struct SkippedStep {
 /// waiting; it holds the batches until then.
 class FaultLadder {
  public:
+  /// Writes the batch of step `step` to a file.
+  using Keep = std::function<void(const std::filesystem::path& file, int64_t step)>;
+
   explicit FaultLadder(FaultLadderOptions options);
   ~FaultLadder();
 
-  /// Step `step` of `batch`, as loaded, was given to the device; `faulty` as in StepResult.
-  void watch(int64_t step, const batch::MultiCropBatch& batch, const torch::Tensor& faulty);
+  /// Step `step` was given to the device; `keep` holds its batch, empty where none is kept;
+  /// `faulty` as in StepColumns.
+  void watch(int64_t step, Keep keep, const torch::Tensor& faulty);
 
   /// Steps not told of yet that did not count, in order; with `wait`, of all that were watched.
   std::vector<SkippedStep> settle(bool wait);
@@ -65,10 +68,5 @@ class FaultLadder {
   int64_t first_ = 0;
   int64_t roll_backs_ = 0;
 };
-
-/// Writes a batch as the loader gave it: tensors under the names of its fields, `pairs.…` among
-/// them, and the step and the number of views in the metadata.
-void write_batch(const std::filesystem::path& path, int64_t step,
-                 const batch::MultiCropBatch& batch);
 
 }  // namespace ibot::train

@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 
-#include "ibot/metrics/cluster_metrics.h"
 #include "ibot/train/run_state.h"
 
 namespace ibot::train {
@@ -37,7 +36,7 @@ struct StepRecord {
   TermValues terms;
   double lr = 0.0;
   double weight_decay = 0.0;
-  double momentum = 0.0;
+  std::optional<double> momentum = std::nullopt;  // of the teacher
   double grad_norm = 0.0;
   double images_per_s = 0.0;
   double data_wait = 0.0;  // share of the time spent waiting for data
@@ -47,8 +46,9 @@ struct StepRecord {
   std::optional<HealthRecord> health = std::nullopt;  // where the last step ended an interval
 };
 
-/// Means over all steps of a finished epoch, and how the teacher's prototypes agree with the
-/// labels.
+/// Means over all steps of a finished epoch. `more` is what the kind of training adds, under the
+/// official programs' names: of pre-training acc, nmi, ari, fscore and adjacc, how the teacher's
+/// prototypes agree with the labels.
 struct EpochRecord {
   int64_t step = 0;
   int64_t epoch = 0;
@@ -56,8 +56,15 @@ struct EpochRecord {
   TermValues terms;
   double lr = 0.0;
   double weight_decay = 0.0;
-  double agreement = 0.0;
-  metrics::ClusterMetrics clusters;
+  TermValues more;
+
+  /// One of `more`; 0 where it is not among them.
+  double at(const std::string& name) const {
+    for (const auto& [known, value] : more) {
+      if (known == name) return value;
+    }
+    return 0.0;
+  }
 };
 
 /// An evaluation in the middle of a run; accuracies in percent. `score` is what the best checkpoint
@@ -69,6 +76,7 @@ struct EvaluationRecord {
   std::map<std::string, double> metrics;
   std::optional<double> score = std::nullopt;
   std::string identity = {};  // of the data and options that the score belongs to
+  TermValues log = {};        // entries of the epoch's line in log.txt
 };
 
 /// Something that went wrong and that the run survived.
@@ -89,6 +97,8 @@ class Observer {
   virtual void on_step(const StepRecord&) {}
   virtual void on_epoch(const EpochRecord&) {}
   virtual void on_evaluation(const EvaluationRecord&) {}
+  /// After the epoch's evaluations.
+  virtual void on_epoch_end() {}
   /// Of a checkpoint that stands.
   virtual void on_checkpoint(const std::filesystem::path&) {}
   virtual void on_fault(const FaultRecord&) {}

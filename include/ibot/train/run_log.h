@@ -5,6 +5,8 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "ibot/io/append_file.h"
 #include "ibot/io/tfevents.h"
@@ -27,27 +29,43 @@ class JsonLines {
   std::optional<io::AppendFile> file_;
 };
 
-/// Writes OUT/log.txt with the official keys, OUT/metrics.jsonl and OUT/tensorboard. A full disk
-/// does not end the run: lines wait until there is room.
+/// What log.txt has under other keys in one official program than in another.
+struct LogKeys {
+  std::string weight_decay = "wd";
+  std::vector<std::pair<std::string, int64_t>> constants = {};  // in every line
+};
+
+/// Writes OUT/log.txt with the official keys, a line an epoch after its evaluations,
+/// OUT/metrics.jsonl and OUT/tensorboard. A full disk does not end the run: lines wait until there
+/// is room.
 class RunLog : public Observer {
  public:
   /// `step` finished steps are already in the files. `warn` is told when lines begin to wait, and
   /// when at the end there still was no room for some.
   RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_per_epoch,
-         std::function<void(const std::string&)> warn = {});
+         std::function<void(const std::string&)> warn = {}, LogKeys keys = {});
   ~RunLog() override;
 
   void on_step(const StepRecord& record) override;
   void on_epoch(const EpochRecord& record) override;
   void on_evaluation(const EvaluationRecord& record) override;
+  void on_epoch_end() override;
   void on_fault(const FaultRecord& record) override;
 
  private:
+  /// The line of log.txt that grows.
+  struct EpochLine {
+    TermValues entries;
+    int64_t epoch = 0;
+  };
+
   void attempt(const std::function<void()>& write);
   void add_scalar(const std::string& tag, int64_t step, double value);
 
   std::function<void(const std::string&)> warn_;
   bool waiting_ = false;
+  LogKeys keys_;
+  EpochLine epoch_;
   JsonLines log_;
   JsonLines metrics_;
   io::EventWriter events_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,12 +20,12 @@ struct EpochSums {
   TermValues terms;
   double lr = 0.0;
   double weight_decay = 0.0;
-  double agreement = 0.0;
+  TermValues more;  // of further columns, by name
   int64_t skipped = 0;
-
-  /// Adds by name; the terms are then those of `more`, in its order.
-  void add_terms(const TermValues& more);
 };
+
+/// Adds by name; the sums are then those of `more`, in its order.
+void add_by_name(TermValues& sums, const TermValues& more);
 
 /// Where the loss has been: running mean and variance over some hundred steps.
 struct LossTrend {
@@ -43,6 +44,7 @@ struct BestCheckpoint {
   int64_t step = 0;
   double score = 0.0;
   std::string identity;
+  std::map<std::string, double> metrics = {};  // of that evaluation
 };
 
 /// `step` counts finished steps; with the options it determines everything but tensors and sums.

@@ -3,30 +3,31 @@
 
 #include <torch/types.h>
 
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "ibot/dist/group.h"
-#include "ibot/train/health.h"
-#include "ibot/train/observer.h"
-#include "ibot/train/step.h"
+#include "ibot/train/run_state.h"
 
 namespace ibot::train {
 
-/// What a window's steps gave, on the host and over all ranks.
+/// What a step leaves on the device: scalars, of the same names in every step, "loss" among them.
+/// "loss_NAME" is a term of the loss, "grad_norm" the gradient's norm; the means over an epoch of
+/// all others are the epoch's.
+///
+///   faulty  float32 scalar, 1 where the step does not count; undefined where all do
+struct StepColumns {
+  std::vector<std::pair<std::string, torch::Tensor>> scalars;
+  torch::Tensor faulty = {};
+};
+
+/// What a window's steps gave, on the host, as means over ranks.
 class WindowResults {
  public:
-  ///   rows      [steps, columns]   float64, means over ranks
-  ///   labels    [ranks·steps·B]    int64
-  ///   clusters  [ranks·steps·B]    int64, the teacher's most likely prototypes
-  torch::Tensor rows;
-  torch::Tensor labels;
-  torch::Tensor clusters;
-  std::optional<HealthRecord> health;  // of the last step, where it was asked for
+  torch::Tensor rows;  // [steps, columns], float64
   std::vector<std::string> columns;
 
-  /// The values of one column, [steps]; "loss", "loss_NAME" of each term, "grad_norm", "agreement".
+  /// The values of one column, [steps].
   torch::Tensor column(const std::string& name) const;
   /// The rows of the steps that count.
   WindowResults counted() const;
@@ -34,13 +35,14 @@ class WindowResults {
   double sum(const std::string& name) const;
   /// Sums of the loss's terms, in their order.
   TermValues term_sums() const;
+  /// Sums of the columns that are neither losses nor the gradient's norm.
+  TermValues more_sums() const;
 };
 
 /// Gathers the results of steps without waiting for the device; read() is the one place that does.
 class StepWindow {
  public:
-  ///   label   [B]   int64, of the step's images
-  void add(StepResult result, const torch::Tensor& label);
+  void add(StepColumns step);
   bool empty() const { return rows_.empty(); }
 
   /// Everything since the last read. All ranks read together. Throws Error where a rank was lost.
@@ -49,9 +51,6 @@ class StepWindow {
  private:
   std::vector<std::string> columns_;
   std::vector<torch::Tensor> rows_;
-  std::vector<torch::Tensor> clusters_;
-  std::vector<torch::Tensor> labels_;
-  std::optional<HealthSample> sample_;  // of the last step
 };
 
 }  // namespace ibot::train
