@@ -115,12 +115,13 @@ void Classifier::load_projection(const std::map<std::string, torch::Tensor>& hea
 
 Accuracy test_classifier(Classifier& classifier, batch::BatchSource<batch::LabeledBatch>& source,
                          const batch::Normalization& normalization, torch::Device device,
-                         optim::Precision precision,
+                         optim::Precision precision, const dist::Group& group,
                          const std::function<void(int64_t images)>& progress) {
   const torch::NoGradGuard no_grad;
   const bool training = classifier.is_training();
   classifier.eval();
-  auto sums = torch::zeros({3}, torch::TensorOptions(torch::kDouble).device(device));
+  // Of losses, of hits among the first and the first five, and of images.
+  auto sums = torch::zeros({4}, torch::TensorOptions(torch::kDouble).device(device));
   int64_t images = 0;
   while (const auto batch = source.next()) {
     const auto labels = batch->label.to(device).unsqueeze(1);  // [B, 1]
@@ -137,16 +138,22 @@ Accuracy test_classifier(Classifier& classifier, batch::BatchSource<batch::Label
     const auto counted = own.squeeze(1).isfinite();
     sums += torch::stack({-torch::log_softmax(logits, 1).gather(1, labels).sum(),
                           ((rank < 1) & counted).sum().to(torch::kFloat),
-                          ((rank < 5) & counted).sum().to(torch::kFloat)})
+                          ((rank < 5) & counted).sum().to(torch::kFloat),
+                          torch::full({}, static_cast<float>(labels.size(0)), own.options())})
                 .to(torch::kDouble);
     images += batch->image.size(0);
     if (progress) progress(images);
   }
   classifier.train(training);
-  IBOT_CHECK_AS(DataError, images > 0, "classifier: expected test images, got none");
-  const auto means = (sums / static_cast<double>(images)).to(torch::kCPU);
-  const auto mean = [&](int64_t i) { return means[i].item<double>(); };
-  return {.images = images, .loss = mean(0), .top1 = 100.0 * mean(1), .top5 = 100.0 * mean(2)};
+  group.all_reduce_(sums, dist::Reduction::kSum);
+  const auto totals = sums.to(torch::kCPU);
+  const auto all = totals[3].item<double>();
+  IBOT_CHECK_AS(DataError, all > 0, "classifier: expected test images, got none");
+  const auto mean = [&](int64_t i) { return totals[i].item<double>() / all; };
+  return {.images = static_cast<int64_t>(all),
+          .loss = mean(0),
+          .top1 = 100.0 * mean(1),
+          .top5 = 100.0 * mean(2)};
 }
 
 }  // namespace ibot::eval

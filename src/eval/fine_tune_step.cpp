@@ -14,9 +14,9 @@
 namespace ibot::eval {
 
 optim::StepValues fine_tune_values(const FineTuneOptions& options, int64_t steps_per_epoch,
-                                   int64_t step) {
+                                   int64_t step, int64_t ranks) {
   const auto total = options.epochs * steps_per_epoch;
-  const auto images = static_cast<double>(options.batch_size * options.accumulation);
+  const auto images = static_cast<double>(options.batch_size * options.accumulation * ranks);
   const double lr = options.lr_batch > 0 ? options.lr * images / options.lr_batch : options.lr;
   optim::StepValues values;
   if (options.schedule == LrSchedule::kEpoch) {
@@ -35,20 +35,26 @@ optim::StepValues fine_tune_values(const FineTuneOptions& options, int64_t steps
 }
 
 FineTuneStep::FineTuneStep(const FineTuneOptions& options, std::shared_ptr<Classifier> classifier,
-                           torch::Device device)
+                           torch::Device device, dist::Group group)
     : options_(options),
       device_(device),
+      group_(std::move(group)),
       generator_(at::globalContext().defaultGenerator(device).clone()),
       classifier_(std::move(classifier)) {
   check_option(options.precision != optim::Precision::kFp16 || !device.is_cpu(), "precision",
                "expected fp32 or bf16 on the CPU, got fp16");
   classifier_->to(device);
   classifier_->train();
-  classifier_->backbone().set_context({.generator = generator_});
+  classifier_->backbone().set_context(
+      {.generator = generator_, .recompute = options.checkpoint_activations});
   optimizer_.emplace(
       optim::OptimizerKind::kAdamW,
       optim::layer_decayed_parameters(*classifier_, options.layer_decay, options.decay_positions),
-      dist::Group(), optim::AdamValues{options.betas, options.eps});
+      options.shard_optimizer ? group_ : dist::Group(),
+      optim::AdamValues{options.betas, options.eps});
+  std::vector<torch::Tensor> trained;
+  for (const auto& parameter : optimizer_->parameters()) trained.push_back(parameter.tensor);
+  gradients_.emplace(std::move(trained), group_, dist::Compression::kNone);
   if (options.ema > 0) {
     averaged_ = std::make_shared<Classifier>(classifier_->options(), /*seed=*/0);
     averaged_->to(device);
@@ -65,7 +71,8 @@ at::Generator FineTuneStep::reseeded_generator(int64_t pass) {
   return generator_;
 }
 
-PassResult FineTuneStep::accumulate(const torch::Tensor& images, const torch::Tensor& targets) {
+PassResult FineTuneStep::accumulate(const torch::Tensor& images, const torch::Tensor& targets,
+                                    bool last) {
   torch::Tensor logits;
   {
     const nn::AutocastScope autocast(device_.type(), optim::autocast_dtype(options_.precision));
@@ -73,6 +80,7 @@ PassResult FineTuneStep::accumulate(const torch::Tensor& images, const torch::Te
   }
   const auto loss = loss::soft_target_loss(logits, targets);
   const auto share = loss / static_cast<double>(options_.accumulation);
+  if (last) gradients_->begin();
   (scaler_ ? scaler_->scaled(share) : share).backward();
   const torch::NoGradGuard no_grad;
   const auto correct = logits.argmax(-1).eq(targets.argmax(-1)).to(torch::kFloat).mean();
@@ -80,6 +88,7 @@ PassResult FineTuneStep::accumulate(const torch::Tensor& images, const torch::Te
 }
 
 torch::Tensor FineTuneStep::update(const optim::StepValues& values) {
+  gradients_->finish();
   const auto& parameters = optimizer_->parameters();
   std::optional<optim::Overflow> overflow;
   if (scaler_) overflow = optim::Overflow{scaler_->unscale_(optim::gradients_of(parameters))};

@@ -1,201 +1,121 @@
 #include "ibot/eval/fine_tuner.h"
 
-#include <cmath>
-#include <nlohmann/json.hpp>
+#include <algorithm>
 
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
-#include "ibot/base/version.h"
 #include "ibot/batch/mixing.h"
-#include "ibot/io/safetensors.h"
 
 namespace ibot::eval {
 namespace {
 
-constexpr const char* kFormat = "ibot-fine-tuning";
-constexpr const char* kFormatVersion = "1";
-
-using Metadata = std::map<std::string, std::string>;
-
-/// The entry `key`, of a file that is one of ours.
-std::string entry(const std::filesystem::path& path, const Metadata& metadata,
-                  const std::string& key) {
-  const auto find = [&](const std::string& name) {
-    const auto found = metadata.find(name);
-    return found == metadata.end() ? std::string() : found->second;
-  };
-  IBOT_CHECK_AS(CheckpointError, find("format") == kFormat, path.string(),
-                ": expected a checkpoint of a fine-tuning run, got another safetensors file");
-  IBOT_CHECK_AS(CheckpointError, find("format_version") == kFormatVersion, path.string(),
-                ": expected checkpoint version ", kFormatVersion, ", got ", find("format_version"));
-  return find(key);
+train::LoopOptions loop_options(const FineTunerOptions& options, const FineTuneStep& step) {
+  const auto& tune = step.options();
+  return {.length = {tune.epochs, options.steps_per_epoch,
+                     tune.batch_size * tune.accumulation * step.group().size()},
+          .log_every_steps = tune.log_every_steps,
+          .save_every_steps = tune.save_every_steps,
+          .on_nonfinite = train::NonfinitePolicy::kStrict,
+          .checks_gradients = false,
+          .needs_evaluation = true,
+          .images = options.images,
+          .checkpoints = options.checkpoints,
+          .config = options.config,
+          .identity = options.identity};
 }
 
 }  // namespace
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FineTuneState, step, steps_per_epoch, loss, correct, grad_norm,
-                                   best_epoch, best_top1, best_top5)
+FineTuner::FineTuner(const FineTunerOptions& options, FineTuneStep& step,
+                     std::vector<train::Observer*> observers)
+    : Loop(loop_options(options, step), step.group(), step.device(), std::move(observers)),
+      options_(options),
+      step_(step) {}
 
-std::string FineTuneState::to_json() const { return nlohmann::json(*this).dump(); }
-
-FineTuneState FineTuneState::from_json(const std::string& text) {
-  try {
-    return nlohmann::json::parse(text).get<FineTuneState>();
-  } catch (const nlohmann::json::exception& problem) {
-    throw CheckpointError(concat("checkpoint: run state is unreadable: ", problem.what()));
-  }
+void FineTuner::set_test(Test test) {
+  set_evaluation([this, test = std::move(test)](int64_t epoch) { return this->test(epoch, test); });
 }
 
-FineTuner::FineTuner(FineTunerOptions options, FineTuneStep& step)
-    : options_(std::move(options)), step_(step) {
-  IBOT_CHECK(options_.steps_per_epoch > 0, "fine-tuning: expected steps an epoch above 0, got ",
-             options_.steps_per_epoch);
-  state_.steps_per_epoch = options_.steps_per_epoch;
+train::Ending FineTuner::run(batch::BatchSource<batch::LabeledBatch>& batches) {
+  batches_ = &batches;
+  return Loop::run();
 }
 
-std::filesystem::path FineTuner::last_checkpoint() const {
-  return options_.checkpoints / "last.safetensors";
+optim::StepValues FineTuner::values(int64_t step) const {
+  return fine_tune_values(step_.options(), options_.steps_per_epoch, step, step_.group().size());
 }
 
-std::filesystem::path FineTuner::best_checkpoint() const {
-  return options_.checkpoints / "best.safetensors";
-}
-
-void FineTuner::resume(const std::filesystem::path& checkpoint) {
-  const auto content = io::read_safetensors(checkpoint);
-  const auto state = FineTuneState::from_json(entry(checkpoint, content.metadata, "run"));
-  IBOT_CHECK_AS(CheckpointError, state.steps_per_epoch == options_.steps_per_epoch,
-                checkpoint.string(), ": expected ", options_.steps_per_epoch,
-                " steps an epoch, as these data have, got ", state.steps_per_epoch,
-                "; the run was started on more or fewer images");
-  step_.load_state(content.tensors);
-  state_ = state;
-}
-
-bool FineTuner::run(batch::BatchSource<batch::LabeledBatch>& batches) {
-  const auto& tune = step_.options();
-  const auto end = tune.epochs * options_.steps_per_epoch;
-  while (state_.step < end) {
-    take_step(batches);
-    const bool epoch_ends = state_.step % options_.steps_per_epoch == 0;
-    const bool stop = stop_ && stop_();
-    if (epoch_ends || stop || state_.step % tune.log_every_steps == 0) flush();
-    if (epoch_ends) finish_epoch();
-    if (epoch_ends || stop) save();
-    if (stop) return false;
-  }
-  return true;
-}
-
-PassResult FineTuner::take_pass(batch::BatchSource<batch::LabeledBatch>& batches, int64_t pass) {
-  const auto loaded = batches.next();
-  IBOT_CHECK(loaded.has_value(), "fine-tuning: batches ended at step ", state_.step);
+PassResult FineTuner::take_pass(int64_t pass, bool last) {
+  const auto loaded = next_batch(*batches_);
   const auto device = step_.device();
   const auto& mixing = options_.mixing;
   auto images =
-      batch::normalized(loaded->image.to(device, /*non_blocking=*/true), options_.normalization);
+      batch::normalized(loaded.image.to(device, /*non_blocking=*/true), options_.normalization);
   Rng rng(static_cast<uint64_t>(step_.options().seed), static_cast<uint64_t>(pass), 0, kMixing);
   batch::random_erase_(images, mixing.erase_prob, rng, step_.reseeded_generator(pass));
   const auto mix = batch::draw_mix(mixing, images.size(2), images.size(3), rng);
   const auto mixed =
-      batch::mix_images(images, loaded->label.to(device, /*non_blocking=*/true), mix,
+      batch::mix_images(images, loaded.label.to(device, /*non_blocking=*/true), mix,
                         step_.classifier().options().classes, mixing.label_smoothing);
-  return step_.accumulate(mixed.image, mixed.target);
+  return step_.accumulate(mixed.image, mixed.target, last);
 }
 
-void FineTuner::take_step(batch::BatchSource<batch::LabeledBatch>& batches) {
-  const auto& tune = step_.options();
+// Pass `i` of rank `r` is that which a single process takes as its pass i * ranks + r.
+train::StepColumns FineTuner::take_step() {
+  const auto passes = step_.options().accumulation;
+  const auto& group = step_.group();
   std::vector<torch::Tensor> losses, correct;
-  for (int64_t i = 0; i < tune.accumulation; ++i) {
-    const auto result = take_pass(batches, state_.step * tune.accumulation + i);
+  for (int64_t i = 0; i < passes; ++i) {
+    const auto pass = (state().step * passes + i) * group.size() + group.rank();
+    const auto result = take_pass(pass, /*last=*/i + 1 == passes);
     losses.push_back(result.loss);
     correct.push_back(result.correct);
   }
-  const auto norm = step_.update(fine_tune_values(tune, options_.steps_per_epoch, state_.step));
-  rows_.push_back(torch::stack({torch::stack(losses).mean(), torch::stack(correct).mean(), norm}));
-  ++state_.step;
-}
-
-// The one place where the host waits for the device.
-void FineTuner::flush() {
-  if (rows_.empty()) return;
-  const auto rows = torch::stack(rows_).to(torch::kCPU, torch::kDouble);  // [steps, 3]
-  const auto steps = rows.size(0);
-  const auto finite = rows.select(1, 0).isfinite();
-  if (!finite.all().item<bool>()) {
-    const auto first = finite.logical_not().nonzero()[0].item<int64_t>();
-    const auto step = state_.step - steps + first;
-    throw DivergenceError(concat("fine-tuning: loss ", rows[first][0].item<double>(), " at step ",
-                                 step, " of epoch ", step / options_.steps_per_epoch,
-                                 "; a lower lr, clip_grad or bf16 may help"));
-  }
-  const auto sums = rows.sum(0);
-  state_.loss += sums[0].item<double>();
-  state_.correct += sums[1].item<double>();
+  const auto norm = step_.update(values(state().step));
   // In half precision a norm may overflow now and then; the scaler takes care of that step.
-  const double norms = sums[2].item<double>();
-  if (std::isfinite(norms)) state_.grad_norm += norms;
-  rows_.clear();
-  if (on_step_) on_step_(state_.step, sums[0].item<double>() / static_cast<double>(steps));
+  return {.scalars = {{"loss", torch::stack(losses).mean()},
+                      {"grad_norm", norm},
+                      {"class_acc", torch::stack(correct).mean()},
+                      {"finite_norm", torch::nan_to_num(norm, 0.0, 0.0, 0.0)}}};
 }
 
-void FineTuner::finish_epoch() {
-  const auto& tune = step_.options();
-  const auto steps = static_cast<double>(options_.steps_per_epoch);
-  const auto values = fine_tune_values(tune, options_.steps_per_epoch, state_.step - 1);
+void FineTuner::load(std::map<std::string, torch::Tensor> tensors, bool) {
+  step_.load_state(tensors);
+}
+
+void FineTuner::complete(train::EpochRecord& record) {
   double lowest = 1.0;
   for (const auto& parameter : step_.optimizer().parameters()) {
     lowest = std::min(lowest, parameter.lr_scale);
   }
-  FineTuneEpoch record{.epoch = state_.step / options_.steps_per_epoch - 1,
-                       .loss = state_.loss / steps,
-                       .train_top1 = 100.0 * state_.correct / steps,
-                       .lr = values.lr,
-                       .min_lr = values.lr * lowest,
-                       .weight_decay = values.weight_decay,
-                       .grad_norm = state_.grad_norm / steps,
-                       .loss_scale = step_.loss_scale(),
-                       .test = std::nullopt,
-                       .test_ema = std::nullopt};
-  const auto done = record.epoch + 1;
-  if (test_ && (done % tune.test_every_epochs == 0 || done == tune.epochs)) {
-    record.test = test_(step_.classifier());
-    keep_best(*record.test, record.epoch);
-    if (tune.test_ema) record.test_ema = test_(*step_.averaged());
+  record.lr = values(record.step - 1).lr;
+  record.weight_decay = values(record.step - 1).weight_decay;
+  record.more = {{"class_acc", record.at("class_acc")},
+                 {"min_lr", record.lr * lowest},
+                 {"grad_norm", record.at("finite_norm")},
+                 {"loss_scale", step_.loss_scale()}};
+}
+
+std::optional<train::EvaluationRecord> FineTuner::test(int64_t epoch, const Test& test) {
+  const auto& tune = step_.options();
+  const auto done = epoch + 1;
+  if (done % tune.test_every_epochs != 0 && done != tune.epochs) return std::nullopt;
+  const auto accuracy = test(step_.classifier());
+  train::EvaluationRecord record{
+      .epoch = epoch,
+      .name = "test",
+      .metrics = {{"loss", accuracy.loss}, {"top1", accuracy.top1}, {"top5", accuracy.top5}},
+      .score = accuracy.top1,
+      .identity = options_.identity,
+      .log = {{"test_loss", accuracy.loss},
+              {"test_acc1", accuracy.top1},
+              {"test_acc5", accuracy.top5}}};
+  if (tune.test_ema) {
+    const auto averaged = test(*step_.averaged()).top1;
+    record.metrics["ema_top1"] = averaged;
+    record.log.push_back({"test_ema_acc1", averaged});
   }
-  state_.loss = state_.correct = state_.grad_norm = 0.0;
-  if (on_epoch_) on_epoch_(record);
-}
-
-void FineTuner::keep_best(const Accuracy& accuracy, int64_t epoch) {
-  if (state_.best_epoch >= 0 && accuracy.top1 <= state_.best_top1) return;
-  state_.best_epoch = epoch;
-  state_.best_top1 = accuracy.top1;
-  state_.best_top5 = accuracy.top5;
-  if (options_.checkpoints.empty()) return;
-  auto tensors = step_.state();
-  std::erase_if(tensors, [](const auto& item) { return item.first.rfind("model.", 0) != 0; });
-  io::write_safetensors(best_checkpoint(), {.tensors = std::move(tensors),
-                                            .metadata = {{"format", "ibot-classifier"},
-                                                         {"ibot_version", kVersion},
-                                                         {"run", state_.to_json()},
-                                                         {"config", options_.config},
-                                                         {"identity", options_.identity}}});
-}
-
-void FineTuner::save() const {
-  if (options_.checkpoints.empty()) return;
-  io::write_safetensors(last_checkpoint(), {.tensors = step_.state(),
-                                            .metadata = {{"format", kFormat},
-                                                         {"format_version", kFormatVersion},
-                                                         {"ibot_version", kVersion},
-                                                         {"run", state_.to_json()},
-                                                         {"config", options_.config},
-                                                         {"identity", options_.identity}}});
-}
-
-std::string fine_tune_identity(const std::filesystem::path& checkpoint) {
-  return entry(checkpoint, io::read_safetensors_metadata(checkpoint), "identity");
+  return record;
 }
 
 }  // namespace ibot::eval

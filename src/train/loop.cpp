@@ -27,8 +27,8 @@ Loop::Loop(LoopOptions options, dist::Group group, torch::Device device,
       device_(device),
       observers_(std::move(observers)),
       ladder_({.replay = options_.replay}) {
-  IBOT_CHECK(options_.length.steps_per_epoch > 0,
-             "training: expected steps an epoch above 0, got ", options_.length.steps_per_epoch);
+  IBOT_CHECK(options_.length.steps_per_epoch > 0, "training: expected steps an epoch above 0, got ",
+             options_.length.steps_per_epoch);
   if (!options_.checkpoints.empty()) {
     checkpointer_.emplace(CheckpointerOptions{.folder = options_.checkpoints,
                                               .keep_last = options_.keep_last,
@@ -235,8 +235,8 @@ void Loop::check_finite(const WindowResults& window) {
   throw DivergenceError(concat(
       "training: ", bad_loss ? "loss " : "gradient norm ", value(bad_loss ? "loss" : "grad_norm"),
       " at step ", step, " of epoch ", step / options_.length.steps_per_epoch, " (", values,
-      ", gradient norm ", value("grad_norm"), "); last good checkpoint: ",
-      saved ? last.string() : "none", "; ", advice(), " may help"));
+      ", gradient norm ", value("grad_norm"),
+      "); last good checkpoint: ", saved ? last.string() : "none", "; ", advice(), " may help"));
 }
 
 void Loop::finish_epoch() {

@@ -8,6 +8,7 @@
 #include "ibot/io/safetensors.h"
 #include "ibot/models/network.h"
 #include "support/expect_tensor.h"
+#include "support/ranks.h"
 #include "support/temporary_folder.h"
 
 namespace ibot::eval {
@@ -79,23 +80,29 @@ Accuracy test_on_levels(Classifier& classifier) {
   return test_classifier(classifier, batches, {}, torch::kCPU, optim::Precision::kFp32);
 }
 
-struct TinyRun {
+/// Keeps what a run tells.
+struct Told : train::Observer {
+  std::vector<train::EpochRecord> epochs;
+  std::vector<train::EvaluationRecord> tests;
+  void on_epoch(const train::EpochRecord& record) override { epochs.push_back(record); }
+  void on_evaluation(const train::EvaluationRecord& record) override { tests.push_back(record); }
+};
+
+struct TinyRun : Told {
   explicit TinyRun(const FineTuneOptions& options, const std::filesystem::path& folder = {},
-                   const batch::MixingOptions& mixing = {})
-      : step(options, std::make_shared<Classifier>(tiny_classifier(), 0), torch::kCPU),
+                   const batch::MixingOptions& mixing = {}, const dist::Group& group = {})
+      : step(options, std::make_shared<Classifier>(tiny_classifier(), 0), torch::kCPU, group),
         tuner({.mixing = mixing,
                .normalization = {},
                .steps_per_epoch = kStepsPerEpoch,
                .checkpoints = folder,
                .config = "a: 1",
                .identity = "weights: w"},
-              step) {
+              step, {this}) {
     tuner.set_test(test_on_levels);
-    tuner.set_on_epoch([this](const FineTuneEpoch& epoch) { epochs.push_back(epoch); });
   }
   FineTuneStep step;
   FineTuner tuner;
-  std::vector<FineTuneEpoch> epochs;
 };
 
 void expect_equal_states(const FineTuneStep& a, const FineTuneStep& b) {
@@ -113,12 +120,11 @@ TEST(FineTuner, LearnsAnEasyTask) {
   options.drop_path = 0.0;
   TinyRun run(options, {}, {.erase_prob = 0.0, .mixup = 0.0, .cutmix = 0.0});
   LevelSource batches(0);
-  EXPECT_TRUE(run.tuner.run(batches));
+  EXPECT_EQ(run.tuner.run(batches), train::Ending::kDone);
   ASSERT_EQ(run.epochs.size(), 15U);
   EXPECT_LT(run.epochs.back().loss, run.epochs.front().loss);
-  EXPECT_EQ(run.epochs.back().test->top1, 100.0);
-  EXPECT_EQ(run.tuner.state().best_top1, 100.0);
-  EXPECT_EQ(run.epochs.back().test->images, 12);
+  EXPECT_EQ(run.tests.back().metrics.at("top1"), 100.0);
+  EXPECT_EQ(run.tuner.state().best.score, 100.0);
 }
 
 // Stopped in the midst of an epoch, with everything random on.
@@ -129,23 +135,23 @@ TEST(FineTuner, ResumesToTheBit) {
   options.ema = 0.9;
   TinyRun whole(options);
   LevelSource batches(0);
-  EXPECT_TRUE(whole.tuner.run(batches));
+  EXPECT_EQ(whole.tuner.run(batches), train::Ending::kDone);
 
   TinyRun first(options, folder.path());
   LevelSource begin(0);
   first.tuner.set_stop([&] { return first.tuner.state().step == 5; });
-  EXPECT_FALSE(first.tuner.run(begin));
+  EXPECT_EQ(first.tuner.run(begin), train::Ending::kStopped);
   TinyRun second(options, folder.path());
-  second.tuner.resume(second.tuner.last_checkpoint());
+  second.tuner.resume(train::load_checkpoint(second.tuner.last_checkpoint()));
   EXPECT_EQ(second.tuner.state().step, 5);
   LevelSource rest(5 * options.accumulation);
-  EXPECT_TRUE(second.tuner.run(rest));
+  EXPECT_EQ(second.tuner.run(rest), train::Ending::kDone);
 
   expect_equal_states(whole.step, second.step);
   EXPECT_EQ(second.tuner.state().to_json(), whole.tuner.state().to_json());
   EXPECT_EQ(second.epochs.back().loss, whole.epochs.back().loss);
   EXPECT_EQ(second.epochs.front().loss, whole.epochs[1].loss);
-  EXPECT_EQ(fine_tune_identity(second.tuner.last_checkpoint()), "weights: w");
+  EXPECT_EQ(train::load_checkpoint(second.tuner.last_checkpoint()).identity, "weights: w");
 }
 
 TEST(FineTuner, AccumulationEqualsALargerBatch) {
@@ -171,6 +177,97 @@ TEST(FineTuner, AccumulationEqualsALargerBatch) {
   EXPECT_TENSOR_NEAR(small.update(values), large_norm);
 }
 
+// As the samples of a step are dealt to passes in turn.
+class ShareOfLevels : public batch::BatchSource<batch::LabeledBatch> {
+ public:
+  ShareOfLevels(int64_t rank, int64_t ranks) : rank_(rank), ranks_(ranks) {}
+  std::optional<batch::LabeledBatch> next() override {
+    std::optional<batch::LabeledBatch> own;
+    for (int64_t pass = 0; pass < ranks_; ++pass) {
+      auto batch = levels_.next();
+      if (pass == rank_) own = std::move(batch);
+    }
+    return own;
+  }
+
+ private:
+  LevelSource levels_{0};
+  int64_t rank_;
+  int64_t ranks_;
+};
+
+// With drop path, mixing and erasing: a pass draws the same numbers whichever rank takes it.
+TEST(FineTuner, SeveralRanksEqualOneThatAccumulates) {
+  auto options = tiny_options();
+  options.ema = 0.9;
+  auto passes = options;
+  passes.accumulation = 2;
+  TinyRun alone(passes);
+  LevelSource batches(0);
+  alone.tuner.run(batches);
+  testing::run_ranks(2, [&](const dist::Group& group) {
+    TinyRun run(options, {}, {}, group);
+    ShareOfLevels share(group.rank(), group.size());
+    run.tuner.run(share);
+    for (const auto& [name, tensor] : alone.step.state()) {
+      EXPECT_TRUE(torch::allclose(run.step.state().at(name), tensor, 1e-4, 1e-6)) << name;
+    }
+    ASSERT_EQ(run.epochs.size(), alone.epochs.size());
+    for (size_t i = 0; i < run.epochs.size(); ++i) {
+      EXPECT_NEAR(run.epochs[i].loss, alone.epochs[i].loss, 1e-6);
+      EXPECT_NEAR(run.epochs[i].at("class_acc"), alone.epochs[i].at("class_acc"), 1e-6);
+      EXPECT_EQ(run.epochs[i].lr, alone.epochs[i].lr);
+    }
+  });
+}
+
+// Ranks with more and fewer images, one with none.
+TEST(Classifier, SeveralRanksCountEachImageOnce) {
+  Classifier whole(tiny_classifier(), 0);
+  FewBatches all(3);
+  const auto expected = test_classifier(whole, all, {}, torch::kCPU, optim::Precision::kFp32);
+  testing::run_ranks(2, [&](const dist::Group& group) {
+    Classifier classifier(tiny_classifier(), 0);
+    FewBatches own(group.rank() == 0 ? 3 : 0);
+    const auto accuracy =
+        test_classifier(classifier, own, {}, torch::kCPU, optim::Precision::kFp32, group);
+    EXPECT_EQ(accuracy.images, expected.images);
+    EXPECT_EQ(accuracy.top1, expected.top1);
+    EXPECT_NEAR(accuracy.loss, expected.loss, 1e-12);
+  });
+}
+
+// Of a version that had a loop of its own for fine-tuning.
+TEST(FineTuner, GoesOnFromAFormerCheckpoint) {
+  const testing::TemporaryFolder folder;
+  auto options = tiny_options();
+  TinyRun whole(options);
+  LevelSource batches(0);
+  whole.tuner.run(batches);
+  TinyRun first(options);
+  LevelSource begin(0);
+  first.tuner.set_stop([&] { return first.tuner.state().step == 3; });
+  first.tuner.run(begin);
+  io::write_safetensors(
+      folder / "last.safetensors",
+      {first.step.state(),
+       {{"format", "ibot-fine-tuning"},
+        {"format_version", "1"},
+        {"identity", "weights: w"},
+        {"run", R"({"step":3,"steps_per_epoch":3,"loss":0.0,"correct":0.0,"grad_norm":0.0,)"
+                R"("best_epoch":0,"best_top1":50.0,"best_top5":75.0})"}}});
+  TinyRun second(options);
+  const auto former = read_former_checkpoint(folder / "last.safetensors");
+  ASSERT_TRUE(former.has_value());
+  EXPECT_EQ(former->identity, "weights: w");
+  second.tuner.resume(*former);
+  EXPECT_EQ(second.tuner.state().best.score, 50.0);
+  LevelSource rest(3);
+  second.tuner.run(rest);
+  expect_equal_states(whole.step, second.step);
+  EXPECT_EQ(second.epochs.back().loss, whole.epochs.back().loss);
+}
+
 TEST(FineTuner, AveragesTheNetwork) {
   auto options = tiny_options();
   options.ema = 0.75;
@@ -194,11 +291,11 @@ TEST(FineTuner, KeepsTheFirstOfTheBestNetworks) {
   });
   LevelSource batches(0);
   run.tuner.run(batches);
-  EXPECT_EQ(run.tuner.state().best_epoch, 1);
-  EXPECT_EQ(run.tuner.state().best_top1, 70);
-  const auto best = io::read_safetensors(run.tuner.best_checkpoint());
+  EXPECT_EQ(run.tuner.state().best.step, 2 * kStepsPerEpoch);
+  EXPECT_EQ(run.tuner.state().best.score, 70);
+  EXPECT_EQ(run.tuner.state().best.metrics.at("top5"), 90);
+  const auto best = train::load_checkpoint(folder / "best.safetensors");
   EXPECT_TENSOR_EQUAL(best.tensors.at("model.head.bias"), kept[1]);
-  for (const auto& [name, tensor] : best.tensors) EXPECT_EQ(name.rfind("model.", 0), 0U) << name;
 }
 
 TEST(FineTuner, TestsAsOftenAsToldAndAtTheEnd) {
@@ -209,10 +306,10 @@ TEST(FineTuner, TestsAsOftenAsToldAndAtTheEnd) {
   TinyRun run(options);
   LevelSource batches(0);
   run.tuner.run(batches);
-  std::vector<bool> tested;
-  for (const auto& epoch : run.epochs) tested.push_back(epoch.test.has_value());
-  EXPECT_EQ(tested, (std::vector<bool>{false, false, true, true}));
-  EXPECT_TRUE(run.epochs.back().test_ema.has_value());
+  std::vector<int64_t> tested;
+  for (const auto& test : run.tests) tested.push_back(test.epoch);
+  EXPECT_EQ(tested, (std::vector<int64_t>{2, 3}));
+  EXPECT_EQ(run.tests.back().log.back().first, "test_ema_acc1");
 }
 
 TEST(FineTuner, EndsOnALossThatIsNotFinite) {
@@ -231,14 +328,14 @@ TEST(FineTuner, RefusesForeignCheckpoints) {
   const testing::TemporaryFolder folder;
   TinyRun run(tiny_options(), folder.path());
   io::write_safetensors(folder / "a.safetensors", {{{"a", torch::ones({1})}}, {}});
-  EXPECT_THROW(run.tuner.resume(folder / "a.safetensors"), CheckpointError);
-  EXPECT_THROW(run.tuner.resume(folder / "none.safetensors"), CheckpointError);
+  EXPECT_THROW(run.tuner.resume(train::load_checkpoint(folder / "a.safetensors")), CheckpointError);
   LevelSource batches(0);
   run.tuner.run(batches);
   auto options = tiny_options();
   options.ema = 0.5;
   TinyRun other(options, folder.path());
-  EXPECT_THROW(other.tuner.resume(other.tuner.last_checkpoint()), CheckpointError);
+  EXPECT_THROW(other.tuner.resume(train::load_checkpoint(other.tuner.last_checkpoint())),
+               CheckpointError);
 }
 
 TEST(FineTuneStep, RunsInBfloat16AndRefusesHalfOnTheCpu) {

@@ -133,7 +133,7 @@ double fine_tuned_top1(const FeatureBank& train, const FeatureBank& test) {
                    .steps_per_epoch = GreyImages::kBatches,
                    .checkpoints = {},
                    .config = ""},
-                  step);
+                  step, {});
   GreyImages batches(train, options.epochs);
   tuner.run(batches);
   GreyImages unseen(test, 1);

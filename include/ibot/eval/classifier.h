@@ -14,6 +14,7 @@
 #include "ibot/batch/batch_source.h"
 #include "ibot/batch/labeled_batch.h"
 #include "ibot/batch/normalization.h"
+#include "ibot/dist/group.h"
 #include "ibot/models/backbone.h"
 #include "ibot/models/head_options.h"
 #include "ibot/models/projection_head.h"
@@ -85,12 +86,12 @@ struct Accuracy {
   double top5 = 0.0;  // 100 below six classes
 };
 
-/// Classifies all of a source in evaluation mode; the classifier is then put back into the mode it
-/// was in. A class with an equal score counts as before the true one only if its number is lower.
-/// Throws DataError when the source is empty.
+/// Classifies all of a source in evaluation mode, of several ranks all of theirs together; the
+/// classifier is then put back into the mode it was in. A class with an equal score counts as
+/// before the true one only if its number is lower. Throws DataError when all sources are empty.
 Accuracy test_classifier(Classifier& classifier, batch::BatchSource<batch::LabeledBatch>& source,
                          const batch::Normalization& normalization, torch::Device device,
-                         optim::Precision precision,
+                         optim::Precision precision, const dist::Group& group = {},
                          const std::function<void(int64_t images)>& progress = {});
 
 }  // namespace ibot::eval

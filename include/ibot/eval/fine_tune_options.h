@@ -50,6 +50,9 @@ struct FineTuneOptions {
   int64_t seed = 0;
   optim::Precision precision = optim::Precision::kFp16;
   int64_t log_every_steps = 10;
+  int64_t save_every_steps = 0;
+  bool checkpoint_activations = false;
+  bool shard_optimizer = false;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -87,7 +90,16 @@ struct FineTuneOptions {
           Effect::kNone);
     field("seed", seed, "of the head, sample order, images, mixing and drop path");
     field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
-    field("log_every_steps", log_every_steps, "steps between looks at the loss", Effect::kNone);
+    field("log_every_steps", log_every_steps, "steps between lines of metrics.jsonl",
+          Effect::kNone);
+    field("save_every_steps", save_every_steps,
+          "renew the last checkpoint within an epoch every so many steps; 0: at its end only",
+          Effect::kNone);
+    field("checkpoint_activations", checkpoint_activations,
+          "compute each block's activations again in the backward pass, for less memory",
+          Effect::kNone);
+    field("shard_optimizer", shard_optimizer,
+          "each rank keeps the optimizer's moments of a part of the tensors only", Effect::kNone);
   }
 
   void validate() const {
@@ -99,6 +111,8 @@ struct FineTuneOptions {
                                      {"log_every_steps", log_every_steps}}) {
       check_option(value > 0, key, "expected above 0, got ", value);
     }
+    check_option(save_every_steps >= 0, "save_every_steps", "expected 0 or more, got ",
+                 save_every_steps);
     check_option(lr > 0, "lr", "expected above 0, got ", lr);
     for (const auto& [key, value] : {std::pair{"lr_batch", lr_batch},
                                      {"min_lr", min_lr},
