@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Kills a training run again and again and checks that nothing is lost.
 
-    scripts/kill_test.py [--kills 50] [--nproc 2] [--seed 0] [--bin build/release/bin] [--work DIR]
+    scripts/kill_test.py [--task finetune] [--kills 50] [--nproc 2] [--seed 0] [--bin build/release/bin]
+                         [--work DIR] [key=value ...]
 
-Draws a small image set, trains on it undisturbed, then trains the same again while `kill -9` strikes
+Pre-trains, or fine-tunes with `--task finetune`; keys replace those of the small network. Draws a small image set, trains on it undisturbed, then trains the same again while `kill -9` strikes
 at random moments: a third of the kills while a checkpoint is being written; with several ranks
 (--nproc) some strike the launcher and some a single rank, in turn. After each kill every process of
 the run must be gone within a minute by itself. At the end the checkpoint of the killed run must be
@@ -31,6 +32,12 @@ KEYS = [
     "data.workers=1", "augment.global_size=16", "augment.local_size=8", "backbone.image_size=16",
     "head.prototypes=2048", "head.patch_prototypes=2048", "train.save_every_steps=3",
     "train.save_every_epochs=2", "train.log_every_steps=1",
+]  # fmt: skip
+FINE_TUNE_KEYS = [
+    "data.workers=1", "backbone.embed_dim=64", "backbone.depth=3", "backbone.heads=2",
+    "backbone.patch_size=4", "backbone.image_size=16", "transform.size=16", "finetune.precision=fp32",
+    "finetune.lr=0.01", "finetune.lr_batch=0", "finetune.warmup_epochs=1", "finetune.ema=0.9",
+    "finetune.save_every_steps=3", "finetune.log_every_steps=1",
 ]  # fmt: skip
 
 
@@ -71,15 +78,26 @@ class Trial:
         self.random = random.Random(arguments.seed)
         self.mark = f"{os.getpid()}-{arguments.seed}"
         self.epochs = arguments.epochs
+        self.task = arguments.task
+        self.keys = arguments.keys
         self.spent = {"launcher": 0, "rank": 0, "writing": 0}
         self.struck_writing = 0
 
+    def command(self, output):
+        if self.task == "pretrain":
+            config = pathlib.Path(__file__).resolve().parent.parent / "configs/smoke/tiny.yaml"
+            command = [self.bin / "ibot-train", config, "data.path=set/train", *KEYS, "--quiet"]
+            section = "train"
+        else:
+            command = [self.bin / "ibot-eval", self.task, "--weights", "random", "--data", "set"]
+            command += ["--device", "cpu", *FINE_TUNE_KEYS]
+            section = self.task
+        command += [f"{section}.epochs={self.epochs}", f"{section}.batch_size={8 // self.nproc}"]
+        command += [*self.keys, "--output", output, "--threads", "1"]
+        return command + (["--nproc", str(self.nproc)] if self.nproc > 1 else [])
+
     def start(self, output):
-        config = pathlib.Path(__file__).resolve().parent.parent / "configs/smoke/tiny.yaml"
-        command = [self.bin / "ibot-train", config, "data.path=set/train", *KEYS]
-        command += [f"train.epochs={self.epochs}", "--output", output, "--threads", "1", "--quiet"]
-        if self.nproc > 1:
-            command += ["--nproc", str(self.nproc), f"train.batch_size={8 // self.nproc}"]
+        command = self.command(output)
         environment = dict(os.environ, OMP_NUM_THREADS="1", **{MARK: self.mark})
         log = open(self.work / f"{output}.txt", "a")
         return subprocess.Popen(command, cwd=self.work, env=environment, stdout=log, stderr=log)
@@ -167,12 +185,14 @@ class Trial:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--task", choices=["pretrain", "finetune"], default="pretrain")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--nproc", type=int, default=2, help="ranks of the run")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and victims")
     parser.add_argument("--epochs", type=int, default=40, help="of four steps each")
     parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/release/bin"))
     parser.add_argument("--work", type=pathlib.Path, help="folder to work in (default: a temporary one)")
+    parser.add_argument("keys", nargs="*", metavar="key=value")
     arguments = parser.parse_args()
     if arguments.work is not None:
         arguments.work.mkdir(parents=True)

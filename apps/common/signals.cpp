@@ -9,6 +9,7 @@ namespace ibot::apps {
 namespace {
 
 std::atomic<int> received{0};
+std::atomic<int> status_given{0};
 static_assert(std::atomic<int>::is_always_lock_free, "a handler may touch lock-free atomics only");
 
 extern "C" void remember_stop(int signal_number) {
@@ -36,12 +37,17 @@ void leave_on_stop_signals() { handle_stop_signals(leave); }
 
 void catch_stop_signals() { handle_stop_signals(remember_stop); }
 
-bool stop_requested() { return received.load() != 0; }
+bool stop_requested() { return received.load() != 0 || status_given.load() != 0; }
+
+void stop_with(int status) { status_given.store(status); }
 
 int stop_status_of(int signal_number) {
   return signal_number == SIGUSR1 ? kTimeIsUp : 128 + signal_number;
 }
 
-int stop_status() { return stop_status_of(received.load()); }
+int stop_status() {
+  const int given = status_given.load();
+  return given != 0 ? given : stop_status_of(received.load());
+}
 
 }  // namespace ibot::apps

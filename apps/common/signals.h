@@ -10,8 +10,11 @@ void leave_on_stop_signals();
 /// leave; a SIGINT after that ends the process at once.
 void catch_stop_signals();
 
-/// Whether such a signal has come.
+/// Whether such a signal has come, or stop_with was called.
 bool stop_requested();
+
+/// The program is to leave with `status`, for a reason other than a signal of its own.
+void stop_with(int status);
 
 /// Exit status of a program that left because time is up and wants to be started again:
 /// EX_TEMPFAIL.
@@ -21,7 +24,7 @@ constexpr int kTimeIsUp = 75;
 /// batch systems warn of a time limit or of preemption, else 128 plus the signal.
 int stop_status_of(int signal_number);
 
-/// That of the signal that came first.
+/// That of stop_with, else of the signal that came first.
 int stop_status();
 
 }  // namespace ibot::apps

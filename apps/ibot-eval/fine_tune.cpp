@@ -1,12 +1,11 @@
 #include "ibot-eval/fine_tune.h"
 
 #include <cstdio>
-#include <iomanip>
 #include <optional>
 
+#include "common/early_end.h"
 #include "common/labeled_images.h"
 #include "common/logging.h"
-#include "common/progress.h"
 #include "common/run_main.h"
 #include "common/signals.h"
 #include "ibot-eval/fine_tune_run.h"
@@ -14,6 +13,8 @@
 #include "ibot/config/yaml.h"
 #include "ibot/data/labeled_loader.h"
 #include "ibot/data/training_loader.h"
+#include "ibot/eval/fine_tuner.h"
+#include "ibot/train/run_log.h"
 
 namespace ibot::apps {
 namespace {
@@ -48,7 +49,7 @@ eval::FineTuneStep make_step(const TaskRequest& request, const std::string& task
     classifier->load_projection(weights.head);
   });
   try {
-    return {options, classifier, request.device};
+    return {options, classifier, request.device, request.group};
   } catch (const OptionError& error) {
     throw ConfigError(task + "." + error.what());
   }
@@ -63,6 +64,7 @@ data::TrainingLoaderOptions loader_options(const TaskRequest& request,
           .batch_size = options.batch_size,
           .repeats = options.repeats,
           .batches_per_update = options.accumulation,
+          .share = {.rank = request.group.rank(), .world = request.group.size()},
           .num_epochs = options.epochs,
           .workers = config.run.data.workers,
           .prefetch_batches = config.run.data.prefetch_batches,
@@ -91,6 +93,7 @@ eval::Accuracy test(const TaskRequest& request, const eval::FineTuneOptions& opt
   const auto& config = request.weights.config;
   const int64_t size = config.transform.size;
   const auto resized = static_cast<int64_t>(static_cast<double>(size) / options.test_crop_ratio);
+  const auto& group = request.group;
   data::LabeledLoader loader(
       images,
       {.transform = {.resize_size = resized, .crop_size = size, .filter = options.test_filter},
@@ -98,10 +101,12 @@ eval::Accuracy test(const TaskRequest& request, const eval::FineTuneOptions& opt
        .batch_size = std::max<int64_t>(options.batch_size * 3 / 2, 1),
        .workers = config.run.data.workers,
        .prefetch_batches = config.run.data.prefetch_batches,
+       .begin = images.size() * group.rank() / group.size(),
+       .end = images.size() * (group.rank() + 1) / group.size(),
        .pin_memory = request.device.is_cuda()});
   return eval::test_classifier(classifier, loader,
                                {config.run.augment.mean, config.run.augment.std}, request.device,
-                               options.precision);
+                               options.precision, group);
 }
 
 /// A learning rate that only rises is rarely meant.
@@ -120,16 +125,6 @@ void warn_of_warmup(const std::string& task, const eval::FineTuneOptions& option
   }
 }
 
-void tell(const eval::FineTuneEpoch& epoch, int64_t epochs) {
-  auto line = concat("epoch ", epoch.epoch + 1, "/", epochs, "  loss ", std::fixed,
-                     std::setprecision(4), epoch.loss);
-  if (epoch.test) line += concat("  top-1 ", std::fixed, std::setprecision(2), epoch.test->top1);
-  if (epoch.test_ema) {
-    line += concat("  of the average ", std::fixed, std::setprecision(2), epoch.test_ema->top1);
-  }
-  log_info(line);
-}
-
 int64_t parameter_count(const eval::Classifier& classifier) {
   int64_t count = 0;
   for (const auto& parameter : classifier.parameters()) count += parameter.numel();
@@ -137,49 +132,75 @@ int64_t parameter_count(const eval::Classifier& classifier) {
 }
 
 eval::Report report_of(const TaskRequest& request, const std::string& task,
-                       const eval::FineTuneOptions& options, const eval::FineTuneState& state,
+                       const eval::FineTuneOptions& options, const train::RunState& state,
                        int64_t classes, const Identity& identity) {
   const auto& config = request.weights.config;
+  const auto& best = state.best;
+  const auto best_epoch = best.step / state.steps_per_epoch - 1;
   eval::Report report{.task = task,
-                      .metrics = {{"top1", state.best_top1}},
+                      .metrics = {{"top1", best.score}},
                       .options = eval::option_values(options),
                       .weights = {},
                       .data = {},
                       .identity = identity.summary()};
-  report.metrics["best_epoch"] = static_cast<double>(state.best_epoch);
+  report.metrics["best_epoch"] = static_cast<double>(best_epoch);
   // Every one of five classes is among the first five.
-  if (classes > 5) report.metrics["top5"] = state.best_top5;
+  const bool ranked = classes > 5 && best.metrics.count("top5") > 0;
+  if (ranked) report.metrics["top5"] = best.metrics.at("top5");
   report.options.merge(eval::option_values(config.transform));
   report.options.merge(eval::option_values(config.mixing));
   report.options.merge(eval::option_values(config.dataset));
-  std::printf("best epoch %lld: top-1 %.2f", static_cast<long long>(state.best_epoch + 1),
-              state.best_top1);
-  if (classes > 5) std::printf(", top-5 %.2f", state.best_top5);
+  if (request.group.rank() > 0) return report;
+  std::printf("best epoch %lld: top-1 %.2f", static_cast<long long>(best_epoch + 1), best.score);
+  if (ranked) std::printf(", top-5 %.2f", best.metrics.at("top5"));
   std::printf("\n");
   return report;
 }
 
-/// Trains to the end or to a signal.
-void train(eval::FineTuner& tuner, const data::Dataset& images, data::TrainingLoaderOptions loading,
-           const std::string& task, int64_t accumulation) {
-  const auto per_epoch = tuner.state().steps_per_epoch;
-  const auto first = tuner.state().step;
-  loading.first_epoch = first / per_epoch;
-  loading.first_step = first % per_epoch * accumulation;
-  Progress progress({.label = task,
-                     .unit = "steps",
-                     .total = loading.num_epochs * per_epoch,
-                     .first = first,
-                     .item = "images",
-                     .items_per_count = static_cast<double>(loading.batch_size * accumulation)});
-  tuner.set_on_step([&](int64_t step, double loss) {
-    progress.update(step, concat("loss ", std::fixed, std::setprecision(3), loss));
-  });
+/// What rank 0 does besides training: writes and shows.
+class Record {
+ public:
+  Record(const TaskRequest& request, const std::string& task, const eval::FineTuner& tuner,
+         int64_t epochs, int64_t parameters)
+      : shown_(task, tuner.state(), epochs) {
+    if (request.output.empty()) return;
+    files_.emplace(request.output, tuner.state().step, tuner.state().steps_per_epoch, log_warning,
+                   train::LogKeys{.weight_decay = "weight_decay",
+                                  .constants = {{"n_parameters", parameters}}});
+  }
+
+  std::vector<train::Observer*> observers() {
+    std::vector<train::Observer*> all{&shown_};
+    if (files_) all.push_back(&*files_);
+    return all;
+  }
+
+ private:
+  FineTuneConsole shown_;
+  std::optional<train::RunLog> files_;
+};
+
+/// The stream of this rank from the step on that comes next.
+data::TrainingLoaderOptions stream_of(data::TrainingLoaderOptions loading,
+                                      const train::RunState& state) {
+  loading.first_epoch = state.step / state.steps_per_epoch;
+  loading.first_step = state.step % state.steps_per_epoch * loading.batches_per_update;
+  return loading;
+}
+
+/// Trains to the end or to an early one, of which stop_requested tells.
+void train(eval::FineTuner& tuner, const TaskRequest& request, const data::Dataset& images,
+           const data::TrainingLoaderOptions& loading, int64_t log_every_steps) {
+  const auto& group = request.group;
+  EarlyEnd early_end(group.size() == 1 ? 1 : log_every_steps);
   catch_stop_signals();
-  tuner.set_stop(stop_requested);
-  data::TrainingLoader loader(images, loading);
-  tuner.run(loader);
-  progress.finish();
+  tuner.set_stop([&] { return early_end.due(tuner.longest_save_s()); });
+  data::TrainingLoader loader(images, stream_of(loading, tuner.state()));
+  const bool stopped = tuner.run(loader) == train::Ending::kStopped;
+  // The reason that one rank may have had alone.
+  const auto status = torch::tensor(stopped ? early_end.status() : 0);
+  group.all_reduce_(status, dist::Reduction::kMax);
+  if (stopped) stop_with(status.item<int>());
 }
 
 }  // namespace
@@ -187,36 +208,42 @@ void train(eval::FineTuner& tuner, const data::Dataset& images, data::TrainingLo
 eval::Report fine_tune(const TaskRequest& request, const std::string& task,
                        const eval::FineTuneOptions& options) {
   const auto& config = request.weights.config;
+  const auto& group = request.group;
+  const bool leads = group.rank() == 0;
   const LabeledImages images(request.data, config.dataset);
   auto loading = loader_options(request, options);
   const auto updates = updates_per_epoch(loading, images.train(), task, options.accumulation);
   auto step = make_step(request, task, options, images.classes());
-  const bool kept = !request.output.empty();
   const auto identity = fine_tune_identity(request, images, task, options.head_layers > 0);
-  eval::FineTuner tuner(
-      {.mixing = config.mixing,
-       .normalization = {config.run.augment.mean, config.run.augment.std},
-       .steps_per_epoch = updates,
-       .checkpoints = kept ? prepare_checkpoints(request.output) : std::filesystem::path(),
-       .config = config::write_config(config, config::Comments::kNone),
-       .identity = identity.text()},
-      step);
+  const auto checkpoints = checkpoint_folder(request);
+  auto checkpoint = find_checkpoint(checkpoints, identity);
+  eval::FineTuner tuner({.mixing = config.mixing,
+                         .normalization = {config.run.augment.mean, config.run.augment.std},
+                         .steps_per_epoch = updates,
+                         .images = images.train().size(),
+                         .checkpoints = checkpoints,
+                         .config = config::write_config(config, config::Comments::kNone),
+                         .identity = identity.text()},
+                        step);
   log_info(concat(images.train().size(), " training and ", images.test().size(), " test images of ",
-                  images.classes(), " classes; ", updates, " steps an epoch on ", request.device));
-  warn_of_warmup(task, options, updates);
-  std::optional<FineTuneLog> log;
-  if (kept) {
-    resume_run(tuner, identity);
-    log.emplace(request.output, tuner.state().step / updates, parameter_count(step.classifier()));
+                  images.classes(), " classes; ", updates, " steps an epoch on ",
+                  group.size() == 1 ? "" : std::to_string(group.size()) + " ranks, this one on ",
+                  request.device));
+  if (leads) warn_of_warmup(task, options, updates);
+  if (checkpoint) {
+    open_input([&] { tuner.resume(*checkpoint); });
+    log_info(concat("resumed at step ", tuner.state().step));
+  }
+  std::optional<Record> record;
+  if (leads) {
+    record.emplace(request, task, tuner, options.epochs, parameter_count(step.classifier()));
+    tuner.set_observers(record->observers());
   }
   tuner.set_test([&](eval::Classifier& classifier) {
     return test(request, options, images.test(), classifier);
   });
-  tuner.set_on_epoch([&](const eval::FineTuneEpoch& epoch) {
-    tell(epoch, options.epochs);
-    if (log) log->append(epoch);
-  });
-  train(tuner, images.train(), loading, task, options.accumulation);
+  train(tuner, request, images.train(), loading, options.log_every_steps);
+  if (stop_requested()) return {};
   return report_of(request, task, options, tuner.state(), images.classes(), identity);
 }
 

@@ -1,52 +1,67 @@
 #include "ibot-eval/fine_tune_run.h"
 
-#include <nlohmann/json.hpp>
+#include <iomanip>
 
 #include "common/logging.h"
+#include "common/output_folder.h"
+#include "common/resume.h"
 #include "common/run_main.h"
+#include "ibot/eval/fine_tuner.h"
 
 namespace ibot::apps {
 namespace fs = std::filesystem;
 
-FineTuneLog::FineTuneLog(const fs::path& output, int64_t first_epoch, int64_t parameters)
-    : lines_(output / "log.txt", "epoch", first_epoch), parameters_(parameters) {}
+FineTuneConsole::FineTuneConsole(const std::string& task, const train::RunState& state,
+                                 int64_t epochs)
+    : epochs_(epochs),
+      progress_({.label = task,
+                 .unit = "steps",
+                 .total = epochs * state.steps_per_epoch,
+                 .first = state.step,
+                 .item = "images",
+                 .items_per_count = static_cast<double>(state.global_batch)}) {}
 
-void FineTuneLog::append(const eval::FineTuneEpoch& epoch) {
-  nlohmann::ordered_json line{{"train_lr", epoch.lr},
-                              {"train_min_lr", epoch.min_lr},
-                              {"train_loss", epoch.loss},
-                              {"train_class_acc", epoch.train_top1 / 100.0},
-                              {"train_loss_scale", epoch.loss_scale},
-                              {"train_weight_decay", epoch.weight_decay},
-                              {"train_grad_norm", epoch.grad_norm}};
-  if (epoch.test) {
-    line["test_loss"] = epoch.test->loss;
-    line["test_acc1"] = epoch.test->top1;
-    line["test_acc5"] = epoch.test->top5;
-  }
-  if (epoch.test_ema) line["test_ema_acc1"] = epoch.test_ema->top1;
-  line["epoch"] = epoch.epoch;
-  line["n_parameters"] = parameters_;
-  lines_.append(line.dump());
+FineTuneConsole::~FineTuneConsole() { progress_.finish(); }
+
+void FineTuneConsole::on_step(const train::StepRecord& record) {
+  progress_.update(record.step, concat("loss ", std::fixed, std::setprecision(3), record.loss));
 }
 
-fs::path prepare_checkpoints(const fs::path& output) {
-  const auto folder = output / "checkpoints";
-  std::error_code problem;
-  fs::create_directories(folder, problem);
-  IBOT_CHECK_AS(RequestError, !problem, folder.string(),
-                ": cannot create the folder: ", problem.message());
+void FineTuneConsole::on_epoch(const train::EpochRecord& record) {
+  line_ = concat("epoch ", record.epoch + 1, "/", epochs_, "  loss ", std::fixed,
+                 std::setprecision(4), record.loss);
+}
+
+void FineTuneConsole::on_evaluation(const train::EvaluationRecord& record) {
+  line_ += concat("  top-1 ", std::fixed, std::setprecision(2), record.metrics.at("top1"));
+  const auto averaged = record.metrics.find("ema_top1");
+  if (averaged == record.metrics.end()) return;
+  line_ += concat("  of the average ", std::fixed, std::setprecision(2), averaged->second);
+}
+
+void FineTuneConsole::on_epoch_end() { log_info(line_); }
+
+void FineTuneConsole::on_fault(const train::FaultRecord& record) {
+  log_warning(concat("step ", record.step, ": ", record.text));
+}
+
+fs::path checkpoint_folder(const TaskRequest& request) {
+  if (request.output.empty()) return {};
+  const auto folder = request.output / "checkpoints";
+  if (request.group.rank() == 0) prepare_folder(folder);
+  request.group.barrier();
   return folder;
 }
 
-void resume_run(eval::FineTuner& tuner, const Identity& identity) {
-  const auto file = tuner.last_checkpoint();
-  if (!fs::exists(file)) return;
-  open_input([&] {
-    check_identity(identity, eval::fine_tune_identity(file), file);
-    tuner.resume(file);
+std::optional<train::Checkpoint> find_checkpoint(const fs::path& folder, const Identity& identity) {
+  if (folder.empty()) return std::nullopt;
+  return open_input([&]() -> std::optional<train::Checkpoint> {
+    const auto last = folder / "last.safetensors";
+    auto checkpoint = fs::exists(last) ? eval::read_former_checkpoint(last) : std::nullopt;
+    if (!checkpoint) checkpoint = newest_checkpoint(folder);
+    if (checkpoint) check_identity(identity, checkpoint->identity, checkpoint->source);
+    return checkpoint;
   });
-  log_info(concat("resumed at step ", tuner.state().step));
 }
 
 }  // namespace ibot::apps

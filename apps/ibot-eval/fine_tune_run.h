@@ -1,32 +1,42 @@
-// The folder of a fine-tuning run.
+// What a fine-tuning run writes, shows and goes on from.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "common/identity.h"
-#include "ibot/eval/fine_tuner.h"
-#include "ibot/train/run_log.h"
+#include "common/progress.h"
+#include "ibot-eval/task.h"
+#include "ibot/train/checkpoint.h"
+#include "ibot/train/observer.h"
 
 namespace ibot::apps {
 
-/// OUT/log.txt, one JSON object an epoch under the official names.
-class FineTuneLog {
+/// Shows progress, a line an epoch and faults.
+class FineTuneConsole : public train::Observer {
  public:
-  /// Lines of `first_epoch` and later are dropped: they are written again.
-  FineTuneLog(const std::filesystem::path& output, int64_t first_epoch, int64_t parameters);
-  void append(const eval::FineTuneEpoch& epoch);
+  FineTuneConsole(const std::string& task, const train::RunState& state, int64_t epochs);
+  ~FineTuneConsole() override;
+  void on_step(const train::StepRecord& record) override;
+  void on_epoch(const train::EpochRecord& record) override;
+  void on_evaluation(const train::EvaluationRecord& record) override;
+  void on_epoch_end() override;
+  void on_fault(const train::FaultRecord& record) override;
 
  private:
-  train::JsonLines lines_;
-  int64_t parameters_;
+  int64_t epochs_;
+  Progress progress_;
+  std::string line_;
 };
 
-/// Creates OUT/checkpoints. Throws RequestError where that cannot be.
-std::filesystem::path prepare_checkpoints(const std::filesystem::path& output);
+/// OUT/checkpoints, which rank 0 creates; empty without an output. Throws RequestError where that
+/// cannot be.
+std::filesystem::path checkpoint_folder(const TaskRequest& request);
 
-/// Makes `tuner` go on where its last checkpoint stands, if there is one. Throws RequestError,
-/// naming all that differs, when it belongs to another identity.
-void resume_run(eval::FineTuner& tuner, const Identity& identity);
+/// The newest checkpoint of the folder that is whole. Throws RequestError, naming all that differs,
+/// when it belongs to another identity.
+std::optional<train::Checkpoint> find_checkpoint(const std::filesystem::path& folder,
+                                                 const Identity& identity);
 
 }  // namespace ibot::apps

@@ -10,7 +10,9 @@
 #include "common/device.h"
 #include "common/folder_lock.h"
 #include "common/local_ranks.h"
+#include "common/logging.h"
 #include "common/output_folder.h"
+#include "common/ranks.h"
 #include "common/run_main.h"
 #include "common/signals.h"
 #include "ibot-eval/features.h"
@@ -143,12 +145,13 @@ std::filesystem::path cache_folder(const EvalArguments& arguments) {
   return std::filesystem::path(arguments.output) / "features";
 }
 
+/// Whether several processes work on the task as ranks, in step with each other.
+bool is_joint(const Task& task) { return task.reads == Reads::kImages; }
+
 /// Whether this is one of several processes and not the one that evaluates.
 bool only_helps(const Task& task, const TaskRequest& request) {
   const auto launch = dist::launch_of_process();
-  if (launch.world == 1) return false;
-  IBOT_CHECK_AS(RequestError, task.reads != Reads::kImages, task.name,
-                ": expected one process, got ", launch.world, "; start it without a launcher");
+  if (launch.world == 1 || is_joint(task)) return false;
   if (!request.load_features.empty()) return launch.rank > 0;
   IBOT_CHECK_AS(RequestError, !request.cache.empty(), "--cache: expected a folder that all ",
                 launch.world, " processes see, to share features through");
@@ -202,31 +205,54 @@ TaskRequest request_of(const EvalArguments& arguments, const Task& task) {
   return request;
 }
 
+/// Rank 0 alone shows and writes.
+void join(TaskRequest& request) {
+  request.group = join_ranks(request.device, request.weights.config.run.train);
+  if (request.group.rank() != 0) start_logging("warning");
+}
+
+/// Other ranks are told of a failure.
+eval::Report run_task(const Task& task, const TaskRequest& request) {
+  try {
+    return task.run(request);
+  } catch (const dist::PeerError&) {
+    throw;
+  } catch (const std::exception& error) {
+    request.group.report_failure(error.what());
+    throw;
+  }
+}
+
 int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
   if (arguments.list) {
     list_tasks();
     return kDone;
   }
   if (arguments.print_config || !arguments.explain.empty()) return tell(arguments);
-  if (arguments.nproc) return run_local_ranks(*arguments.nproc, words);
   IBOT_CHECK_AS(ConfigError, !arguments.words.empty(), "TASK: expected one; see --list");
   const Task& task = task_named(arguments.words.front());
   check_inputs(arguments, task);
-  const auto request = request_of(arguments, task);
+  if (arguments.nproc) {
+    return run_local_ranks(*arguments.nproc, words,
+                           is_joint(task) ? std::optional(kEndGrace) : std::nullopt);
+  }
+  auto request = request_of(arguments, task);
+  if (is_joint(task)) join(request);
   if (only_helps(task, request)) {
     if (request.load_features.empty()) share_features(request, task.reads);
     return kDone;
   }
   for (const auto& folder : {request.output, request.cache, request.dump_features}) {
-    if (!folder.empty()) check_folder(folder);
+    if (!folder.empty() && request.group.rank() == 0) check_folder(folder);
   }
   std::optional<OutputFolder> output;
-  if (!request.output.empty()) output.emplace(request.output);
-  eval::Report report = task.run(request);
+  if (!request.output.empty() && request.group.rank() == 0) output.emplace(request.output);
+  eval::Report report = run_task(task, request);
   if (stop_requested()) return stop_status();
   report.weights = arguments.weights.file;
   report.data = request.load_features.empty() ? arguments.data : arguments.load_features;
-  if (!arguments.output.empty()) write_report(arguments.output, report);
+  if (output) write_report(arguments.output, report);
+  request.group.barrier();  // a launcher may take the first rank to leave for the end of all
   return kDone;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ibot-eval/weights.h"
+#include "ibot/dist/group.h"
 #include "ibot/eval/report.h"
 #include "ibot/models/linear_classifiers.h"
 
@@ -23,6 +24,7 @@ struct TaskRequest {
   std::filesystem::path load_features;  // read instead of images and weights; empty: computed
   std::filesystem::path dump_features;  // written for other programs; empty: nowhere
   std::optional<models::LinearClassifiers> classifiers;  // tested by `linear` instead of trained
+  dist::Group group = {};  // of the ranks that work on a task together
 };
 
 /// Prints its results and returns them; `weights` and `data` of the report are left to the caller.

@@ -2,13 +2,16 @@
 #include <CLI/App.hpp>
 #include <iostream>
 
+#include "common/device.h"
 #include "common/local_ranks.h"
 #include "common/logging.h"
+#include "common/ranks.h"
 #include "common/run_main.h"
 #include "common/signals.h"
 #include "ibot-train/train_arguments.h"
 #include "ibot/config/yaml.h"
 #include "ibot/dist/group.h"
+#include "ibot/dist/rendezvous.h"
 
 namespace {
 
@@ -42,7 +45,10 @@ int run(const ibot::apps::TrainArguments& arguments, const std::vector<std::stri
     return ibot::apps::run_local_ranks(*arguments.nproc, words, ibot::apps::kEndGrace);
   }
   if (arguments.quiet) ibot::apps::start_logging("warning");
-  const auto ranks = ibot::apps::join_ranks(requests.front().config.train);
+  const auto& options = requests.front().config.train;
+  const auto device =
+      ibot::apps::choose_device("train.device", options.device, ibot::dist::launch_of_process());
+  const ibot::apps::Ranks ranks{ibot::apps::join_ranks(device, options), device};
   ibot::apps::catch_stop_signals();  // now that there is something to save
   if (ranks.group.rank() != 0) ibot::apps::start_logging("warning");
   try {

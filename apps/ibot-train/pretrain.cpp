@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "common/data_notes.h"
-#include "common/device.h"
+#include "common/early_end.h"
 #include "common/folder_lock.h"
 #include "common/loader_of_config.h"
 #include "common/logging.h"
@@ -13,14 +13,12 @@
 #include "common/step_of_config.h"
 #include "ibot-train/bad_sample_log.h"
 #include "ibot-train/dry_run.h"
-#include "ibot-train/early_end.h"
 #include "ibot-train/in_run_knn.h"
 #include "ibot-train/run_console.h"
 #include "ibot-train/run_folder.h"
 #include "ibot/config/schedule_fit.h"
 #include "ibot/config/yaml.h"
 #include "ibot/data/open_dataset.h"
-#include "ibot/dist/rendezvous.h"
 #include "ibot/io/file.h"
 #include "ibot/models/weights.h"
 #include "ibot/train/run_log.h"
@@ -235,17 +233,6 @@ int try_run(const TrainRequest& request, const Ranks& ranks, const data::Dataset
 }
 
 }  // namespace
-
-Ranks join_ranks(const train::TrainOptions& options) {
-  const auto launch = dist::launch_of_process();
-  const auto device = choose_device("train.device", options.device, launch);
-  return {dist::connect(launch, {.device = device,
-                                 .rank_timeout = std::chrono::seconds(options.rank_timeout_s),
-                                 .stall_timeout = std::chrono::seconds(options.stall_timeout_s),
-                                 .on_wait = log_warning,
-                                 .leaving = stop_requested}),
-          device};
-}
 
 int pretrain(const TrainRequest& request, const Ranks& ranks) {
   const auto& config = request.config;

@@ -25,10 +25,6 @@ struct Ranks {
   torch::Device device = torch::kCPU;
 };
 
-/// Meets the ranks that a launcher has started, if it has. Throws ConfigError where variables or
-/// the device make no sense.
-Ranks join_ranks(const train::TrainOptions& options);
-
 /// Trains as asked and returns the exit status; rank 0 alone writes and shows anything. Every rank
 /// sees the same files.
 int pretrain(const TrainRequest& request, const Ranks& ranks);

@@ -3,30 +3,14 @@
 #include "common/folder_lock.h"
 #include "common/logging.h"
 #include "common/output_folder.h"
+#include "common/resume.h"
 #include "common/run_main.h"
 #include "ibot-train/official_run.h"
 #include "ibot/config/yaml.h"
 #include "ibot/io/file.h"
 
 namespace ibot::apps {
-namespace {
-
 namespace fs = std::filesystem;
-
-std::optional<train::Checkpoint> newest_checkpoint(const fs::path& folder) {
-  auto restored = train::restore_newest(folder);
-  if (!restored) return std::nullopt;
-  for (const auto& damage : restored->damaged) {
-    log_warning(concat("damaged checkpoint passed over: ", damage));
-  }
-  if (!restored->damaged.empty()) {
-    log_warning(
-        concat("the run goes on from an earlier one: ", restored->checkpoint.source.string()));
-  }
-  return std::move(restored->checkpoint);
-}
-
-}  // namespace
 
 void prepare_output(const fs::path& output) {
   prepare_folder(output);

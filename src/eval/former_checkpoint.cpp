@@ -40,11 +40,12 @@ std::optional<train::Checkpoint> read_former_checkpoint(const std::filesystem::p
   }
   auto content = io::read_safetensors(file);
   try {
-    return train::Checkpoint{.tensors = std::move(content.tensors),
-                             .run = run_state(nlohmann::json::parse(entry(content.metadata, "run"))),
-                             .config = entry(content.metadata, "config"),
-                             .source = file,
-                             .identity = entry(content.metadata, "identity")};
+    return train::Checkpoint{
+        .tensors = std::move(content.tensors),
+        .run = run_state(nlohmann::json::parse(entry(content.metadata, "run"))),
+        .config = entry(content.metadata, "config"),
+        .source = file,
+        .identity = entry(content.metadata, "identity")};
   } catch (const nlohmann::json::exception& problem) {
     throw CheckpointError(concat(file.string(), ": run state is unreadable: ", problem.what()));
   }

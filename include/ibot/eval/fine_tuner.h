@@ -37,7 +37,7 @@ class FineTuner final : public train::Loop {
   using Test = std::function<Accuracy(Classifier&)>;
 
   FineTuner(const FineTunerOptions& options, FineTuneStep& step,
-            std::vector<train::Observer*> observers);
+            std::vector<train::Observer*> observers = {});
 
   /// All ranks test together.
   void set_test(Test test);

@@ -58,6 +58,8 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
+  /// In place of those of the constructor, such as where files are opened after a resume.
+  void set_observers(std::vector<Observer*> observers) { observers_ = std::move(observers); }
   /// Evaluates after an epoch where it sees fit. It must draw no random numbers.
   void set_evaluation(std::function<std::optional<EvaluationRecord>(int64_t epoch)> evaluate) {
     evaluate_ = std::move(evaluate);

@@ -1,4 +1,4 @@
-#include "ibot-train/early_end.h"
+#include "common/early_end.h"
 
 #include <algorithm>
 #include <charconv>
