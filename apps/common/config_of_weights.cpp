@@ -9,6 +9,7 @@
 
 #include "ibot/config/section.h"
 #include "ibot/config/yaml.h"
+#include "ibot/models/architecture.h"
 
 namespace ibot::apps {
 namespace {
@@ -98,15 +99,14 @@ io::Value value_of(const T& slot) {
   }
 }
 
-/// The reference hands `drop_path` to its ViTs alone: a Swin transformer has its constructor's.
+/// The reference hands `drop_path` to its ViTs alone: other backbones have their constructor's.
 std::string value_of_argument(const models::Weights& weights, const std::string& argument,
                               const std::string& value) {
-  static const std::map<std::string, std::string> own{
-      {"swin_tiny", "0.1"}, {"swin_small", "0.2"}, {"swin_base", "0.2"}, {"swin_large", "0.2"}};
   const auto arch = weights.arguments.find("arch");
   if (argument != "drop_path" || arch == weights.arguments.end()) return value;
-  const auto found = own.find(arch->second);
-  return found == own.end() ? value : found->second;
+  const auto* preset = models::find_preset(arch->second);
+  if (preset == nullptr || !preset->fixed_drop_path) return value;
+  return concat(*preset->fixed_drop_path);
 }
 
 }  // namespace

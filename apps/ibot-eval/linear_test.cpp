@@ -11,6 +11,7 @@
 #include "ibot-eval/task_identity.h"
 #include "ibot/data/open_dataset.h"
 #include "ibot/eval/linear_heads.h"
+#include "ibot/models/architecture.h"
 
 namespace ibot::apps {
 namespace {
@@ -25,19 +26,12 @@ int64_t width_of(const TaskRequest& request, const eval::FeatureOptions& options
   return eval::image_features(*request.weights.backbone, image, options).size(1);
 }
 
-int64_t depth_of(const models::BackboneOptions& options) {
-  if (!models::is_swin(options)) return models::vit_shape(options).depth;
-  int64_t depth = 0;
-  for (const auto& stage : models::swin_shape(options)) depth += stage.depth;
-  return depth;
-}
-
 /// Features that a classifier may have been trained on, the likely ones first.
 std::vector<eval::FeatureOptions> candidates(const EvalConfig& config) {
   const auto& backbone = config.run.backbone;
   const auto first = eval::resolved(config.features, /*linear_probing=*/true, backbone.arch);
   if (config.features.pooling != eval::Pooling::kPublished) return {first};
-  const auto depth = depth_of(backbone);
+  const auto depth = models::architecture_of(backbone.arch).blocks(backbone);
   std::vector<eval::FeatureOptions> all;
   if (first.blocks <= depth) all.push_back(first);
   for (const auto pooling : {eval::Pooling::kClass, eval::Pooling::kClassAndPatchMean}) {

@@ -11,6 +11,7 @@
 #include "ibot/base/hash.h"
 #include "ibot/config/yaml.h"
 #include "ibot/io/file.h"
+#include "ibot/models/architecture.h"
 
 namespace ibot::apps {
 namespace {
@@ -67,22 +68,6 @@ void print_networks(const ModelFile& file) {
   }
 }
 
-std::string described(const models::VitShape& shape) {
-  return concat("width ", shape.embed_dim, ", depth ", shape.depth, ", heads ", shape.heads);
-}
-
-std::string described(const models::SwinShape& shape) {
-  std::string widths, depths, heads, windows;
-  for (const auto& stage : shape) {
-    const std::string comma = widths.empty() ? "" : "-";
-    widths += concat(comma, stage.width);
-    depths += concat(comma, stage.depth);
-    heads += concat(comma, stage.heads);
-    windows += concat(comma, stage.window);
-  }
-  return concat("width ", widths, ", depth ", depths, ", heads ", heads, ", window ", windows);
-}
-
 /// Percentages are those that the file states.
 void print_classifiers(const models::LinearClassifiers& linear) {
   print_row("classifiers", concat(linear.weight.size(0), " of ", linear.weight.size(1),
@@ -98,9 +83,7 @@ std::string architecture(const ModelFile& file) {
   }
   try {
     const auto options = config_of(file).backbone;
-    return concat(options.arch, ": ",
-                  models::is_swin(options) ? described(models::swin_shape(options))
-                                           : described(models::vit_shape(options)),
+    return concat(options.arch, ": ", models::architecture_of(options.arch).described(options),
                   ", patch ", options.patch_size, ", image ", options.image_size);
   } catch (const Error& error) {
     // The heads cannot be told; all else can.

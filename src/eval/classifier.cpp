@@ -6,6 +6,7 @@
 #include "ibot/base/error.h"
 #include "ibot/models/network.h"
 #include "ibot/models/resize_weights.h"
+#include "ibot/models/weights.h"
 #include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
 
@@ -95,8 +96,7 @@ void Classifier::load_backbone(const models::Backbone& pretrained) {
     const auto found = stored.find(name);
     IBOT_CHECK_AS(CheckpointError, found != stored.end(), "classifier: expected backbone.", name,
                   ", found none");
-    // Which token has which relative position follows from the size alone.
-    if (name.find("relative_position_index") != std::string::npos) continue;
+    if (models::is_derived(name)) continue;
     copy_weight_(tensor, name, found->second);
   }
 }

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "ibot/models/backbone.h"
+#include "ibot/models/architecture.h"
 
 namespace ibot::eval {
 
@@ -46,9 +46,10 @@ FeatureOptions resolved(const FeatureOptions& options, bool linear_probing,
     return {options.pooling, std::max<int64_t>(options.blocks, 1)};
   }
   if (!linear_probing) return {Pooling::kClass, 1};
-  const bool small = arch.find("small") != std::string::npos || arch.rfind("swin", 0) == 0;
-  return small ? FeatureOptions{Pooling::kClass, 4}
-               : FeatureOptions{Pooling::kClassAndPatchMean, 1};
+  const auto* preset = models::find_preset(arch);
+  const auto blocks = preset != nullptr ? preset->probed_blocks : 0;
+  return blocks > 0 ? FeatureOptions{Pooling::kClass, blocks}
+                    : FeatureOptions{Pooling::kClassAndPatchMean, 1};
 }
 
 torch::Tensor image_features(models::Backbone& backbone, const torch::Tensor& images,

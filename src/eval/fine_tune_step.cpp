@@ -47,11 +47,11 @@ FineTuneStep::FineTuneStep(const FineTuneOptions& options, std::shared_ptr<Class
   classifier_->train();
   classifier_->backbone().set_context(
       {.generator = generator_, .recompute = options.checkpoint_activations});
-  optimizer_.emplace(
-      optim::OptimizerKind::kAdamW,
-      optim::layer_decayed_parameters(*classifier_, options.layer_decay, options.decay_positions),
-      options.shard_optimizer ? group_ : dist::Group(),
-      optim::AdamValues{options.betas, options.eps});
+  optimizer_.emplace(optim::OptimizerKind::kAdamW,
+                     optim::layer_decayed_parameters(*classifier_, classifier_->options().backbone,
+                                                     options.layer_decay, options.decay_positions),
+                     options.shard_optimizer ? group_ : dist::Group(),
+                     optim::AdamValues{options.betas, options.eps});
   std::vector<torch::Tensor> trained;
   for (const auto& parameter : optimizer_->parameters()) trained.push_back(parameter.tensor);
   gradients_.emplace(std::move(trained), group_, dist::Compression::kNone);

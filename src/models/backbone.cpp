@@ -1,7 +1,6 @@
 #include "ibot/models/backbone.h"
 
-#include "ibot/models/swin_transformer.h"
-#include "ibot/models/vision_transformer.h"
+#include "ibot/models/architecture.h"
 
 namespace ibot::models {
 
@@ -17,10 +16,7 @@ torch::Tensor Backbone::mean_patch_token(const torch::Tensor& images) {
 }
 
 std::shared_ptr<Backbone> build_backbone(const BackboneOptions& options, Role role) {
-  if (is_swin(options)) {
-    return std::make_shared<SwinTransformer>(options, swin_shape(options), role);
-  }
-  return std::make_shared<VisionTransformer>(options, vit_shape(options), role);
+  return architecture_of(options.arch).build(options, role);
 }
 
 mask::PatchGrid mask_grid(const BackboneOptions& options, int64_t image_size) {

@@ -2,17 +2,13 @@
 
 #include <torch/nn/modules/conv.h>
 
+#include "ibot/models/architecture.h"
 #include "ibot/nn/init.h"
 
 namespace ibot::models {
 namespace {
 
 constexpr double kInitialStd = 0.02;
-
-bool ends_with(const std::string& name, std::string_view ending) {
-  return name.size() >= ending.size() &&
-         name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
-}
 
 /// Layers are initialised as a whole; other parameters by their name.
 void initialize_layer_(torch::nn::Module& layer, const at::Generator& generator) {
@@ -28,10 +24,8 @@ void initialize_layer_(torch::nn::Module& layer, const at::Generator& generator)
     nn::fan_in_uniform_(weight, weight.size(1), generator);
   } else {
     for (auto& parameter : layer.named_parameters(false)) {
-      if (parameter.key() == "cls_token" || parameter.key() == "pos_embed" ||
-          ends_with(parameter.key(), "relative_position_bias_table")) {
-        nn::truncated_normal_(parameter.value(), kInitialStd, generator);
-      }
+      const auto* own = own_parameter(parameter.key());
+      if (own != nullptr) nn::truncated_normal_(parameter.value(), own->initial_std, generator);
     }
   }
 }

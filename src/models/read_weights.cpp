@@ -8,6 +8,7 @@
 #include "ibot/io/file.h"
 #include "ibot/io/safetensors.h"
 #include "ibot/io/torch_file.h"
+#include "ibot/models/architecture.h"
 #include "ibot/models/weights.h"
 #include "models/tensor_names.h"
 
@@ -100,7 +101,7 @@ Weights checked(Weights weights, const std::vector<std::string>& keys,
                 ": expected tensors of a backbone or a projection head, found none",
                 weights.others.empty() ? "" : " but such as " + weights.others.front(),
                 key_hint(keys, networks));
-  restore_downsampling(weights.tensors);
+  for (const auto& one : architectures()) one.restore_layout(weights.tensors);
   return weights;
 }
 

@@ -1,37 +1,35 @@
 #include "ibot/models/weights.h"
 
-#include <initializer_list>
+#include <algorithm>
 #include <set>
 
 #include "ibot/base/error.h"
 #include "ibot/models/network.h"
 #include "ibot/models/resize_weights.h"
+#include "models/architecture_parts.h"
 
 namespace ibot::models {
 namespace {
 
+constexpr std::string_view kBackbone = "backbone.";
 constexpr const char* kMaskToken = "backbone.masked_embed";
-
-bool starts_with_any(std::string_view name, std::initializer_list<std::string_view> beginnings) {
-  for (const auto beginning : beginnings) {
-    if (name.starts_with(beginning)) return true;
-  }
-  return false;
-}
 
 /// The layers of the file's backbone that the module lacks make it another architecture.
 void check_unused(const Weights& weights, const std::string& name) {
+  const auto& all = architectures();
   const bool structural =
-      starts_with_any(name, {"backbone.blocks.", "backbone.layers.", "backbone.patch_embed.",
-                             "backbone.norm_pre.", "backbone.pos_embed", "backbone.cls_token"});
+      name.starts_with(kBackbone) && std::any_of(all.begin(), all.end(), [&](const auto& one) {
+        return starts_with_any(std::string_view(name).substr(kBackbone.size()), one.structure);
+      });
   IBOT_CHECK_AS(CheckpointError, !structural, weights.source, ": ", name,
                 ": expected a tensor of this backbone; the file holds another architecture");
 }
 
 /// What is known of a tensor that does not fit.
 std::string shape_hint(const std::string& name, const torch::Tensor& stored) {
-  if (name == "backbone.pos_embed" && stored.dim() == 3) {
-    const auto problem = position_problem(stored.size(1));
+  const auto* parameter = own_parameter(name);
+  if (parameter != nullptr && parameter->problem != nullptr) {
+    const auto problem = parameter->problem(stored);
     return problem.empty() ? "" : "; " + problem;
   }
   if (!name.starts_with("head.")) return {};
@@ -64,7 +62,11 @@ std::string listed(const std::vector<std::string>& names) {
 }  // namespace
 
 bool is_derived(std::string_view name) {
-  return name.ends_with("relative_position_index") || name.ends_with("attn_mask");
+  const auto& all = architectures();
+  return std::any_of(all.begin(), all.end(), [&](const auto& one) {
+    return std::any_of(one.derived.begin(), one.derived.end(),
+                       [&](const auto& ending) { return name.ends_with(ending); });
+  });
 }
 
 LoadReport load_weights_(torch::nn::Module& module, const Weights& weights,
@@ -85,7 +87,7 @@ LoadReport load_weights_(torch::nn::Module& module, const Weights& weights,
       continue;
     }
     if (stored == weights.tensors.end()) {
-      IBOT_CHECK_AS(CheckpointError, !starts_with_any(name, {"backbone."}) || name == kMaskToken,
+      IBOT_CHECK_AS(CheckpointError, !name.starts_with(kBackbone) || name == kMaskToken,
                     weights.source, ": expected tensor ", name, ", found none");
       report.missing.push_back(name);
       continue;

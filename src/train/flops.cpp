@@ -1,6 +1,6 @@
 #include "ibot/train/flops.h"
 
-#include "ibot/models/backbone.h"
+#include "ibot/models/architecture.h"
 
 namespace ibot::train {
 namespace {
@@ -14,60 +14,16 @@ double trunk_flops(const models::HeadOptions& head, double width) {
   return 2.0 * (width * hidden + inner * hidden * hidden + hidden * output);
 }
 
-/// Numbers in a patch.
-double patch_pixels(const models::BackboneOptions& options) {
-  return 3.0 * static_cast<double>(options.patch_size * options.patch_size);
-}
-
 /// Operations of the prototypes for one token.
 double prototype_flops(const models::HeadOptions& head) {
   const auto input = head.bottleneck_dim > 0 ? head.bottleneck_dim : head.hidden_dim;
   return 2.0 * static_cast<double>(input * head.prototypes);
 }
 
-double vit_flops(const models::BackboneOptions& options, int64_t image_size) {
-  const auto shape = models::vit_shape(options);
-  const auto patches = static_cast<double>(models::mask_grid(options, image_size).size());
-  const auto width = static_cast<double>(shape.embed_dim);
-  const auto tokens = patches + 1.0;
-  const double linear = (4.0 + 2.0 * options.mlp_ratio) * width * width * tokens;
-  const double attention = 2.0 * tokens * tokens * width;
-  return 2.0 * (static_cast<double>(shape.depth) * (linear + attention) +
-                patch_pixels(options) * width * patches);
-}
-
-/// Blocks of one stage on a map of side x side tokens. Padding takes part in attention.
-double stage_flops(const models::BackboneOptions& options, const models::SwinStage& stage,
-                   int64_t side) {
-  const auto width = static_cast<double>(stage.width);
-  const auto padded = (side + stage.window - 1) / stage.window * stage.window;
-  const auto attending = static_cast<double>(padded * padded);
-  const auto tokens = static_cast<double>(side * side);
-  const auto window = static_cast<double>(stage.window * stage.window);
-  const double attention = (4.0 * width + 2.0 * window) * width * attending;
-  const double mlp = 2.0 * options.mlp_ratio * width * width * tokens;
-  return 2.0 * static_cast<double>(stage.depth) * (attention + mlp);
-}
-
-double swin_flops(const models::BackboneOptions& options, int64_t image_size) {
-  const auto shape = models::swin_shape(options);
-  auto side = image_size / options.patch_size;
-  double flops =
-      2.0 * patch_pixels(options) * static_cast<double>(shape.front().width * side * side);
-  for (size_t i = 0; i < shape.size(); ++i) {
-    flops += stage_flops(options, shape[i], side);
-    side = (side + 1) / 2;
-    const auto width = static_cast<double>(shape[i].width);
-    if (i + 1 < shape.size()) flops += 16.0 * width * width * static_cast<double>(side * side);
-  }
-  return flops;
-}
-
 }  // namespace
 
 double backbone_flops(const models::BackboneOptions& options, int64_t image_size) {
-  return models::is_swin(options) ? swin_flops(options, image_size)
-                                  : vit_flops(options, image_size);
+  return models::architecture_of(options.arch).flops(options, image_size);
 }
 
 double step_flops(const models::BackboneOptions& backbone, const models::HeadOptions& head,

@@ -105,8 +105,9 @@ TEST(ClassifierGolden, Logits) {
 void check_decay(const ReadJson& model, double layer_decay, double weight_decay) {
   const auto config = testing::golden_case("11_finetune", model["name"]).json["config"];
   const Classifier classifier(options_of(config), 0);
+  const auto& backbone = classifier.options().backbone;
   const auto expected = model["parameters"];
-  const auto parameters = optim::layer_decayed_parameters(classifier, layer_decay, false);
+  const auto parameters = optim::layer_decayed_parameters(classifier, backbone, layer_decay, false);
   EXPECT_EQ(parameters.size(), expected.size());
   for (const auto& parameter : parameters) {
     const auto one = expected[reference_name(parameter.name)];
@@ -114,7 +115,7 @@ void check_decay(const ReadJson& model, double layer_decay, double weight_decay)
         << parameter.name;
     EXPECT_DOUBLE_EQ(parameter.lr_scale, one["lr_scale"]) << parameter.name;
   }
-  for (const auto& parameter : optim::layer_decayed_parameters(classifier, 1.0, true)) {
+  for (const auto& parameter : optim::layer_decayed_parameters(classifier, backbone, 1.0, true)) {
     EXPECT_EQ(parameter.decays, parameter.tensor.dim() > 1) << parameter.name;
     EXPECT_EQ(parameter.lr_scale, 1.0);
   }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <regex>
 
+#include "ibot/models/architecture.h"
 #include "ibot/models/network.h"
 #include "ibot/nn/drop_path.h"
 #include "support/expect_tensor.h"
@@ -48,12 +49,7 @@ void expect_parameters(const ReadJson& model, const torch::nn::Module& module) {
 /// The rates rise to the one of the last block, which names the option.
 void expect_drop_path(const ReadJson& model, const BackboneOptions& options) {
   const auto expected = model["drop_path_rates"].get<std::vector<double>>();
-  int64_t blocks = 0;
-  if (is_swin(options)) {
-    for (const auto& stage : swin_shape(options)) blocks += stage.depth;
-  } else {
-    blocks = vit_shape(options).depth;
-  }
+  const auto blocks = architecture_of(options.arch).blocks(options);
   EXPECT_EQ(nn::drop_path_rates(expected.back(), blocks), expected);
 }
 

@@ -4,22 +4,33 @@
 
 #include <cmath>
 
+#include "ibot/models/architecture.h"
 #include "support/golden.h"
+#include "support/golden_options.h"
 
 namespace ibot::optim {
 namespace {
 
 TEST(LayerDecay, NumbersAVisionTransformer) {
-  const auto ids = layer_ids({"backbone.cls_token", "backbone.patch_embed.proj.weight",
-                              "backbone.blocks.0.attn.qkv.weight", "backbone.blocks.10.norm1.bias",
-                              "backbone.norm.weight", "head.mlp.0.weight"});
-  EXPECT_EQ(ids.last, 12);
-  EXPECT_EQ(ids.of.at("backbone.cls_token"), 0);
-  EXPECT_EQ(ids.of.at("backbone.patch_embed.proj.weight"), 0);
-  EXPECT_EQ(ids.of.at("backbone.blocks.0.attn.qkv.weight"), 1);
-  EXPECT_EQ(ids.of.at("backbone.blocks.10.norm1.bias"), 11);
-  EXPECT_EQ(ids.of.at("backbone.norm.weight"), 12);
-  EXPECT_EQ(ids.of.at("head.mlp.0.weight"), 12);
+  const models::BackboneOptions vit{.arch = "vit_small", .depth = {11}};
+  const auto layer = [&](const char* name) { return models::layer_of(vit, name); };
+  EXPECT_EQ(layer("backbone.cls_token"), 0);
+  EXPECT_EQ(layer("backbone.patch_embed.proj.weight"), 0);
+  EXPECT_EQ(layer("backbone.blocks.0.attn.qkv.weight"), 1);
+  EXPECT_EQ(layer("backbone.blocks.10.norm1.bias"), 11);
+  EXPECT_EQ(layer("backbone.norm.weight"), 12);
+  EXPECT_EQ(layer("head.mlp.0.weight"), 12);
+}
+
+/// The models of the golden file are as deep as their names tell.
+models::BackboneOptions options_of(const testing::ReadJson& model) {
+  const int64_t layers = model["num_layers"];
+  if (model["name"].get<std::string>() != "swin") return {.arch = "vit_small", .depth = {layers}};
+  const auto config = testing::golden_case("11_finetune", "swin").json["config"];
+  return {.arch = "swin_tiny",
+          .patch_size = 4,
+          .depth = testing::integers_of(config["depths"]),
+          .heads = testing::integers_of(config["heads"])};
 }
 
 TEST(LayerDecayGolden, LayersAndScales) {
@@ -27,18 +38,17 @@ TEST(LayerDecayGolden, LayersAndScales) {
   const double decay = json["layer_decay"];
   for (const auto& model : json["models"].elements()) {
     SCOPED_TRACE(model["name"].get<std::string>());
-    std::vector<std::string> names;
-    for (const auto& [name, expected] : model["parameters"].items()) names.push_back(name);
-    const auto ids = layer_ids(names);
-    EXPECT_EQ(ids.last, model["num_layers"].get<int64_t>() + 1);
+    const auto options = options_of(model);
+    const auto last = models::layer_of(options, "head.weight");
+    EXPECT_EQ(last, model["num_layers"].get<int64_t>() + 1);
     const auto scales = model["scale_of_layer_id"].get<std::vector<double>>();
-    ASSERT_EQ(static_cast<int64_t>(scales.size()), ids.last + 1);
+    ASSERT_EQ(static_cast<int64_t>(scales.size()), last + 1);
     for (const auto& [name, expected] : model["parameters"].items()) {
-      const int64_t id = ids.of.at(name);
-      EXPECT_EQ(id, expected["layer_id"].get<int64_t>()) << name;
-      const double scale = std::pow(decay, static_cast<double>(ids.last - id));
+      const auto layer = models::layer_of(options, name);
+      EXPECT_EQ(layer, expected["layer_id"].get<int64_t>()) << name;
+      const double scale = std::pow(decay, static_cast<double>(last - layer));
       EXPECT_DOUBLE_EQ(scale, expected["lr_scale"]) << name;
-      EXPECT_DOUBLE_EQ(scale, scales[id]) << name;
+      EXPECT_DOUBLE_EQ(scale, scales[layer]) << name;
     }
   }
   // Weight decay and what follows from it is tested with whole classifiers.

@@ -21,11 +21,4 @@ namespace ibot::models {
 torch::Tensor resize_weight(const std::string& name, const torch::Tensor& stored,
                             at::IntArrayRef wanted);
 
-/// Side of a square of `cells`; 0 where they make none.
-int64_t square_side(int64_t cells);
-
-/// What keeps that many position embeddings from being a class token's and those of a square of
-/// patches, where it is the class token's that is missing; else empty.
-std::string position_problem(int64_t positions);
-
 }  // namespace ibot::models

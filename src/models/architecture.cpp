@@ -1,0 +1,60 @@
+#include "ibot/models/architecture.h"
+
+namespace ibot::models {
+
+// Each in a file of its own.
+Architecture vit_architecture();
+Architecture swin_architecture();
+
+const std::vector<Architecture>& architectures() {
+  static const std::vector<Architecture> rows{vit_architecture(), swin_architecture()};
+  return rows;
+}
+
+const Architecture& architecture_of(const std::string& arch) {
+  std::string known;
+  for (const auto& architecture : architectures()) {
+    for (const auto& preset : architecture.presets) {
+      if (preset.name == arch) return architecture;
+      known += (known.empty() ? "" : ", ") + preset.name;
+    }
+  }
+  throw OptionError("arch", concat("expected one of ", known, "; got ", arch));
+}
+
+const Preset* find_preset(const std::string& arch) {
+  for (const auto& architecture : architectures()) {
+    for (const auto& preset : architecture.presets) {
+      if (preset.name == arch) return &preset;
+    }
+  }
+  return nullptr;
+}
+
+const OwnParameter* own_parameter(std::string_view name) {
+  const auto dot = name.rfind('.');
+  const auto last = name.substr(dot == std::string_view::npos ? 0 : dot + 1);
+  for (const auto& architecture : architectures()) {
+    for (const auto& parameter : architecture.parameters) {
+      if (parameter.name == last) return &parameter;
+    }
+  }
+  return nullptr;
+}
+
+int64_t layer_of(const BackboneOptions& options, std::string name) {
+  constexpr std::string_view kPrefix = "backbone.";
+  if (name.starts_with(kPrefix)) name.erase(0, kPrefix.size());
+  const auto& architecture = architecture_of(options.arch);
+  return architecture.layer(options, name).value_or(architecture.blocks(options) + 1);
+}
+
+int64_t output_width(const BackboneOptions& options) {
+  return architecture_of(options.arch).output_width(options);
+}
+
+int64_t token_pixels(const BackboneOptions& options) {
+  return architecture_of(options.arch).token_pixels(options);
+}
+
+}  // namespace ibot::models

@@ -1,0 +1,267 @@
+// The Swin transformer's row of the table of architectures.
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+
+#include "ibot/models/swin_transformer.h"
+#include "models/architecture_parts.h"
+
+namespace ibot::models {
+namespace {
+
+constexpr int64_t kMaxStages = 8;
+constexpr std::string_view kStage = "layers.";
+constexpr std::string_view kDownsample = ".downsample.";
+
+/// Stages of a preset; the width doubles from each to the next.
+struct Stages {
+  int64_t embed_dim;
+  std::vector<int64_t> depth;
+  std::vector<int64_t> heads;
+};
+
+const std::vector<Preset>& presets() {
+  static const std::vector<Preset> all{
+      {.name = "swin_tiny", .probed_blocks = 4, .fixed_drop_path = 0.1},
+      {.name = "swin_small", .probed_blocks = 4, .fixed_drop_path = 0.2},
+      {.name = "swin_base", .probed_blocks = 4, .fixed_drop_path = 0.2},
+      {.name = "swin_large", .probed_blocks = 4, .fixed_drop_path = 0.2}};
+  return all;
+}
+
+const std::map<std::string, Stages>& preset_stages() {
+  static const std::map<std::string, Stages> stages{
+      {"swin_tiny", {96, {2, 2, 6, 2}, {3, 6, 12, 24}}},
+      {"swin_small", {96, {2, 2, 18, 2}, {3, 6, 12, 24}}},
+      {"swin_base", {128, {2, 2, 18, 2}, {4, 8, 16, 32}}},
+      {"swin_large", {192, {2, 2, 18, 2}, {6, 12, 24, 48}}}};
+  return stages;
+}
+
+std::vector<int64_t> chosen(const char* key, const std::vector<int64_t>& list,
+                            const std::vector<int64_t>& preset) {
+  if (is_preset(list)) return preset;
+  for (const auto value : list) {
+    check_option(value > 0, key, "expected each above 0, got ", value);
+  }
+  return list;
+}
+
+void check_options(const BackboneOptions& options) {
+  const auto& arch = options.arch;
+  check_option(options.patch_size == 4, "patch_size", "expected 4 with ", arch, ", got ",
+               options.patch_size, "; set backbone.patch_size=4");
+  check_option(options.layer_scale == 0, "layer_scale", "expected 0 with ", arch, ", got ",
+               options.layer_scale);
+  check_option(!options.mean_pooling, "mean_pooling", "expected false with ", arch,
+               ", got true; its class token is the mean of its patch tokens anyway");
+}
+
+std::shared_ptr<Backbone> build(const BackboneOptions& options, Role role) {
+  return std::make_shared<SwinTransformer>(options, swin_shape(options), role);
+}
+
+int64_t last_patch_pixels(const BackboneOptions& options) {
+  return options.patch_size << (swin_shape(options).size() - 1);
+}
+
+/// Blocks of the first `stages` stages.
+int64_t blocks_of(const SwinShape& shape, size_t stages) {
+  int64_t count = 0;
+  for (size_t i = 0; i < std::min(stages, shape.size()); ++i) count += shape[i].depth;
+  return count;
+}
+
+int64_t blocks(const BackboneOptions& options) {
+  const auto shape = swin_shape(options);
+  return blocks_of(shape, shape.size());
+}
+
+/// Blocks of one stage on a map of side x side tokens. Padding takes part in attention.
+double stage_flops(const BackboneOptions& options, const SwinStage& stage, int64_t side) {
+  const auto width = static_cast<double>(stage.width);
+  const auto padded = (side + stage.window - 1) / stage.window * stage.window;
+  const auto attending = static_cast<double>(padded * padded);
+  const auto tokens = static_cast<double>(side * side);
+  const auto window = static_cast<double>(stage.window * stage.window);
+  const double attention = (4.0 * width + 2.0 * window) * width * attending;
+  const double mlp = 2.0 * options.mlp_ratio * width * width * tokens;
+  return 2.0 * static_cast<double>(stage.depth) * (attention + mlp);
+}
+
+double flops(const BackboneOptions& options, int64_t image_size) {
+  const auto shape = swin_shape(options);
+  auto side = image_size / options.patch_size;
+  double flops =
+      2.0 * patch_pixels(options) * static_cast<double>(shape.front().width * side * side);
+  for (size_t i = 0; i < shape.size(); ++i) {
+    flops += stage_flops(options, shape[i], side);
+    side = (side + 1) / 2;
+    const auto width = static_cast<double>(shape[i].width);
+    if (i + 1 < shape.size()) flops += 16.0 * width * width * static_cast<double>(side * side);
+  }
+  return flops;
+}
+
+std::string described(const BackboneOptions& options) {
+  std::string widths, depths, heads, windows;
+  for (const auto& stage : swin_shape(options)) {
+    const std::string dash = widths.empty() ? "" : "-";
+    widths += concat(dash, stage.width);
+    depths += concat(dash, stage.depth);
+    heads += concat(dash, stage.heads);
+    windows += concat(dash, stage.window);
+  }
+  return concat("width ", widths, ", depth ", depths, ", heads ", heads, ", window ", windows);
+}
+
+/// The merging of patches at the end of a stage is of the layer of the stage's last block.
+std::optional<int64_t> layer(const BackboneOptions& options, const std::string& name) {
+  if (starts_with_any(name, {"patch_embed.", "masked_embed"})) return 0;
+  if (!name.starts_with(kStage)) return std::nullopt;
+  const auto shape = swin_shape(options);
+  const auto stage = std::stoul(name.substr(kStage.size()));
+  const auto part = name.substr(kStage.size() + number_at(name, kStage.size()));
+  constexpr std::string_view kBlocks = "blocks.";
+  if (!part.starts_with(kBlocks)) return blocks_of(shape, stage + 1);
+  return blocks_of(shape, stage) + std::stoll(part.substr(kBlocks.size())) + 1;
+}
+
+/// A map of each head, resized: [(2w - 1)², heads].
+/// Source: reference `swin_transformer.py` (init_weights: bias tables).
+torch::Tensor resize_bias_table(const torch::Tensor& stored, at::IntArrayRef wanted) {
+  if (stored.dim() != 2 || wanted.size() != 2 || stored.size(1) != wanted[1]) return {};
+  return resize_square(stored, square_side(wanted[0]));
+}
+
+/// "layers.1.downsample.norm.weight" of stage 1 as that of stage 1 + `by`.
+std::string moved(const std::string& name, size_t stage_at, int64_t by) {
+  const auto length = number_at(name, stage_at);
+  const auto stage = std::stoll(name.substr(stage_at, length - 1));
+  return concat(name.substr(0, stage_at), stage + by, name.substr(stage_at + length - 1));
+}
+
+bool is_downsampling(const std::string& name, size_t stage_at) {
+  const auto length = number_at(name, stage_at);
+  return length > 1 && length < 4 &&
+         name.compare(stage_at + length - 1, kDownsample.size(), kDownsample) == 0;
+}
+
+std::string for_timm(std::string name) {
+  const bool moves = name.starts_with(kStage) && is_downsampling(name, kStage.size());
+  return moves ? moved(name, kStage.size(), 1) : name;
+}
+
+/// Our place for the layers between stages: at the end of the stage before, as in the reference.
+/// timm 0.9 and later have them at the beginning of the next.
+void restore_downsampling(std::map<std::string, torch::Tensor>& tensors) {
+  const auto prefix = concat("backbone.", kStage);
+  std::vector<std::string> names;
+  bool first = false;
+  for (const auto& [name, tensor] : tensors) {
+    if (!name.starts_with(prefix) || !is_downsampling(name, prefix.size())) continue;
+    first |= name.starts_with(concat(prefix, 0, kDownsample));
+    names.push_back(name);
+  }
+  if (first) return;
+  // In ascending order: each takes the place that the one before has left.
+  for (const auto& name : names) {
+    auto entry = tensors.extract(name);
+    entry.key() = moved(name, prefix.size(), -1);
+    tensors.insert(std::move(entry));
+  }
+}
+
+bool holds(const Weights& weights) { return Shapes(weights).count(std::string(kStage)) > 0; }
+
+/// Heads and windows are the sizes of the bias tables. A last window smaller than the first is the
+/// whole map there and tells the image size; elsewhere it is taken for the usual one.
+BackboneOptions infer(const Weights& weights, int64_t /*heads*/) {
+  const Shapes shapes(weights);
+  auto options = infer_patches(shapes);
+  const auto stages = shapes.count(std::string(kStage));
+  shapes.check(stages <= kMaxStages, "expected at most ", kMaxStages, " stages, got ", stages);
+  std::vector<int64_t> windows;
+  for (int64_t stage = 0; stage < stages; ++stage) {
+    const auto name = concat(kStage, stage, ".blocks.");
+    const auto table = shapes.of(name + "0.attn.relative_position_bias_table", 2);
+    windows.push_back((grid_side(shapes, table[0]) + 1) / 2);
+    options.depth.push_back(shapes.count(name));
+    options.heads.push_back(table[1]);
+  }
+  options.window_size = windows.front();
+  if (windows.back() < windows.front()) {
+    options.image_size = (options.patch_size * windows.back()) << (stages - 1);
+  }
+  options.mlp_ratio =
+      mlp_ratio(shapes.of("layers.0.blocks.0.mlp.fc1.weight", 2)[0], options.embed_dim);
+  options.qkv_bias = shapes.has("layers.0.blocks.0.attn.qkv.bias");
+  name_preset(options, presets(), [](const BackboneOptions& candidate) {
+    std::vector<std::array<int64_t, 3>> shape;
+    for (const auto& stage : swin_shape(candidate)) {
+      shape.push_back({stage.width, stage.depth, stage.heads});
+    }
+    return shape;
+  });
+  return options;
+}
+
+}  // namespace
+
+bool is_swin(const BackboneOptions& options) {
+  architecture_of(options.arch);
+  return preset_stages().count(options.arch) > 0;
+}
+
+SwinShape swin_shape(const BackboneOptions& options) {
+  architecture_of(options.arch);
+  const auto preset = preset_stages().find(options.arch);
+  check_option(preset != preset_stages().end(), "arch", "expected a Swin transformer, got ",
+               options.arch);
+  check_options(options);
+  const auto depth = chosen("depth", options.depth, preset->second.depth);
+  const auto heads = chosen("heads", options.heads, preset->second.heads);
+  check_option(heads.size() == depth.size(), "heads", "expected one for each of ", depth.size(),
+               " stages, got ", heads.size(), "; set backbone.depth and backbone.heads alike");
+  auto width = options.embed_dim > 0 ? options.embed_dim : preset->second.embed_dim;
+  auto side = options.image_size / options.patch_size;
+  SwinShape shape;
+  for (size_t i = 0; i < depth.size(); ++i, width *= 2, side /= 2) {
+    check_option(width % heads[i] == 0, "heads", "expected a divisor of the width ", width,
+                 " of stage ", i, ", got ", heads[i]);
+    check_option(side > 0, "image_size", "expected ", options.patch_size << i, " or more with ",
+                 depth.size(), " stages, got ", options.image_size);
+    const bool whole = side <= options.window_size;
+    shape.push_back({.width = width,
+                     .depth = depth[i],
+                     .heads = heads[i],
+                     .window = whole ? side : options.window_size,
+                     .shift = whole ? 0 : options.window_size / 2});
+  }
+  return shape;
+}
+
+Architecture swin_architecture() {
+  return {
+      .presets = presets(),
+      .build = build,
+      .output_width =
+          [](const BackboneOptions& options) { return swin_shape(options).back().width; },
+      .token_pixels = last_patch_pixels,
+      .blocks = blocks,
+      .flops = flops,
+      .described = described,
+      .layer = layer,
+      .parameters = {{.name = "relative_position_bias_table", .resized = resize_bias_table}},
+      .structure = {"patch_embed.", "layers."},
+      .extras = {"norm."},
+      .derived = {"relative_position_index", "attn_mask"},
+      .timm_name = for_timm,
+      .restore_layout = restore_downsampling,
+      .holds = holds,
+      .infer = infer,
+  };
+}
+
+}  // namespace ibot::models

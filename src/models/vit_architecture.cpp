@@ -1,0 +1,210 @@
+// The vision transformer's row of the table of architectures.
+#include <array>
+#include <map>
+
+#include "ibot/models/vision_transformer.h"
+#include "models/architecture_parts.h"
+
+namespace ibot::models {
+namespace {
+
+constexpr int64_t kUsualHeadWidth = 64;
+
+const std::vector<Preset>& presets() {
+  static const std::vector<Preset> all{
+      {.name = "vit_tiny"},  {.name = "vit_small", .probed_blocks = 4},
+      {.name = "vit_base"},  {.name = "vit_large"},
+      {.name = "deit_tiny"}, {.name = "deit_small", .probed_blocks = 4}};
+  return all;
+}
+
+const std::map<std::string, VitShape>& preset_shapes() {
+  static const std::map<std::string, VitShape> shapes{
+      {"vit_tiny", {192, 12, 3}},    {"vit_small", {384, 12, 6}}, {"vit_base", {768, 12, 12}},
+      {"vit_large", {1024, 24, 16}}, {"deit_tiny", {192, 12, 3}}, {"deit_small", {384, 12, 6}}};
+  return shapes;
+}
+
+int64_t chosen(const char* key, const std::vector<int64_t>& list, int64_t preset,
+               const std::string& arch) {
+  if (is_preset(list)) return preset;
+  check_option(list.size() == 1, key, "expected one number with ", arch, ", got ", list.size());
+  check_option(list[0] > 0, key, "expected above 0, got ", list[0]);
+  return list[0];
+}
+
+std::shared_ptr<Backbone> build(const BackboneOptions& options, Role role) {
+  return std::make_shared<VisionTransformer>(options, vit_shape(options), role);
+}
+
+double flops(const BackboneOptions& options, int64_t image_size) {
+  const auto shape = vit_shape(options);
+  const auto patches = static_cast<double>(mask_grid(options, image_size).size());
+  const auto width = static_cast<double>(shape.embed_dim);
+  const auto tokens = patches + 1.0;
+  const double linear = (4.0 + 2.0 * options.mlp_ratio) * width * width * tokens;
+  const double attention = 2.0 * tokens * tokens * width;
+  return 2.0 * (static_cast<double>(shape.depth) * (linear + attention) +
+                patch_pixels(options) * width * patches);
+}
+
+std::string described(const BackboneOptions& options) {
+  const auto shape = vit_shape(options);
+  return concat("width ", shape.embed_dim, ", depth ", shape.depth, ", heads ", shape.heads);
+}
+
+std::optional<int64_t> layer(const BackboneOptions&, const std::string& name) {
+  constexpr std::string_view kBlocks = "blocks.";
+  if (name.starts_with(kBlocks)) return std::stoll(name.substr(kBlocks.size())) + 1;
+  const bool embeds =
+      starts_with_any(name, {"cls_token", "pos_embed", "masked_embed", "patch_embed."});
+  return embeds ? std::optional<int64_t>(0) : std::nullopt;
+}
+
+/// Class position kept, grid resized: [1, 1 + S·S, D] → [1, 1 + N, D].
+/// Source: reference `run_class_finetuning.py` (pos_embed).
+torch::Tensor resize_positions(const torch::Tensor& stored, at::IntArrayRef wanted) {
+  if (stored.dim() != 3 || wanted.size() != 3 || stored.size(0) != 1 || wanted[0] != 1 ||
+      stored.size(2) != wanted[2]) {
+    return {};
+  }
+  const auto positions = stored[0];
+  const auto patches = resize_square(positions.slice(0, 1), square_side(wanted[1] - 1));
+  if (!patches.defined()) return {};
+  return torch::cat({positions.slice(0, 0, 1), patches}).unsqueeze(0);
+}
+
+/// What keeps that many position embeddings from being a class token's and those of a square of
+/// patches, where it is the class token's that is missing; else empty.
+std::string missing_position(int64_t positions) {
+  if (square_side(positions - 1) > 0 || square_side(positions) == 0) return {};
+  return concat("expected ", positions + 1,
+                " positions, a class token's and those of a square of patches, got ", positions,
+                ": the class token's is missing; choose weights that have it");
+}
+
+std::string position_problem(const torch::Tensor& stored) {
+  return stored.dim() == 3 ? missing_position(stored.size(1)) : "";
+}
+
+/// DINOv2 trains blocks in chunks, `blocks.1.10.norm1.weight`; the second number counts all blocks.
+void remove_chunk(std::string& name) {
+  constexpr std::string_view kBlocks = "blocks.";
+  if (!name.starts_with(kBlocks)) return;
+  const auto chunk = number_at(name, kBlocks.size());
+  if (chunk > 0 && number_at(name, kBlocks.size() + chunk) > 0) name.erase(kBlocks.size(), chunk);
+}
+
+std::string own_name(std::string name) {
+  remove_chunk(name);
+  replace(name, "ls1.gamma", "gamma_1");
+  replace(name, "ls2.gamma", "gamma_2");
+  return name;
+}
+
+std::string for_timm(std::string name) {
+  replace(name, ".gamma_1", ".ls1.gamma");
+  replace(name, ".gamma_2", ".ls2.gamma");
+  return name;
+}
+
+/// Side of the patches' square in positions that begin with the class token's.
+int64_t patch_side(const Shapes& shapes, int64_t positions) {
+  const auto square = [](int64_t cells) { return square_side(cells) > 0; };
+  shapes.check(square(positions - 1) || !square(positions - 2) || !shapes.has_other("dist_token"),
+               "backbone.pos_embed: expected a class token and a square of patches, got a "
+               "distillation token too, which no backbone here has; choose weights without it");
+  const auto problem = missing_position(positions);
+  shapes.check(problem.empty(), "backbone.pos_embed: ", problem);
+  return grid_side(shapes, positions - 1);
+}
+
+int64_t heads_of(const Shapes& shapes, const Weights& weights, int64_t width, int64_t heads) {
+  if (heads > 0) return heads;
+  const auto arch = weights.arguments.find("arch");
+  if (arch != weights.arguments.end()) {
+    const auto shape = preset_shapes().find(arch->second);
+    if (shape != preset_shapes().end() && shape->second.embed_dim == width) {
+      return shape->second.heads;
+    }
+  }
+  shapes.check(width % kUsualHeadWidth == 0, "expected a width of whole heads of ", kUsualHeadWidth,
+               ", got ", width, "; say how many there are with backbone.heads=N");
+  return width / kUsualHeadWidth;
+}
+
+/// What no network of this row has instead.
+void check_parts(const Shapes& shapes) {
+  shapes.check(shapes.has("pos_embed"),
+               "expected a backbone.pos_embed, found none; the backbones here add learnt positions "
+               "to the patches, choose weights that have them");
+  shapes.check(shapes.has("cls_token"),
+               "expected a backbone.cls_token, found none; choose weights "
+               "of a network with a class token");
+  shapes.check(!shapes.has("blocks.0.mlp.w12.weight"),
+               "backbone.blocks.0.mlp: expected two linear layers and GELU, got SwiGLU, which no "
+               "backbone here has; choose weights without it");
+}
+
+bool holds(const Weights& weights) { return Shapes(weights).count("blocks.") > 0; }
+
+BackboneOptions infer(const Weights& weights, int64_t heads) {
+  const Shapes shapes(weights);
+  auto options = infer_patches(shapes);
+  check_parts(shapes);
+  const auto positions = shapes.of("pos_embed", 3);
+  options.image_size = options.patch_size * patch_side(shapes, positions[1]);
+  options.mlp_ratio = mlp_ratio(shapes.of("blocks.0.mlp.fc1.weight", 2)[0], options.embed_dim);
+  options.qkv_bias = shapes.has("blocks.0.attn.qkv.bias");
+  // How it began is not told by what it became; any value above 0 builds the same layers.
+  options.layer_scale = shapes.has("blocks.0.gamma_1") ? 0.1 : 0.0;
+  options.mean_pooling = shapes.has("fc_norm.weight") && !shapes.has("norm.weight");
+  options.depth = {shapes.count("blocks.")};
+  options.heads = {heads_of(shapes, weights, options.embed_dim, heads)};
+  name_preset(options, presets(), [](const BackboneOptions& candidate) {
+    const auto shape = vit_shape(candidate);
+    return std::array{shape.embed_dim, shape.depth, shape.heads};
+  });
+  return options;
+}
+
+}  // namespace
+
+VitShape vit_shape(const BackboneOptions& options) {
+  architecture_of(options.arch);
+  const auto preset = preset_shapes().find(options.arch);
+  check_option(preset != preset_shapes().end(), "arch", "expected a ViT, got ", options.arch);
+  auto shape = preset->second;
+  if (options.embed_dim > 0) shape.embed_dim = options.embed_dim;
+  shape.depth = chosen("depth", options.depth, shape.depth, options.arch);
+  shape.heads = chosen("heads", options.heads, shape.heads, options.arch);
+  check_option(shape.embed_dim % shape.heads == 0, "heads", "expected a divisor of the width ",
+               shape.embed_dim, ", got ", shape.heads);
+  return shape;
+}
+
+Architecture vit_architecture() {
+  return {
+      .presets = presets(),
+      .build = build,
+      .output_width = [](const BackboneOptions& options) { return vit_shape(options).embed_dim; },
+      .token_pixels = [](const BackboneOptions& options) { return options.patch_size; },
+      .blocks = [](const BackboneOptions& options) { return vit_shape(options).depth; },
+      .flops = flops,
+      .described = described,
+      .layer = layer,
+      .parameters = {{.name = "cls_token", .is_token = true},
+                     {.name = "pos_embed",
+                      .is_token = true,
+                      .resized = resize_positions,
+                      .problem = position_problem}},
+      .structure = {"cls_token", "pos_embed", "patch_embed.", "blocks.", "norm_pre."},
+      .extras = {"norm.", "fc_norm.", "reg_token", "register_tokens"},
+      .own_name = own_name,
+      .timm_name = for_timm,
+      .holds = holds,
+      .infer = infer,
+  };
+}
+
+}  // namespace ibot::models
