@@ -1,65 +1,21 @@
-// What a result belongs to, so that nothing kept is ever taken for the result of something else.
+// Refusing what was kept for something else.
 #pragma once
 
-#include <torch/types.h>
-
-#include <map>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "common/labeled_images.h"
 #include "ibot/config/yaml.h"
+#include "ibot/evaluation/identity.h"
 
 namespace ibot::apps {
 
-/// Everything that a result depends on, item by item: the method, weights, images and keys.
-class Identity {
- public:
-  /// `version` counts the changes of what `method` computes from the same inputs.
-  Identity(const std::string& method, int64_t version);
+using evaluation::Identity;
+using evaluation::tensors_hash;
 
-  /// Such as weights, by their hash; a difference is told by the name of the item alone.
-  void add_hash(const std::string& item, const std::string& hash);
-
-  /// Images by their content, and the version of what makes pixels of it.
-  void add_images(const std::string& hash);
-
-  /// Both halves, as "images of train/" and "images of val/".
-  void add_images(const LabeledImages& images);
-
-  /// Those keys that change results among `wanted`: a key "section.key", or a section "section.".
-  template <class Config>
-  void add_keys(const Config& config, const std::vector<std::string>& wanted) {
-    add_keys(config::flat_values(config, config::Keys::kOfResults), wanted);
-  }
-
-  /// One item a line.
-  std::string text() const;
-
-  /// The method and the hashes, for a report: its options are there already.
-  std::map<std::string, std::string> summary() const;
-
-  /// What differs from an identity that was kept as text(), each item once: "weights, images of
-  /// train/, linear.epochs: 2 there, 3 here"; empty where nothing does.
-  std::string differences(const std::string& kept) const;
-
- private:
-  struct Item {
-    std::string name;
-    std::string value;
-    bool is_hash;
-  };
-
-  void add_decoding();
-  void add_keys(const std::map<std::string, std::string>& values,
-                const std::vector<std::string>& wanted);
-
-  std::vector<Item> items_;
-};
-
-/// Of names, shapes, types and values.
-std::string tensors_hash(const std::vector<std::pair<std::string, torch::Tensor>>& tensors);
+/// Every value that changes results, by "section.key".
+template <class Config>
+std::map<std::string, std::string> result_values(const Config& config) {
+  return config::flat_values(config, config::Keys::kOfResults);
+}
 
 /// Throws RequestError, which names what differs and what to do, unless `file` was kept under this
 /// identity.

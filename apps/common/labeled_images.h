@@ -1,44 +1,23 @@
-// The images of an evaluation, within a run or after it.
+// The labelled images that a user names.
 #pragma once
 
 #include <filesystem>
-#include <memory>
-#include <optional>
-#include <string>
-#include <vector>
 
-#include "ibot/data/class_match.h"
-#include "ibot/data/open_dataset.h"
+#include "common/logging.h"
+#include "common/run_main.h"
+#include "ibot/evaluation/labeled_images.h"
 
 namespace ibot::apps {
 
-/// Training and test images under one numbering of classes, that of the training images. Classes
-/// without training or test images are warnings.
-class LabeledImages {
+/// Its notes are warnings in the log.
+class LabeledImages : public evaluation::LabeledImages {
  public:
-  /// Throws RequestError where images or annotations cannot be read, fewer than two classes have
-  /// training images, or test images are of a class that has none.
-  LabeledImages(const std::filesystem::path& root, const data::DatasetOptions& options);
-
-  const data::Dataset& train() const { return *train_; }
-  const data::Dataset& test() const { return *matched_; }
-  const data::Dataset& of(data::Split split) const {
-    return split == data::Split::kTrain ? train() : test();
+  /// Throws RequestError where the images cannot be used.
+  LabeledImages(const std::filesystem::path& root, const data::DatasetOptions& options)
+      : evaluation::LabeledImages(
+            open_input([&] { return evaluation::LabeledImages(root, options); })) {
+    for (const auto& line : notes()) log_warning(line);
   }
-  int64_t classes() const { return static_cast<int64_t>(train_->class_names().size()); }
-  /// Of content, order and labels of one half.
-  const std::string& hash(data::Split split) const {
-    return split == data::Split::kTrain ? train_hash_ : test_hash_;
-  }
-
- private:
-  void warn(const std::vector<std::string>& names, const char* problem) const;
-
-  std::unique_ptr<data::Dataset> train_;
-  std::unique_ptr<data::Dataset> test_;
-  std::optional<data::MatchedDataset> matched_;
-  std::string train_hash_;
-  std::string test_hash_;
 };
 
 }  // namespace ibot::apps

@@ -7,6 +7,7 @@
 #include "common/labeled_images.h"
 #include "ibot-eval/task.h"
 #include "ibot/eval/features.h"
+#include "ibot/evaluation/extraction.h"
 
 namespace ibot::apps {
 
@@ -18,6 +19,12 @@ struct FeatureBanks {
   /// What they are the features of, and for which task, as a report tells it.
   std::map<std::string, std::string> identity = {};
 };
+
+/// What a request evaluates, its projection head apart.
+evaluation::Subject subject_of(const TaskRequest& request);
+
+/// How the request's images become features, as one of the processes of its job.
+evaluation::ExtractionOptions extraction_options(const TaskRequest& request);
 
 /// The least that an evaluation can work with.
 struct FeatureNeeds {

@@ -3,12 +3,8 @@
 namespace ibot::apps {
 namespace {
 
-/// Goes up when the same inputs give other results.
-int64_t version_of(const std::string& method) {
-  static const std::map<std::string, int64_t> above_one{{"features", 3}};
-  const auto found = above_one.find(method);
-  return found == above_one.end() ? 1 : found->second;
-}
+/// Of every method here; one whose results change for the same inputs has its own from then on.
+constexpr int64_t kVersion = 1;
 
 /// Keys that decide frozen features; how images are read among them.
 const std::vector<std::string> kFeatureKeys{"features.",   "backbone.",      "augment.mean",
@@ -21,25 +17,17 @@ std::string bank_hash(const eval::FeatureBank& bank) {
 
 }  // namespace
 
-Identity feature_identity(const TaskRequest& request, const std::string& images_hash) {
-  Identity identity("features", version_of("features"));
-  identity.add_hash("weights", request.weights.backbone_hash);
-  identity.add_images(images_hash);
-  identity.add_keys(request.weights.config, kFeatureKeys);
-  return identity;
-}
-
 Identity task_identity(const TaskRequest& request, const LabeledImages& images,
                        const std::string& task) {
-  Identity identity(task, version_of(task));
+  Identity identity(task, kVersion);
   identity.add_hash("weights", request.weights.backbone_hash);
   identity.add_images(images);
-  identity.add_keys(request.weights.config, kFeatureKeys);
+  identity.add_keys(result_values(request.weights.config), kFeatureKeys);
   return identity;
 }
 
 Identity loaded_identity(const FeatureBanks& banks, const std::string& task) {
-  Identity identity(task, version_of(task));
+  Identity identity(task, kVersion);
   identity.add_hash("features of train", bank_hash(banks.train));
   identity.add_hash("features of test", bank_hash(banks.test));
   return identity;
@@ -47,32 +35,32 @@ Identity loaded_identity(const FeatureBanks& banks, const std::string& task) {
 
 Identity classifier_identity(const TaskRequest& request, const std::string& images_hash) {
   const auto& classifiers = *request.classifiers;
-  Identity identity("classifier", version_of("classifier"));
+  Identity identity("classifier", kVersion);
   identity.add_hash("weights", request.weights.backbone_hash);
   identity.add_images(images_hash);
   identity.add_hash("classifiers",
                     tensors_hash({{"weight", classifiers.weight}, {"bias", classifiers.bias}}));
-  identity.add_keys(request.weights.config, kFeatureKeys);
+  identity.add_keys(result_values(request.weights.config), kFeatureKeys);
   return identity;
 }
 
 Identity linear_identity(const TaskRequest& request, const LabeledImages& images) {
   auto identity = task_identity(request, images, "linear");
-  identity.add_keys(request.weights.config, {"linear."});
+  identity.add_keys(result_values(request.weights.config), {"linear."});
   return identity;
 }
 
 Identity fine_tune_identity(const TaskRequest& request, const LabeledImages& images,
                             const std::string& task, bool keeps_head) {
   const auto& config = request.weights.config;
-  Identity identity(task, version_of(task));
+  Identity identity(task, kVersion);
   identity.add_hash("weights", request.weights.backbone_hash);
   identity.add_images(images);
-  identity.add_keys(config, {task + ".", "transform.", "mixing.", "backbone.", "augment.mean",
-                             "augment.std", "data."});
+  identity.add_keys(result_values(config), {task + ".", "transform.", "mixing.", "backbone.",
+                                            "augment.mean", "augment.std", "data."});
   if (!keeps_head) return identity;
   identity.add_hash("weights of the head", request.weights.head_hash);
-  identity.add_keys(config, {"head."});
+  identity.add_keys(result_values(config), {"head."});
   return identity;
 }
 

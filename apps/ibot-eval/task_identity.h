@@ -10,9 +10,6 @@
 
 namespace ibot::apps {
 
-/// Of the frozen features of one half of the images.
-Identity feature_identity(const TaskRequest& request, const std::string& images_hash);
-
 /// Of an evaluation of frozen features of both halves, its own keys apart.
 Identity task_identity(const TaskRequest& request, const LabeledImages& images,
                        const std::string& task);

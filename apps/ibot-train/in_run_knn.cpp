@@ -15,7 +15,7 @@ constexpr int64_t kVersion = 2;
 Identity identity_of(const config::RunConfig& config, const LabeledImages& images) {
   Identity identity("knn of a run", kVersion);
   identity.add_images(images);
-  identity.add_keys(config, {"eval.", "augment.mean", "augment.std", "data."});
+  identity.add_keys(result_values(config), {"eval.", "augment.mean", "augment.std", "data."});
   return identity;
 }
 

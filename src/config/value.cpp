@@ -4,10 +4,10 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <string_view>
 
 #include "ibot/base/error.h"
+#include "ibot/base/option_text.h"
 #include "ibot/config/nearest.h"
 
 namespace ibot::config {
@@ -90,76 +90,11 @@ bool parse(const Node& node, std::array<double, n>& values) {
   return true;
 }
 
-std::string written(bool value) { return value ? "true" : "false"; }
-std::string written(int64_t value) { return std::to_string(value); }
-
-// Shortest digits that read back to the same double. YAML 1.1 readers take "1e-06" for text and
-// "1" for an integer, hence always a point.
-std::string written(double value) {
-  const double size = std::abs(value);
-  const bool fixed = size == 0 || (size >= 1e-4 && size < 1e15);
-  char buffer[64];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value,
-                                 fixed ? std::chars_format::fixed : std::chars_format::scientific);
-  std::string text(buffer, end.ptr);
-  if (text.find('.') == std::string::npos) text.insert(std::min(text.find('e'), text.size()), ".0");
-  return text;
-}
-
-// Plain where no reader could take it for anything but text.
-bool is_plain_word(const std::string& text) {
-  static const std::vector<std::string> kReserved{"null", "true", "false", "yes", "no",
-                                                  "on",   "off",  "y",     "n"};
-  if (text.empty() || std::isalpha(static_cast<unsigned char>(text[0])) == 0) return false;
-  const auto allowed = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; };
-  if (!std::all_of(text.begin(), text.end(), allowed)) return false;
-  return std::find(kReserved.begin(), kReserved.end(), lower_case(text)) == kReserved.end();
-}
-
-std::string written(const std::string& text) {
-  if (is_plain_word(text)) return text;
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      quoted += {'\\', c};
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(c));
-      quoted += escape;
-    } else {
-      quoted += c;
-    }
-  }
-  quoted += '"';
-  return quoted;
-}
-
-template <class List>
-std::string written_list(const List& values) {
-  std::string text = "[";
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (i > 0) text += ", ";
-    text += written(values[i]);
-  }
-  text += ']';
-  return text;
-}
-
-template <class Number>
-std::string written(const std::vector<Number>& values) {
-  return written_list(values);
-}
-
-template <size_t n>
-std::string written(const std::array<double, n>& values) {
-  return written_list(values);
-}
-
-std::string written_of(const EnumSlot& slot) { return written(slot.name()); }
+std::string text_of(const EnumSlot& slot) { return option_text(slot.name()); }
 
 template <class T>
-std::string written_of(const T* value) {
-  return written(*value);
+std::string text_of(const T* value) {
+  return option_text(*value);
 }
 
 std::string mistyped(const std::string& expected, const Node& node) {
@@ -187,7 +122,7 @@ std::string assign(const FieldSlot& slot, const Node& node) {
 }
 
 std::string write_value(const FieldSlot& slot) {
-  return std::visit([](const auto& target) { return written_of(target); }, slot);
+  return std::visit([](const auto& target) { return text_of(target); }, slot);
 }
 
 std::string type_name(const FieldSlot& slot) {
