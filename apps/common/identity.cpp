@@ -8,7 +8,7 @@ void check_identity(const Identity& identity, const std::string& kept, const std
   const auto differing = kept.empty() ? "weights, images and keys that were not noted yet"
                                       : identity.differences(kept);
   IBOT_CHECK_AS(RequestError, differing.empty(), file, ": begun with other inputs: ", differing,
-                "; choose another --output or remove the file");
+                "; choose another --output or remove it");
 }
 
 }  // namespace ibot::apps

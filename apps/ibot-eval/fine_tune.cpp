@@ -3,13 +3,13 @@
 #include <cstdio>
 #include <optional>
 
-#include "common/early_end.h"
 #include "common/labeled_images.h"
 #include "common/logging.h"
 #include "common/run_main.h"
 #include "common/signals.h"
-#include "ibot-eval/fine_tune_run.h"
+#include "ibot-eval/fine_tune_console.h"
 #include "ibot-eval/task_identity.h"
+#include "ibot-eval/task_run.h"
 #include "ibot/config/yaml.h"
 #include "ibot/data/labeled_loader.h"
 #include "ibot/data/training_loader.h"
@@ -180,29 +180,6 @@ class Record {
   std::optional<train::RunLog> files_;
 };
 
-/// The stream of this rank from the step on that comes next.
-data::TrainingLoaderOptions stream_of(data::TrainingLoaderOptions loading,
-                                      const train::RunState& state) {
-  loading.first_epoch = state.step / state.steps_per_epoch;
-  loading.first_step = state.step % state.steps_per_epoch * loading.batches_per_update;
-  return loading;
-}
-
-/// Trains to the end or to an early one, of which stop_requested tells.
-void train(eval::FineTuner& tuner, const TaskRequest& request, const data::Dataset& images,
-           const data::TrainingLoaderOptions& loading, int64_t log_every_steps) {
-  const auto& group = request.group;
-  EarlyEnd early_end(group.size() == 1 ? 1 : log_every_steps);
-  catch_stop_signals();
-  tuner.set_stop([&] { return early_end.due(tuner.longest_save_s()); });
-  data::TrainingLoader loader(images, stream_of(loading, tuner.state()));
-  const bool stopped = tuner.run(loader) == train::Ending::kStopped;
-  // The reason that one rank may have had alone.
-  const auto status = torch::tensor(stopped ? early_end.status() : 0);
-  group.all_reduce_(status, dist::Reduction::kMax);
-  if (stopped) stop_with(status.item<int>());
-}
-
 }  // namespace
 
 eval::Report fine_tune(const TaskRequest& request, const std::string& task,
@@ -216,7 +193,9 @@ eval::Report fine_tune(const TaskRequest& request, const std::string& task,
   auto step = make_step(request, task, options, images.classes());
   const auto identity = fine_tune_identity(request, images, task, options.head_layers > 0);
   const auto checkpoints = checkpoint_folder(request);
-  auto checkpoint = find_checkpoint(checkpoints, identity);
+  const auto checkpoint = find_checkpoint(checkpoints, identity, [&] {
+    return eval::read_former_checkpoint(checkpoints / "last.safetensors");
+  });
   eval::FineTuner tuner({.mixing = config.mixing,
                          .normalization = {config.run.augment.mean, config.run.augment.std},
                          .steps_per_epoch = updates,
@@ -242,7 +221,10 @@ eval::Report fine_tune(const TaskRequest& request, const std::string& task,
   tuner.set_test([&](eval::Classifier& classifier) {
     return test(request, options, images.test(), classifier);
   });
-  train(tuner, request, images.train(), loading, options.log_every_steps);
+  train_to_end(tuner, request, [&] {
+    data::TrainingLoader loader(images.train(), stream_of(loading, tuner.state()));
+    return tuner.run(loader);
+  });
   if (stop_requested()) return {};
   return report_of(request, task, options, tuner.state(), images.classes(), identity);
 }

@@ -1,23 +1,26 @@
 #include <cstdio>
-#include <numeric>
+#include <optional>
 
 #include "common/labeled_images.h"
 #include "common/logging.h"
 #include "common/progress.h"
 #include "common/run_main.h"
+#include "common/signals.h"
 #include "ibot-eval/features.h"
 #include "ibot-eval/linear_log.h"
 #include "ibot-eval/linear_state.h"
 #include "ibot-eval/linear_test.h"
 #include "ibot-eval/task.h"
 #include "ibot-eval/task_identity.h"
+#include "ibot-eval/task_run.h"
+#include "ibot/config/yaml.h"
 #include "ibot/data/training_loader.h"
-#include "ibot/eval/linear_heads.h"
+#include "ibot/eval/linear_probe.h"
 
 namespace ibot::apps {
 namespace {
 
-data::TrainingLoaderOptions loader_options(const TaskRequest& request, int64_t first_epoch) {
+data::TrainingLoaderOptions loader_options(const TaskRequest& request) {
   const auto& config = request.weights.config;
   const auto& options = config.linear;
   return {.transform = {.size = config.run.eval.crop_size,
@@ -29,147 +32,97 @@ data::TrainingLoaderOptions loader_options(const TaskRequest& request, int64_t f
           .seed = static_cast<uint64_t>(options.seed),
           .batch_size = options.batch_size,
           .drop_last = false,
-          .first_epoch = first_epoch,
+          .share = {.rank = request.group.rank(), .world = request.group.size()},
           .num_epochs = options.epochs,
           .workers = config.run.data.workers,
           .prefetch_batches = config.run.data.prefetch_batches,
           .pin_memory = request.device.is_cuda()};
 }
 
-/// The sweep: all classifiers learn from the same random crops, whose features are computed once.
-class LinearProbe {
+/// Features of one step's crops, [B, F], in forward passes of eval.batch_size images: a step of
+/// many takes no more memory.
+torch::Tensor features_of(const TaskRequest& request, const torch::Tensor& crops) {
+  const torch::NoGradGuard no_grad;
+  const auto& config = request.weights.config;
+  const batch::Normalization normalization{config.run.augment.mean, config.run.augment.std};
+  std::vector<torch::Tensor> parts;
+  for (const auto& part : crops.split(config.run.eval.batch_size)) {
+    const auto images =
+        batch::normalized(part.to(request.device, /*non_blocking=*/true), normalization);
+    parts.push_back(
+        eval::image_features(*request.weights.backbone, images, config.features));  // [P, F]
+  }
+  const auto features = torch::cat(parts).to(torch::kFloat);
+  eval::check_finite(features, "linear", "training features");
+  return features;
+}
+
+/// What rank 0 shows.
+class Shown : public train::Observer {
  public:
-  LinearProbe(const TaskRequest& request, const LabeledImages& images)
-      : request_(request),
-        options_(request.weights.config.linear),
-        images_(images),
-        test_(bank_of(request, images, data::Split::kVal)),
-        heads_(eval::linear_settings(options_, options_.batch_size), test_.features.size(1),
-               images.classes(), static_cast<uint64_t>(options_.seed), request.device),
-        identity_(linear_identity(request, images)),
-        state_(request.output, identity_) {
-    eval::check_finite(test_.features, "linear", "test features");
-    test_.features = test_.features.to(request.device);
-    test_.labels = test_.labels.to(request.device);
-  }
+  explicit Shown(const eval::LinearProbe& probe, int64_t epochs)
+      : probe_(probe),
+        progress_({.label = "linear",
+                   .unit = "steps",
+                   .total = epochs * probe.state().steps_per_epoch,
+                   .first = probe.state().step,
+                   .item = "images",
+                   .items_per_count = static_cast<double>(probe.state().global_batch)}) {}
+  ~Shown() override { progress_.finish(); }
 
-  /// Goes on where an earlier run ended; ends after the last epoch or the one that a signal comes
-  /// in.
-  void run() {
-    state_.read(heads_);
-    LinearLog log(request_.output, state_.next_epoch);
-    data::TrainingLoader loader(images_.train(), loader_options(request_, state_.next_epoch));
-    Progress progress({.label = "linear",
-                       .unit = "steps",
-                       .total = options_.epochs * loader.steps_per_epoch(),
-                       .first = state_.next_epoch * loader.steps_per_epoch(),
-                       .item = "images",
-                       .items_per_count = static_cast<double>(options_.batch_size)});
-    for (int64_t epoch = state_.next_epoch; epoch < options_.epochs; ++epoch) {
-      const auto losses = train_epoch(loader, epoch, progress);
-      if ((epoch + 1) % options_.val_every_epochs == 0 || epoch + 1 == options_.epochs) {
-        validate(epoch, losses, log);
-      }
-      state_.next_epoch = epoch + 1;
-      state_.write(heads_);
-    }
-    progress.finish();
+  void on_step(const train::StepRecord& record) override {
+    const auto& best = probe_.best();
+    char note[32] = "";
+    if (best.head >= 0) std::snprintf(note, sizeof(note), "top-1 %.2f", best.top1);
+    progress_.update(record.step, note);
   }
-
-  const eval::LinearBest& best() const { return state_.best; }
-  const eval::LinearBest& best_sgd() const { return state_.best_sgd; }
-  const Identity& identity() const { return identity_; }
-  const eval::LinearSetting& setting(int64_t head) const { return heads_.settings()[head]; }
-  /// As linear.lr lists it; the rate is what changes slowest from head to head.
-  double listed_rate(int64_t head) const {
-    const auto heads_a_rate = heads_.settings().size() / options_.lr.size();
-    return options_.lr[head / heads_a_rate];
+  void on_fault(const train::FaultRecord& record) override {
+    log_warning(concat("step ", record.step, ": ", record.text));
   }
 
  private:
-  /// Returns the classifiers' mean losses, [H].
-  torch::Tensor train_epoch(data::TrainingLoader& loader, int64_t epoch, Progress& progress) {
-    const double factor = eval::linear_lr_factor(epoch, options_.epochs);
-    torch::Tensor losses;
-    for (int64_t step = 0; step < loader.steps_per_epoch(); ++step) {
-      const auto batch = loader.next();
-      const auto loss =
-          heads_.step(features_of(batch->image),
-                      batch->label.to(request_.device, /*non_blocking=*/true), factor);
-      losses = losses.defined() ? losses + loss : loss;
-      progress.update(epoch * loader.steps_per_epoch() + step + 1, note());
-    }
-    return losses / static_cast<double>(loader.steps_per_epoch());
-  }
-
-  /// Features of one step's crops, [B, F], in forward passes of eval.batch_size images: a step of
-  /// many takes no more memory.
-  torch::Tensor features_of(const torch::Tensor& crops) {
-    const torch::NoGradGuard no_grad;
-    const auto& config = request_.weights.config;
-    const batch::Normalization normalization{config.run.augment.mean, config.run.augment.std};
-    std::vector<torch::Tensor> parts;
-    for (const auto& part : crops.split(config.run.eval.batch_size)) {
-      const auto images =
-          batch::normalized(part.to(request_.device, /*non_blocking=*/true), normalization);
-      parts.push_back(
-          eval::image_features(*request_.weights.backbone, images, config.features));  // [P, F]
-    }
-    const auto features = torch::cat(parts).to(torch::kFloat);
-    eval::check_finite(features, "linear", "training features");
-    return features;
-  }
-
-  void validate(int64_t epoch, const torch::Tensor& losses, LinearLog& log) {
-    const auto hits = heads_.hits(test_.features, test_.labels);
-    std::vector<int64_t> all(heads_.settings().size());
-    std::iota(all.begin(), all.end(), 0);
-    std::vector<int64_t> plain;
-    for (const int64_t head : all) {
-      if (!setting(head).lars && setting(head).weight_decay == 0) plain.push_back(head);
-    }
-    const auto images = test_.labels.size(0);
-    state_.best = eval::better_of(state_.best, hits, images, epoch, all);
-    state_.best_sgd = eval::better_of(state_.best_sgd, hits, images, epoch, plain);
-    if (state_.best.epoch == epoch) log.append({epoch, rates(epoch), losses, hits, images});
-  }
-
-  torch::Tensor rates(int64_t epoch) const {
-    std::vector<double> values;
-    for (const auto& setting : heads_.settings()) values.push_back(setting.lr);
-    return eval::linear_lr_factor(epoch, options_.epochs) * torch::tensor(values, torch::kDouble);
-  }
-
-  std::string note() const {
-    if (state_.best.head < 0) return {};
-    char text[32];
-    std::snprintf(text, sizeof(text), "top-1 %.2f", state_.best.top1);
-    return text;
-  }
-
-  const TaskRequest& request_;
-  const eval::LinearOptions& options_;
-  const LabeledImages& images_;
-  eval::FeatureBank test_;
-  eval::LinearHeads heads_;
-  Identity identity_;
-  LinearState state_;
+  const eval::LinearProbe& probe_;
+  Progress progress_;
 };
 
-void print_best(const char* name, const eval::LinearBest& best, const LinearProbe& probe) {
-  const auto& setting = probe.setting(best.head);
+/// Trains to the end or to an early one, of which stop_requested tells; OUT has the classifiers
+/// then.
+void run_probe(eval::LinearProbe& probe, const TaskRequest& request, const LabeledImages& images,
+               const Identity& identity) {
+  const bool leads = request.group.rank() == 0;
+  const auto epochs = request.weights.config.linear.epochs;
+  std::optional<LinearLog> log;
+  std::optional<Shown> shown;
+  if (leads) {
+    const auto& state = probe.state();
+    log.emplace(request.output, state.step / state.steps_per_epoch);
+    shown.emplace(probe, epochs);
+    probe.set_observers({&*shown});
+    probe.set_on_best([&](const eval::LinearEpoch& epoch) { log->append(epoch); });
+  }
+  train_to_end(probe, request, [&] {
+    data::TrainingLoader loader(images.train(), stream_of(loader_options(request), probe.state()));
+    return probe.run(loader);
+  });
+  if (leads && !request.output.empty()) {
+    write_classifiers(request.output / "linear.safetensors", probe, identity);
+  }
+}
+
+void print_best(const char* name, const eval::LinearBest& best, const eval::LinearProbe& probe) {
+  const auto& setting = probe.heads().settings()[best.head];
   std::printf("%-30s %7.2f %7.2f %10g %10g %8g %5s %5lld\n", name, best.top1, best.top5,
               probe.listed_rate(best.head), setting.lr, setting.weight_decay,
               setting.lars ? "lars" : "sgd", static_cast<long long>(best.epoch));
 }
 
 /// The accuracy of `best` and its rate as listed and as scaled with the batch.
-void add_metrics(eval::Report& report, const eval::LinearBest& best, const LinearProbe& probe,
+void add_metrics(eval::Report& report, const eval::LinearBest& best, const eval::LinearProbe& probe,
                  const std::string& ending) {
   report.metrics["top1" + ending] = best.top1;
   report.metrics["top5" + ending] = best.top5;
   report.metrics["lr_listed" + ending] = probe.listed_rate(best.head);
-  report.metrics["lr_scaled" + ending] = probe.setting(best.head).lr;
+  report.metrics["lr_scaled" + ending] = probe.heads().settings()[best.head].lr;
   report.metrics["epoch" + ending] = static_cast<double>(best.epoch);
 }
 
@@ -179,22 +132,49 @@ eval::Report run_linear(const TaskRequest& request) {
   if (request.classifiers) return test_classifiers(request);
   IBOT_CHECK_AS(RequestError, request.weights.backbone != nullptr,
                 "linear: expected a network, got pixels");
-  const LabeledImages images(request.data, request.weights.config.dataset);
-  LinearProbe probe(request, images);
-  probe.run();
+  const auto& config = request.weights.config;
+  const LabeledImages images(request.data, config.dataset);
+  const auto steps = open_input([&] {
+    return data::training_steps_per_epoch(images.train().size(), loader_options(request));
+  });
+  const auto identity = linear_identity(request, images);
+  const auto folder = checkpoint_folder(request);
+  const auto checkpoint = find_checkpoint(folder, identity, [&] {
+    return std::filesystem::exists(folder / "last.safetensors")
+               ? std::nullopt
+               : read_former_probe(request.output / "linear.safetensors", steps);
+  });
+  eval::LinearProbe probe(
+      {.linear = config.linear,
+       .classes = images.classes(),
+       .steps_per_epoch = steps,
+       .images = images.train().size(),
+       .checkpoints = folder,
+       .config = config::write_config(config, config::Comments::kNone),
+       .identity = identity.text()},
+      [&](const torch::Tensor& crops) { return features_of(request, crops); },
+      bank_of(request, images, data::Split::kVal), request.device, request.group);
+  if (checkpoint) {
+    open_input([&] { probe.resume(*checkpoint); });
+    log_info(concat("resumed at step ", probe.state().step));
+  }
+  run_probe(probe, request, images, identity);
+  if (stop_requested()) return {};
   auto report =
-      feature_report("linear", request, eval::option_values(request.weights.config.linear),
-                     probe.identity().summary());
+      feature_report("linear", request, eval::option_values(config.linear), identity.summary());
   IBOT_CHECK_AS(DivergenceError, probe.best().head >= 0,
                 "linear: expected a classifier with finite scores, all diverged; lower linear.lr");
-  std::printf("%-30s %7s %7s %10s %10s %8s %5s %5s\n", "", "top-1", "top-5", "listed lr",
-              "scaled lr", "decay", "optim", "epoch");
-  print_best("best", probe.best(), probe);
+  if (request.group.rank() == 0) {
+    std::printf("%-30s %7s %7s %10s %10s %8s %5s %5s\n", "", "top-1", "top-5", "listed lr",
+                "scaled lr", "decay", "optim", "epoch");
+    print_best("best", probe.best(), probe);
+  }
   add_metrics(report, probe.best(), probe, "");
   const auto& sgd = probe.best_sgd();
   if (sgd.head >= 0) {
     add_metrics(report, sgd, probe, "_sgd");
-    if (sgd.head != probe.best().head || sgd.epoch != probe.best().epoch) {
+    if (request.group.rank() == 0 &&
+        (sgd.head != probe.best().head || sgd.epoch != probe.best().epoch)) {
       print_best("best, SGD without weight decay", sgd, probe);
     }
   }

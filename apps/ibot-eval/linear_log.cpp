@@ -20,7 +20,7 @@ LinearLog::LinearLog(const std::filesystem::path& output, int64_t first_epoch) {
   if (!output.empty()) lines_.emplace(output / "log.txt", "epoch", first_epoch);
 }
 
-void LinearLog::append(const LinearEpoch& epoch) {
+void LinearLog::append(const eval::LinearEpoch& epoch) {
   if (!lines_) return;
   const auto rates = values_of(epoch.train_lr);
   const auto train_losses = values_of(epoch.train_loss);

@@ -4,22 +4,10 @@
 #include <filesystem>
 #include <optional>
 
-#include "ibot/eval/linear_heads.h"
+#include "ibot/eval/linear_probe.h"
 #include "ibot/train/run_log.h"
 
 namespace ibot::apps {
-
-/// What a line of the log tells of an epoch, a value a classifier.
-///
-///   train_lr, train_loss   [H]   learning rates; mean losses over the steps
-///   images                 number of test images
-struct LinearEpoch {
-  int64_t epoch = 0;
-  torch::Tensor train_lr;
-  torch::Tensor train_loss;
-  eval::LinearHits test;
-  int64_t images = 0;
-};
 
 /// OUT/log.txt, one JSON object for every epoch in which the best accuracy is reached or exceeded,
 /// under the official names: `train_lr{h}`, `train_loss{h}`, `epoch`, `test_loss{h}`,
@@ -30,7 +18,7 @@ class LinearLog {
   /// Lines of `first_epoch` and later are dropped: they are written again. Without an output
   /// nothing is kept.
   LinearLog(const std::filesystem::path& output, int64_t first_epoch);
-  void append(const LinearEpoch& epoch);
+  void append(const eval::LinearEpoch& epoch);
 
  private:
   std::optional<train::JsonLines> lines_;

@@ -1,10 +1,8 @@
 #include "ibot-eval/linear_state.h"
 
-#include <torch/utils.h>
-
 #include <nlohmann/json.hpp>
 
-#include "common/run_main.h"
+#include "ibot/base/error.h"
 #include "ibot/io/safetensors.h"
 
 namespace ibot::apps {
@@ -14,44 +12,41 @@ nlohmann::json to_json(const eval::LinearBest& best) {
   return {best.head, best.epoch, best.top1, best.top5};
 }
 
-eval::LinearBest best_of(const nlohmann::json& json) {
-  return {json.at(0), json.at(1), json.at(2), json.at(3)};
-}
-
 }  // namespace
 
-LinearState::LinearState(const std::filesystem::path& output, Identity identity)
-    : identity_(std::move(identity)) {
-  if (output.empty()) return;
-  file_ = output / "linear.safetensors";
+void write_classifiers(const std::filesystem::path& file, const eval::LinearProbe& probe,
+                       const Identity& identity) {
+  const auto& state = probe.state();
+  const nlohmann::json progress{{"next_epoch", state.step / state.steps_per_epoch},
+                                {"best", to_json(probe.best())},
+                                {"best_sgd", to_json(probe.best_sgd())}};
+  io::write_safetensors(file, {probe.heads().state(),
+                               {{"identity", identity.text()}, {"progress", progress.dump()}}});
 }
 
-void LinearState::read(eval::LinearHeads& heads) {
-  if (file_.empty() || !std::filesystem::exists(file_)) return;
-  const auto content = open_input([&] { return io::read_safetensors(file_); });
-  const auto kept = content.metadata.find("identity");
-  check_identity(identity_, kept == content.metadata.end() ? "" : kept->second, file_);
-  const torch::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : heads.state()) {
-    const auto stored = content.tensors.find(name);
-    IBOT_CHECK_AS(RequestError,
-                  stored != content.tensors.end() && stored->second.sizes() == tensor.sizes(),
-                  file_.string(), ": expected ", name, " of shape ", tensor.sizes(),
-                  "; another data set or network wrote it, choose another --output");
-    torch::Tensor(tensor).copy_(stored->second);
+std::optional<train::Checkpoint> read_former_probe(const std::filesystem::path& file,
+                                                   int64_t steps_per_epoch) {
+  if (!std::filesystem::exists(file)) return std::nullopt;
+  auto content = io::read_safetensors(file);
+  train::Checkpoint checkpoint{.tensors = std::move(content.tensors),
+                               .run = {.steps_per_epoch = steps_per_epoch},
+                               .config = {},
+                               .source = file,
+                               .identity = content.metadata["identity"]};
+  try {
+    const auto progress = nlohmann::json::parse(content.metadata["progress"]);
+    checkpoint.run.step = progress.at("next_epoch").get<int64_t>() * steps_per_epoch;
+    std::vector<double> best;
+    for (const char* name : {"best", "best_sgd"}) {
+      for (const auto& value : progress.at(name)) best.push_back(value);
+    }
+    checkpoint.tensors["run.best"] = torch::tensor(best, torch::kDouble).view({2, -1});
+    checkpoint.tensors["run.losses"] = torch::zeros({checkpoint.tensors.at("weight").size(0)});
+  } catch (const std::exception& problem) {
+    throw CheckpointError(
+        concat(file.string(), ": expected the state of a linear probe: ", problem.what()));
   }
-  const auto json = nlohmann::json::parse(content.metadata.at("progress"));
-  next_epoch = json.at("next_epoch");
-  best = best_of(json.at("best"));
-  best_sgd = best_of(json.at("best_sgd"));
-}
-
-void LinearState::write(const eval::LinearHeads& heads) const {
-  if (file_.empty()) return;
-  const nlohmann::json progress{
-      {"next_epoch", next_epoch}, {"best", to_json(best)}, {"best_sgd", to_json(best_sgd)}};
-  io::write_safetensors(
-      file_, {heads.state(), {{"identity", identity_.text()}, {"progress", progress.dump()}}});
+  return checkpoint;
 }
 
 }  // namespace ibot::apps

@@ -1,30 +1,21 @@
-// What a linear probe keeps between its runs.
+// The classifiers of a linear probe in a file.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "common/identity.h"
-#include "ibot/eval/linear_heads.h"
+#include "ibot/eval/linear_probe.h"
 
 namespace ibot::apps {
 
-/// Written to OUT/linear.safetensors after every epoch; without an output nothing is kept.
-class LinearState {
- public:
-  LinearState(const std::filesystem::path& output, Identity identity);
+/// OUT/linear.safetensors: all classifiers, for `linear --classifier` and other programs.
+void write_classifiers(const std::filesystem::path& file, const eval::LinearProbe& probe,
+                       const Identity& identity);
 
-  /// Fills `heads` and the members from the file if there is one. Throws RequestError, naming what
-  /// differs, when it belongs to another identity.
-  void read(eval::LinearHeads& heads);
-  void write(const eval::LinearHeads& heads) const;
-
-  int64_t next_epoch = 0;
-  eval::LinearBest best;
-  eval::LinearBest best_sgd;
-
- private:
-  std::filesystem::path file_;
-  Identity identity_;
-};
+/// Where a probe of a former version stands, which kept that file alone; none where there is none.
+/// Throws CheckpointError where it is damaged.
+std::optional<train::Checkpoint> read_former_probe(const std::filesystem::path& file,
+                                                   int64_t steps_per_epoch);
 
 }  // namespace ibot::apps

@@ -35,6 +35,7 @@ train::RunState run_state(const nlohmann::json& before) {
 }  // namespace
 
 std::optional<train::Checkpoint> read_former_checkpoint(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return std::nullopt;
   if (entry(io::read_safetensors_metadata(file), "format") != "ibot-fine-tuning") {
     return std::nullopt;
   }

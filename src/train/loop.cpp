@@ -42,6 +42,11 @@ Loop::Loop(LoopOptions options, dist::Group group, torch::Device device,
 }
 
 void Loop::resume(const Checkpoint& checkpoint) {
+  const auto before = checkpoint.run.global_batch;
+  IBOT_CHECK_AS(CheckpointError, before == 0 || before == options_.length.global_batch,
+                "checkpoint: expected steps of ", before,
+                " images over all ranks, as the run has had, got ", options_.length.global_batch,
+                "; change the batch size or the number of ranks");
   IBOT_CHECK_AS(CheckpointError, checkpoint.run.steps_per_epoch == options_.length.steps_per_epoch,
                 "checkpoint: expected ", options_.length.steps_per_epoch,
                 " steps an epoch, as these data have, got ", checkpoint.run.steps_per_epoch,

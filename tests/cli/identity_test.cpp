@@ -79,7 +79,7 @@ class KeptResults : public PretrainFolder {
   void expect_refusal(const ProgramResult& result, const std::string& reason) const {
     EXPECT_EQ(result.status, 2) << result.err;
     EXPECT_THAT(result.err, HasSubstr("begun with other inputs: " + reason +
-                                      "; choose another --output or remove the file"));
+                                      "; choose another --output or remove it"));
   }
 };
 
@@ -136,12 +136,37 @@ TEST_F(KeptResults, ALinearProbeGoesOnForItsOwnInputsAlone) {
   expect_refusal(evaluate("linear", "set", "out"), "images of val/");
 }
 
+// Which was a file of its own, without checkpoints.
+TEST_F(KeptResults, AProbeOfAFormerVersionGoesOn) {
+  ASSERT_EQ(evaluate("linear", "set", "out").status, 0);
+  const auto before = report("out");
+  fs::remove_all(folder_ / "out/checkpoints");
+  const auto again = evaluate("linear", "set", "out");
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("resumed at step 4"));
+  EXPECT_EQ(report("out"), before);
+}
+
+// Each rank computes the features of its images; the classifiers learn from those of all.
+TEST_F(KeptResults, AProbeOverRanksIsThatOfOne) {
+  ASSERT_EQ(evaluate("linear", "set", "one").status, 0);
+  const auto ranks = evaluate("linear", "set", "two", {"linear.batch_size=4", "--nproc", "2"});
+  ASSERT_EQ(ranks.status, 0) << ranks.err;
+  EXPECT_EQ(report("two")["metrics"], report("one")["metrics"]);
+  const auto one = io::read_safetensors(folder_ / "one/linear.safetensors").tensors;
+  const auto two = io::read_safetensors(folder_ / "two/linear.safetensors").tensors;
+  for (const auto& [name, tensor] : one) {
+    EXPECT_TRUE(torch::allclose(two.at(name), tensor, 1e-5, 1e-7)) << name;
+  }
+}
+
 TEST_F(KeptResults, AStateOfAnEarlierVersionIsRefused) {
   ASSERT_EQ(evaluate("linear", "set", "out").status, 0);
   auto content = io::read_safetensors(folder_ / "out/linear.safetensors");
   content.metadata.erase("identity");
   content.metadata["config"] = "linear:\n  epochs: 2\n";
   io::write_safetensors(folder_ / "out/linear.safetensors", content);
+  fs::remove_all(folder_ / "out/checkpoints");
   expect_refusal(evaluate("linear", "set", "out"),
                  "weights, images and keys that were not noted yet");
 }

@@ -1,15 +1,11 @@
-#include "ibot-eval/fine_tune_run.h"
+#include "ibot-eval/fine_tune_console.h"
 
 #include <iomanip>
 
 #include "common/logging.h"
-#include "common/output_folder.h"
-#include "common/resume.h"
-#include "common/run_main.h"
-#include "ibot/eval/fine_tuner.h"
+#include "ibot/base/error.h"
 
 namespace ibot::apps {
-namespace fs = std::filesystem;
 
 FineTuneConsole::FineTuneConsole(const std::string& task, const train::RunState& state,
                                  int64_t epochs)
@@ -43,25 +39,6 @@ void FineTuneConsole::on_epoch_end() { log_info(line_); }
 
 void FineTuneConsole::on_fault(const train::FaultRecord& record) {
   log_warning(concat("step ", record.step, ": ", record.text));
-}
-
-fs::path checkpoint_folder(const TaskRequest& request) {
-  if (request.output.empty()) return {};
-  const auto folder = request.output / "checkpoints";
-  if (request.group.rank() == 0) prepare_folder(folder);
-  request.group.barrier();
-  return folder;
-}
-
-std::optional<train::Checkpoint> find_checkpoint(const fs::path& folder, const Identity& identity) {
-  if (folder.empty()) return std::nullopt;
-  return open_input([&]() -> std::optional<train::Checkpoint> {
-    const auto last = folder / "last.safetensors";
-    auto checkpoint = fs::exists(last) ? eval::read_former_checkpoint(last) : std::nullopt;
-    if (!checkpoint) checkpoint = newest_checkpoint(folder);
-    if (checkpoint) check_identity(identity, checkpoint->identity, checkpoint->source);
-    return checkpoint;
-  });
 }
 
 }  // namespace ibot::apps

@@ -1,14 +1,9 @@
-// What a fine-tuning run writes, shows and goes on from.
+// What a fine-tuning run shows.
 #pragma once
 
-#include <filesystem>
-#include <optional>
 #include <string>
 
-#include "common/identity.h"
 #include "common/progress.h"
-#include "ibot-eval/task.h"
-#include "ibot/train/checkpoint.h"
 #include "ibot/train/observer.h"
 
 namespace ibot::apps {
@@ -29,14 +24,5 @@ class FineTuneConsole : public train::Observer {
   Progress progress_;
   std::string line_;
 };
-
-/// OUT/checkpoints, which rank 0 creates; empty without an output. Throws RequestError where that
-/// cannot be.
-std::filesystem::path checkpoint_folder(const TaskRequest& request);
-
-/// The newest checkpoint of the folder that is whole. Throws RequestError, naming all that differs,
-/// when it belongs to another identity.
-std::optional<train::Checkpoint> find_checkpoint(const std::filesystem::path& folder,
-                                                 const Identity& identity);
 
 }  // namespace ibot::apps

@@ -1,0 +1,35 @@
+// What tasks that train have in common.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+
+#include "common/identity.h"
+#include "ibot-eval/task.h"
+#include "ibot/data/training_loader.h"
+#include "ibot/train/loop.h"
+
+namespace ibot::apps {
+
+/// OUT/checkpoints, which rank 0 creates; empty without an output. Throws RequestError where that
+/// cannot be.
+std::filesystem::path checkpoint_folder(const TaskRequest& request);
+
+/// The newest checkpoint of the folder that is whole; without one what `former`, of a version that
+/// kept its state elsewhere, finds. Throws RequestError, naming all that differs, when it belongs
+/// to another identity.
+std::optional<train::Checkpoint> find_checkpoint(
+    const std::filesystem::path& folder, const Identity& identity,
+    const std::function<std::optional<train::Checkpoint>()>& former);
+
+/// The stream of this rank from the step on that comes next.
+data::TrainingLoaderOptions stream_of(data::TrainingLoaderOptions loading,
+                                      const train::RunState& state);
+
+/// Calls `run`, which ends early on a signal or where the job's time is up; stop_requested tells so
+/// on every rank.
+void train_to_end(train::Loop& loop, const TaskRequest& request,
+                  const std::function<train::Ending()>& run);
+
+}  // namespace ibot::apps
