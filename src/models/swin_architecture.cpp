@@ -1,6 +1,5 @@
 // The Swin transformer's row of the table of architectures.
 #include <algorithm>
-#include <array>
 #include <map>
 #include <utility>
 
@@ -197,22 +196,11 @@ BackboneOptions infer(const Weights& weights, int64_t /*heads*/) {
   options.mlp_ratio =
       mlp_ratio(shapes.of("layers.0.blocks.0.mlp.fc1.weight", 2)[0], options.embed_dim);
   options.qkv_bias = shapes.has("layers.0.blocks.0.attn.qkv.bias");
-  name_preset(options, presets(), [](const BackboneOptions& candidate) {
-    std::vector<std::array<int64_t, 3>> shape;
-    for (const auto& stage : swin_shape(candidate)) {
-      shape.push_back({stage.width, stage.depth, stage.heads});
-    }
-    return shape;
-  });
+  name_preset(options, presets(), swin_shape);
   return options;
 }
 
 }  // namespace
-
-bool is_swin(const BackboneOptions& options) {
-  architecture_of(options.arch);
-  return preset_stages().count(options.arch) > 0;
-}
 
 SwinShape swin_shape(const BackboneOptions& options) {
   architecture_of(options.arch);
@@ -245,6 +233,22 @@ SwinShape swin_shape(const BackboneOptions& options) {
 Architecture swin_architecture() {
   return {
       .presets = presets(),
+      .samples = {{.arch = "swin_tiny",
+                   .patch_size = 4,
+                   .window_size = 4,
+                   .image_size = 32,
+                   .embed_dim = 12,
+                   .depth = {2, 1},
+                   .heads = {2, 3}},
+                  {.arch = "swin_base",
+                   .patch_size = 4,
+                   .window_size = 5,
+                   .image_size = 64,
+                   .embed_dim = 8,
+                   .depth = {1, 2, 2},
+                   .heads = {1, 2, 4},
+                   .mlp_ratio = 2.5,
+                   .qkv_bias = false}},
       .build = build,
       .output_width =
           [](const BackboneOptions& options) { return swin_shape(options).back().width; },

@@ -1,8 +1,9 @@
 // The vision transformer's row of the table of architectures.
-#include <array>
 #include <map>
+#include <sstream>
 
 #include "ibot/models/vision_transformer.h"
+#include "ibot/nn/layer_norm.h"
 #include "models/architecture_parts.h"
 
 namespace ibot::models {
@@ -161,11 +162,75 @@ BackboneOptions infer(const Weights& weights, int64_t heads) {
   options.mean_pooling = shapes.has("fc_norm.weight") && !shapes.has("norm.weight");
   options.depth = {shapes.count("blocks.")};
   options.heads = {heads_of(shapes, weights, options.embed_dim, heads)};
-  name_preset(options, presets(), [](const BackboneOptions& candidate) {
-    const auto shape = vit_shape(candidate);
-    return std::array{shape.embed_dim, shape.depth, shape.heads};
-  });
+  name_preset(options, presets(), vit_shape);
   return options;
+}
+
+// A trace would keep the batch size of its example, since sizes are plain integers in C++. So the
+// forward pass is written out here once more, in TorchScript; the tests compare the two.
+
+/// One linear layer or norm: "torch.linear(x, self.fc1.weight, self.fc1.bias)".
+std::string linear(const std::string& x, const std::string& layer, bool bias = true) {
+  return concat("torch.linear(", x, ", self.", layer, ".weight, ",
+                bias ? concat("self.", layer, ".bias") : "None", ")");
+}
+
+std::string norm(const std::string& x, const std::string& layer, int64_t width) {
+  return concat("torch.layer_norm(", x, ", [", width, "], self.", layer, ".weight, self.", layer,
+                ".bias, ", nn::kLayerNormEps, ")");
+}
+
+std::string block_script(const BackboneOptions& options, const VitShape& shape) {
+  const bool scaled = options.layer_scale > 0;
+  const auto qkv = linear(norm("x", "norm1", shape.embed_dim), "attn.qkv", options.qkv_bias);
+  const auto hidden = linear(norm("x", "norm2", shape.embed_dim), "mlp.fc1");
+  return concat(R"(
+def forward(self, x: Tensor) -> Tensor:
+    qkv = )",
+                qkv, R"(
+    q, k, v = qkv.view(x.size(0), x.size(1), 3, )",
+                shape.heads, R"(, -1).permute(2, 0, 3, 1, 4).unbind(0)
+    y = torch.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    x = x + )",
+                scaled ? "self.gamma_1 * " : "", linear("y", "attn.proj"), R"(
+    return x + )",
+                scaled ? "self.gamma_2 * " : "", linear("torch.gelu(" + hidden + ")", "mlp.fc2"),
+                "\n");
+}
+
+std::string network_script(const BackboneOptions& options, const VitShape& shape) {
+  const auto patch = options.patch_size;
+  std::ostringstream text;
+  text << concat(R"(
+def forward(self, images: Tensor) -> Tuple[Tensor, Tensor]:
+    assert images.size(2) == )",
+                 options.image_size, " and images.size(3) == ", options.image_size,
+                 ", \"expected images of ", options.image_size, " x ", options.image_size,
+                 R"( pixels"
+    x = torch.conv2d(images, self.patch_embed.proj.weight, self.patch_embed.proj.bias, [)",
+                 patch, ", ", patch, R"(]).flatten(2).transpose(1, 2)
+    x = torch.cat([self.cls_token.expand([images.size(0), -1, -1]), x], 1) + self.pos_embed
+)");
+  for (int64_t i = 0; i < shape.depth; ++i) {
+    text << concat("    x = getattr(self.blocks, \"", i, "\").forward(x)\n");
+  }
+  if (options.mean_pooling) {
+    text << "    patches = x[:, 1:]\n    return "
+         << norm("patches.mean([1])", "fc_norm", shape.embed_dim) << ", patches\n";
+  } else {
+    text << "    x = " << norm("x", "norm", shape.embed_dim) << "\n    return x[:, 0], x[:, 1:]\n";
+  }
+  return text.str();
+}
+
+std::vector<ScriptedForward> scripts(const BackboneOptions& options) {
+  const auto shape = vit_shape(options);
+  std::vector<ScriptedForward> all;
+  for (int64_t i = 0; i < shape.depth; ++i) {
+    all.push_back({concat("blocks.", i), block_script(options, shape)});
+  }
+  all.push_back({"", network_script(options, shape)});
+  return all;
 }
 
 }  // namespace
@@ -186,6 +251,21 @@ VitShape vit_shape(const BackboneOptions& options) {
 Architecture vit_architecture() {
   return {
       .presets = presets(),
+      .samples = {{.arch = "vit_tiny",
+                   .patch_size = 4,
+                   .image_size = 16,
+                   .embed_dim = 64,
+                   .depth = {3},
+                   .heads = {1}},
+                  {.arch = "vit_small",
+                   .patch_size = 8,
+                   .image_size = 32,
+                   .embed_dim = 128,
+                   .depth = {2},
+                   .heads = {2},
+                   .mlp_ratio = 2.5,
+                   .qkv_bias = false,
+                   .layer_scale = 0.5}},
       .build = build,
       .output_width = [](const BackboneOptions& options) { return vit_shape(options).embed_dim; },
       .token_pixels = [](const BackboneOptions& options) { return options.patch_size; },
@@ -204,6 +284,7 @@ Architecture vit_architecture() {
       .timm_name = for_timm,
       .holds = holds,
       .infer = infer,
+      .scripts = scripts,
   };
 }
 

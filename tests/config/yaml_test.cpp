@@ -9,6 +9,8 @@
 
 #include "ibot/base/rng.h"
 #include "ibot/config/run_config.h"
+#include "ibot/models/swin_transformer.h"
+#include "ibot/models/vision_transformer.h"
 
 namespace ibot::config {
 namespace {

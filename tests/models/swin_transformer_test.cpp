@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "ibot/models/network.h"
+#include "ibot/models/vision_transformer.h"
 #include "support/expect_tensor.h"
 
 namespace ibot::models {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "ibot/models/network.h"
+#include "ibot/models/vision_transformer.h"
 #include "ibot/models/weights.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"

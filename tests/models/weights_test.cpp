@@ -9,6 +9,7 @@
 #include "ibot/io/safetensors.h"
 #include "ibot/io/torch_file.h"
 #include "ibot/models/network.h"
+#include "ibot/models/vision_transformer.h"
 #include "support/expect_tensor.h"
 #include "support/temporary_folder.h"
 

@@ -40,6 +40,12 @@ struct OwnParameter {
   std::string (*problem)(const torch::Tensor& stored) = nullptr;
 };
 
+/// The forward pass of one module in TorchScript.
+struct ScriptedForward {
+  std::string module;  // dotted name below the backbone; empty: the backbone itself
+  std::string source;
+};
+
 /// One row of the table. Names are those of the backbone's own module, without `backbone.`.
 ///
 /// Functions of options take those whose `arch` is one of the presets, and throw OptionError on
@@ -47,6 +53,8 @@ struct OwnParameter {
 struct Architecture {
   /// The first one stands for shapes that are no preset's.
   std::vector<Preset> presets;
+  /// Small backbones of this architecture, on which its contract is tested.
+  std::vector<BackboneOptions> samples;
 
   std::shared_ptr<Backbone> (*build)(const BackboneOptions& options, Role role);
   /// Width of the output tokens.
@@ -81,6 +89,10 @@ struct Architecture {
   bool (*holds)(const Weights& weights);
   /// As infer_backbone.
   BackboneOptions (*infer)(const Weights& weights, int64_t heads);
+
+  /// The program that ibot-model export writes, each module after those that it calls; it takes
+  /// images [B, 3, S, S] of the options' size to class and patch tokens. Null: no export.
+  std::vector<ScriptedForward> (*scripts)(const BackboneOptions& options) = nullptr;
 };
 
 /// All rows. Where weights are held by none, the first tells what they lack.

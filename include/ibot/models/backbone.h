@@ -74,7 +74,7 @@ class Backbone : public torch::nn::Module {
 /// Whose part the backbone plays: the student alone has drop path and a mask token.
 enum class Role { kStudent, kTeacher };
 
-/// Builds the backbone that `options.arch` names; throws as vit_shape or swin_shape.
+/// Builds the backbone that `options.arch` names; throws as output_width.
 std::shared_ptr<Backbone> build_backbone(const BackboneOptions& options, Role role);
 
 /// The output tokens that build_backbone's result will give for an image of a multiple of

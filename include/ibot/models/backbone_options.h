@@ -12,45 +12,10 @@ namespace ibot::models {
 
 struct BackboneOptions;
 
-/// Shape of a vision transformer.
-struct VitShape {
-  int64_t embed_dim = 0;
-  int64_t depth = 0;
-  int64_t heads = 0;
-};
-
-/// One stage of a Swin transformer. `window` and `shift` are those of its blocks, of which only
-/// every second is shifted; they follow from the map that `image_size` gives, whatever the size of
-/// an image later: a map no larger than the window is one window, without shift.
-struct SwinStage {
-  int64_t width = 0;
-  int64_t depth = 0;
-  int64_t heads = 0;
-  int64_t window = 0;
-  int64_t shift = 0;
-};
-
-using SwinShape = std::vector<SwinStage>;
-
-/// Whether `options.arch` names a Swin transformer.
-/// Throws OptionError on an unknown name, listing the known ones.
-bool is_swin(const BackboneOptions& options);
-
-/// The shape that `options.arch` names, a ViT, with the overrides of `options`.
-/// Throws OptionError on a name of another kind, on lists of more than one number, and on heads
-/// that do not divide the width.
-VitShape vit_shape(const BackboneOptions& options);
-
-/// The shape that `options.arch` names, a Swin transformer, with the overrides of `options`.
-/// Throws OptionError on a name of another kind, on options that it does not have, on lists of
-/// different lengths, on heads that do not divide the width of their stage, and on an image size
-/// that leaves the last stage without a token.
-SwinShape swin_shape(const BackboneOptions& options);
-
-/// Width of the output tokens. Throws as vit_shape or swin_shape.
+/// Width of the output tokens. Throws OptionError on options that no architecture can have.
 int64_t output_width(const BackboneOptions& options);
 
-/// Side in pixels of what one output token stands for. Throws as vit_shape or swin_shape.
+/// Side in pixels of what one output token stands for. Throws as output_width.
 int64_t token_pixels(const BackboneOptions& options);
 
 struct BackboneOptions {
@@ -70,7 +35,7 @@ struct BackboneOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("arch", arch, "preset: vit_ or swin_ and tiny, small, base or large");
+    field("arch", arch, "preset, such as vit_small or swin_tiny; an unknown name lists all");
     field("patch_size", patch_size, "side of a patch in pixels; 4 with swin");
     field("window_size", window_size, "side in tokens of swin's attention windows");
     field("image_size", image_size,

@@ -2,12 +2,34 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "ibot/models/backbone.h"
 #include "ibot/nn/patch_embed.h"
 #include "ibot/nn/swin_block.h"
 
 namespace ibot::models {
+
+/// One stage of a Swin transformer. `window` and `shift` are those of its blocks, of which only
+/// every second is shifted; they follow from the map that `image_size` gives, whatever the size of
+/// an image later: a map no larger than the window is one window, without shift.
+struct SwinStage {
+  int64_t width = 0;
+  int64_t depth = 0;
+  int64_t heads = 0;
+  int64_t window = 0;
+  int64_t shift = 0;
+
+  bool operator==(const SwinStage&) const = default;
+};
+
+using SwinShape = std::vector<SwinStage>;
+
+/// The shape that `options.arch` names, a Swin transformer, with the overrides of `options`.
+/// Throws OptionError on a name of another kind, on options that it does not have, on lists of
+/// different lengths, on heads that do not divide the width of their stage, and on an image size
+/// that leaves the last stage without a token.
+SwinShape swin_shape(const BackboneOptions& options);
 
 /// Blocks of one map size and, but in the last stage, the merging of their patches.
 struct SwinStageImpl : torch::nn::Module {

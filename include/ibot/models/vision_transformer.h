@@ -7,6 +7,20 @@
 
 namespace ibot::models {
 
+/// Shape of a vision transformer.
+struct VitShape {
+  int64_t embed_dim = 0;
+  int64_t depth = 0;
+  int64_t heads = 0;
+
+  bool operator==(const VitShape&) const = default;
+};
+
+/// The shape that `options.arch` names, a ViT, with the overrides of `options`.
+/// Throws OptionError on a name of another kind, on lists of more than one number, and on heads
+/// that do not divide the width.
+VitShape vit_shape(const BackboneOptions& options);
+
 /// ViT with a class token, learnt position embeddings and, as the student, a mask token that takes
 /// the place of masked patches before positions are added.
 ///
