@@ -69,13 +69,9 @@ void convert_backbone(const models::Weights& weights, const std::string& to,
                       const std::string& config) {
   const auto backbone = bare_backbone(weights);
   if (is_pth(to)) return write_pth(to, io::Dict{{{"state_dict", backbone}}, ""}, config);
-  std::map<std::string, torch::Tensor> timm;
-  for (const auto& [name, value] : backbone.items) {
-    // timm has no name for the mask token and computes what is derived.
-    if (*name.text() == "masked_embed" || models::is_derived(*name.text())) continue;
-    timm[models::timm_name(*name.text())] = *value.tensor();
-  }
-  write_safetensors(to, std::move(timm), config);
+  std::map<std::string, torch::Tensor> tensors;
+  for (const auto& [name, value] : backbone.items) tensors[*name.text()] = *value.tensor();
+  write_safetensors(to, models::timm_tensors(std::move(tensors)), config);
 }
 
 /// For all official programs: those that evaluate strip `module.` and `backbone.`, unsup_cls.py

@@ -32,9 +32,6 @@ void add(Weights& weights, const std::string& name, const torch::Tensor& tensor)
   const auto check = [&](bool ok, const auto&... parts) {
     IBOT_CHECK_AS(CheckpointError, ok, weights.source, ": ", name, ": ", parts...);
   };
-  check(*own != "backbone.register_tokens" && *own != "backbone.reg_token",
-        "expected a backbone without register tokens, which are not supported yet; choose weights "
-        "without them");
   check(!tensor.is_complex(), "expected real numbers, got complex ones");
   check(weights.tensors.emplace(*own, tensor).second, "two tensors are called ", *own);
 }

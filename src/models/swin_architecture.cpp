@@ -53,6 +53,8 @@ void check_options(const BackboneOptions& options) {
                options.patch_size, "; set backbone.patch_size=4");
   check_option(options.layer_scale == 0, "layer_scale", "expected 0 with ", arch, ", got ",
                options.layer_scale);
+  check_option(options.registers == 0, "registers", "expected 0 with ", arch, ", got ",
+               options.registers);
   check_option(!options.mean_pooling, "mean_pooling", "expected false with ", arch,
                ", got true; its class token is the mean of its patch tokens anyway");
 }

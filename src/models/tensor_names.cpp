@@ -39,9 +39,16 @@ std::optional<std::string> own_name(std::string name) {
   return std::nullopt;
 }
 
-std::string timm_name(std::string name) {
-  for (const auto& one : architectures()) name = one.timm_name(name);
-  return name;
+std::map<std::string, torch::Tensor> timm_tensors(std::map<std::string, torch::Tensor> tensors) {
+  for (const auto& one : architectures()) one.timm_layout(tensors);
+  std::map<std::string, torch::Tensor> renamed;
+  for (const auto& [own, tensor] : tensors) {
+    if (own == kMaskToken || is_derived(own)) continue;
+    auto name = own;
+    for (const auto& one : architectures()) name = one.timm_name(name);
+    renamed[name] = tensor;
+  }
+  return renamed;
 }
 
 }  // namespace ibot::models

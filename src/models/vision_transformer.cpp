@@ -15,6 +15,10 @@ VisionTransformer::VisionTransformer(const BackboneOptions& options, const VitSh
   if (role == Role::kStudent && options.masked_modeling) {
     masked_embed_ = register_parameter("masked_embed", torch::zeros({1, width}));
   }
+  if (options.registers > 0) {
+    register_tokens_ =
+        register_parameter("register_tokens", torch::zeros({1, options.registers, width}));
+  }
   patch_embed_ = register_module("patch_embed", nn::PatchEmbed(options.patch_size, width));
   const auto blocks = register_module("blocks", std::make_shared<torch::nn::Module>());
   const auto drop_path =
@@ -56,7 +60,14 @@ torch::Tensor VisionTransformer::embed(const torch::Tensor& images, const torch:
   const auto positions =
       nn::interpolate_pos_embed(pos_embed_, patches.rows, patches.columns, native);
   const auto first = cls_token_.expand({images.size(0), -1, -1}).to(tokens.dtype());
-  return torch::cat({first, tokens}, 1) + positions;  // [B, 1 + N, D]
+  tokens = torch::cat({first, tokens}, 1) + positions;  // [B, 1 + N, D]
+  if (!register_tokens_.defined()) return tokens;
+  const auto registers = register_tokens_.expand({images.size(0), -1, -1}).to(tokens.dtype());
+  return torch::cat({tokens.narrow(1, 0, 1), registers, tokens.slice(1, 1)}, 1);
+}
+
+torch::Tensor VisionTransformer::patches_of(const torch::Tensor& tokens) const {
+  return tokens.slice(1, 1 + options_.registers);
 }
 
 torch::Tensor VisionTransformer::run_blocks(torch::Tensor tokens, size_t count) {
@@ -65,13 +76,12 @@ torch::Tensor VisionTransformer::run_blocks(torch::Tensor tokens, size_t count) 
 }
 
 BackboneOutput VisionTransformer::finish(const torch::Tensor& tokens) {
-  const auto patches = tokens.size(1) - 1;
   if (fc_norm_) {
-    const auto patch_tokens = tokens.narrow(1, 1, patches);
+    const auto patch_tokens = patches_of(tokens);
     return {fc_norm_->forward(patch_tokens.mean(1)), patch_tokens};
   }
   const auto normalised = norm_->forward(tokens);
-  return {normalised.select(1, 0), normalised.narrow(1, 1, patches)};
+  return {normalised.select(1, 0), patches_of(normalised)};
 }
 
 BackboneOutput VisionTransformer::forward(const torch::Tensor& images, const torch::Tensor& mask) {
@@ -83,15 +93,18 @@ SelectedTokens VisionTransformer::forward_selected(const torch::Tensor& images,
                                                    const torch::Tensor& selected) {
   // A mean over all patches leaves none out.
   if (fc_norm_) return Backbone::forward_selected(images, mask, selected);
-  const auto tokens = run_blocks(embed(images, mask), blocks_.size() - 1);  // [B, 1 + N, D]
+  const auto tokens = run_blocks(embed(images, mask), blocks_.size() - 1);  // [B, 1 + R + N, D]
   const auto count = tokens.size(1);
   const auto first =
       torch::arange(tokens.size(0), torch::TensorOptions(torch::kLong).device(images.device())) *
       count;
-  // Patch n of image b is row b · (1 + N) + 1 + n.
-  const auto rows = selected.defined()
-                        ? torch::cat({first, selected + selected.floor_divide(count - 1) + 1})
-                        : first;
+  const auto rows = [&] {
+    if (!selected.defined()) return first;
+    // Patch n of image b is row b · (P + N) + P + n, with the P tokens before the patches.
+    const auto before = 1 + options_.registers;
+    const auto image = selected.floor_divide(count - before);
+    return torch::cat({first, selected + (image + 1) * before});
+  }();
   const auto x = norm_->forward(blocks_.back()->forward_rows(tokens, rows, context_));
   if (!selected.defined()) return {x, {}};
   return {x.narrow(0, 0, first.size(0)), x.narrow(0, first.size(0), selected.size(0))};
@@ -107,14 +120,13 @@ std::vector<BackboneOutput> VisionTransformer::intermediate(const torch::Tensor&
     tokens = blocks_[i]->forward(tokens, context_);
     if (i < shape_.depth - count) continue;
     const auto finished = norm_ ? norm_->forward(tokens) : tokens;
-    outputs.push_back({finished.select(1, 0), finished.narrow(1, 1, finished.size(1) - 1)});
+    outputs.push_back({finished.select(1, 0), patches_of(finished)});
   }
   return outputs;
 }
 
 torch::Tensor VisionTransformer::mean_patch_token(const torch::Tensor& images) {
-  const auto tokens = run_blocks(embed(images), blocks_.size());  // [B, 1 + N, D]
-  return tokens.narrow(1, 1, tokens.size(1) - 1).mean(1);
+  return patches_of(run_blocks(embed(images), blocks_.size())).mean(1);
 }
 
 torch::Tensor VisionTransformer::last_attention(const torch::Tensor& images) {

@@ -42,7 +42,7 @@ double flops(const BackboneOptions& options, int64_t image_size) {
   const auto shape = vit_shape(options);
   const auto patches = static_cast<double>(mask_grid(options, image_size).size());
   const auto width = static_cast<double>(shape.embed_dim);
-  const auto tokens = patches + 1.0;
+  const auto tokens = patches + 1.0 + static_cast<double>(options.registers);
   const double linear = (4.0 + 2.0 * options.mlp_ratio) * width * width * tokens;
   const double attention = 2.0 * tokens * tokens * width;
   return 2.0 * (static_cast<double>(shape.depth) * (linear + attention) +
@@ -51,14 +51,16 @@ double flops(const BackboneOptions& options, int64_t image_size) {
 
 std::string described(const BackboneOptions& options) {
   const auto shape = vit_shape(options);
-  return concat("width ", shape.embed_dim, ", depth ", shape.depth, ", heads ", shape.heads);
+  const auto registers = options.registers > 0 ? concat(", registers ", options.registers) : "";
+  return concat("width ", shape.embed_dim, ", depth ", shape.depth, ", heads ", shape.heads,
+                registers);
 }
 
 std::optional<int64_t> layer(const BackboneOptions&, const std::string& name) {
   constexpr std::string_view kBlocks = "blocks.";
   if (name.starts_with(kBlocks)) return std::stoll(name.substr(kBlocks.size())) + 1;
-  const bool embeds =
-      starts_with_any(name, {"cls_token", "pos_embed", "masked_embed", "patch_embed."});
+  const bool embeds = starts_with_any(
+      name, {"cls_token", "pos_embed", "masked_embed", "register_tokens", "patch_embed."});
   return embeds ? std::optional<int64_t>(0) : std::nullopt;
 }
 
@@ -100,13 +102,47 @@ std::string own_name(std::string name) {
   remove_chunk(name);
   replace(name, "ls1.gamma", "gamma_1");
   replace(name, "ls2.gamma", "gamma_2");
+  if (name == "reg_token") name = "register_tokens";
   return name;
 }
 
 std::string for_timm(std::string name) {
   replace(name, ".gamma_1", ".ls1.gamma");
   replace(name, ".gamma_2", ".ls2.gamma");
+  if (name == "register_tokens") name = "reg_token";
   return name;
+}
+
+/// With registers timm adds positions to the patches alone (`no_embed_class`), or to the registers
+/// too. The sums are the same with the class token's position in the token, or a register's.
+void restore_positions(std::map<std::string, torch::Tensor>& tensors) {
+  const auto found = tensors.find("backbone.register_tokens");
+  const auto grid = tensors.find("backbone.pos_embed");
+  if (found == tensors.end() || grid == tensors.end()) return;
+  auto& registers = found->second;
+  auto& positions = grid->second;
+  const auto fits = [&](const torch::Tensor& stored) {
+    return stored.dim() == 3 && stored.size(0) == 1 && stored.size(2) == registers.size(-1);
+  };
+  if (!fits(registers) || !fits(positions)) return;
+  const auto cells = positions.size(1);
+  const auto count = registers.size(1);
+  if (square_side(cells - 1) > 0) return;
+  if (square_side(cells) > 0) {
+    positions = torch::cat({torch::zeros_like(positions.slice(1, 0, 1)), positions}, 1);
+  } else if (square_side(cells - 1 - count) > 0) {
+    registers = registers + positions.slice(1, 1, 1 + count);
+    positions = torch::cat({positions.slice(1, 0, 1), positions.slice(1, 1 + count)}, 1);
+  }
+}
+
+/// The way back: with registers, positions of the patches alone.
+void join_class_position(std::map<std::string, torch::Tensor>& tensors) {
+  if (tensors.count("register_tokens") == 0) return;
+  auto& positions = tensors.at("pos_embed");
+  auto& class_token = tensors.at("cls_token");
+  class_token = class_token + positions.slice(1, 0, 1);
+  positions = positions.slice(1, 1).contiguous();
 }
 
 /// Side of the patches' square in positions that begin with the class token's.
@@ -160,6 +196,7 @@ BackboneOptions infer(const Weights& weights, int64_t heads) {
   // How it began is not told by what it became; any value above 0 builds the same layers.
   options.layer_scale = shapes.has("blocks.0.gamma_1") ? 0.1 : 0.0;
   options.mean_pooling = shapes.has("fc_norm.weight") && !shapes.has("norm.weight");
+  if (shapes.has("register_tokens")) options.registers = shapes.of("register_tokens", 3)[1];
   options.depth = {shapes.count("blocks.")};
   options.heads = {heads_of(shapes, weights, options.embed_dim, heads)};
   name_preset(options, presets(), vit_shape);
@@ -211,14 +248,20 @@ def forward(self, images: Tensor) -> Tuple[Tensor, Tensor]:
                  patch, ", ", patch, R"(]).flatten(2).transpose(1, 2)
     x = torch.cat([self.cls_token.expand([images.size(0), -1, -1]), x], 1) + self.pos_embed
 )");
+  if (options.registers > 0) {
+    text << "    x = torch.cat([x[:, :1], self.register_tokens.expand([images.size(0), -1, -1]), "
+            "x[:, 1:]], 1)\n";
+  }
   for (int64_t i = 0; i < shape.depth; ++i) {
     text << concat("    x = getattr(self.blocks, \"", i, "\").forward(x)\n");
   }
+  const auto patches = concat("x[:, ", 1 + options.registers, ":]");
   if (options.mean_pooling) {
-    text << "    patches = x[:, 1:]\n    return "
+    text << "    patches = " << patches << "\n    return "
          << norm("patches.mean([1])", "fc_norm", shape.embed_dim) << ", patches\n";
   } else {
-    text << "    x = " << norm("x", "norm", shape.embed_dim) << "\n    return x[:, 0], x[:, 1:]\n";
+    text << "    x = " << norm("x", "norm", shape.embed_dim) << "\n    return x[:, 0], " << patches
+         << "\n";
   }
   return text.str();
 }
@@ -265,7 +308,14 @@ Architecture vit_architecture() {
                    .heads = {2},
                    .mlp_ratio = 2.5,
                    .qkv_bias = false,
-                   .layer_scale = 0.5}},
+                   .layer_scale = 0.5},
+                  {.arch = "vit_tiny",
+                   .patch_size = 4,
+                   .image_size = 16,
+                   .embed_dim = 64,
+                   .depth = {2},
+                   .heads = {1},
+                   .registers = 3}},
       .build = build,
       .output_width = [](const BackboneOptions& options) { return vit_shape(options).embed_dim; },
       .token_pixels = [](const BackboneOptions& options) { return options.patch_size; },
@@ -277,11 +327,16 @@ Architecture vit_architecture() {
                      {.name = "pos_embed",
                       .is_token = true,
                       .resized = resize_positions,
-                      .problem = position_problem}},
-      .structure = {"cls_token", "pos_embed", "patch_embed.", "blocks.", "norm_pre."},
-      .extras = {"norm.", "fc_norm.", "reg_token", "register_tokens"},
+                      .problem = position_problem},
+                     // As DINOv2 draws them.
+                     {.name = "register_tokens", .initial_std = 1e-6, .is_token = true}},
+      .structure = {"cls_token", "pos_embed", "reg_token", "register_tokens", "patch_embed.",
+                    "blocks.", "norm_pre."},
+      .extras = {"norm.", "fc_norm."},
       .own_name = own_name,
       .timm_name = for_timm,
+      .restore_layout = restore_positions,
+      .timm_layout = join_class_position,
       .holds = holds,
       .infer = infer,
       .scripts = scripts,

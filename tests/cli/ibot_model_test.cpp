@@ -273,9 +273,11 @@ io::Dict dino_v2() {
                                                 .heads = {2},
                                                 .layer_scale = 0.5},
                                                models::Role::kTeacher);
+  std::map<std::string, torch::Tensor> tensors;
+  for (const auto& [name, tensor] : models::named_state(*backbone)) tensors[name] = tensor.detach();
   io::Dict hub{{{"mask_token", torch::zeros({1, 128})}}, "collections.OrderedDict"};
-  for (const auto& [name, tensor] : models::named_state(*backbone)) {
-    hub.items.emplace_back(models::timm_name(name), tensor.detach());
+  for (const auto& [name, tensor] : models::timm_tensors(tensors)) {
+    hub.items.emplace_back(name, tensor);
   }
   return hub;
 }
@@ -289,11 +291,38 @@ TEST_F(IbotModel, ReadsDinoV2) {
                     Not(HasSubstr("unknown"))));
   done({"export", "hub.pth", "hub.pt"});
   const auto program = torch::jit::load((folder_ / "hub.pt").string());
-  hub.items.emplace_back("register_tokens", torch::zeros({1, 4, 128}));
-  io::write_torch_file(folder_ / "registers.pth", hub);
-  const auto result = run({"info", "registers.pth"});
-  EXPECT_EQ(result.status, 2);
-  EXPECT_THAT(result.err, HasSubstr("register tokens, which are not supported yet"));
+}
+
+TEST_F(IbotModel, ReadsTheRegistersOfDinoV2) {
+  auto hub = dino_v2();
+  const auto registers = torch::randn({1, 4, 128});
+  hub.items.emplace_back("register_tokens", registers);
+  io::write_torch_file(folder_ / "hub.pth", hub);
+  EXPECT_THAT(done({"info", "hub.pth"}),
+              HasSubstr("width 128, depth 2, heads 2, registers 4, patch 14, image 28"));
+  done({"export", "hub.pth", "hub.pt"});
+  const auto weights = models::read_weights(folder_ / "hub.pth");
+  EXPECT_TENSOR_EQUAL(weights.tensors.at("backbone.register_tokens"), registers);
+  const auto backbone =
+      models::build_backbone(models::infer_backbone(weights), models::Role::kTeacher);
+  models::load_weights_(*backbone, weights, "backbone.");
+  const torch::NoGradGuard no_grad;
+  const auto images = torch::randn({2, 3, 28, 28});
+  const auto expected = backbone->forward(images);
+  auto program = torch::jit::load((folder_ / "hub.pt").string());
+  const auto actual = program.forward({images}).toTuple();
+  EXPECT_TENSOR_NEAR(actual->elements()[0].toTensor(), expected.class_token);
+  EXPECT_TENSOR_NEAR(actual->elements()[1].toTensor(), expected.patch_tokens);
+  done({"convert", "hub.pth", "again.pth"});
+  EXPECT_THAT(done({"info", "again.pth"}), HasSubstr("registers 4"));
+  EXPECT_EQ(io::read_torch_file(folder_ / "again.pth")
+                .root.dict()
+                ->find("state_dict")
+                ->dict()
+                ->find("register_tokens")
+                ->tensor()
+                ->sizes(),
+            (std::vector<int64_t>{1, 4, 128}));
 }
 
 TEST_F(IbotModel, TakesTheNetworkUnderAnyKey) {

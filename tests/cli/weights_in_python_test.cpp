@@ -160,6 +160,68 @@ with torch.no_grad():
   EXPECT_TENSOR_NEAR(network->forward(images).class_token, other.at("features"));
 }
 
+// timm's registers have no position and its class token has its own within: both ways are equal.
+TEST_F(WeightsInPython, RegistersGoToTimmAndBack) {
+  if (!testing::python_has("timm, safetensors")) GTEST_SKIP() << "no timm for python3";
+  const models::BackboneOptions options{.arch = "vit_small",
+                                        .patch_size = 14,
+                                        .image_size = 56,
+                                        .embed_dim = 128,
+                                        .depth = {2},
+                                        .heads = {2},
+                                        .layer_scale = 0.5,
+                                        .registers = 4};
+  const auto network = models::build_backbone(options, models::Role::kTeacher);
+  models::initialize_(*network, at::detail::createCPUGenerator(1));
+  network->eval();
+  const torch::NoGradGuard no_grad;
+  network->named_parameters()["register_tokens"].normal_(0.0, 1.0,
+                                                         at::detail::createCPUGenerator(4));
+  io::Safetensors file;
+  for (const auto& [name, tensor] : models::named_state(*network)) file.tensors[name] = tensor;
+  io::write_safetensors(folder_ / "own.safetensors", file);
+  convert({"own.safetensors", "timm.safetensors"});
+  const auto images = torch::randn({2, 3, 56, 56}, at::detail::createCPUGenerator(2));
+  const auto output = network->forward(images);
+  io::write_safetensors(folder_ / "expected.safetensors",
+                        {{{"images", images},
+                          {"class_token", output.class_token},
+                          {"patch_tokens", output.patch_tokens.contiguous()}},
+                         {}});
+  python(R"(
+import timm, torch
+from safetensors.torch import load_file, save_file
+def vit():
+    torch.manual_seed(3)
+    return timm.create_model('vit_small_patch14_reg4_dinov2', img_size=56, embed_dim=128, depth=2,
+                             num_heads=2, num_classes=0).eval()
+expected = load_file('expected.safetensors')
+with torch.no_grad():
+    model = vit()
+    model.load_state_dict(load_file('timm.safetensors'), strict=True)
+    tokens = model.forward_features(expected['images'])
+    for name, actual in (('class_token', tokens[:, 0]), ('patch_tokens', tokens[:, 5:])):
+        difference = (actual - expected[name]).abs().max().item()
+        print(name, difference)
+        assert difference < 1e-4
+    other = vit()
+    other.reg_token.normal_()
+    torch.save(other.state_dict(), 'other.pth')
+    tokens = other.forward_features(expected['images'])
+    save_file({'class_token': tokens[:, 0].contiguous(), 'patch_tokens': tokens[:, 5:].contiguous()},
+              'other_tokens.safetensors')
+)");
+  const auto weights = models::read_weights(folder_ / "other.pth");
+  const auto again =
+      models::build_backbone(models::infer_backbone(weights), models::Role::kTeacher);
+  again->eval();
+  const auto report = models::load_weights_(*again, weights, "backbone.");
+  EXPECT_TRUE(report.unused.empty()) << models::summary(report);
+  const auto other = io::read_safetensors(folder_ / "other_tokens.safetensors").tensors;
+  EXPECT_TENSOR_NEAR(again->forward(images).class_token, other.at("class_token"));
+  EXPECT_TENSOR_NEAR(again->forward(images).patch_tokens, other.at("patch_tokens"));
+}
+
 // Whatever lies beside the tensors, in every protocol and both formats of torch.save.
 TEST_F(WeightsInPython, ReadsTensorsBesideObjectsOfEveryKind) {
   if (!testing::python_has("torch, numpy")) GTEST_SKIP() << "no torch for python3";

@@ -164,10 +164,12 @@ TEST_P(ArchitectureContract, TheLastIntermediateIsTheOutput) {
 TEST_P(ArchitectureContract, IsReadFromItsTensors) {
   const auto backbone = drawn(options_, Role::kTeacher);
   io::Dict own, timm;
+  Tensors state;
   for (const auto& [name, tensor] : named_state(*backbone)) {
     own.items.emplace_back("module.backbone." + name, tensor.detach());
-    if (!is_derived(name)) timm.items.emplace_back(timm_name(name), tensor.detach());
+    state[name] = tensor.detach();
   }
+  for (const auto& [name, tensor] : timm_tensors(state)) timm.items.emplace_back(name, tensor);
   for (const auto& dict : {own, timm}) {
     const auto weights = weights_of(dict, "x.pth", "teacher");
     const auto inferred = infer_backbone(weights);

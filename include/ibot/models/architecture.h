@@ -84,6 +84,8 @@ struct Architecture {
   std::string (*timm_name)(std::string name) = [](std::string name) { return name; };
   /// Brings tensors with our names, each after `backbone.`, from other programs' layout to ours.
   void (*restore_layout)(std::map<std::string, torch::Tensor>& tensors) = [](auto&) {};
+  /// Brings tensors with our names from our layout to timm's.
+  void (*timm_layout)(std::map<std::string, torch::Tensor>& tensors) = [](auto&) {};
 
   /// Whether the tensors are of this architecture.
   bool (*holds)(const Weights& weights);

@@ -57,7 +57,8 @@ class Backbone : public torch::nn::Module {
   /// reads it. Throws as forward.
   virtual torch::Tensor mean_patch_token(const torch::Tensor& images);
 
-  /// Softmax attention of the last block: [B, heads, 1 + N, 1 + N]; of a backbone that attends
+  /// Softmax attention of the last block: [B, heads, 1 + R + N, 1 + R + N], the R registers between
+  /// class and patch tokens; of a backbone that attends
   /// within W windows of T tokens: [B·W, heads, T, T].
   virtual torch::Tensor last_attention(const torch::Tensor& images) = 0;
 

@@ -32,6 +32,7 @@ struct BackboneOptions {
   bool qkv_bias = true;
   double layer_scale = 0.0;
   bool mean_pooling = false;
+  int64_t registers = 0;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -49,6 +50,7 @@ struct BackboneOptions {
     field("qkv_bias", qkv_bias, "bias of queries, keys and values");
     field("layer_scale", layer_scale, "initial scale of each residual branch; 0: none");
     field("mean_pooling", mean_pooling, "class token: normalised mean of the patch tokens");
+    field("registers", registers, "learnt register tokens of vit, left out of its outputs");
   }
 
   void validate() const {
@@ -61,6 +63,7 @@ struct BackboneOptions {
     check_option(embed_dim >= 0, "embed_dim", "expected 0 or more, got ", embed_dim);
     check_option(mlp_ratio > 0, "mlp_ratio", "expected above 0, got ", mlp_ratio);
     check_option(layer_scale >= 0, "layer_scale", "expected 0 or more, got ", layer_scale);
+    check_option(registers >= 0, "registers", "expected 0 or more, got ", registers);
     output_width(*this);
   }
 };

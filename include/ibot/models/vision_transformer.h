@@ -22,9 +22,11 @@ struct VitShape {
 VitShape vit_shape(const BackboneOptions& options);
 
 /// ViT with a class token, learnt position embeddings and, as the student, a mask token that takes
-/// the place of masked patches before positions are added.
+/// the place of masked patches before positions are added. Register tokens follow the class token
+/// once positions are added, have none of their own, and are no part of any output.
 ///
 /// Source: Dosovitskiy et al. 2021; names and details of the reference's `vision_transformer.py`.
+/// Registers: Darcet et al. 2024; names and details of DINOv2's `vision_transformer.py`.
 class VisionTransformer : public Backbone {
  public:
   VisionTransformer(const BackboneOptions& options, const VitShape& shape, Role role);
@@ -39,12 +41,15 @@ class VisionTransformer : public Backbone {
   mask::PatchGrid grid(int64_t height, int64_t width) const override;
   void set_context(nn::BlockContext context) override;
 
-  /// Patch tokens, masked, with class token and positions: what enters the first block.
+  /// Patch tokens, masked, with class token, positions and registers: what enters the first block,
+  /// [B, 1 + R + N, D].
   torch::Tensor embed(const torch::Tensor& images, const torch::Tensor& mask = {});
 
  private:
   torch::Tensor run_blocks(torch::Tensor tokens, size_t count);
   BackboneOutput finish(const torch::Tensor& tokens);
+  /// [B, 1 + R + N, D] → [B, N, D]
+  torch::Tensor patches_of(const torch::Tensor& tokens) const;
 
   BackboneOptions options_;
   VitShape shape_;
@@ -52,6 +57,7 @@ class VisionTransformer : public Backbone {
   torch::Tensor cls_token_;
   torch::Tensor pos_embed_;
   torch::Tensor masked_embed_;
+  torch::Tensor register_tokens_;
   nn::PatchEmbed patch_embed_{nullptr};
   std::vector<nn::Block> blocks_;
   torch::nn::LayerNorm norm_{nullptr};

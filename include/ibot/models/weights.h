@@ -30,12 +30,12 @@ struct Weights {
 /// there is: a .pth may keep it under `state_dict`, `model` or `module`. Any other `key` names a
 /// dict of a .pth, or what the names of its tensors begin with. Prefixes of wrappers (`module.`,
 /// `backbone.`, `encoder.`) and the names of timm and DINOv2 (`ls1.gamma`, `mask_token`,
-/// parametrised weight norm, chunks of blocks, downsampling of Swin in the next stage) become ours.
-/// A `.json` is read as the index of shards that lie beside it.
+/// parametrised weight norm, chunks of blocks, downsampling of Swin in the next stage, `reg_token`
+/// and positions of patches alone) become ours. A `.json` is read as the index of shards that lie
+/// beside it.
 ///
 /// Throws CheckpointError where the file is refused, lacks the network, or holds no tensor that
-/// belongs to a backbone or a head, with the keys at hand; and on register tokens, which no
-/// backbone here has.
+/// belongs to a backbone or a head, with the keys at hand.
 Weights read_weights(const std::filesystem::path& path, const std::string& key = "teacher");
 
 /// Whether read_weights takes the file for an index of shards.
@@ -58,8 +58,9 @@ HeadOptions infer_head(const Weights& weights);
 /// and lacks, or has in another shape; the mask token is no part of them. Throws as infer_backbone.
 std::vector<std::string> missing_tensors(const Weights& weights);
 
-/// The name that timm 0.9 and later have for a backbone's tensor, which comes without `backbone.`.
-std::string timm_name(std::string name);
+/// A backbone's tensors, by names without `backbone.`, with the names and the layout of timm 0.9
+/// and later, which has no mask token and computes what is derived.
+std::map<std::string, torch::Tensor> timm_tensors(std::map<std::string, torch::Tensor> tensors);
 
 /// Whether a tensor of that name is computed from the options and neither learnt nor loaded.
 bool is_derived(std::string_view name);
