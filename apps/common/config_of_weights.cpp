@@ -92,7 +92,7 @@ io::Value value_of(const T& slot) {
     return slot.name() == "none" ? io::Value() : io::Value(slot.name());
   } else if constexpr (requires { slot->begin(); } && !std::is_same_v<T, std::string*>) {
     io::List list;
-    for (const auto item : *slot) list.items.emplace_back(item);
+    for (const auto& item : *slot) list.items.emplace_back(item);
     return list;
   } else {
     return *slot;

@@ -6,11 +6,9 @@
 #include "ibot/config/run_config.h"
 #include "ibot/data/dataset_options.h"
 #include "ibot/data/training_options.h"
-#include "ibot/eval/clustering.h"
 #include "ibot/eval/features.h"
 #include "ibot/eval/fine_tune_options.h"
 #include "ibot/eval/linear_options.h"
-#include "ibot/eval/logistic_regression.h"
 
 namespace ibot::apps {
 
@@ -19,8 +17,6 @@ struct EvalConfig {
   eval::FeatureOptions features;
   data::DatasetOptions dataset;
   eval::LinearOptions linear;
-  eval::LogisticOptions logistic;
-  eval::KmeansOptions kmeans;
   data::TrainingTransformOptions transform;
   batch::MixingOptions mixing;
   eval::FineTuneOptions finetune;
@@ -34,8 +30,6 @@ struct EvalConfig {
     section("features", features);
     section("dataset", dataset);
     section("linear", linear);
-    section("logistic", logistic);
-    section("kmeans", kmeans);
     section("transform", transform);
     section("mixing", mixing);
     section("finetune", finetune);

@@ -1,7 +1,6 @@
-// Features of images, with progress, cache and helpers.
+// Features of a request's images.
 #pragma once
 
-#include <map>
 #include <string>
 
 #include "common/labeled_images.h"
@@ -16,8 +15,6 @@ struct FeatureBanks {
   eval::FeatureBank train;
   eval::FeatureBank test;
   int64_t classes = 0;
-  /// What they are the features of, and for which task, as a report tells it.
-  std::map<std::string, std::string> identity = {};
 };
 
 /// What a request evaluates, its projection head apart.
@@ -26,24 +23,8 @@ evaluation::Subject subject_of(const TaskRequest& request);
 /// How the request's images become features, as one of the processes of its job.
 evaluation::ExtractionOptions extraction_options(const TaskRequest& request);
 
-/// The least that an evaluation can work with.
-struct FeatureNeeds {
-  int64_t train_images = 1;
-  int64_t test_images = 1;
-};
-
-/// Features of the request's training and test images: of its network, or the normalised pixels
-/// themselves. Parts that the request's cache holds are read, others computed and stored there;
-/// several processes of one job share the work through the cache. Loads and dumps them where the
-/// request says so.
-///
-/// Throws RequestError, before any feature is computed, as LabeledImages and read_features do and
-/// where there are fewer images than `needs`.
-FeatureBanks image_features(const TaskRequest& request, const std::string& task,
-                            const FeatureNeeds& needs = {});
-
-/// Computes what `task` reads, for the process that evaluates to find in the cache.
-void share_features(const TaskRequest& request, Reads reads);
+/// Computes what is read, for the process that evaluates to find in the cache.
+void share_features(const TaskRequest& request, const evaluation::Reads& reads);
 
 /// The features of one half of the images alone.
 eval::FeatureBank bank_of(const TaskRequest& request, const LabeledImages& images,

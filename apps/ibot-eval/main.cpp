@@ -20,6 +20,7 @@
 #include "ibot-eval/task.h"
 #include "ibot/config/yaml.h"
 #include "ibot/dist/rendezvous.h"
+#include "ibot/evaluation/evaluations.h"
 #include "ibot/io/file.h"
 
 namespace ibot::apps {
@@ -146,16 +147,23 @@ std::filesystem::path cache_folder(const EvalArguments& arguments) {
 }
 
 /// Whether several processes work on the task as ranks, in step with each other.
-bool is_joint(const Task& task) { return task.reads == Reads::kImages; }
+bool is_joint(const Task& task) { return !task.reads; }
 
 /// Whether this is one of several processes and not the one that evaluates.
 bool only_helps(const Task& task, const TaskRequest& request) {
   const auto launch = dist::launch_of_process();
   if (launch.world == 1 || is_joint(task)) return false;
+  IBOT_CHECK_AS(RequestError, task.reads->features(), task.name, ": expected one process, got ",
+                launch.world, "; start it without a launcher");
   if (!request.load_features.empty()) return launch.rank > 0;
   IBOT_CHECK_AS(RequestError, !request.cache.empty(), "--cache: expected a folder that all ",
                 launch.world, " processes see, to share features through");
   return launch.rank > 0;
+}
+
+/// Whether files of features are all that the task needs.
+bool reads_features_alone(const Task& task) {
+  return task.reads && task.reads->features() && !task.reads->head && !task.reads->own_data;
 }
 
 /// Which inputs are named, and whether the task can do with them.
@@ -163,7 +171,7 @@ void check_inputs(const EvalArguments& arguments, const Task& task) {
   const bool loads = !arguments.load_features.empty();
   for (const auto& [option, folder] : {std::pair{"--load-features", &arguments.load_features},
                                        {"--dump-features", &arguments.dump_features}}) {
-    IBOT_CHECK_AS(ConfigError, folder->empty() || task.reads == Reads::kFeatures, option,
+    IBOT_CHECK_AS(ConfigError, folder->empty() || reads_features_alone(task), option,
                   ": expected a task that reads features alone, got ", task.name);
   }
   IBOT_CHECK_AS(ConfigError, arguments.classifier.empty() || task.name == "linear",
@@ -239,7 +247,7 @@ int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
   auto request = request_of(arguments, task);
   if (is_joint(task)) join(request);
   if (only_helps(task, request)) {
-    if (request.load_features.empty()) share_features(request, task.reads);
+    if (request.load_features.empty()) share_features(request, *task.reads);
     return kDone;
   }
   for (const auto& folder : {request.output, request.cache, request.dump_features}) {
@@ -274,18 +282,23 @@ eval::Report feature_report(const std::string& task, const TaskRequest& request,
 }
 
 const std::vector<Task>& tasks() {
-  static const std::vector<Task> all{
-      {"knn", "weighted nearest neighbours: val/ classified by train/", run_knn},
-      {"linear", "a sweep of linear classifiers on frozen features", run_linear, Reads::kImages},
-      {"logistic", "logistic regression on train/, tested on val/", run_logistic},
-      {"kmeans", "k-means of val/ against its classes", run_kmeans},
-      {"cluster", "the projection head's prototypes against the classes of val/", run_cluster,
-       Reads::kTestFeatures},
-      {"finetune", "end-to-end training on labels, with layer-wise decay", run_finetune,
-       Reads::kImages},
-      {"semi", "the same from a few labels and the projection head's first layer", run_semi,
-       Reads::kImages},
-      {"transfer", "the same on another data set", run_transfer, Reads::kImages}};
+  static const std::vector<Task> all = [] {
+    std::vector<Task> list;
+    for (const auto& planned : evaluation::evaluations()) {
+      const auto& about = planned.evaluation->about();
+      const auto run = [name = about.name](const TaskRequest& request) {
+        return run_evaluation(request, name);
+      };
+      list.push_back({about.name, about.text, run, about.reads});
+    }
+    list.push_back({"linear", "a sweep of linear classifiers on frozen features", run_linear});
+    list.push_back(
+        {"finetune", "end-to-end training on labels, with layer-wise decay", run_finetune});
+    list.push_back(
+        {"semi", "the same from a few labels and the projection head's first layer", run_semi});
+    list.push_back({"transfer", "the same on another data set", run_transfer});
+    return list;
+  }();
   return all;
 }
 

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "ibot-eval/weights.h"
 #include "ibot/dist/group.h"
 #include "ibot/eval/report.h"
+#include "ibot/evaluation/evaluation.h"
 #include "ibot/models/linear_classifiers.h"
 
 namespace ibot::apps {
@@ -27,21 +29,17 @@ struct TaskRequest {
   dist::Group group = {};  // of the ranks that work on a task together
 };
 
-/// Prints its results and returns them; `weights` and `data` of the report are left to the caller.
-using TaskFunction = eval::Report (*)(const TaskRequest& request);
-
-/// What a task reads of the images: nothing but the frozen features of both sets or of the test
-/// images, so that several processes can help, or the images themselves.
-enum class Reads { kFeatures, kTestFeatures, kImages };
-
 struct Task {
   std::string name;
   std::string text;
-  TaskFunction run;
-  Reads reads = Reads::kFeatures;
+  /// Prints its results and returns them; `weights` and `data` of the report are left to the
+  /// caller.
+  std::function<eval::Report(const TaskRequest& request)> run;
+  /// Of an evaluation of the library; none of tasks that train on the images themselves.
+  std::optional<evaluation::Reads> reads = std::nullopt;
 };
 
-/// Every task, one file each.
+/// The evaluations of the library, then those that train.
 const std::vector<Task>& tasks();
 
 /// A report of `task` without metrics: its options, those of the features it reads, and what it
@@ -50,17 +48,11 @@ eval::Report feature_report(const std::string& task, const TaskRequest& request,
                             std::map<std::string, eval::OptionValue> options,
                             std::map<std::string, std::string> identity);
 
-/// Weighted nearest neighbours: DATA/val classified by DATA/train.
-eval::Report run_knn(const TaskRequest& request);
 /// The sweep of linear classifiers on frozen features of random crops, or the test of those at
 /// hand.
 eval::Report run_linear(const TaskRequest& request);
-/// Logistic regression on DATA/train, tested on DATA/val.
-eval::Report run_logistic(const TaskRequest& request);
-/// k-means of DATA/val against its classes.
-eval::Report run_kmeans(const TaskRequest& request);
-/// The prototypes of the projection head as clusters of DATA/val, against its classes.
-eval::Report run_cluster(const TaskRequest& request);
+/// An evaluation of the library, by its name.
+eval::Report run_evaluation(const TaskRequest& request, const std::string& name);
 /// End-to-end training on labels, and its variants for few labels and for other data sets.
 eval::Report run_finetune(const TaskRequest& request);
 eval::Report run_semi(const TaskRequest& request);

@@ -17,17 +17,8 @@ std::string bank_hash(const eval::FeatureBank& bank) {
 
 }  // namespace
 
-Identity task_identity(const TaskRequest& request, const LabeledImages& images,
-                       const std::string& task) {
-  Identity identity(task, kVersion);
-  identity.add_hash("weights", request.weights.backbone_hash);
-  identity.add_images(images);
-  identity.add_keys(result_values(request.weights.config), kFeatureKeys);
-  return identity;
-}
-
-Identity loaded_identity(const FeatureBanks& banks, const std::string& task) {
-  Identity identity(task, kVersion);
+Identity loaded_identity(const FeatureBanks& banks, const evaluation::About& evaluation) {
+  Identity identity(evaluation.name, evaluation.version);
   identity.add_hash("features of train", bank_hash(banks.train));
   identity.add_hash("features of test", bank_hash(banks.test));
   return identity;
@@ -45,7 +36,10 @@ Identity classifier_identity(const TaskRequest& request, const std::string& imag
 }
 
 Identity linear_identity(const TaskRequest& request, const LabeledImages& images) {
-  auto identity = task_identity(request, images, "linear");
+  Identity identity("linear", kVersion);
+  identity.add_hash("weights", request.weights.backbone_hash);
+  identity.add_images(images);
+  identity.add_keys(result_values(request.weights.config), kFeatureKeys);
   identity.add_keys(result_values(request.weights.config), {"linear."});
   return identity;
 }

@@ -10,12 +10,8 @@
 
 namespace ibot::apps {
 
-/// Of an evaluation of frozen features of both halves, its own keys apart.
-Identity task_identity(const TaskRequest& request, const LabeledImages& images,
-                       const std::string& task);
-
-/// Of `task` on features that another program may have computed.
-Identity loaded_identity(const FeatureBanks& banks, const std::string& task);
+/// Of an evaluation on features that another program may have computed.
+Identity loaded_identity(const FeatureBanks& banks, const evaluation::About& evaluation);
 
 /// Of a test of linear classifiers at hand on images of `images_hash`.
 Identity classifier_identity(const TaskRequest& request, const std::string& images_hash);

@@ -13,7 +13,7 @@
 #include "common/step_of_config.h"
 #include "ibot-train/bad_sample_log.h"
 #include "ibot-train/dry_run.h"
-#include "ibot-train/in_run_knn.h"
+#include "ibot-train/in_run_evaluations.h"
 #include "ibot-train/run_console.h"
 #include "ibot-train/run_folder.h"
 #include "ibot/config/schedule_fit.h"
@@ -118,16 +118,18 @@ int64_t steps_of_epoch(const data::Dataset& images, const config::RunConfig& con
   return before == whole || (padded && before == whole + 1) ? before : own;
 }
 
-std::unique_ptr<InRunKnn> open_knn(const config::RunConfig& config) {
-  if (config.eval.path.empty()) return nullptr;
-  return std::make_unique<InRunKnn>(config);
+std::unique_ptr<InRunEvaluations> open_evaluations(const config::RunConfig& config) {
+  auto planned = evaluation::planned(config.eval, config.evaluations);
+  if (config.eval.path.empty() || planned.empty()) return nullptr;
+  return std::make_unique<InRunEvaluations>(config, std::move(planned));
 }
 
 /// A best checkpoint that other images or options chose is compared with none that these choose.
-void forget_foreign_best(const InRunKnn& knn, train::RunState& run) {
+void forget_foreign_best(const InRunEvaluations& evaluations, train::RunState& run) {
   if (run.best.step == 0) return;
-  const auto differing = run.best.identity.empty() ? "inputs that were not noted yet"
-                                                   : knn.identity().differences(run.best.identity);
+  const auto differing = run.best.identity.empty()
+                             ? "inputs that were not noted yet"
+                             : evaluations.identity().differences(run.best.identity);
   if (differing.empty()) return;
   log_warning(concat("eval: the best checkpoint so far, of step ", run.best.step,
                      ", was chosen by other evaluations (", differing,
@@ -153,7 +155,7 @@ struct Record {
 struct Beginning {
   std::optional<train::Checkpoint> checkpoint;
   int64_t steps_per_epoch = 0;
-  std::unique_ptr<InRunKnn> knn;  // of rank 0
+  std::unique_ptr<InRunEvaluations> evaluations;  // of rank 0
 };
 
 /// Reads everything that the request names; `step` has the weights to begin with afterwards, but
@@ -161,11 +163,11 @@ struct Beginning {
 Beginning prepare(const TrainRequest& request, const Ranks& ranks, const data::Dataset& images,
                   train::TrainStep& step) {
   const auto& config = request.config;
-  Beginning beginning{.checkpoint = find_checkpoint(request, step), .knn = {}};
+  Beginning beginning{.checkpoint = find_checkpoint(request, step), .evaluations = {}};
   auto& checkpoint = beginning.checkpoint;
   beginning.steps_per_epoch = steps_of_epoch(images, config, ranks.group.size(), checkpoint);
   if (checkpoint) checkpoint->run = checkpoint->run.with_steps(beginning.steps_per_epoch);
-  if (ranks.group.rank() == 0) beginning.knn = open_knn(config);
+  if (ranks.group.rank() == 0) beginning.evaluations = open_evaluations(config);
   begin_with_weights(request, step, checkpoint);
   return beginning;
 }
@@ -179,7 +181,7 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   if (leads && std::filesystem::is_directory(request.output)) lock.emplace(request.output);
   auto beginning = prepare(request, ranks, images, step);
   auto& checkpoint = beginning.checkpoint;
-  const auto& knn = beginning.knn;
+  const auto& evaluations = beginning.evaluations;
   const auto steps_per_epoch = beginning.steps_per_epoch;
   if (leads) prepare_output(request.output);
   if (leads && !lock) lock.emplace(request.output);
@@ -199,16 +201,17 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   if (record) observers = {&record->files, &record->shown};
   train::Trainer trainer(options, step, observers);
   if (checkpoint) {
-    if (knn) forget_foreign_best(*knn, checkpoint->run);
+    if (evaluations) forget_foreign_best(*evaluations, checkpoint->run);
     open_input([&] { trainer.resume(*checkpoint); });
     if (leads) warn_of_other_images(images, checkpoint->run);
     log_info(concat("resumed at step ", first, " of ", options.length.total_steps()));
   }
   trainer.set_stop([&] { return early_end.due(trainer.longest_save_s()); });
   trainer.set_evaluation([&](int64_t epoch) -> std::optional<train::EvaluationRecord> {
-    if (!knn) return std::nullopt;
-    return knn->evaluate(*step.networks().teacher().backbone, step.device(), epoch,
-                         [&] { ranks.group.check(); });
+    if (!evaluations) return std::nullopt;
+    return evaluations->evaluate(
+        step.networks().teacher(), step.device(),
+        {epoch, trainer.state().step, observers, [&] { ranks.group.check(); }});
   });
   data::MultiCropLoader loader(images, rank_loader_options(config, ranks, first, steps_per_epoch));
   BadSampleLog batches(loader, request.output, ranks.group, config.train.log_every_steps,

@@ -12,6 +12,19 @@
 namespace ibot::apps {
 namespace fs = std::filesystem;
 
+namespace {
+
+/// Whether it is a key of an evaluation, which changes nothing of the run that it looks at.
+bool of_evaluation(const std::string& key) {
+  bool found = key.starts_with("eval.");
+  eval::EvaluationOptions().sections([&](const std::string& section, const auto&) {
+    found = found || key.starts_with(section + ".");
+  });
+  return found;
+}
+
+}  // namespace
+
 void prepare_output(const fs::path& output) {
   prepare_folder(output);
   prepare_folder(output / "checkpoints");
@@ -34,8 +47,7 @@ std::string differing_keys(const config::RunConfig& before, const config::RunCon
   std::string differing;
   for (const auto& [key, value] : config::flat_values(now, config::Keys::kOfResults)) {
     const auto& old_value = old_values.at(key);
-    // An evaluation changes nothing of the run that it looks at.
-    if (key.starts_with("eval.") || value == old_value) continue;
+    if (of_evaluation(key) || value == old_value) continue;
     differing += (differing.empty() ? "" : ", ") + key + " " + old_value + " -> " + value;
   }
   return differing;

@@ -25,6 +25,7 @@ std::string name_of(double*) { return "a number"; }
 std::string name_of(std::string*) { return "text"; }
 std::string name_of(std::vector<int64_t>*) { return "a list of integers"; }
 std::string name_of(std::vector<double>*) { return "a list of numbers"; }
+std::string name_of(std::vector<std::string>*) { return "a list of words"; }
 template <size_t n>
 std::string name_of(std::array<double, n>*) {
   return concat("a list of ", n, " numbers");
@@ -68,8 +69,8 @@ bool parse(const Node& node, std::string& value) {
   return true;
 }
 
-template <class Number>
-bool parse(const Node& node, std::vector<Number>& values) {
+template <class Value>
+bool parse(const Node& node, std::vector<Value>& values) {
   if (node.kind != Node::Kind::kList) {
     values.resize(1);
     return parse(node, values[0]);

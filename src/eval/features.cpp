@@ -5,28 +5,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "ibot/eval/evaluation_mode.h"
 #include "ibot/models/architecture.h"
 
 namespace ibot::eval {
-
-namespace {
-
-class EvaluationMode {
- public:
-  explicit EvaluationMode(torch::nn::Module& module)
-      : module_(module), training_(module.is_training()) {
-    module_.eval();
-  }
-  ~EvaluationMode() { module_.train(training_); }
-  EvaluationMode(const EvaluationMode&) = delete;
-  EvaluationMode& operator=(const EvaluationMode&) = delete;
-
- private:
-  torch::nn::Module& module_;
-  bool training_;
-};
-
-}  // namespace
 
 torch::Tensor unit_length(const torch::Tensor& features) {
   return features / features.norm(2, 1, true).clamp_min(1e-12);

@@ -5,7 +5,8 @@
 namespace ibot::evaluation {
 
 LabeledImages::LabeledImages(const std::filesystem::path& root, const data::DatasetOptions& options)
-    : train_(data::open_dataset(root, data::Split::kTrain, options)),
+    : root_(root),
+      train_(data::open_dataset(root, data::Split::kTrain, options)),
       test_(data::open_dataset(root, data::Split::kVal, options)) {
   auto match = data::match_classes(*train_, *test_);
   note(root / "train", *train_);

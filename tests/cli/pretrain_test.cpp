@@ -120,6 +120,50 @@ TEST_F(Pretrain, EvaluatesInTheRunWithoutChangingIt) {
   EXPECT_EQ(Json::parse(text("knn/report.json"))["metrics"], evaluations[1]["eval"]["metrics"]);
 }
 
+// Each as often as its own key says; the first of the list chooses the best checkpoint.
+TEST_F(Pretrain, EvaluatesByAnyTaskWithoutChangingTheRun) {
+  finish("plain");
+  const Words evaluated{"eval.path=set", "eval.tasks=[kmeans,knn,logistic,cluster]",
+                        "eval.every_epochs=3", "kmeans.every_epochs=2"};
+  auto half = evaluated;
+  half.insert(half.end(), {"train.max_steps=8", "kmeans.restarts=2"});
+  finish("run", half);
+  finish("run", evaluated);  // an evaluation's keys change nothing of the run
+  expect_same_weights("plain", "run");
+
+  std::vector<std::pair<int64_t, std::string>> done;
+  std::map<std::string, Json> last;
+  for (const auto& line : objects("run/metrics.jsonl")) {
+    if (!line.contains("eval")) continue;
+    done.emplace_back(line["epoch"], line["eval"]["name"]);
+    last[done.back().second] = line["eval"]["metrics"];
+  }
+  EXPECT_THAT(done, ::testing::ElementsAre(std::pair{1, "kmeans"}, std::pair{2, "knn"},
+                                           std::pair{3, "knn"}, std::pair{3, "logistic"},
+                                           std::pair{3, "cluster"}, std::pair{3, "kmeans"}));
+  for (const auto& [task, metrics] : last) {
+    const auto result =
+        run("ibot-eval", {task, "--weights", "run/checkpoints/last.safetensors", "--data", "set",
+                          "--output", task, "--device", "cpu", "--threads", "1"});
+    ASSERT_EQ(result.status, 0) << result.err;
+    EXPECT_EQ(Json::parse(text(task + "/report.json"))["metrics"], metrics) << task;
+  }
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/checkpoints/best.safetensors"));
+}
+
+TEST_F(Pretrain, AnImageThatCannotBeReadCostsItsEvaluationsAlone) {
+  const auto folder = std::filesystem::directory_iterator(folder_ / "set/val")->path();
+  std::ofstream(folder / "zz.png") << "\x89PNG\r\n\x1a\n and no more";
+  finish("run", {"eval.path=set", "eval.tasks=[knn,cluster]"});
+  std::vector<std::string> faults;
+  for (const auto& line : objects("run/metrics.jsonl")) {
+    if (line.contains("fault")) faults.push_back(line["text"]);
+  }
+  EXPECT_THAT(faults, ::testing::ElementsAre(
+                          ::testing::StartsWith("evaluation cluster after epoch 3 failed: "),
+                          ::testing::StartsWith("evaluation after epoch 3 failed: ")));
+}
+
 TEST_F(Pretrain, ReplacesAndNamesUnreadableImages) {
   damage();
   const Words tolerant{"data.max_bad_share=0.5"};
@@ -185,6 +229,10 @@ TEST_F(Pretrain, DryRunRefusesWhatARunWould) {
            {{"eval.path=nowhere"}, "nowhere"},
            {{"eval.path=half"}, "half"},
            {{"eval.path=set", "eval.k=[17]"}, "eval.k: expected at most the 16 training images"},
+           {{"eval.path=set", "eval.tasks=[kmeans]", "kmeans.clusters=9"},
+            "kmeans.clusters: expected at most the 8 test images, got 9"},
+           {{"eval.tasks=[knn,linear]"},
+            "eval.tasks: expected knn | logistic | kmeans | cluster, got linear"},
            {{"train.batch_size=17"}, "train.batch_size: expected at most the 16 images"}}) {
     auto dry = words;
     dry.push_back("--dry-run");

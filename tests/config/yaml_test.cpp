@@ -41,6 +41,7 @@ struct EveryType {
   std::string text = "plain";
   std::vector<int64_t> integers{1, 2};
   std::vector<double> numbers{1e-7};
+  std::vector<std::string> words{"one", "two words"};
   std::array<double, 2> pair{0.5, 1};
   std::array<double, 3> triple{1, 2, 3};
 
@@ -53,6 +54,7 @@ struct EveryType {
     field("text", text, "words");
     field("integers", integers, "some whole numbers");
     field("numbers", numbers, "some numbers");
+    field("words", words, "some words");
     field("pair", pair, "two numbers");
     field("triple", triple, "three numbers");
   }
@@ -108,6 +110,7 @@ TEST(Yaml, ReadsEveryTypeInBlockAndFlowStyle) {
       "  text: 'a: b # c'\n"
       "  integers:\n  - 7\n  - -8\n"
       "  numbers: 0.3\n"
+      "  words: [knn, 'a, b']\n"
       "  pair: [0.25, 1]\n"
       "second: {flag: on, integers: [], triple: [.5, 1., 2]}\n",
       "run.yaml");
@@ -118,6 +121,7 @@ TEST(Yaml, ReadsEveryTypeInBlockAndFlowStyle) {
   EXPECT_EQ(config.first.text, "a: b # c");
   EXPECT_EQ(config.first.integers, (std::vector<int64_t>{7, -8}));
   EXPECT_EQ(config.first.numbers, std::vector<double>{0.3});
+  EXPECT_EQ(config.first.words, (std::vector<std::string>{"knn", "a, b"}));
   EXPECT_EQ(config.first.pair, (std::array<double, 2>{0.25, 1}));
   EXPECT_TRUE(config.second.flag);
   EXPECT_TRUE(config.second.integers.empty());
@@ -125,16 +129,19 @@ TEST(Yaml, ReadsEveryTypeInBlockAndFlowStyle) {
 }
 
 TEST(Yaml, OverridesTakeTheSameForms) {
-  const auto config = parse_config<OtherConfig>(
-      "", "",
-      {"first.colour=off", "first.flag=off", "first.integer=-9", "first.number=1e-3",
-       "first.integers=[4, 5]", "first.numbers=0.7", "first.pair=[0, 1]"});
+  const auto config =
+      parse_config<OtherConfig>("", "",
+                                {"first.colour=off", "first.flag=off", "first.integer=-9",
+                                 "first.number=1e-3", "first.integers=[4, 5]", "first.numbers=0.7",
+                                 "first.words=knn", "second.words=[]", "first.pair=[0, 1]"});
   EXPECT_EQ(config.first.colour, Colour::kOff);
   EXPECT_FALSE(config.first.flag);
   EXPECT_EQ(config.first.integer, -9);
   EXPECT_EQ(config.first.number, 1e-3);
   EXPECT_EQ(config.first.integers, (std::vector<int64_t>{4, 5}));
   EXPECT_EQ(config.first.numbers, std::vector<double>{0.7});
+  EXPECT_EQ(config.first.words, std::vector<std::string>{"knn"});
+  EXPECT_TRUE(config.second.words.empty());
   EXPECT_EQ(config.first.pair, (std::array<double, 2>{0, 1}));
 }
 
@@ -148,7 +155,8 @@ TEST(Yaml, OverridesTakeTextAsItIs) {
 
 TEST(Yaml, WritingReadsBackToTheBit) {
   OtherConfig config;
-  config.first = {Colour::kOff, false, INT64_MIN, 0.1 + 0.2, "null", {}, {}, {1e300, 5e-324}, {}};
+  config.first = {Colour::kOff, false, INT64_MIN,       0.1 + 0.2,       "null",
+                  {},           {},    {"off", "a\"b"}, {1e300, 5e-324}, {}};
   config.first.triple = {-0.0, 1.0 / 3, 123456789012345678.0};
   config.second.text = "quote \" slash \\ tab \t line \n bell \a ünï : # {}";
   config.second.numbers = {1e-6, 5e-4, 1e15, 1e16, 2.5, 3};

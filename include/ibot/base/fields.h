@@ -23,6 +23,7 @@ inline constexpr bool is_field_type =
     std::is_enum_v<T> || std::is_same_v<T, bool> || std::is_same_v<T, int64_t> ||
     std::is_same_v<T, double> || std::is_same_v<T, std::string> ||
     std::is_same_v<T, std::vector<int64_t>> || std::is_same_v<T, std::vector<double>> ||
-    std::is_same_v<T, std::array<double, 2>> || std::is_same_v<T, std::array<double, 3>>;
+    std::is_same_v<T, std::vector<std::string>> || std::is_same_v<T, std::array<double, 2>> ||
+    std::is_same_v<T, std::array<double, 3>>;
 
 }  // namespace ibot

@@ -3,6 +3,7 @@
 
 #include "ibot/data/augment_options.h"
 #include "ibot/data/data_options.h"
+#include "ibot/eval/evaluation_options.h"
 #include "ibot/eval/in_run_options.h"
 #include "ibot/loss/loss_options.h"
 #include "ibot/mask/mask_options.h"
@@ -25,6 +26,7 @@ struct RunConfig {
   optim::ScheduleOptions schedule;
   train::TrainOptions train;
   eval::InRunOptions eval;
+  eval::EvaluationOptions evaluations;
 
   /// Calls `section(name, options)` for each section.
   template <class Visitor>
@@ -39,6 +41,7 @@ struct RunConfig {
     section("schedule", schedule);
     section("train", train);
     section("eval", eval);
+    evaluations.sections(section);
   }
 };
 

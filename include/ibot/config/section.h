@@ -23,9 +23,9 @@ struct EnumSlot {
 };
 
 /// Where the value of a key lives; one alternative a type that is_field_type admits.
-using FieldSlot =
-    std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*,
-                 std::vector<double>*, std::array<double, 2>*, std::array<double, 3>*, EnumSlot>;
+using FieldSlot = std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*,
+                               std::vector<double>*, std::vector<std::string>*,
+                               std::array<double, 2>*, std::array<double, 3>*, EnumSlot>;
 
 /// One key: `name` within its section, what it means, its value, and whether that changes results.
 struct Field {

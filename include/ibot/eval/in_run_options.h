@@ -1,4 +1,4 @@
-// Options of the evaluation that runs during pre-training.
+// Options of the evaluations that run during pre-training, and of k-NN.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@ namespace ibot::eval {
 
 struct InRunOptions {
   std::string path;
+  std::vector<std::string> tasks{"knn"};
   int64_t every_epochs = 10;
   std::vector<int64_t> k;
   double temperature = 0.07;
@@ -21,9 +22,14 @@ struct InRunOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("path", path, "folder with train/ and val/ image folders for k-NN; empty: no evaluation",
+    field("path", path, "folder with train/ and val/ image folders; empty: no evaluation",
           Effect::kNone);
-    field("every_epochs", every_epochs, "epochs between evaluations; the last one always",
+    field("tasks", tasks,
+          "evaluations during the run, by the names of ibot-eval --list; the first one chooses the "
+          "best checkpoint",
+          Effect::kNone);
+    field("every_epochs", every_epochs,
+          "epochs between evaluations by k-NN, the last one always; others have their own",
           Effect::kNone);
     field("k", k, "numbers of neighbours; []: of 10, 20, 100 and 200 what the images allow");
     field("temperature", temperature, "of the neighbours' votes");

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <variant>
@@ -12,8 +13,8 @@
 
 namespace ibot::eval {
 
-using OptionValue =
-    std::variant<bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>>;
+using OptionValue = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>,
+                                 std::vector<double>, std::vector<std::string>>;
 
 /// The fields of an options struct by name; enumerators as their names.
 template <class Options>
@@ -32,7 +33,8 @@ std::map<std::string, OptionValue> option_values(Options options) {
   return values;
 }
 
-/// The content of a report.json; accuracies in percent.
+/// What an evaluation found; accuracies in percent. All but the last two are the content of a
+/// report.json.
 struct Report {
   std::string task;
   std::map<std::string, double> metrics;
@@ -41,6 +43,10 @@ struct Report {
   std::string data;
   /// What the result belongs to: the method with its version, and hashes of weights and images.
   std::map<std::string, std::string> identity = {};
+  /// The results as a person reads them, in whole lines.
+  std::string table = {};
+  /// What the best checkpoint of a run is chosen by, the higher the better; none: it cannot choose.
+  std::optional<double> score = std::nullopt;
 };
 
 /// The report as one indented JSON object with a final line end; a metric that is not finite is

@@ -19,6 +19,7 @@ class LabeledImages {
   /// training images, or test images are of a class that has none.
   LabeledImages(const std::filesystem::path& root, const data::DatasetOptions& options);
 
+  const std::filesystem::path& root() const { return root_; }
   const data::Dataset& train() const { return *train_; }
   const data::Dataset& test() const { return *matched_; }
   const data::Dataset& of(data::Split split) const {
@@ -37,6 +38,7 @@ class LabeledImages {
   void note(const std::filesystem::path& where, const data::Dataset& images);
   void note(const std::vector<std::string>& names, const char* problem);
 
+  std::filesystem::path root_;
   std::unique_ptr<data::Dataset> train_;
   std::unique_ptr<data::Dataset> test_;
   std::optional<data::MatchedDataset> matched_;

@@ -1,0 +1,116 @@
+#include "ibot/evaluation/evaluate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "evaluation/drawn_images.h"
+#include "evaluation/toys.h"
+#include "ibot/base/error.h"
+#include "ibot/data/labeled_loader.h"
+#include "ibot/eval/knn.h"
+#include "ibot/evaluation/evaluations.h"
+#include "ibot/models/network.h"
+#include "support/tiny.h"
+
+namespace ibot::evaluation {
+namespace {
+
+using testing::DrawnImages;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+
+ExtractionOptions small_images(const std::filesystem::path& cache = {}) {
+  return {.resize_size = 16, .crop_size = 16, .batch_size = 3, .workers = 1, .cache = cache};
+}
+
+Subject tiny_subject() {
+  const auto options = testing::tiny_step_options().backbone;
+  return subject_of(options, models::build_backbone(options, models::Role::kTeacher));
+}
+
+/// Embeds all of a set by hand: pixels, normalisation, class token.
+eval::FeatureBank embedded(const Subject& subject, const data::Dataset& images) {
+  data::LabeledLoader loader(
+      images, {.transform = {.resize_size = 16, .crop_size = 16}, .batch_size = 100, .workers = 1});
+  const auto batch = *loader.next();
+  const torch::NoGradGuard no_grad;
+  subject.backbone->eval();
+  return {subject.backbone->forward(batch::normalized(batch.image, {})).class_token, batch.label,
+          batch.sample_id, ""};
+}
+
+TEST(Evaluate, KnnIsThatOfFeaturesEmbeddedByHand) {
+  const DrawnImages drawn;
+  const LabeledImages images(drawn.root(), {});
+  const auto subject = tiny_subject();
+  Source source(subject, &images, small_images());
+  const auto report = evaluate(*make(eval::KnnOptions{{1, 5}, 0.07}), source);
+  const auto expected = eval::classify_knn(embedded(subject, images.train()),
+                                           embedded(subject, images.test()), {{1, 5}, 0.07});
+  EXPECT_EQ(report.metrics, eval::knn_metrics(expected));
+  EXPECT_EQ(report.task, "knn");
+  EXPECT_EQ(report.identity.at("weights"), subject.hash);
+  EXPECT_EQ(report.identity.at("images of val/"), images.hash(data::Split::kVal));
+  EXPECT_EQ(std::get<int64_t>(report.options.at("crop_size")), 16);
+  EXPECT_THAT(report.table, HasSubstr("top-1"));
+}
+
+TEST(Evaluate, EvaluationsOfOneSourceShareItsFeatures) {
+  const DrawnImages drawn;
+  const LabeledImages images(drawn.root(), {});
+  const auto subject = tiny_subject();
+  int extracted = 0;
+  Source source(subject, &images, small_images(), {.progress = [&](const Stage& stage) {
+                  extracted += stage.unit == "images" && stage.finished;
+                }});
+  evaluate(*make(eval::KnnOptions{{1}, 0.07}), source);
+  evaluate(*make(eval::LogisticOptions{}), source);
+  evaluate(*make(eval::KmeansOptions{}), source);
+  evaluate(testing::Centroids(), source);
+  EXPECT_EQ(extracted, 2);
+}
+
+// What is kept serves the same weights alone.
+TEST(Evaluate, TheCacheServesTheSameWeightsAlone) {
+  const DrawnImages drawn;
+  const LabeledImages images(drawn.root(), {});
+  const TemporaryFolder cache;
+  const auto subject = tiny_subject();
+  const auto features = [&](const Subject& of) {
+    return extract(of, images.test(), images.hash(data::Split::kVal), "val",
+                   small_images(cache.path()))
+        .features;
+  };
+  const auto first = features(subject);
+  EXPECT_EQ(testing::entries_in(cache.path()), 1u);
+  auto renamed = subject;  // another network under the old hash: its features are not computed
+  renamed.backbone = tiny_subject().backbone;
+  EXPECT_TRUE(features(renamed).equal(first));
+  EXPECT_FALSE(features(tiny_subject()).equal(first));
+  EXPECT_EQ(testing::entries_in(cache.path()), 2u);
+}
+
+TEST(Evaluate, RefusesWhatItCannotRead) {
+  const DrawnImages drawn;
+  const LabeledImages images(drawn.root(), {});
+  const auto subject = tiny_subject();
+  Source source(subject, &images, small_images());
+  const auto refusal = [&](const Evaluation& evaluation) -> std::string {
+    try {
+      evaluate(evaluation, source);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return {};
+  };
+  EXPECT_EQ(refusal(*make(eval::KnnOptions{{9}, 0.07})),
+            drawn.root().string() +
+                ": expected at least 9 training images, found 8; ask for fewer "
+                "neighbours");
+  EXPECT_EQ(refusal(*make(eval::ClusterOptions{})),
+            "cluster: expected a projection head, found none");
+  EXPECT_EQ(refusal(testing::Foreground()), "foreground: expected its data, opened");
+}
+
+}  // namespace
+}  // namespace ibot::evaluation
