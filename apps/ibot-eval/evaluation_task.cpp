@@ -30,7 +30,6 @@ models::ProjectionHead head_of(const TaskRequest& request, const std::string& ta
   const auto& config = request.weights.config;
   const auto& backbone = request.weights.backbone;
   const auto& weights = request.weights.head;
-  IBOT_CHECK_AS(RequestError, backbone != nullptr, task, ": expected a network, got pixels");
   models::ProjectionHead head(config.run.head, backbone->embed_dim(),
                               config.run.head.shared_teacher, false);
   const torch::NoGradGuard no_grad;
@@ -66,6 +65,8 @@ eval::Report on_loaded_features(const Evaluation& evaluation, const TaskRequest&
 eval::Report on_data(const Evaluation& evaluation, const TaskRequest& request) {
   const auto& [name, text, reads, version] = evaluation.about();
   auto subject = subject_of(request);
+  IBOT_CHECK_AS(RequestError, reads.features_alone() || subject.backbone != nullptr, name,
+                ": expected a network, got pixels");
   if (reads.head) subject.head = head_of(request, name);
   std::optional<LabeledImages> images;
   if (reads.features()) {

@@ -161,18 +161,13 @@ bool only_helps(const Task& task, const TaskRequest& request) {
   return launch.rank > 0;
 }
 
-/// Whether files of features are all that the task needs.
-bool reads_features_alone(const Task& task) {
-  return task.reads && task.reads->features() && !task.reads->head && !task.reads->own_data;
-}
-
 /// Which inputs are named, and whether the task can do with them.
 void check_inputs(const EvalArguments& arguments, const Task& task) {
   const bool loads = !arguments.load_features.empty();
   for (const auto& [option, folder] : {std::pair{"--load-features", &arguments.load_features},
                                        {"--dump-features", &arguments.dump_features}}) {
-    IBOT_CHECK_AS(ConfigError, folder->empty() || reads_features_alone(task), option,
-                  ": expected a task that reads features alone, got ", task.name);
+    IBOT_CHECK_AS(ConfigError, folder->empty() || (task.reads && task.reads->features_alone()),
+                  option, ": expected a task that reads features alone, got ", task.name);
   }
   IBOT_CHECK_AS(ConfigError, arguments.classifier.empty() || task.name == "linear",
                 "--classifier: expected the task linear, got ", task.name);

@@ -18,6 +18,8 @@ Inputs inputs_of(const Evaluation& evaluation, Source& source, const Data* data)
 void check_sources(const Evaluation& evaluation, const Source& source, const Data* data) {
   const auto& [name, text, reads, version] = evaluation.about();
   const auto& subject = source.subject();
+  IBOT_CHECK(reads.features_alone() || subject.backbone != nullptr, name,
+             ": expected a network, got pixels");
   IBOT_CHECK(!reads.head || subject.head, name, ": expected a projection head, found none");
   IBOT_CHECK(!reads.own_data || data != nullptr, name, ": expected its data, opened");
   if (!reads.features()) return;
@@ -58,10 +60,11 @@ const eval::FeatureBank& Source::features(data::Split split) {
 void check_images(const Evaluation& evaluation, int64_t train_images, int64_t test_images,
                   const std::filesystem::path& where) {
   const auto least = evaluation.least();
+  const auto mend = least.mend.empty() ? "" : "; " + least.mend;
   IBOT_CHECK(train_images >= least.train_images, where.string(), ": expected at least ",
-             least.train_images, " training images, found ", train_images, "; ", least.mend);
+             least.train_images, " training images, found ", train_images, mend);
   IBOT_CHECK(test_images >= least.test_images, where.string(), ": expected at least ",
-             least.test_images, " test images, found ", test_images, "; ", least.mend);
+             least.test_images, " test images, found ", test_images, mend);
 }
 
 eval::Report evaluate(const Evaluation& evaluation, Source& source, const Data* data) {

@@ -15,6 +15,27 @@ run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}" -B "${work}/build" -G "${G
 run("${CMAKE_COMMAND}" --build "${work}/build")
 execute_process(COMMAND "${work}/build/consumer" WORKING_DIRECTORY "${work}" COMMAND_ERROR_IS_FATAL ANY)
 
+# k-NN through the library is that of the installed program, on images and weights of its own.
+if(EXISTS "${work}/moved/bin/ibot-eval")
+  set(bin "${work}/moved/bin")
+  set(weights checkpoints/last.safetensors)
+  run("${bin}/ibot-data" synth "${work}/images" classes=2 train_per_class=6 val_per_class=3 size=40)
+  run("${bin}/ibot-train" "${SOURCE_DIR}/configs/smoke/tiny.yaml" data.path=${work}/images/train
+    backbone.heads=1 train.batch_size=4 train.max_steps=1 --quiet --output "${work}/run")
+  run("${bin}/ibot-eval" knn --weights "${work}/run/${weights}" --data "${work}/images" --device cpu
+    eval.resize_size=40 eval.crop_size=32 "eval.k=[1,3]" --output "${work}/knn")
+  execute_process(COMMAND "${work}/build/consumer_knn" "${work}/run/${weights}" "${work}/images"
+    OUTPUT_VARIABLE report COMMAND_ERROR_IS_FATAL ANY)
+  file(READ "${work}/knn/report.json" expected)
+  foreach(part metrics identity)
+    string(JSON ours GET "${report}" ${part})
+    string(JSON theirs GET "${expected}" ${part})
+    if(NOT ours STREQUAL theirs)
+      message(FATAL_ERROR "k-NN of the consumer: expected ${theirs}, got ${ours}")
+    endif()
+  endforeach()
+endif()
+
 # Configures the consumer on `prefix` with further words; the refusal must hold `reason` in one line.
 function(expect_refusal prefix reason)
   execute_process(COMMAND "${CMAKE_COMMAND}" --fresh -S "${CMAKE_CURRENT_LIST_DIR}" -B "${work}/refused"

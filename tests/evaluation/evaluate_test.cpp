@@ -109,6 +109,10 @@ TEST(Evaluate, RefusesWhatItCannotRead) {
                 "neighbours");
   EXPECT_EQ(refusal(*make(eval::ClusterOptions{})),
             "cluster: expected a projection head, found none");
+  const Subject pixels;
+  Source raw(pixels, &images, small_images());
+  EXPECT_EQ(evaluate(testing::Centroids(), raw).metrics.at("top1"), 100.0);
+  EXPECT_THROW(evaluate(testing::Foreground(), raw), Error);
   EXPECT_EQ(refusal(testing::Foreground()), "foreground: expected its data, opened");
 }
 

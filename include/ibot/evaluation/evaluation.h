@@ -27,6 +27,8 @@ struct Reads {
   bool own_data = false;
 
   bool features() const { return train_features || test_features; }
+  /// Whether labelled features do without a network, whoever computed them.
+  bool features_alone() const { return features() && !head && !own_data; }
 };
 
 /// Images that it needs at least.
