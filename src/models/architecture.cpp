@@ -2,7 +2,8 @@
 
 namespace ibot::models {
 
-// Each in a file of its own.
+// Each in a file of its own. Another architecture is one more such file, its name here and in the
+// list below; the contract test then runs over its samples.
 Architecture vit_architecture();
 Architecture swin_architecture();
 

@@ -62,8 +62,8 @@ struct FeatureOptions {
 };
 
 /// `options` with every choice made. Published is the class token of the last block; for linear
-/// probing of a backbone named small or swin, of the last four blocks, and of any other the class
-/// token and the mean patch token of the last.
+/// probing what the backbone's preset says (models::Preset): the class tokens of the last four
+/// blocks, or the class token and the mean patch token of the last.
 ///
 /// Source: paper appendix C; the reference's run.sh.
 FeatureOptions resolved(const FeatureOptions& options, bool linear_probing,
