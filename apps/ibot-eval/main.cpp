@@ -3,6 +3,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 
@@ -95,7 +96,11 @@ const Task& task_named(const std::string& name) {
 }
 
 void list_tasks() {
-  for (const Task& task : tasks()) std::printf("%-8s %s\n", task.name.c_str(), task.text.c_str());
+  size_t width = 0;
+  for (const Task& task : tasks()) width = std::max(width, task.name.size());
+  for (const Task& task : tasks()) {
+    std::printf("%-*s %s\n", static_cast<int>(width), task.name.c_str(), task.text.c_str());
+  }
 }
 
 /// --print-config and --explain, which need neither a task nor weights.
