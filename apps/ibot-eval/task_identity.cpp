@@ -15,6 +15,11 @@ std::string bank_hash(const eval::FeatureBank& bank) {
   return tensors_hash({{"features", bank.features}, {"labels", bank.labels}});
 }
 
+void add_keys(Identity& identity, const EvalConfig& config,
+              const std::vector<std::string>& wanted) {
+  identity.add_keys(result_values(config), wanted, result_values(EvalConfig()));
+}
+
 }  // namespace
 
 Identity loaded_identity(const FeatureBanks& banks, const evaluation::About& evaluation) {
@@ -31,7 +36,7 @@ Identity classifier_identity(const TaskRequest& request, const std::string& imag
   identity.add_images(images_hash);
   identity.add_hash("classifiers",
                     tensors_hash({{"weight", classifiers.weight}, {"bias", classifiers.bias}}));
-  identity.add_keys(result_values(request.weights.config), kFeatureKeys);
+  add_keys(identity, request.weights.config, kFeatureKeys);
   return identity;
 }
 
@@ -39,8 +44,8 @@ Identity linear_identity(const TaskRequest& request, const LabeledImages& images
   Identity identity("linear", kVersion);
   identity.add_hash("weights", request.weights.backbone_hash);
   identity.add_images(images);
-  identity.add_keys(result_values(request.weights.config), kFeatureKeys);
-  identity.add_keys(result_values(request.weights.config), {"linear."});
+  add_keys(identity, request.weights.config, kFeatureKeys);
+  add_keys(identity, request.weights.config, {"linear."});
   return identity;
 }
 
@@ -50,11 +55,12 @@ Identity fine_tune_identity(const TaskRequest& request, const LabeledImages& ima
   Identity identity(task, kVersion);
   identity.add_hash("weights", request.weights.backbone_hash);
   identity.add_images(images);
-  identity.add_keys(result_values(config), {task + ".", "transform.", "mixing.", "backbone.",
-                                            "augment.mean", "augment.std", "data."});
+  add_keys(
+      identity, config,
+      {task + ".", "transform.", "mixing.", "backbone.", "augment.mean", "augment.std", "data."});
   if (!keeps_head) return identity;
   identity.add_hash("weights of the head", request.weights.head_hash);
-  identity.add_keys(result_values(config), {"head."});
+  add_keys(identity, config, {"head."});
   return identity;
 }
 

@@ -33,7 +33,8 @@ Identity identity_of(const config::RunConfig& config, const evaluation::InRun& i
   if (task.data != nullptr) identity.add_hash("data", task.data->hash());
   identity.add_keys(result_values(config),
                     {about.name == "knn" ? "eval." : about.name + ".", "eval.resize_size",
-                     "eval.crop_size", "augment.mean", "augment.std", "data."});
+                     "eval.crop_size", "augment.mean", "augment.std", "data."},
+                    result_values(config::RunConfig()));
   return identity;
 }
 

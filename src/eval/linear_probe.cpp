@@ -26,9 +26,9 @@ train::LoopOptions loop_options(const LinearProbeOptions& options, const dist::G
 }
 
 torch::Tensor tensor_of(const LinearBest& best) {
-  return torch::tensor({static_cast<double>(best.head), static_cast<double>(best.epoch), best.top1,
-                        best.top5},
-                       torch::kDouble);
+  return torch::tensor(
+      {static_cast<double>(best.head), static_cast<double>(best.epoch), best.top1, best.top5},
+      torch::kDouble);
 }
 
 LinearBest best_of(const torch::Tensor& values) {
@@ -125,9 +125,7 @@ std::optional<train::EvaluationRecord> LinearProbe::validate(int64_t epoch) {
               losses_ / static_cast<double>(options_.steps_per_epoch), hits, images});
   }
   return train::EvaluationRecord{
-      .epoch = epoch,
-      .name = "linear",
-      .metrics = {{"top1", best_.top1}, {"top5", best_.top5}}};
+      .epoch = epoch, .name = "linear", .metrics = {{"top1", best_.top1}, {"top5", best_.top5}}};
 }
 
 }  // namespace ibot::eval

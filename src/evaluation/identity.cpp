@@ -58,12 +58,15 @@ void Identity::add_keys(const std::map<std::string, std::string>& values) {
 }
 
 void Identity::add_keys(const std::map<std::string, std::string>& values,
-                        const std::vector<std::string>& wanted) {
+                        const std::vector<std::string>& wanted,
+                        const std::map<std::string, std::string>& defaults) {
   for (const auto& [key, value] : values) {
     const auto holds = [&, name = key](const std::string& want) {
       return want.back() == '.' ? name.starts_with(want) : name == want;
     };
-    if (std::any_of(wanted.begin(), wanted.end(), holds)) items_.push_back({key, value, false});
+    if (std::none_of(wanted.begin(), wanted.end(), holds)) continue;
+    const auto usual = defaults.find(key);
+    items_.push_back({key, value, false, usual == defaults.end() ? "nothing" : usual->second});
   }
 }
 
@@ -84,9 +87,9 @@ std::map<std::string, std::string> Identity::summary() const {
 std::string Identity::differences(const std::string& kept) const {
   auto there = items_in(kept);
   std::string differing;
-  for (const auto& [name, value, is_hash] : items_) {
+  for (const auto& [name, value, is_hash, otherwise] : items_) {
     const auto found = there.find(name);
-    const auto before = found == there.end() ? "nothing" : found->second;
+    const auto before = found == there.end() ? otherwise : found->second;
     if (found != there.end()) there.erase(found);
     if (before == value) continue;
     append(differing, is_hash ? name : concat(name, ": ", before, " there, ", value, " here"));

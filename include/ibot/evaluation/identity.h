@@ -30,9 +30,11 @@ class Identity {
   /// Values by "section.key", those that change results (ibot/base/option_text.h).
   void add_keys(const std::map<std::string, std::string>& values);
 
-  /// Of these the `wanted` alone: a key "section.key", or a section "section.".
+  /// Of these the `wanted` alone: a key "section.key", or a section "section.". What was kept
+  /// before a key was known counts as kept under its value among `defaults`.
   void add_keys(const std::map<std::string, std::string>& values,
-                const std::vector<std::string>& wanted);
+                const std::vector<std::string>& wanted,
+                const std::map<std::string, std::string>& defaults);
 
   /// One item a line.
   std::string text() const;
@@ -48,7 +50,8 @@ class Identity {
   struct Item {
     std::string name;
     std::string value;
-    bool is_hash;
+    bool is_hash = false;
+    std::string otherwise = "nothing";  // where it was not kept
   };
 
   void add_decoding();

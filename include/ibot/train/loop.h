@@ -69,8 +69,8 @@ class Loop {
   void set_stop(std::function<bool()> requested) { stop_ = std::move(requested); }
 
   /// Takes over a checkpoint: tensors, position and the epoch's sums; one that lies in the run's
-  /// own folder becomes its last one. Throws CheckpointError where shapes, the images of a step over
-  /// all ranks or the number of steps an epoch differ.
+  /// own folder becomes its last one. Throws CheckpointError where shapes, the images of a step
+  /// over all ranks or the number of steps an epoch differ.
   void resume(const Checkpoint& checkpoint);
 
   const RunState& state() const { return state_; }
