@@ -1,5 +1,7 @@
 #include "ibot/models/architecture.h"
 
+#include <set>
+
 namespace ibot::models {
 
 // Each in a file of its own. Another architecture is one more such file, its name here and in the
@@ -15,10 +17,10 @@ const std::vector<Architecture>& architectures() {
 const Architecture& architecture_of(const std::string& arch) {
   std::string known;
   for (const auto& architecture : architectures()) {
-    for (const auto& preset : architecture.presets) {
-      if (preset.name == arch) return architecture;
-      known += (known.empty() ? "" : ", ") + preset.name;
-    }
+    std::set<std::string> names;
+    for (const auto& preset : architecture.presets) names.insert(preset.name);
+    if (names.count(arch) > 0) return architecture;
+    for (const auto& name : names) known += (known.empty() ? "" : ", ") + name;
   }
   throw OptionError("arch", concat("expected one of ", known, "; got ", arch));
 }
