@@ -160,6 +160,23 @@ TEST_F(KeptResults, AProbeOverRanksIsThatOfOne) {
   }
 }
 
+// A key that the version before had not had the value that is its default now.
+TEST_F(KeptResults, AStateFromBeforeAKeyGoesOn) {
+  ASSERT_EQ(evaluate("linear", "set", "out").status, 0);
+  auto content = io::read_safetensors(folder_ / "out/linear.safetensors");
+  auto& identity = content.metadata["identity"];
+  const std::string key = "data.gray_range: clip\n";
+  ASSERT_NE(identity.find(key), std::string::npos) << identity;
+  identity.erase(identity.find(key), key.size());
+  io::write_safetensors(folder_ / "out/linear.safetensors", content);
+  fs::remove_all(folder_ / "out/checkpoints");
+  EXPECT_THAT(evaluate("linear", "set", "out").err, HasSubstr("resumed at step 4"));
+  fs::remove_all(folder_ / "out/checkpoints");
+  io::write_safetensors(folder_ / "out/linear.safetensors", content);
+  expect_refusal(evaluate("linear", "set", "out", {"data.gray_range=type"}),
+                 "data.gray_range: clip there, type here");
+}
+
 TEST_F(KeptResults, AStateOfAnEarlierVersionIsRefused) {
   ASSERT_EQ(evaluate("linear", "set", "out").status, 0);
   auto content = io::read_safetensors(folder_ / "out/linear.safetensors");
