@@ -129,7 +129,9 @@ void add_metrics(eval::Report& report, const eval::LinearBest& best, const eval:
 }  // namespace
 
 eval::Report run_linear(const TaskRequest& request) {
-  if (request.classifiers) return test_classifiers(request);
+  if (request.classifiers) {
+    return request.group.rank() == 0 ? test_classifiers(request) : eval::Report();
+  }
   IBOT_CHECK_AS(RequestError, request.weights.backbone != nullptr,
                 "linear: expected a network, got pixels");
   const auto& config = request.weights.config;

@@ -219,16 +219,20 @@ void join(TaskRequest& request) {
   if (request.group.rank() != 0) start_logging("warning");
 }
 
-/// Other ranks are told of a failure.
-eval::Report run_task(const Task& task, const TaskRequest& request) {
-  try {
-    return task.run(request);
-  } catch (const dist::PeerError&) {
-    throw;
-  } catch (const std::exception& error) {
-    request.group.report_failure(error.what());
-    throw;
+int evaluate(const EvalArguments& arguments, const Task& task, const TaskRequest& request) {
+  const bool leads = request.group.rank() == 0;
+  for (const auto& folder : {request.output, request.cache, request.dump_features}) {
+    if (!folder.empty() && leads) check_folder(folder);
   }
+  std::optional<OutputFolder> output;
+  if (!request.output.empty() && leads) output.emplace(request.output);
+  eval::Report report = task.run(request);
+  if (stop_requested()) return stop_status();
+  report.weights = arguments.weights.file;
+  report.data = request.load_features.empty() ? arguments.data : arguments.load_features;
+  if (output) write_report(arguments.output, report);
+  request.group.barrier();  // a launcher may take the first rank to leave for the end of all
+  return kDone;
 }
 
 int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
@@ -250,18 +254,14 @@ int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
     if (request.load_features.empty()) share_features(request, *task.reads);
     return kDone;
   }
-  for (const auto& folder : {request.output, request.cache, request.dump_features}) {
-    if (!folder.empty() && request.group.rank() == 0) check_folder(folder);
+  try {
+    return evaluate(arguments, task, request);
+  } catch (const dist::PeerError&) {
+    throw;
+  } catch (const std::exception& error) {
+    request.group.report_failure(error.what());  // other ranks are told
+    throw;
   }
-  std::optional<OutputFolder> output;
-  if (!request.output.empty() && request.group.rank() == 0) output.emplace(request.output);
-  eval::Report report = run_task(task, request);
-  if (stop_requested()) return stop_status();
-  report.weights = arguments.weights.file;
-  report.data = request.load_features.empty() ? arguments.data : arguments.load_features;
-  if (output) write_report(arguments.output, report);
-  request.group.barrier();  // a launcher may take the first rank to leave for the end of all
-  return kDone;
 }
 
 }  // namespace

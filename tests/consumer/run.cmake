@@ -34,6 +34,17 @@ if(EXISTS "${work}/moved/bin/ibot-eval")
       message(FATAL_ERROR "k-NN of the consumer: expected ${theirs}, got ${ours}")
     endif()
   endforeach()
+
+  run("${bin}/ibot-eval" linear --weights "${work}/run/${weights}" --data "${work}/images" --device cpu
+    eval.resize_size=40 eval.crop_size=32 features.pooling=class features.blocks=1 linear.lr=0.1
+    linear.epochs=2 linear.batch_size=4 --output "${work}/linear")
+  execute_process(COMMAND "${work}/build/consumer_linear" "${work}/run/${weights}" "${work}/images"
+    OUTPUT_VARIABLE ours OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  file(READ "${work}/linear/report.json" expected)
+  string(JSON theirs GET "${expected}" metrics top1)
+  if(NOT ours EQUAL theirs)
+    message(FATAL_ERROR "linear probe of the consumer: expected ${theirs}, got ${ours}")
+  endif()
 endif()
 
 # Configures the consumer on `prefix` with further words; the refusal must hold `reason` in one line.
