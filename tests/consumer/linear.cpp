@@ -21,14 +21,13 @@ int main(int argc, char** argv) {
     return eval::image_features(*backbone, batch::normalized(crops, extraction.normalization),
                                 extraction.features);
   };
-  data::TrainingLoader crops(
-      images.train(), {.transform = {.size = 32,
-                                     .filter = data::Filter::kBilinear,
-                                     .rand_operations = 0,
-                                     .color_jitter = 0},
-                       .batch_size = 4,
-                       .drop_last = false,
-                       .num_epochs = 2});
+  data::TrainingLoader crops(images.train(), {.transform = {.size = 32,
+                                                            .filter = data::Filter::kBilinear,
+                                                            .rand_operations = 0,
+                                                            .color_jitter = 0},
+                                              .batch_size = 4,
+                                              .drop_last = false,
+                                              .num_epochs = 2});
   eval::LinearProbe probe({.linear = {.lr = {0.1}, .epochs = 2, .batch_size = 4},
                            .classes = images.classes(),
                            .steps_per_epoch = crops.steps_per_epoch()},

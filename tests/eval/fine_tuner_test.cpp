@@ -90,8 +90,9 @@ struct Told : train::Observer {
 
 struct TinyRun : Told {
   explicit TinyRun(const FineTuneOptions& options, const std::filesystem::path& folder = {},
-                   const batch::MixingOptions& mixing = {}, const dist::Group& group = {})
-      : step(options, std::make_shared<Classifier>(tiny_classifier(), 0), torch::kCPU, group),
+                   const batch::MixingOptions& mixing = {}, const dist::Group& group = {},
+                   const ClassifierOptions& shape = tiny_classifier())
+      : step(options, std::make_shared<Classifier>(shape, 0), torch::kCPU, group),
         tuner({.mixing = mixing,
                .normalization = {},
                .steps_per_epoch = kStepsPerEpoch,
@@ -196,17 +197,27 @@ class ShareOfLevels : public batch::BatchSource<batch::LabeledBatch> {
   int64_t ranks_;
 };
 
+ClassifierOptions tiny_swin() {
+  auto options = tiny_classifier();
+  options.backbone.arch = "swin_tiny";
+  options.backbone.window_size = 2;
+  options.backbone.embed_dim = 8;
+  options.backbone.depth = {1, 1};
+  options.backbone.heads = {2, 2};
+  return options;
+}
+
 // With drop path, mixing and erasing: a pass draws the same numbers whichever rank takes it.
-TEST(FineTuner, SeveralRanksEqualOneThatAccumulates) {
+void expect_ranks_equal_passes(const ClassifierOptions& shape) {
   auto options = tiny_options();
   options.ema = 0.9;
   auto passes = options;
   passes.accumulation = 2;
-  TinyRun alone(passes);
+  TinyRun alone(passes, {}, {}, {}, shape);
   LevelSource batches(0);
   alone.tuner.run(batches);
   testing::run_ranks(2, [&](const dist::Group& group) {
-    TinyRun run(options, {}, {}, group);
+    TinyRun run(options, {}, {}, group, shape);
     ShareOfLevels share(group.rank(), group.size());
     run.tuner.run(share);
     for (const auto& [name, tensor] : alone.step.state()) {
@@ -219,6 +230,13 @@ TEST(FineTuner, SeveralRanksEqualOneThatAccumulates) {
       EXPECT_EQ(run.epochs[i].lr, alone.epochs[i].lr);
     }
   });
+}
+
+TEST(FineTuner, SeveralRanksEqualOneThatAccumulates) {
+  expect_ranks_equal_passes(tiny_classifier());
+}
+TEST(FineTuner, SeveralRanksEqualOneThatAccumulatesForSwin) {
+  expect_ranks_equal_passes(tiny_swin());
 }
 
 // Ranks with more and fewer images, one with none.
