@@ -1,5 +1,6 @@
 #include "ibot-eval/features.h"
 
+#include "common/extraction_of_config.h"
 #include "ibot-eval/stage_progress.h"
 #include "ibot/dist/rendezvous.h"
 
@@ -15,19 +16,12 @@ evaluation::Subject subject_of(const TaskRequest& request) {
 }
 
 evaluation::ExtractionOptions extraction_options(const TaskRequest& request) {
-  const auto& run = request.weights.config.run;
   const auto launch = dist::launch_of_process();
-  return {.features = request.weights.config.features,
-          .resize_size = run.eval.resize_size,
-          .crop_size = run.eval.crop_size,
-          .normalization = {run.augment.mean, run.augment.std},
-          .decode = run.data.decode,
-          .batch_size = run.eval.batch_size,
-          .workers = run.data.workers,
-          .prefetch_batches = run.data.prefetch_batches,
-          .cache = request.cache,
-          .rank = launch.rank,
-          .processes = launch.world};
+  auto options = extraction_options(request.weights.config.run, request.weights.config.features);
+  options.cache = request.cache;
+  options.rank = launch.rank;
+  options.processes = launch.world;
+  return options;
 }
 
 eval::FeatureBank bank_of(const TaskRequest& request, const LabeledImages& images,
@@ -39,8 +33,9 @@ eval::FeatureBank bank_of(const TaskRequest& request, const LabeledImages& image
 eval::FeatureBank bank_of(const TaskRequest& request, const data::Dataset& images,
                           const std::string& hash, const std::string& name) {
   StageProgress progress;
+  const bool shows = request.group.rank() == 0;
   return evaluation::extract(subject_of(request), images, hash, name, extraction_options(request),
-                             progress.listener());
+                             shows ? progress.listener() : evaluation::Listener());
 }
 
 void share_features(const TaskRequest& request, const evaluation::Reads& reads) {

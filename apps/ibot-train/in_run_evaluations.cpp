@@ -1,5 +1,6 @@
 #include "ibot-train/in_run_evaluations.h"
 
+#include "common/extraction_of_config.h"
 #include "common/logging.h"
 #include "common/run_main.h"
 #include "ibot/dist/group.h"
@@ -10,17 +11,6 @@ namespace {
 evaluation::InRun open(const config::RunConfig& config, std::vector<evaluation::Planned> tasks) {
   return open_input(
       [&] { return evaluation::InRun(std::move(tasks), config.eval.path, config.train.epochs); });
-}
-
-evaluation::ExtractionOptions extraction_options(const config::RunConfig& config) {
-  return {.features = eval::resolved({}, false, config.backbone.arch),
-          .resize_size = config.eval.resize_size,
-          .crop_size = config.eval.crop_size,
-          .normalization = {config.augment.mean, config.augment.std},
-          .decode = config.data.decode,
-          .batch_size = config.eval.batch_size,
-          .workers = config.data.workers,
-          .prefetch_batches = config.data.prefetch_batches};
 }
 
 /// Options of k-NN are those of the section eval.
@@ -43,7 +33,7 @@ Identity identity_of(const config::RunConfig& config, const evaluation::InRun& i
 InRunEvaluations::InRunEvaluations(const config::RunConfig& config,
                                    std::vector<evaluation::Planned> tasks)
     : in_run_(open(config, std::move(tasks))),
-      extraction_(extraction_options(config)),
+      extraction_(extraction_options(config, eval::resolved({}, false, config.backbone.arch))),
       backbone_(config.backbone),
       identity_(identity_of(config, in_run_)) {
   if (in_run_.images() == nullptr) return;

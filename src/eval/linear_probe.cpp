@@ -78,7 +78,7 @@ train::StepColumns LinearProbe::take_step() {
       whole_batch(batch.label.to(features.device(), /*non_blocking=*/true).contiguous());
   const auto losses = heads_.step(features, labels, values(state().step).lr);
   losses_ += losses;
-  return {.scalars = {{"loss", losses.min()}, {"grad_norm", torch::zeros({}, losses.options())}}};
+  return {.scalars = {{"loss", losses.min()}}};
 }
 
 optim::StepValues LinearProbe::values(int64_t step) const {

@@ -158,7 +158,7 @@ void Loop::flush() {
       .terms = divided(counted.term_sums(), steps),
       .lr = scheduled.lr,
       .weight_decay = scheduled.weight_decay,
-      .grad_norm = counted.sum("grad_norm") / steps,
+      .grad_norm = counted.has("grad_norm") ? counted.sum("grad_norm") / steps : 0.0,
       .images_per_s = static_cast<double>(all.steps() * options_.length.global_batch) / elapsed,
       .data_wait = wait.item<double>() / elapsed,
       .memory_bytes = peak_memory_bytes(device_),

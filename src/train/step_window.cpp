@@ -13,6 +13,10 @@ const std::string kTermPrefix = "loss_";
 
 }  // namespace
 
+bool WindowResults::has(const std::string& name) const {
+  return std::find(columns.begin(), columns.end(), name) != columns.end();
+}
+
 torch::Tensor WindowResults::column(const std::string& name) const {
   const auto place = std::find(columns.begin(), columns.end(), name);
   IBOT_CHECK(place != columns.end(), "steps: no column ", name);

@@ -152,6 +152,7 @@ TEST_F(KeptResults, AProbeOverRanksIsThatOfOne) {
   ASSERT_EQ(evaluate("linear", "set", "one").status, 0);
   const auto ranks = evaluate("linear", "set", "two", {"linear.batch_size=4", "--nproc", "2"});
   ASSERT_EQ(ranks.status, 0) << ranks.err;
+  EXPECT_THAT(ranks.err, Not(HasSubstr("rank 1: "))) << "rank 0 alone shows";
   EXPECT_EQ(report("two")["metrics"], report("one")["metrics"]);
   const auto one = io::read_safetensors(folder_ / "one/linear.safetensors").tensors;
   const auto two = io::read_safetensors(folder_ / "two/linear.safetensors").tensors;

@@ -43,24 +43,6 @@ TEST(Backbone, RefusesMasksItCannotApply) {
   EXPECT_THROW(student->intermediate(images, 3), Error);
 }
 
-TEST(Backbone, DropPathBelongsToTheTrainingStudent) {
-  auto options = tiny();
-  options.drop_path = 0.9;
-  // So many that two draws cannot be alike by chance.
-  const auto images = torch::rand({64, 3, 16, 16});
-  const auto student = build_backbone(options, Role::kStudent);
-  const auto spread = [&] {
-    return (student->forward(images).class_token - student->forward(images).class_token)
-        .abs()
-        .max()
-        .item<float>();
-  };
-  student->train();
-  EXPECT_GT(spread(), 0.0f);
-  student->eval();
-  EXPECT_EQ(spread(), 0.0f);
-}
-
 // Blocks that add nothing leave a patch embedding of 3 and the positions 0 to 15, 10 of the class
 // token; the final norm would make them zeros.
 TEST(Backbone, TheMeanPatchTokenOfAVitIsReadBeforeTheFinalNorm) {

@@ -12,8 +12,8 @@
 namespace ibot::train {
 
 /// What a step leaves on the device: scalars, of the same names in every step, "loss" among them.
-/// "loss_NAME" is a term of the loss, "grad_norm" the gradient's norm; the means over an epoch of
-/// all others are the epoch's.
+/// "loss_NAME" is a term of the loss, "grad_norm", where there is one, the gradient's norm; the
+/// means over an epoch of all others are the epoch's.
 ///
 ///   faulty  float32 scalar, 1 where the step does not count; undefined where all do
 struct StepColumns {
@@ -27,6 +27,7 @@ class WindowResults {
   torch::Tensor rows;  // [steps, columns], float64
   std::vector<std::string> columns;
 
+  bool has(const std::string& name) const;
   /// The values of one column, [steps].
   torch::Tensor column(const std::string& name) const;
   /// The rows of the steps that count.

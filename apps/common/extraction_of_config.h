@@ -1,0 +1,22 @@
+// From a run's configuration to how its images become features.
+#pragma once
+
+#include "ibot/config/run_config.h"
+#include "ibot/evaluation/extraction.h"
+
+namespace ibot::apps {
+
+/// Of a process alone, without a cache.
+inline evaluation::ExtractionOptions extraction_options(const config::RunConfig& config,
+                                                        const eval::FeatureOptions& features) {
+  return {.features = features,
+          .resize_size = config.eval.resize_size,
+          .crop_size = config.eval.crop_size,
+          .normalization = {config.augment.mean, config.augment.std},
+          .decode = config.data.decode,
+          .batch_size = config.eval.batch_size,
+          .workers = config.data.workers,
+          .prefetch_batches = config.data.prefetch_batches};
+}
+
+}  // namespace ibot::apps
