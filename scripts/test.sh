@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, runs every test. Arguments go to ctest: scripts/test.sh -L golden.
-# IBOT_GOLDENS=DIR runs the reference tests over another folder of the layout of tests/goldens.
+# IBOT_GOLDENS=DIR runs the reference tests over another folder of the layout of tests/goldens,
+# IBOT_GOLDENS_DENSE=DIR those of dense prediction, retrieval and analysis over one of tests/goldens_dense.
 set -euo pipefail
-if [ -n "${IBOT_GOLDENS:-}" ]; then
-  IBOT_GOLDENS=$(cd "$IBOT_GOLDENS" && pwd)
-  export IBOT_GOLDENS
-fi
+for variable in IBOT_GOLDENS IBOT_GOLDENS_DENSE; do
+  if [ -n "${!variable:-}" ]; then
+    export "$variable=$(cd "${!variable}" && pwd)"
+  fi
+done
 cd "$(dirname "$0")/.."
 
 scripts/bootstrap.sh

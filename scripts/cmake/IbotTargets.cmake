@@ -106,7 +106,8 @@ function(ibot_program name)
 endfunction()
 
 # ibot_tests(name LINK ... SOURCES ...): one binary of GoogleTest files below tests/. Suites whose
-# name ends in Golden carry the label "golden" instead of the binary's: discovery takes one label.
+# name ends in Golden (values of tests/goldens) or Dense (of tests/goldens_dense) carry the label
+# "golden" or "dense" instead of the binary's: discovery takes one label.
 function(ibot_tests name)
   cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
   list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/tests/")
@@ -120,10 +121,12 @@ function(ibot_tests name)
   ibot_settings(${target} PCH ibot_test_pch)
   target_compile_options(${target} PRIVATE ${IBOT_TEST_OPTIONS})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_FILTER "-*Golden.*"
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_FILTER "-*Golden.*:*Dense.*"
     PROPERTIES LABELS ${name} TIMEOUT 300)
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_FILTER "*Golden.*"
     PROPERTIES LABELS golden TIMEOUT 300)
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_FILTER "*Dense.*"
+    PROPERTIES LABELS dense TIMEOUT 300)
 endfunction()
 
 # ibot_fuzz(name LINK ... SOURCES ...): build/bin/<name>_fuzz of tests/fuzz/<name>_fuzz.cpp and those
