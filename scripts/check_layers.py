@@ -30,8 +30,8 @@ def includes(path):
 
 
 def edge_problem(table, room, target):
-    """What is wrong with a file of `room` including `target`, a path below include/."""
-    other = target.split("/")[1]
+    """What is wrong with a file of `room` including `target`, ROOM/FILE of include/ibot/ or src/."""
+    other = target.split("/")[0]
     if room not in table:
         return f"room {room} is missing from the table of src/README.md"
     if other == room or other in table[room]:
@@ -54,8 +54,8 @@ def header_problem(target, quote):
 def check_file(table, path, room, public):
     for number, quote, target in includes(path):
         problems = []
-        if quote == '"' and target.startswith("ibot/"):
-            problems.append(edge_problem(table, room, target))
+        if quote == '"' and "/" in target:
+            problems.append(edge_problem(table, room, target.removeprefix("ibot/")))
             if path.name.endswith("_options.h") and not (
                     target.startswith("ibot/base/") or target.endswith("_options.h")):
                 problems.append("an option header may include ibot/base and option headers, "

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ibot/config/run_config.h"
-#include "ibot/data/loader.h"
+#include "ibot/loading/loader.h"
 #include "ibot/models/backbone.h"
 
 namespace ibot::apps {

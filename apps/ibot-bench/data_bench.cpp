@@ -3,7 +3,7 @@
 #include "common/loader_of_config.h"
 #include "common/run_main.h"
 #include "ibot-bench/measure.h"
-#include "ibot/data/open_dataset.h"
+#include "ibot/loading/open_dataset.h"
 
 namespace ibot::apps {
 

@@ -8,7 +8,7 @@
 #include "common/run_main.h"
 #include "ibot-bench/measure.h"
 #include "ibot/data/listing.h"
-#include "ibot/data/sampler.h"
+#include "ibot/loading/sampler.h"
 
 namespace ibot::apps {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "common/data_notes.h"
 #include "common/run_main.h"
-#include "ibot/data/inspect.h"
-#include "ibot/data/open_dataset.h"
+#include "ibot/loading/inspect.h"
+#include "ibot/loading/open_dataset.h"
 
 namespace ibot::apps {
 namespace {

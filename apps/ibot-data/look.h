@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "ibot/data/decode_options.h"
+#include "ibot/codec/decode_options.h"
 
 namespace ibot::apps {
 

@@ -8,7 +8,7 @@
 #include "common/output_folder.h"
 #include "common/progress.h"
 #include "common/run_main.h"
-#include "ibot/data/pack.h"
+#include "ibot/loading/pack.h"
 
 namespace ibot::apps {
 

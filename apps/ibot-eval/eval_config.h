@@ -5,10 +5,10 @@
 #include "ibot/batch/mixing_options.h"
 #include "ibot/config/run_config.h"
 #include "ibot/data/dataset_options.h"
-#include "ibot/data/training_options.h"
 #include "ibot/eval/features.h"
 #include "ibot/eval/fine_tune_options.h"
 #include "ibot/eval/linear_options.h"
+#include "ibot/image/training_options.h"
 
 namespace ibot::apps {
 

@@ -11,9 +11,9 @@
 #include "ibot-eval/task_identity.h"
 #include "ibot-eval/task_run.h"
 #include "ibot/config/yaml.h"
-#include "ibot/data/labeled_loader.h"
-#include "ibot/data/training_loader.h"
 #include "ibot/eval/fine_tuner.h"
+#include "ibot/loading/labeled_loader.h"
+#include "ibot/loading/training_loader.h"
 #include "ibot/train/run_log.h"
 
 namespace ibot::apps {

@@ -14,8 +14,8 @@
 #include "ibot-eval/task_identity.h"
 #include "ibot-eval/task_run.h"
 #include "ibot/config/yaml.h"
-#include "ibot/data/training_loader.h"
 #include "ibot/eval/linear_probe.h"
+#include "ibot/loading/training_loader.h"
 
 namespace ibot::apps {
 namespace {

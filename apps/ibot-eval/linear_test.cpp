@@ -9,8 +9,8 @@
 #include "common/run_main.h"
 #include "ibot-eval/features.h"
 #include "ibot-eval/task_identity.h"
-#include "ibot/data/open_dataset.h"
 #include "ibot/eval/linear_heads.h"
+#include "ibot/loading/open_dataset.h"
 #include "ibot/models/architecture.h"
 
 namespace ibot::apps {

@@ -7,7 +7,7 @@
 
 #include "common/identity.h"
 #include "ibot-eval/task.h"
-#include "ibot/data/training_loader.h"
+#include "ibot/loading/training_loader.h"
 #include "ibot/train/loop.h"
 
 namespace ibot::apps {

@@ -5,8 +5,8 @@
 #include <set>
 #include <vector>
 
-#include "ibot/data/loader.h"
 #include "ibot/dist/group.h"
+#include "ibot/loading/loader.h"
 #include "ibot/train/run_log.h"
 
 namespace ibot::apps {

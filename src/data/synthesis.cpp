@@ -8,7 +8,7 @@
 #include <opencv2/imgproc.hpp>
 #include <system_error>
 
-#include "data/jpeg_encode.h"
+#include "codec/jpeg_encode.h"
 #include "ibot/base/rng.h"
 
 namespace ibot::data {

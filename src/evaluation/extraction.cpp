@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "ibot/base/option_text.h"
-#include "ibot/data/labeled_loader.h"
 #include "ibot/eval/feature_store.h"
+#include "ibot/loading/labeled_loader.h"
 #include "ibot/models/network.h"
 
 namespace ibot::evaluation {

@@ -6,7 +6,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/base/hash.h"
-#include "ibot/data/decode.h"
+#include "ibot/codec/decode.h"
 
 namespace ibot::evaluation {
 namespace {

@@ -3,7 +3,7 @@
 #include "ibot/config/run_config.h"
 #include "ibot/config/yaml.h"
 #include "ibot/data/image_folder.h"
-#include "ibot/data/labeled_loader.h"
+#include "ibot/loading/labeled_loader.h"
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;

@@ -1,9 +1,9 @@
 // linear WEIGHTS IMAGES: a linear probe of a network on labelled images of one's own.
 #include <cstdio>
 
-#include "ibot/data/training_loader.h"
 #include "ibot/eval/linear_probe.h"
 #include "ibot/evaluation/extraction.h"
+#include "ibot/loading/training_loader.h"
 #include "ibot/models/weights.h"
 
 int main(int argc, char** argv) {

@@ -4,12 +4,12 @@
 #include <chrono>
 #include <set>
 
-#include "data/packed_pictures.h"
 #include "ibot/data/cifar.h"
 #include "ibot/data/class_match.h"
 #include "ibot/data/file_list.h"
-#include "ibot/data/open_dataset.h"
 #include "ibot/io/tar.h"
+#include "ibot/loading/open_dataset.h"
+#include "shards/packed_pictures.h"
 
 namespace ibot::data {
 namespace {

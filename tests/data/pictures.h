@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "data/encoders.h"
-#include "ibot/data/crop_view.h"
-#include "ibot/data/decode.h"
-#include "ibot/data/image.h"
+#include "codec/encoders.h"
+#include "ibot/codec/decode.h"
+#include "ibot/image/crop_view.h"
+#include "ibot/image/image.h"
 
 namespace ibot::testing {
 

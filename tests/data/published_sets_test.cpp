@@ -6,11 +6,11 @@
 
 #include "data/pictures.h"
 #include "ibot/base/error.h"
+#include "ibot/codec/decode.h"
 #include "ibot/data/cifar.h"
-#include "ibot/data/decode.h"
 #include "ibot/data/file_list.h"
 #include "ibot/data/mat_file.h"
-#include "ibot/data/open_dataset.h"
+#include "ibot/loading/open_dataset.h"
 #include "support/python.h"
 #include "support/temporary_folder.h"
 

@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <set>
 
-#include "ibot/data/decode.h"
+#include "ibot/codec/decode.h"
 #include "ibot/data/image_folder.h"
-#include "ibot/data/inspect.h"
 #include "ibot/io/file.h"
+#include "ibot/loading/inspect.h"
 
 namespace ibot::data {
 namespace {

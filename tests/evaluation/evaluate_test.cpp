@@ -6,9 +6,9 @@
 #include "evaluation/drawn_images.h"
 #include "evaluation/toys.h"
 #include "ibot/base/error.h"
-#include "ibot/data/labeled_loader.h"
 #include "ibot/eval/knn.h"
 #include "ibot/evaluation/evaluations.h"
+#include "ibot/loading/labeled_loader.h"
 #include "ibot/models/network.h"
 #include "support/tiny.h"
 

@@ -1,6 +1,6 @@
 #include "fuzz/targets.h"
 #include "ibot/config/yaml.h"
-#include "ibot/data/augment_options.h"
+#include "ibot/image/augment_options.h"
 #include "ibot/loss/loss_options.h"
 #include "ibot/mask/mask_options.h"
 #include "ibot/optim/optim_options.h"

@@ -1,6 +1,6 @@
 #include "fuzz/targets.h"
 #include "ibot/base/error.h"
-#include "ibot/data/decode.h"
+#include "ibot/codec/decode.h"
 
 namespace ibot::fuzz {
 

@@ -1,10 +1,10 @@
 // Everything a pre-training run can be told, in the order of the stream.
 #pragma once
 
-#include "ibot/data/augment_options.h"
-#include "ibot/data/data_options.h"
 #include "ibot/eval/evaluation_options.h"
 #include "ibot/eval/in_run_options.h"
+#include "ibot/image/augment_options.h"
+#include "ibot/loading/data_options.h"
 #include "ibot/loss/loss_options.h"
 #include "ibot/mask/mask_options.h"
 #include "ibot/models/backbone_options.h"

@@ -9,7 +9,7 @@
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
 #include "ibot/data/dataset.h"
-#include "ibot/data/image.h"
+#include "ibot/image/image.h"
 
 namespace ibot::data {
 

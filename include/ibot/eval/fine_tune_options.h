@@ -9,7 +9,7 @@
 #include "ibot/base/enum_names.h"
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
-#include "ibot/data/filter_options.h"
+#include "ibot/image/filter_options.h"
 #include "ibot/optim/optim_options.h"
 #include "ibot/optim/precision_options.h"
 

@@ -11,8 +11,8 @@
 #include <string>
 
 #include "ibot/batch/normalization.h"
+#include "ibot/codec/decode_options.h"
 #include "ibot/data/dataset.h"
-#include "ibot/data/decode_options.h"
 #include "ibot/eval/features.h"
 #include "ibot/evaluation/identity.h"
 #include "ibot/models/backbone.h"

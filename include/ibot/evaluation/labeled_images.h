@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "ibot/data/class_match.h"
-#include "ibot/data/open_dataset.h"
+#include "ibot/loading/open_dataset.h"
 
 namespace ibot::evaluation {
 

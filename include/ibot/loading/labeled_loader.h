@@ -1,0 +1,42 @@
+// The threaded stream of evaluation batches.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "ibot/batch/batch_source.h"
+#include "ibot/batch/labeled_batch.h"
+#include "ibot/codec/decode_options.h"
+#include "ibot/data/dataset.h"
+#include "ibot/image/eval_transform.h"
+
+namespace ibot::data {
+
+struct LabeledLoaderOptions {
+  EvalTransformOptions transform;
+  DecodeOptions decode;
+  int64_t batch_size = 64;
+  int64_t workers = 10;
+  int64_t prefetch_batches = 4;
+  /// Samples from `begin` to before `end`; -1: the data set's end.
+  int64_t begin = 0;
+  int64_t end = -1;
+  /// Batches in page-locked memory, from which a GPU copies without waiting.
+  bool pin_memory = false;
+};
+
+/// Delivers every sample of the range once, in the data set's order; the last batch may be smaller.
+/// A sample that does not decode is a DataError. The data set must outlive the loader.
+class LabeledLoader : public batch::BatchSource<batch::LabeledBatch> {
+ public:
+  LabeledLoader(const Dataset& dataset, const LabeledLoaderOptions& options);
+  ~LabeledLoader() override;
+
+  std::optional<batch::LabeledBatch> next() override;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ibot::data

@@ -1,0 +1,34 @@
+#include "ibot/codec/decode.h"
+
+#include "codec/codecs.h"
+#include "codec/tiff_decode.h"
+
+namespace ibot::data {
+
+CheckedImage decode_checked(std::span<const uint8_t> bytes, const std::string& name,
+                            const DecodeOptions& options) {
+  switch (read_header(bytes, name, options.max_pixels).format) {
+    case ImageFormat::kJpeg:
+      return decode_jpeg(bytes, name);
+    case ImageFormat::kPng:
+      return decode_png(bytes, name, options.gray_range);
+    case ImageFormat::kPnm:
+      return decode_pnm(bytes, name, options.gray_range);
+    case ImageFormat::kWebp:
+      return {decode_webp(bytes, name), {}, {}};
+    case ImageFormat::kGif:
+      return {decode_gif(bytes, name), {}, {}};
+    case ImageFormat::kBmp:
+      return {decode_bmp(bytes, name), {}, {}};
+    case ImageFormat::kTiff:
+      return decode_tiff(bytes, options, name);
+  }
+  return {};
+}
+
+Image decode(std::span<const uint8_t> bytes, const std::string& name,
+             const DecodeOptions& options) {
+  return decode_checked(bytes, name, options).image;
+}
+
+}  // namespace ibot::data

@@ -1,0 +1,37 @@
+#include "ibot/image/eval_transform.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ibot/base/error.h"
+
+namespace ibot::data {
+namespace {
+
+int64_t central_offset(int64_t size, int64_t crop) {
+  return static_cast<int64_t>(std::nearbyint(static_cast<double>(size - crop) / 2.0));
+}
+
+}  // namespace
+
+void eval_transform(const Image& image, const EvalTransformOptions& options, CropView out) {
+  IBOT_CHECK(options.crop_size > 0 && options.crop_size <= options.resize_size,
+             "eval_transform: expected a crop of at most ", options.resize_size, " pixels, got ",
+             options.crop_size);
+  IBOT_CHECK(out.height == options.crop_size && out.width == options.crop_size,
+             "eval_transform: expected room for ", options.crop_size, " pixels, got ", out.height,
+             " x ", out.width);
+  const int64_t shorter = std::min(image.height(), image.width());
+  ResizePlan plan;
+  plan.filter = options.filter;
+  plan.box = {0, 0, image.height(), image.width()};
+  plan.height = options.resize_size * image.height() / shorter;
+  plan.width = options.resize_size * image.width() / shorter;
+  plan.top = central_offset(plan.height, options.crop_size);
+  plan.left = central_offset(plan.width, options.crop_size);
+  thread_local ColumnPlanes planes;
+  planes.assign(image);
+  resized_crop(planes, plan, out);
+}
+
+}  // namespace ibot::data
