@@ -12,7 +12,7 @@ inline evaluation::ExtractionOptions extraction_options(const config::RunConfig&
   return {.features = features,
           .resize_size = config.eval.resize_size,
           .crop_size = config.eval.crop_size,
-          .normalization = {config.augment.mean, config.augment.std},
+          .normalization = config.augment.normalization,
           .decode = config.data.decode,
           .batch_size = config.eval.batch_size,
           .workers = config.data.workers,

@@ -14,7 +14,7 @@ void bench_data(const config::RunConfig& config, const std::string& folder, int 
   auto options = loader_options(config);
   options.batch_size = std::min(options.batch_size, images.size());
   options.num_epochs = 1;
-  const batch::Normalization normalization{config.augment.mean, config.augment.std};
+  const auto& normalization = config.augment.normalization;
   const auto steps = data::steps_per_epoch(images.size(), options.batch_size, 1);
   measure({.name = "data",
            .images = static_cast<double>(steps * options.batch_size),

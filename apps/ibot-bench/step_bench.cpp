@@ -24,7 +24,7 @@ class Subject {
          .grid = models::mask_grid(config.backbone, config.augment.global_size),
          .local_grid = models::mask_grid(config.backbone, config.augment.local_size),
          .seed = static_cast<uint64_t>(config.train.seed)});
-    batch_ = batch::prepared(*source.next(), device, {config.augment.mean, config.augment.std});
+    batch_ = batch::prepared(*source.next(), device, config.augment.normalization);
   }
 
   /// One step of a run in its middle: nothing is frozen, nothing is zero.

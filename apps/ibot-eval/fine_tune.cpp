@@ -104,8 +104,7 @@ eval::Accuracy test(const TaskRequest& request, const eval::FineTuneOptions& opt
        .begin = images.size() * group.rank() / group.size(),
        .end = images.size() * (group.rank() + 1) / group.size(),
        .pin_memory = request.device.is_cuda()});
-  return eval::test_classifier(classifier, loader,
-                               {config.run.augment.mean, config.run.augment.std}, request.device,
+  return eval::test_classifier(classifier, loader, config.run.augment.normalization, request.device,
                                options.precision, group);
 }
 
@@ -197,7 +196,7 @@ eval::Report fine_tune(const TaskRequest& request, const std::string& task,
     return eval::read_former_checkpoint(checkpoints / "last.safetensors");
   });
   eval::FineTuner tuner({.mixing = config.mixing,
-                         .normalization = {config.run.augment.mean, config.run.augment.std},
+                         .normalization = config.run.augment.normalization,
                          .steps_per_epoch = updates,
                          .images = images.train().size(),
                          .checkpoints = checkpoints,

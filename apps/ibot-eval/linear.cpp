@@ -44,7 +44,7 @@ data::TrainingLoaderOptions loader_options(const TaskRequest& request) {
 torch::Tensor features_of(const TaskRequest& request, const torch::Tensor& crops) {
   const torch::NoGradGuard no_grad;
   const auto& config = request.weights.config;
-  const batch::Normalization normalization{config.run.augment.mean, config.run.augment.std};
+  const auto& normalization = config.run.augment.normalization;
   std::vector<torch::Tensor> parts;
   for (const auto& part : crops.split(config.run.eval.batch_size)) {
     const auto images =

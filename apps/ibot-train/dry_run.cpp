@@ -31,8 +31,7 @@ int dry_run(const config::RunConfig& config, train::TrainStep& step,
     const auto start = Clock::now();
     std::vector<batch::MultiCropBatch> parts;
     for (const auto& part : batch::split(*loaded, config.train.accumulate_steps)) {
-      parts.push_back(
-          batch::prepared(part, step.device(), {config.augment.mean, config.augment.std}));
+      parts.push_back(batch::prepared(part, step.device(), config.augment.normalization));
     }
     const auto inputs = train::step_inputs(
         step.options(), config.schedule, config.mask.start_epoch,

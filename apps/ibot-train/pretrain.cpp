@@ -47,7 +47,7 @@ train::TrainerOptions trainer_options(const TrainRequest& request, int64_t ranks
           .schedule = config.schedule,
           .mask_start_epoch = config.mask.start_epoch,
           .length = {config.train.epochs, steps_per_epoch, config.train.batch_size * ranks},
-          .normalization = {config.augment.mean, config.augment.std},
+          .normalization = config.augment.normalization,
           .images = images,
           .checkpoints = request.output / "checkpoints",
           .replay = request.output / "replay",

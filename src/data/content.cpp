@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/file_bytes.h"
+#include "data/file_time.h"
 #include "data/parallel.h"
 #include "ibot/base/error.h"
 
@@ -25,7 +26,7 @@ struct FileState {
 FileState state_of(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) return {};
-  return {status.st_size, status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+  return {status.st_size, modified_ns(status)};
 }
 
 /// XXH3 of what `read` returns; kUnreadable where it throws.

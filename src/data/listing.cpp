@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 
-#include "data/cache_places.h"
+#include "data/file_time.h"
 #include "data/folder_entries.h"
 #include "data/image_names.h"
-#include "data/listing_turn.h"
+#include "data/kept.h"
 #include "data/parallel.h"
 #include "data/tables.h"
 #include "data/tensor_of.h"
@@ -24,7 +23,6 @@ namespace fs = std::filesystem;
 constexpr const char* kFormat = "ibot listing 2";
 // Listing waits for the file system more than for the processor.
 constexpr int64_t kListingThreads = 16;
-constexpr int64_t kRestNs = 2'000'000'000;
 
 struct FolderState {
   dev_t device;
@@ -38,8 +36,7 @@ struct FolderState {
 std::optional<FolderState> state_of(const fs::path& folder) {
   struct stat status {};
   if (stat(folder.c_str(), &status) != 0) return std::nullopt;
-  return FolderState{status.st_dev, status.st_ino,
-                     status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+  return FolderState{status.st_dev, status.st_ino, modified_ns(status)};
 }
 
 FolderState existing_state_of(const fs::path& folder) {
@@ -178,12 +175,6 @@ void add_names(NameTableBuilder& names, std::string_view images) {
   }
 }
 
-int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 /// Whether every folder's first sample lies within the list, in order, and every label is a class.
 bool is_consistent(const std::vector<ListedFolder>& folders, int64_t samples, int64_t classes) {
   int64_t before = 0;
@@ -221,14 +212,6 @@ std::optional<Listing> parse_listing(const io::Safetensors& content, const fs::p
       std::move(class_names), std::move(folders), std::move(names),
       std::stoll(metadata.at("root_modified_ns")),
       metadata.count("notes") > 0 ? stored_strings(content, "notes") : std::vector<std::string>());
-}
-
-std::optional<Listing> kept_listing(const std::vector<fs::path>& places, const fs::path& root) {
-  for (const auto& place : places) {
-    auto listing = read_listing(place, root);
-    if (listing && listing->is_current(root)) return listing;
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -314,7 +297,7 @@ Listing list_images(const fs::path& root) {
                 "; known are .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp");
   Listing listing(std::move(found.class_names), std::move(folders), names.build(),
                   found.modified_ns, std::move(found.notes));
-  listing.settled_ = latest_ns + kRestNs < began_ns;
+  listing.settled_ = had_rested(latest_ns, began_ns);
   return listing;
 }
 
@@ -330,15 +313,18 @@ std::optional<Listing> read_listing(const fs::path& file, const fs::path& root) 
 }
 
 Listing current_listing(const fs::path& root, int64_t keep_from) {
-  const auto places = cache_places(root, ".ibot-listing");
-  if (auto kept = kept_listing(places, root)) return std::move(*kept);
-  const ListingTurn turn(root);
-  if (auto kept = kept_listing(places, root)) return std::move(*kept);
-  auto listing = list_images(root);
-  if (listing.size() >= keep_from && listing.is_settled()) {
-    keep_in_cache(places, [&](const fs::path& place) { listing.write(place, root); });
-  }
-  return listing;
+  return kept_or_made<Listing>(
+      root, {.kind = ".ibot-listing",
+             .turn = root,
+             .read =
+                 [&](const fs::path& file) {
+                   auto listing = read_listing(file, root);
+                   return listing && listing->is_current(root) ? std::move(listing) : std::nullopt;
+                 },
+             .make = [&] { return list_images(root); },
+             .is_kept =
+                 [&](const Listing& made) { return made.size() >= keep_from && made.is_settled(); },
+             .write = [&](const fs::path& file, const Listing& made) { made.write(file, root); }});
 }
 
 }  // namespace ibot::data

@@ -1,9 +1,13 @@
-// Room for labelled batches.
+// Labelled batches: room for them and what goes to a place of one.
 #pragma once
 
 #include <ATen/ops/empty.h>
 
+#include <optional>
+
 #include "ibot/batch/labeled_batch.h"
+#include "ibot/codec/decode.h"
+#include "ibot/data/dataset.h"
 #include "ibot/image/crop_view.h"
 
 namespace ibot::data {
@@ -22,6 +26,22 @@ inline CropView image_view(batch::LabeledBatch& batch, int64_t i) {
   const int64_t height = batch.image.size(2);
   const int64_t width = batch.image.size(3);
   return {batch.image.mutable_data_ptr<uint8_t>() + i * 3 * height * width, height, width};
+}
+
+/// The image of a sample, whose number and label go to place `i`. Throws DataError where it does
+/// not decode.
+inline Image labeled_image(const Dataset& dataset, int64_t sample, const DecodeOptions& options,
+                           batch::LabeledBatch& batch, int64_t i) {
+  batch.sample_id.mutable_data_ptr<int64_t>()[i] = sample;
+  batch.label.mutable_data_ptr<int64_t>()[i] = dataset.label(sample);
+  return decode(dataset.read(sample), dataset.path(sample), options);
+}
+
+/// The batch of a draft, if there is any.
+template <class Draft>
+std::optional<batch::LabeledBatch> batch_of(std::optional<Draft> draft) {
+  if (!draft) return std::nullopt;
+  return std::move(draft->batch);
 }
 
 }  // namespace ibot::data

@@ -1,10 +1,10 @@
 #include "ibot/loading/labeled_loader.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "ibot/base/error.h"
-#include "ibot/codec/decode.h"
-#include "loading/batch_pipeline.h"
+#include "loading/epoch_loader.h"
 #include "loading/labeled_batches.h"
 
 namespace ibot::data {
@@ -14,47 +14,47 @@ class LabeledLoader::Impl {
   Impl(const Dataset& dataset, const LabeledLoaderOptions& options)
       : dataset_(dataset),
         options_(options),
-        opened_(options.begin),
+        dealt_(options.begin),
         end_(options.end < 0 ? dataset.size() : options.end) {
-    IBOT_CHECK(options.batch_size > 0 && options.workers > 0 && options.prefetch_batches > 0,
-               "labeled loader: expected batch_size, workers and prefetch_batches above 0");
-    IBOT_CHECK(0 <= opened_ && opened_ <= end_ && end_ <= dataset.size(),
-               "labeled loader: expected samples within [0, ", dataset.size(), "], got ", opened_,
+    IBOT_CHECK(options.batch_size > 0, "labeled loader: expected batch_size above 0");
+    IBOT_CHECK(0 <= dealt_ && dealt_ <= end_ && end_ <= dataset.size(),
+               "labeled loader: expected samples within [0, ", dataset.size(), "], got ", dealt_,
                " to ", end_);
-    pipeline_.emplace(
-        BatchPipeline<batch::LabeledBatch>::Work{
-            .open = [this] { return open(); },
-            .tasks = [](const batch::LabeledBatch& batch) { return batch.image.size(0); },
-            .fill = [this](batch::LabeledBatch& batch, int64_t i) { fill(batch, i); }},
+    loader_.emplace(
+        Loader::Work{.deal = [this] { return deal(); },
+                     .make =
+                         [this](int64_t count) {
+                           return empty_labeled_batch(count, options_.transform.crop_size,
+                                                      options_.pin_memory);
+                         },
+                     .fill = [this](Loader::Draft& draft, int64_t i) { fill(draft, i); }},
         options.workers, options.prefetch_batches);
   }
 
-  std::optional<batch::LabeledBatch> next() { return pipeline_->next(); }
+  std::optional<batch::LabeledBatch> next() { return batch_of(loader_->next()); }
 
  private:
-  std::optional<batch::LabeledBatch> open() {
-    const int64_t count = std::min(options_.batch_size, end_ - opened_);
-    if (count == 0) return std::nullopt;
-    auto batch = empty_labeled_batch(count, options_.transform.crop_size, options_.pin_memory);
-    for (int64_t i = 0; i < count; ++i) {
-      batch.sample_id.mutable_data_ptr<int64_t>()[i] = opened_++;
-    }
-    return batch;
+  using Loader = EpochLoader<int64_t, batch::LabeledBatch>;
+
+  std::optional<EpochWalk<int64_t>::Batch> deal() {
+    std::vector<int64_t> samples(std::min(options_.batch_size, end_ - dealt_));
+    if (samples.empty()) return std::nullopt;
+    std::iota(samples.begin(), samples.end(), dealt_);
+    dealt_ += static_cast<int64_t>(samples.size());
+    return EpochWalk<int64_t>::Batch{.items = std::move(samples)};
   }
 
-  void fill(batch::LabeledBatch& batch, int64_t i) const {
-    const int64_t sample = batch.sample_id.const_data_ptr<int64_t>()[i];
-    const Image image = decode(dataset_.read(sample), dataset_.path(sample), options_.decode);
-    eval_transform(image, options_.transform, image_view(batch, i));
-    batch.label.mutable_data_ptr<int64_t>()[i] = dataset_.label(sample);
+  void fill(Loader::Draft& draft, int64_t i) const {
+    eval_transform(labeled_image(dataset_, draft.items[i], options_.decode, draft.batch, i),
+                   options_.transform, image_view(draft.batch, i));
   }
 
   const Dataset& dataset_;
   const LabeledLoaderOptions options_;
-  int64_t opened_;
+  int64_t dealt_;
   int64_t end_;
   // Last, so that its threads end before what they use.
-  std::optional<BatchPipeline<batch::LabeledBatch>> pipeline_;
+  std::optional<Loader> loader_;
 };
 
 LabeledLoader::LabeledLoader(const Dataset& dataset, const LabeledLoaderOptions& options)

@@ -10,21 +10,20 @@
 #include "ibot/base/rng.h"
 #include "ibot/codec/decode.h"
 #include "ibot/image/multi_crop.h"
-#include "loading/batch_pipeline.h"
-#include "loading/epoch_walk.h"
+#include "loading/epoch_loader.h"
 
 namespace ibot::data {
 namespace {
 
-/// A batch in the making: its place in the order, its samples and what went wrong with each.
-struct Draft {
-  int64_t epoch = 0;
-  std::vector<int64_t> samples;
+/// A batch and what is to be said of each of its samples.
+struct Drawn {
+  batch::MultiCropBatch batch;
   std::vector<std::vector<BadSample>> bad;
   /// What decoding says of each image; see CheckedImage.
   std::vector<std::string> notices;
-  batch::MultiCropBatch batch;
 };
+
+using Loader = EpochLoader<int64_t, Drawn>;
 
 struct Decoded {
   CheckedImage checked;
@@ -63,33 +62,33 @@ class MultiCropLoader::Impl {
     options.data.validate();
     options.augment.validate();
     options.mask.validate();
-    pipeline_.emplace(
-        BatchPipeline<Draft>::Work{
-            .open = [this] { return open(); },
-            .tasks = [](const Draft& draft) { return static_cast<int64_t>(draft.samples.size()); },
-            .fill = [this](Draft& draft, int64_t i) { fill(draft, i); }},
+    loader_.emplace(
+        Loader::Work{.deal = [this] { return walk_.next(); },
+                     .make = [this](int64_t count) { return empty(count); },
+                     .fill = [this](Loader::Draft& draft, int64_t i) { fill(draft, i); }},
         options.data.workers, options.data.prefetch_batches);
   }
 
   std::optional<batch::MultiCropBatch> next() {
-    auto draft = pipeline_->next();
+    auto draft = loader_->next();
     if (!draft) return std::nullopt;
-    for (auto& bad : draft->bad) {
+    auto& [batch, bad_of, notices] = draft->batch;
+    for (auto& bad : bad_of) {
       for (auto& sample : bad) {
         if (!known_bad_.insert(sample.sample).second) continue;
         last_bad_ = sample;
         bad_.push_back(std::move(sample));
       }
     }
-    count_clipped_gray(*draft);
+    if (draft->epoch == options_.first_epoch) count_clipped_gray(draft->batch);
     IBOT_CHECK_AS(DataError, !above_limit(known_bad_.size()),
                   too_many(known_bad_.size(), last_bad_));
-    batch::index_pairs(draft->batch, options_.mask.pairs, options_.grid);
-    return std::move(draft->batch);
+    batch::index_pairs(batch, options_.mask.pairs, options_.grid);
+    return std::move(batch);
   }
 
   int64_t steps_per_epoch() const { return steps_; }
-  double waited_s() const { return pipeline_->waited_s(); }
+  double waited_s() const { return loader_->waited_s(); }
   const ClippedGray& clipped_gray() const { return clipped_gray_; }
   std::vector<BadSample> take_bad_samples() { return std::exchange(bad_, {}); }
   void add_bad_samples(const std::vector<int64_t>& samples) {
@@ -102,14 +101,13 @@ class MultiCropLoader::Impl {
   }
 
  private:
-  void count_clipped_gray(const Draft& draft) {
-    if (draft.epoch != options_.first_epoch) return;
-    for (size_t i = 0; i < draft.notices.size(); ++i) {
+  void count_clipped_gray(const Drawn& drawn) {
+    for (size_t i = 0; i < drawn.notices.size(); ++i) {
       ++clipped_gray_.of;
-      if (draft.notices[i].empty() || clipped_gray_.images++ > 0) continue;
-      const int64_t sample = draft.batch.sample_id.const_data_ptr<int64_t>()[i];
+      if (drawn.notices[i].empty() || clipped_gray_.images++ > 0) continue;
+      const int64_t sample = drawn.batch.sample_id.const_data_ptr<int64_t>()[i];
       clipped_gray_.path = dataset_.path(sample);
-      clipped_gray_.notice = draft.notices[i];
+      clipped_gray_.notice = drawn.notices[i];
     }
   }
 
@@ -118,17 +116,10 @@ class MultiCropLoader::Impl {
     return order(dataset_.size(), options_.seed, epoch, options_.share);
   }
 
-  std::optional<Draft> open() {
-    auto next = walk_.next();
-    if (!next) return std::nullopt;
-    Draft draft{.epoch = next->epoch,
-                .samples = std::move(next->items),
-                .bad = {},
-                .notices = {},
-                .batch = empty_batch()};
-    draft.bad.resize(draft.samples.size());
-    draft.notices.resize(draft.samples.size());
-    return draft;
+  Drawn empty(int64_t count) const {
+    const auto size = static_cast<size_t>(count);
+    return {empty_batch(), std::vector<std::vector<BadSample>>(size),
+            std::vector<std::string>(size)};
   }
 
   batch::MultiCropBatch empty_batch() const {
@@ -153,20 +144,20 @@ class MultiCropLoader::Impl {
     return batch;
   }
 
-  void fill(Draft& draft, int64_t i) const {
-    Decoded decoded = decode_or_replace(draft.samples[i], draft.epoch, draft.bad[i]);
-    draft.notices[i] = std::move(decoded.checked.notice);
+  void fill(Loader::Draft& draft, int64_t i) const {
+    auto& [batch, bad, notices] = draft.batch;
+    Decoded decoded = decode_or_replace(draft.items[i], draft.epoch, bad[i]);
+    notices[i] = std::move(decoded.checked.notice);
     const SampleKey key{options_.seed, static_cast<uint64_t>(draft.epoch),
-                        static_cast<uint64_t>(draft.samples[i])};
-    const auto places =
-        multi_crop(decoded.checked.image, options_.augment, key, crop_views(draft.batch, i));
-    write_boxes(draft.batch, i, places);
-    draw_masks(draft.batch.mask, i, key, 0);
-    if (draft.batch.local_mask.defined()) {
-      draw_masks(draft.batch.local_mask, i, key, options_.augment.global_crops);
+                        static_cast<uint64_t>(draft.items[i])};
+    write_boxes(batch, i,
+                multi_crop(decoded.checked.image, options_.augment, key, crop_views(batch, i)));
+    draw_masks(batch.mask, i, key, 0);
+    if (batch.local_mask.defined()) {
+      draw_masks(batch.local_mask, i, key, options_.augment.global_crops);
     }
-    draft.batch.sample_id.mutable_data_ptr<int64_t>()[i] = decoded.sample;
-    draft.batch.label.mutable_data_ptr<int64_t>()[i] = dataset_.label(decoded.sample);
+    batch.sample_id.mutable_data_ptr<int64_t>()[i] = decoded.sample;
+    batch.label.mutable_data_ptr<int64_t>()[i] = dataset_.label(decoded.sample);
   }
 
   /// The sample, or the first one of its replacements that decodes; those that did not are added to
@@ -252,7 +243,7 @@ class MultiCropLoader::Impl {
   BadSample last_bad_;
   ClippedGray clipped_gray_;
   // Last, so that its threads end before what they use.
-  std::optional<BatchPipeline<Draft>> pipeline_;
+  std::optional<Loader> loader_;
 };
 
 MultiCropLoader::MultiCropLoader(const Dataset& dataset, const MultiCropLoaderOptions& options)

@@ -5,21 +5,12 @@
 
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
-#include "ibot/codec/decode.h"
 #include "ibot/image/training_transform.h"
-#include "loading/batch_pipeline.h"
-#include "loading/epoch_walk.h"
+#include "loading/epoch_loader.h"
 #include "loading/labeled_batches.h"
 
 namespace ibot::data {
 namespace {
-
-/// A batch in the making: its epoch and which appearance of each sample it shows.
-struct Draft {
-  int64_t epoch = 0;
-  std::vector<Appearance> samples;
-  batch::LabeledBatch batch;
-};
 
 using Order = decltype(&epoch_order);
 
@@ -79,44 +70,31 @@ class TrainingLoader::Impl {
                  return order_of_epoch(dataset_.size(), options_,
                                        dataset_.is_stream() ? stream_order : epoch_order, epoch);
                }}) {
-    IBOT_CHECK(options.workers > 0 && options.prefetch_batches > 0,
-               "training loader: expected workers and prefetch_batches above 0");
     options.transform.validate();
-    pipeline_.emplace(
-        BatchPipeline<Draft>::Work{
-            .open = [this] { return open(); },
-            .tasks = [](const Draft& draft) { return static_cast<int64_t>(draft.samples.size()); },
-            .fill = [this](Draft& draft, int64_t i) { fill(draft, i); }},
+    loader_.emplace(
+        Loader::Work{.deal = [this] { return walk_.next(); },
+                     .make =
+                         [this](int64_t count) {
+                           return empty_labeled_batch(count, options_.transform.size,
+                                                      options_.pin_memory);
+                         },
+                     .fill = [this](Loader::Draft& draft, int64_t i) { fill(draft, i); }},
         options.workers, options.prefetch_batches);
   }
 
-  std::optional<batch::LabeledBatch> next() {
-    auto draft = pipeline_->next();
-    if (!draft) return std::nullopt;
-    return std::move(draft->batch);
-  }
-
+  std::optional<batch::LabeledBatch> next() { return batch_of(loader_->next()); }
   int64_t steps_per_epoch() const { return steps_; }
-  double waited_s() const { return pipeline_->waited_s(); }
+  double waited_s() const { return loader_->waited_s(); }
 
  private:
-  std::optional<Draft> open() {
-    auto next = walk_.next();
-    if (!next) return std::nullopt;
-    const auto size = static_cast<int64_t>(next->items.size());
-    return Draft{.epoch = next->epoch,
-                 .samples = std::move(next->items),
-                 .batch = empty_labeled_batch(size, options_.transform.size, options_.pin_memory)};
-  }
+  using Loader = EpochLoader<Appearance, batch::LabeledBatch>;
 
-  void fill(Draft& draft, int64_t i) const {
-    const auto [sample, repetition] = draft.samples[i];
-    const Image image = decode(dataset_.read(sample), dataset_.path(sample), options_.decode);
+  void fill(Loader::Draft& draft, int64_t i) const {
+    const auto [sample, repetition] = draft.items[i];
     Rng rng(options_.seed, static_cast<uint64_t>(draft.epoch), static_cast<uint64_t>(sample),
             kCrop + static_cast<uint32_t>(repetition));
-    training_transform(image, options_.transform, rng, image_view(draft.batch, i));
-    draft.batch.sample_id.mutable_data_ptr<int64_t>()[i] = sample;
-    draft.batch.label.mutable_data_ptr<int64_t>()[i] = dataset_.label(sample);
+    training_transform(labeled_image(dataset_, sample, options_.decode, draft.batch, i),
+                       options_.transform, rng, image_view(draft.batch, i));
   }
 
   const Dataset& dataset_;
@@ -124,7 +102,7 @@ class TrainingLoader::Impl {
   const int64_t steps_;
   EpochWalk<Appearance> walk_;
   // Last, so that its threads end before what they use.
-  std::optional<BatchPipeline<Draft>> pipeline_;
+  std::optional<Loader> loader_;
 };
 
 TrainingLoader::TrainingLoader(const Dataset& dataset, const TrainingLoaderOptions& options)

@@ -4,15 +4,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <limits>
 #include <map>
 #include <optional>
 
-#include "data/cache_places.h"
-#include "data/listing_turn.h"
+#include "data/file_time.h"
+#include "data/kept.h"
 #include "data/parallel.h"
 #include "ibot/base/error.h"
 #include "shards/shard_scan.h"
@@ -25,8 +24,6 @@ namespace fs = std::filesystem;
 constexpr int64_t kSearchThreads = 8;
 // Raised with every change of what is found; kept indices of other rules are not used.
 constexpr const char* kRules = "ibot search 2";
-// A shard that was written within a clock tick of the search could change unseen.
-constexpr int64_t kRestNs = 2'000'000'000;
 
 IndexedShard state_of(const std::string& file) {
   struct stat status {};
@@ -34,7 +31,7 @@ IndexedShard state_of(const std::string& file) {
                 ": cannot open: ", std::strerror(errno));
   return {.name = fs::absolute(file).string(),
           .bytes = status.st_size,
-          .modified_ns = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+          .modified_ns = modified_ns(status)};
 }
 
 /// What was found in all shards, less what is no image.
@@ -214,44 +211,26 @@ bool same_files(const std::vector<IndexedShard>& a, const std::vector<IndexedSha
   });
 }
 
-std::optional<ShardIndex> kept_index(const std::vector<fs::path>& places,
-                                     const std::vector<IndexedShard>& shards) {
-  for (const auto& place : places) {
-    std::error_code error;
-    if (!fs::is_regular_file(place, error)) continue;
-    // Whatever is wrong with it, the shards themselves can be searched.
-    try {
-      auto index = read_index(place);
-      if (index.origin == kRules && same_files(index.shards, shards)) return index;
-    } catch (const DataError&) {
-      continue;
-    }
-  }
-  return std::nullopt;
-}
-
-bool have_rested(const std::vector<IndexedShard>& shards) {
-  const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
-  return std::all_of(shards.begin(), shards.end(), [now](const auto& shard) {
-    return shard.modified_ns + kRestNs < static_cast<int64_t>(now);
-  });
-}
-
 }  // namespace
 
 ShardIndex found_index(const std::string& where, const std::vector<std::string>& files) {
   std::vector<IndexedShard> shards;
   for (const auto& file : files) shards.push_back(state_of(file));
-  const auto places = cache_places(where, ".ibot-index");
-  if (auto kept = kept_index(places, shards)) return *std::move(kept);
-  const ListingTurn turn(places.front().parent_path());
-  if (auto kept = kept_index(places, shards)) return *std::move(kept);
-  const bool rested = have_rested(shards);
-  auto index = search(where, shards);
-  if (rested) keep_in_cache(places, [&](const fs::path& place) { write_index(place, index); });
-  return index;
+  const auto began_ns = now_ns();
+  const bool settled = std::all_of(shards.begin(), shards.end(), [&](const auto& shard) {
+    return had_rested(shard.modified_ns, began_ns);
+  });
+  return kept_or_made<ShardIndex>(
+      where, {.kind = ".ibot-index",
+              .turn = cache_places(where, "").front().parent_path(),
+              .read = [&](const fs::path& file) -> std::optional<ShardIndex> {
+                auto index = read_index(file);
+                if (index.origin != kRules || !same_files(index.shards, shards)) return {};
+                return index;
+              },
+              .make = [&] { return search(where, shards); },
+              .is_kept = [&](const ShardIndex&) { return settled; },
+              .write = write_index});
 }
 
 }  // namespace ibot::data

@@ -6,6 +6,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
+#include "ibot/batch/normalization_options.h"
 
 namespace ibot::data {
 
@@ -27,8 +28,7 @@ struct AugmentOptions {
   double blur_prob_second = 0.1;
   double blur_prob_local = 0.5;
   double solarize_prob = 0.2;
-  std::array<double, 3> mean{0.485, 0.456, 0.406};
-  std::array<double, 3> std{0.229, 0.224, 0.225};
+  batch::Normalization normalization;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -49,8 +49,7 @@ struct AugmentOptions {
     field("blur_prob_second", blur_prob_second, "probability of blur in other global crops");
     field("blur_prob_local", blur_prob_local, "probability of blur in local crops");
     field("solarize_prob", solarize_prob, "probability of solarisation in other global crops");
-    field("mean", mean, "of each channel, of pixels in [0, 1]");
-    field("std", std, "of each channel, of pixels in [0, 1]");
+    normalization.fields(field);
   }
 
   void validate() const {
@@ -78,7 +77,7 @@ struct AugmentOptions {
       check_option(strength >= 0 && strength <= 1, key, "expected [0, 1], got ", strength);
     }
     check_option(hue >= 0 && hue <= 0.5, "hue", "expected [0, 0.5], got ", hue);
-    for (const double value : std) check_option(value > 0, "std", "expected above 0, got ", value);
+    normalization.validate();
   }
 };
 
