@@ -1,0 +1,122 @@
+#include "ibot/boxes/nms.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "ibot/base/error.h"
+
+namespace ibot::boxes {
+namespace {
+
+/// Corners and areas in arrays of their own, which loops over many boxes can load at once.
+struct Boxes {
+  torch::Tensor columns;  // [5, N]
+  const float* x1;
+  const float* y1;
+  const float* x2;
+  const float* y2;
+  const float* area;
+
+  explicit Boxes(const torch::Tensor& boxes) {
+    const auto corners = boxes.to(torch::kCPU, torch::kFloat).t();  // [4, N]
+    const auto areas = (corners[2] - corners[0]) * (corners[3] - corners[1]);
+    columns = torch::cat({corners, areas.unsqueeze(0)}).contiguous();
+    const int64_t count = columns.size(1);
+    x1 = columns.const_data_ptr<float>();
+    y1 = x1 + count;
+    x2 = y1 + count;
+    y2 = x2 + count;
+    area = y2 + count;
+  }
+
+  float overlap(int64_t a, int64_t b) const {
+    const float width = std::max(0.0F, std::min(x2[a], x2[b]) - std::max(x1[a], x1[b]));
+    const float height = std::max(0.0F, std::min(y2[a], y2[b]) - std::max(y1[a], y1[b]));
+    const float intersection = width * height;
+    return intersection / (area[a] + area[b] - intersection);
+  }
+};
+
+float softened(float overlap, const SoftNmsOptions& options) {
+  const auto threshold = static_cast<float>(options.threshold);
+  switch (options.softening) {
+    case Softening::kNaive:
+      return overlap >= threshold ? 0 : 1;
+    case Softening::kLinear:
+      return overlap >= threshold ? 1 - overlap : 1;
+    case Softening::kGaussian:
+      return std::exp(-overlap * overlap / static_cast<float>(options.sigma));
+  }
+  return 1;
+}
+
+}  // namespace
+
+torch::Tensor nms(const torch::Tensor& boxes, const torch::Tensor& scores, double threshold) {
+  IBOT_CHECK(boxes.dim() == 2 && boxes.size(1) == 4 && scores.sizes() == boxes.sizes().slice(0, 1),
+             "nms: expected boxes [N, 4] and scores [N], got ", boxes.sizes(), " and ",
+             scores.sizes());
+  const auto order = std::get<1>(scores.cpu().sort(/*stable=*/true, 0, /*descending=*/true));
+  const Boxes sorted(boxes.cpu().index_select(0, order));
+  const int64_t count = order.numel();
+  const auto limit = static_cast<float>(threshold);
+  std::vector<uint8_t> removed(count, 0);
+  std::vector<int64_t> kept;
+  for (int64_t i = 0; i < count; ++i) {
+    if (removed[i] != 0) continue;
+    kept.push_back(i);
+    for (int64_t j = i + 1; j < count; ++j) {
+      removed[j] |= static_cast<uint8_t>(sorted.overlap(i, j) > limit);
+    }
+  }
+  return order.index_select(0, torch::tensor(kept, torch::kLong)).to(boxes.device());
+}
+
+torch::Tensor grouped_nms(const torch::Tensor& boxes, const torch::Tensor& scores,
+                          const torch::Tensor& groups, double threshold) {
+  if (boxes.numel() == 0) return torch::empty({0}, groups.options());
+  // Far enough apart that boxes of different groups never overlap.
+  const auto shift = groups.to(boxes.scalar_type()) * (boxes.max() + 1);
+  return nms(boxes + shift.unsqueeze(1), scores, threshold);
+}
+
+Detected detect(const torch::Tensor& boxes, const torch::Tensor& scores, double least_score,
+                double threshold, int64_t most) {
+  const int64_t classes = scores.size(1) - 1;
+  const auto of_class = scores.slice(1, 0, classes);           // [N, C]
+  const auto candidates = (of_class > least_score).nonzero();  // [K, 2]
+  const auto flat = candidates.select(1, 0) * classes + candidates.select(1, 1);
+  const auto chosen_boxes = boxes.reshape({-1, 4}).index_select(0, flat);
+  const auto chosen_scores = of_class.reshape({-1}).index_select(0, flat);
+  const auto labels = candidates.select(1, 1);
+  const auto kept = grouped_nms(chosen_boxes, chosen_scores, labels, threshold).slice(0, 0, most);
+  return {chosen_boxes.index_select(0, kept), chosen_scores.index_select(0, kept),
+          labels.index_select(0, kept)};
+}
+
+SoftNms soft_nms(const torch::Tensor& boxes, const torch::Tensor& scores,
+                 const SoftNmsOptions& options) {
+  const Boxes all(boxes);
+  const auto given = scores.to(torch::kCPU, torch::kFloat).contiguous();
+  std::vector<float> score(given.const_data_ptr<float>(),
+                           given.const_data_ptr<float>() + given.numel());
+  std::vector<int64_t> left(score.size());
+  for (size_t i = 0; i < left.size(); ++i) left[i] = static_cast<int64_t>(i);
+  std::vector<int64_t> kept;
+  while (!left.empty()) {
+    const auto best = std::max_element(left.begin(), left.end(),
+                                       [&](int64_t a, int64_t b) { return score[a] < score[b]; });
+    const int64_t taken = *best;
+    left.erase(best);
+    kept.push_back(taken);
+    for (const int64_t other : left) score[other] *= softened(all.overlap(taken, other), options);
+    std::erase_if(left,
+                  [&](int64_t i) { return score[i] < static_cast<float>(options.least_score); });
+  }
+  const auto numbers = torch::tensor(kept, torch::kLong);
+  return {numbers.to(scores.device()),
+          torch::tensor(score, torch::kFloat).index_select(0, numbers).to(scores.device())};
+}
+
+}  // namespace ibot::boxes
