@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "common/run_main.h"
-#include "ibot-bench/measure.h"
 #include "ibot/eval/knn.h"
 
 namespace ibot::apps {
@@ -18,21 +17,20 @@ eval::FeatureBank random_bank(int64_t count, const KnnBenchOptions& options, tor
 
 }  // namespace
 
-void bench_knn(const KnnBenchOptions& options, torch::Device device, int repetitions) {
+void bench_knn(const KnnBenchOptions& options, const BenchRuns& runs, Figures& figures) {
   const auto most = *std::max_element(options.k.begin(), options.k.end());
   IBOT_CHECK_AS(RequestError, most > 0 && most <= options.rows, "--k: expected at most the --rows ",
                 options.rows, ", got ", most);
-  const auto train = random_bank(options.rows, options, device);
-  const auto test = random_bank(options.queries, options, device);
-  measure({.name = "knn",
-           .images = static_cast<double>(options.queries),
-           .flops = 2.0 * static_cast<double>(options.rows) * static_cast<double>(options.width) *
-                    static_cast<double>(options.queries),
-           .device = device,
-           .repetitions = repetitions},
-          [&] {
-            eval::classify_knn(train, test, {options.k, 0.07});
-          });
+  const auto train = random_bank(options.rows, options, runs.device);
+  const auto test = random_bank(options.queries, options, runs.device);
+  figures.measure(
+      {.name = "knn",
+       .images = static_cast<double>(options.queries),
+       .flops = 2.0 * static_cast<double>(options.rows) * static_cast<double>(options.width) *
+                static_cast<double>(options.queries)},
+      runs, [&] {
+        eval::classify_knn(train, test, {options.k, 0.07});
+      });
 }
 
 }  // namespace ibot::apps

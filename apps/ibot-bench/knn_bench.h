@@ -1,10 +1,10 @@
 // Timing k-NN classification of random features.
 #pragma once
 
-#include <torch/types.h>
-
 #include <cstdint>
 #include <vector>
+
+#include "ibot-bench/figures.h"
 
 namespace ibot::apps {
 
@@ -18,6 +18,6 @@ struct KnnBenchOptions {
 };
 
 /// Classifies `queries` random features by `rows` others; an image is a query.
-void bench_knn(const KnnBenchOptions& options, torch::Device device, int repetitions);
+void bench_knn(const KnnBenchOptions& options, const BenchRuns& runs, Figures& figures);
 
 }  // namespace ibot::apps

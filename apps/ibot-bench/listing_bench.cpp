@@ -6,7 +6,6 @@
 #include "common/logging.h"
 #include "common/output_folder.h"
 #include "common/run_main.h"
-#include "ibot-bench/measure.h"
 #include "ibot/data/listing.h"
 #include "ibot/loading/sampler.h"
 
@@ -39,7 +38,7 @@ data::Listing drawn_listing(const ListingBenchOptions& options) {
 
 }  // namespace
 
-void bench_listing(const ListingBenchOptions& options, int repetitions) {
+void bench_listing(const ListingBenchOptions& options, int repetitions, Figures& figures) {
   if (!fs::exists(options.file)) {
     check_file(options.file);
     drawn_listing(options).write(options.file, kRoot);
@@ -55,7 +54,8 @@ void bench_listing(const ListingBenchOptions& options, int repetitions) {
   };
   const int64_t size = open().size();
   const auto time = [&](const char* name, const std::function<void()>& work) {
-    measure({.name = name, .images = static_cast<double>(size), .repetitions = repetitions}, work);
+    figures.measure({.name = name, .images = static_cast<double>(size)},
+                    {.repetitions = repetitions}, work);
   };
   time("listing.open", [&] { open(); });
   const auto listing = open();

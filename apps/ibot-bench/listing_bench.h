@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "ibot-bench/figures.h"
+
 namespace ibot::apps {
 
 /// Sizes as of ImageNet-22K.
@@ -16,6 +18,6 @@ struct ListingBenchOptions {
 /// Times opening the listing in `file`, naming all of its images in an epoch's order, and making
 /// the orders of an epoch. A file that is missing is drawn and written instead: a call that only
 /// reads shows the memory that a rank needs.
-void bench_listing(const ListingBenchOptions& options, int repetitions);
+void bench_listing(const ListingBenchOptions& options, int repetitions, Figures& figures);
 
 }  // namespace ibot::apps

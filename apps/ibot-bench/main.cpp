@@ -1,24 +1,39 @@
-// ibot-bench: how fast the training step, its parts, the data pipeline, listings and k-NN are.
+// ibot-bench: how fast the training step, its parts, the data pipeline, networks, listings and k-NN
+// are.
 #include <CLI/App.hpp>
 
 #include "common/arguments.h"
 #include "common/device.h"
 #include "common/run_main.h"
 #include "ibot-bench/data_bench.h"
+#include "ibot-bench/data_stages.h"
 #include "ibot-bench/knn_bench.h"
 #include "ibot-bench/listing_bench.h"
+#include "ibot-bench/network_bench.h"
+#include "ibot-bench/profile_bench.h"
 #include "ibot-bench/step_bench.h"
 #include "ibot/config/yaml.h"
 
 namespace {
 
+using ibot::apps::BenchRuns;
+using ibot::apps::Figures;
+
 struct BenchArguments {
   std::string folder;
+  bool stages = false;
   std::vector<std::string> words;
   std::string device = "auto";
+  std::string json;
   int steps = 10;
   ibot::apps::KnnBenchOptions knn;
   ibot::apps::ListingBenchOptions listing;
+};
+
+/// A subcommand and what it does.
+struct Bench {
+  CLI::App* command = nullptr;
+  std::function<void(const BenchRuns&, Figures&)> run;
 };
 
 /// The configuration of the words; small batches and float32 unless they say otherwise.
@@ -30,77 +45,116 @@ ibot::config::RunConfig bench_config(const BenchArguments& arguments) {
   return ibot::config::read_config<ibot::config::RunConfig>(split.file.value_or(""), overrides);
 }
 
-void add_knn_arguments(CLI::App& command, BenchArguments& arguments) {
+CLI::App* knn_command(CLI::App& app, BenchArguments& arguments) {
   auto& knn = arguments.knn;
-  command.add_option("--rows", knn.rows, "Training features")
+  auto* command = app.add_subcommand("knn", "k-NN classification of random features");
+  command->add_option("--rows", knn.rows, "Training features")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
-  command.add_option("--width", knn.width, "Width of a feature")
+  command->add_option("--width", knn.width, "Width of a feature")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
-  command.add_option("--queries", knn.queries, "Test features")
+  command->add_option("--queries", knn.queries, "Test features")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
-  command.add_option("--k", knn.k, "Numbers of neighbours")->delimiter(',');
-  command.add_option("--steps", arguments.steps, "Timed runs, after one to warm up")
-      ->check(CLI::Range(1, 1000000));
+  command->add_option("--k", knn.k, "Numbers of neighbours")->delimiter(',');
+  return command;
 }
 
-void add_listing_arguments(CLI::App& command, BenchArguments& arguments) {
+CLI::App* listing_command(CLI::App& app, BenchArguments& arguments) {
   auto& listing = arguments.listing;
-  command.add_option("FILE", listing.file, "A listing; drawn and written where there is none")
+  auto* command = app.add_subcommand("listing", "The names and the order of millions of images");
+  command->add_option("FILE", listing.file, "A listing; drawn and written where there is none")
       ->required();
-  command.add_option("--images", listing.images, "Images of a drawn listing")
+  command->add_option("--images", listing.images, "Images of a drawn listing")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
-  command.add_option("--folders", listing.folders, "Folders of a drawn listing")
+  command->add_option("--folders", listing.folders, "Folders of a drawn listing")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
-  command.add_option("--steps", arguments.steps, "Timed runs, after one to warm up")
-      ->check(CLI::Range(1, 1000000));
+  return command;
 }
 
-void add_config_arguments(CLI::App& command, BenchArguments& arguments, const char* repetitions) {
-  command.add_option("config", arguments.words, "[CONFIG.yaml] [section.key=value ...]");
-  command.add_option("--steps", arguments.steps, repetitions)->check(CLI::Range(1, 1000000));
+CLI::App* data_command(CLI::App& app, BenchArguments& arguments) {
+  auto* command = app.add_subcommand("data", "Image files to normalised batches, on the CPU");
+  command->add_option("folder", arguments.folder, "Root of an image folder, or tar shards")
+      ->required();
+  command->add_option("config", arguments.words, "[CONFIG.yaml] [section.key=value ...]");
+  command->add_flag("--stages", arguments.stages,
+                    "Time decoding, cropping, jitter, hue, blur and the rest each, on one thread");
+  return command;
+}
+
+CLI::App* config_command(CLI::App& app, BenchArguments& arguments, const char* name,
+                         const char* description) {
+  auto* command = app.add_subcommand(name, description);
+  command->add_option("config", arguments.words, "[CONFIG.yaml] [section.key=value ...]");
+  return command;
+}
+
+std::vector<Bench> benches(CLI::App& app, BenchArguments& arguments) {
+  using ibot::config::RunConfig;
+  const auto configured = [&](const char* name, const char* description,
+                              void (*run)(const RunConfig&, const BenchRuns&, Figures&)) {
+    return Bench{config_command(app, arguments, name, description),
+                 [&arguments, run](const BenchRuns& runs, Figures& figures) {
+                   run(bench_config(arguments), runs, figures);
+                 }};
+  };
+  return {
+      configured("step", "Whole training steps on synthetic batches", ibot::apps::bench_step),
+      configured("curve", "The losses of a short run on synthetic batches",
+                 ibot::apps::bench_curve),
+      configured("ops", "The parts of a training step", ibot::apps::bench_ops),
+      configured("profile", "A training step's time by kind of operation",
+                 ibot::apps::bench_profile),
+      configured("features", "Features of random images", ibot::apps::bench_features),
+      configured("fine-tune", "End-to-end training on random images", ibot::apps::bench_fine_tune),
+      {knn_command(app, arguments),
+       [&](const BenchRuns& runs, Figures& figures) {
+         ibot::apps::bench_knn(arguments.knn, runs, figures);
+       }},
+      {listing_command(app, arguments),
+       [&](const BenchRuns& runs, Figures& figures) {
+         ibot::apps::bench_listing(arguments.listing, runs.repetitions, figures);
+       }},
+      {data_command(app, arguments), [&](const BenchRuns& runs, Figures& figures) {
+         const auto bench =
+             arguments.stages ? ibot::apps::bench_data_stages : ibot::apps::bench_data;
+         bench(bench_config(arguments), arguments.folder, runs.repetitions, figures);
+       }}};
+}
+
+std::string command_line(int argc, char** argv) {
+  std::string line = "ibot-bench";
+  for (int i = 1; i < argc; ++i) line += std::string(" ") + argv[i];
+  return line;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Times the training step, its parts, the data pipeline, listings and k-NN.",
-               "ibot-bench");
+  CLI::App app(
+      "Times the training step, its parts, the data pipeline, networks, listings and k-NN.",
+      "ibot-bench");
   app.require_subcommand(1);
   BenchArguments arguments;
-  auto* step = app.add_subcommand("step", "Whole training steps on synthetic batches");
-  auto* ops = app.add_subcommand("ops", "The parts of a training step");
-  auto* knn = app.add_subcommand("knn", "k-NN classification of random features");
-  add_knn_arguments(*knn, arguments);
-  for (auto* command : {step, ops}) {
-    add_config_arguments(*command, arguments, "Timed steps, after one to warm up");
-  }
-  for (auto* command : {step, ops, knn}) {
+  const auto all = benches(app, arguments);
+  for (const auto& [command, run] : all) {
+    command
+        ->add_option("--steps", arguments.steps,
+                     "Timed steps, runs or passes over a folder, after one to warm up")
+        ->check(CLI::Range(1, 1000000));
+    command->add_option("--json", arguments.json,
+                        "File for all figures with command, version and machine");
+    const auto name = command->get_name();
+    if (name == "listing" || name == "data") continue;
     command->add_option("--device", arguments.device, "auto, cpu, cuda or cuda:N");
   }
-  auto* listing = app.add_subcommand("listing", "The names and the order of millions of images");
-  add_listing_arguments(*listing, arguments);
-  auto* data = app.add_subcommand("data", "Image files to normalised batches, on the CPU");
-  data->add_option("folder", arguments.folder, "Root of an image folder, or tar shards")
-      ->required();
-  add_config_arguments(*data, arguments, "Timed passes over the folder, after one to warm up");
-
   return ibot::apps::run_main(app, argc, argv, [&] {
-    if (listing->parsed()) {
-      ibot::apps::bench_listing(arguments.listing, arguments.steps);
-      return ibot::apps::kDone;
-    }
-    const auto config = bench_config(arguments);
-    if (data->parsed()) {
-      ibot::apps::bench_data(config, arguments.folder, arguments.steps);
-      return ibot::apps::kDone;
-    }
-    const auto device = ibot::apps::choose_device("--device", arguments.device);
-    if (knn->parsed()) {
-      ibot::apps::bench_knn(arguments.knn, device, arguments.steps);
-      return ibot::apps::kDone;
-    }
-    const auto bench = step->parsed() ? ibot::apps::bench_step : ibot::apps::bench_ops;
-    bench(config, device, arguments.steps);
+    Figures figures(command_line(argc, argv), arguments.json);
+    const auto chosen = std::find_if(all.begin(), all.end(),
+                                     [](const Bench& bench) { return bench.command->parsed(); });
+    const bool on_host = app.got_subcommand("listing") || app.got_subcommand("data");
+    const auto device = on_host ? torch::Device(torch::kCPU)
+                                : ibot::apps::choose_device("--device", arguments.device);
+    chosen->run({.device = device, .repetitions = arguments.steps}, figures);
+    figures.finish();
     return ibot::apps::kDone;
   });
 }

@@ -1,87 +1,93 @@
 #include "ibot-bench/step_bench.h"
 
+#include <ATen/ops/randn.h>
+
 #include "common/step_of_config.h"
-#include "ibot-bench/measure.h"
-#include "ibot/batch/synthetic_source.h"
+#include "ibot-bench/products.h"
+#include "ibot-bench/step_subject.h"
 #include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
 
 namespace ibot::apps {
 namespace {
 
-/// A training step with a batch on its device.
-class Subject {
- public:
-  Subject(const config::RunConfig& config, torch::Device device)
-      : config_(config), step_(step_options(config), device) {
-    batch::SyntheticSource source(
-        {.images = config.train.batch_size,
-         .global_crops = config.augment.global_crops,
-         .global_size = config.augment.global_size,
-         .local_crops = config.augment.local_crops,
-         .local_size = config.augment.local_size,
-         .mask = config.mask,
-         .grid = models::mask_grid(config.backbone, config.augment.global_size),
-         .local_grid = models::mask_grid(config.backbone, config.augment.local_size),
-         .seed = static_cast<uint64_t>(config.train.seed)});
-    batch_ = batch::prepared(*source.next(), device, config.augment.normalization);
-  }
+constexpr int64_t kCopiedFloats = int64_t{1} << 24;  // 64 MiB: larger than caches
 
-  /// One step of a run in its middle: nothing is frozen, nothing is zero.
-  void run() {
-    const optim::RunLength length{config_.train.epochs, 1000, config_.train.batch_size};
-    step_.run(batch_,
-              train::step_inputs(step_.options(), config_.schedule, config_.mask.start_epoch,
-                                 length, length.total_steps() / 2));
-  }
-
-  train::TrainStep& step() { return step_; }
-  const batch::MultiCropBatch& batch() const { return batch_; }
-  double images() const { return static_cast<double>(config_.train.batch_size); }
-
- private:
-  config::RunConfig config_;
-  train::TrainStep step_;
-  batch::MultiCropBatch batch_;
-};
+double bytes_of(const std::vector<torch::Tensor>& tensors) {
+  double sum = 0.0;
+  for (const auto& tensor : tensors) sum += static_cast<double>(tensor.nbytes());
+  return sum;
+}
 
 }  // namespace
 
-void bench_step(const config::RunConfig& config, torch::Device device, int repetitions) {
-  Subject subject(config, device);
-  measure({.name = "step",
-           .images = subject.images(),
-           .flops = useful_step_flops(config) * subject.images(),
-           .device = device,
-           .repetitions = repetitions},
-          [&] { subject.run(); });
+void bench_step(const config::RunConfig& config, const BenchRuns& runs, Figures& figures) {
+  StepSubject subject(config, runs.device);
+  const Products products(config, runs.device);
+  figures.measure_in_turn(
+      {{{.name = "step",
+         .images = subject.images(),
+         .flops = useful_step_flops(config) * subject.images()},
+        [&] { subject.run(); }},
+       {{.name = "products", .flops = products.flops()}, [&] { products.run(); }}},
+      runs);
 }
 
-void bench_ops(const config::RunConfig& config, torch::Device device, int repetitions) {
-  Subject subject(config, device);
+void bench_curve(const config::RunConfig& config, const BenchRuns& runs, Figures& figures) {
+  train::TrainStep step(step_options(config), runs.device);
+  auto batches = synthetic_batches(config);
+  const auto epochs = config.train.epochs;
+  const optim::RunLength length{epochs, (runs.repetitions + epochs - 1) / epochs,
+                                config.train.batch_size};
+  BenchTimes times;
+  std::vector<double> losses;
+  for (int i = 0; i < runs.repetitions; ++i) {
+    const auto batch =
+        batch::prepared(*batches.next(), runs.device, config.augment.normalization);
+    const auto inputs =
+        train::step_inputs(step.options(), config.schedule, config.mask.start_epoch, length, i);
+    times.seconds.push_back(timed(
+        [&] { losses.push_back(step.run(batch, inputs).loss.total.item<double>()); }, runs.device));
+  }
+  figures.add({.name = "curve",
+               .images = static_cast<double>(config.train.batch_size),
+               .losses = std::move(losses)},
+              std::move(times), runs.device);
+}
+
+void bench_ops(const config::RunConfig& config, const BenchRuns& runs, Figures& figures) {
+  StepSubject subject(config, runs.device);
   subject.run();  // gradients for clipping and update to work on
   auto& networks = subject.step().networks();
-  const auto part = [&](const char* name, const std::function<void()>& work) {
-    measure(
-        {.name = name, .images = subject.images(), .device = device, .repetitions = repetitions},
-        [&] {
-          const nn::AutocastScope autocast(device.type(),
-                                           optim::autocast_dtype(config.train.precision));
-          work();
-        });
+  const auto part = [&](const char* name, double bytes, const std::function<void()>& work) {
+    figures.measure({.name = name, .images = subject.images(), .bytes = bytes}, runs, [&] {
+      const nn::AutocastScope autocast(runs.device.type(),
+                                       optim::autocast_dtype(config.train.precision));
+      work();
+    });
   };
-  part("teacher_forward", [&] { networks.teacher_forward(subject.batch()); });
-  part("student_forward", [&] { networks.student_forward(subject.batch()); });
-  part("student_forward_backward", [&] {
+  figures.measure({.name = "step", .images = subject.images()}, runs, [&] { subject.run(); });
+  part("teacher_forward", 0, [&] { networks.teacher_forward(subject.batch()); });
+  part("student_forward", 0, [&] { networks.student_forward(subject.batch()); });
+  part("student_forward_backward", 0, [&] {
     const auto output = networks.student_forward(subject.batch());
     (output.class_logits.sum() + output.patch_logits.sum()).backward();
   });
   const auto parameters = optim::trained_parameters(networks.student());
-  part("clip", [&] { optim::clip_gradients_(parameters, 3.0); });
+  std::vector<torch::Tensor> trained;
+  for (const auto& parameter : parameters) trained.push_back(parameter.tensor);
+  const auto size = bytes_of(trained);
+  // Gradients are read for their norm, then read and written.
+  part("clip", 3 * size, [&] { optim::clip_gradients_(parameters, 3.0); });
   optim::Optimizer optimizer(config.optim.optimizer, parameters);
-  part("update", [&] { optimizer.step({.lr = 1e-6, .weight_decay = 0.04}); });
+  // Of AdamW: parameter, gradient and two moments are read, all but the gradient written.
+  part("update", 7 * size, [&] { optimizer.step({.lr = 1e-6, .weight_decay = 0.04}); });
   const auto pairs = optim::common_parameters(networks.teacher(), networks.student());
-  part("moving_average", [&] { optim::ema_update_(pairs, 0.999); });
+  part("moving_average", 3 * size, [&] { optim::ema_update_(pairs, 0.999); });
+  const auto source = at::randn({kCopiedFloats}, torch::TensorOptions(runs.device));
+  auto target = source.clone();
+  figures.measure({.name = "copy", .bytes = 2.0 * static_cast<double>(source.nbytes())}, runs,
+                  [&] { target.copy_(source); });
 }
 
 }  // namespace ibot::apps

@@ -1,0 +1,61 @@
+#include "ibot-bench/network_bench.h"
+
+#include <ATen/ops/one_hot.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+
+#include "ibot/eval/features.h"
+#include "ibot/eval/fine_tune_step.h"
+#include "ibot/nn/autocast_scope.h"
+#include "ibot/optim/autocast.h"
+#include "ibot/train/flops.h"
+
+namespace ibot::apps {
+namespace {
+
+constexpr int64_t kClasses = 1000;
+
+torch::Tensor random_images(const config::RunConfig& config, torch::Device device) {
+  const auto size = config.backbone.image_size;
+  return at::randn({config.train.batch_size, 3, size, size}, torch::TensorOptions(device));
+}
+
+BenchCase network_case(const char* name, const config::RunConfig& config, double passes) {
+  const auto images = static_cast<double>(config.train.batch_size);
+  const auto flops = train::backbone_flops(config.backbone, config.backbone.image_size);
+  return {.name = name, .images = images, .flops = passes * flops * images};
+}
+
+}  // namespace
+
+void bench_features(const config::RunConfig& config, const BenchRuns& runs, Figures& figures) {
+  const auto backbone = models::build_backbone(config.backbone, models::Role::kTeacher);
+  backbone->to(runs.device);
+  backbone->eval();
+  const auto images = random_images(config, runs.device);
+  const c10::InferenceMode inference;
+  figures.measure(network_case("features", config, 1), runs, [&] {
+    const nn::AutocastScope autocast(runs.device.type(),
+                                     optim::autocast_dtype(config.train.precision));
+    eval::image_features(*backbone, images, {eval::Pooling::kClass, /*blocks=*/1});
+  });
+}
+
+void bench_fine_tune(const config::RunConfig& config, const BenchRuns& runs, Figures& figures) {
+  eval::FineTuneOptions options;
+  options.batch_size = config.train.batch_size;
+  options.precision = config.train.precision;
+  const auto classifier = std::make_shared<eval::Classifier>(
+      eval::ClassifierOptions{.backbone = config.backbone, .classes = kClasses}, 0);
+  eval::FineTuneStep step(options, classifier, runs.device);
+  const auto images = random_images(config, runs.device);
+  const auto labels =
+      at::randint(kClasses, {config.train.batch_size}, torch::TensorOptions(torch::kLong));
+  const auto targets = at::one_hot(labels, kClasses).to(runs.device, torch::kFloat);
+  figures.measure(network_case("fine_tune", config, 3), runs, [&] {
+    step.accumulate(images, targets);
+    step.update(eval::fine_tune_values(options, 1000, 50'000));
+  });
+}
+
+}  // namespace ibot::apps
