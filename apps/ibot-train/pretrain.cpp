@@ -48,6 +48,7 @@ train::TrainerOptions trainer_options(const TrainRequest& request, int64_t ranks
           .mask_start_epoch = config.mask.start_epoch,
           .length = {config.train.epochs, steps_per_epoch, config.train.batch_size * ranks},
           .normalization = config.augment.normalization,
+          .flops_per_image = useful_step_flops(config),
           .images = images,
           .checkpoints = request.output / "checkpoints",
           .replay = request.output / "replay",

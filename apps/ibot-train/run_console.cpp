@@ -20,9 +20,10 @@ RunConsole::RunConsole(int64_t first, int64_t total, int64_t images, int64_t epo
 
 void RunConsole::on_step(const train::StepRecord& record) {
   if (!progress_) return;
-  progress_->update(record.step,
-                    concat("loss ", std::fixed, std::setprecision(3), record.loss, "  data wait ",
-                           std::setprecision(0), 100.0 * record.data_wait, " %"));
+  progress_->update(
+      record.step,
+      concat("loss ", std::fixed, std::setprecision(3), record.loss, "  data wait ",
+             std::setprecision(0), 100.0 * record.data_wait, " %  mfu ", 100.0 * record.mfu, " %"));
 }
 
 void RunConsole::on_epoch(const train::EpochRecord& record) {

@@ -5,12 +5,15 @@
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
 #include "ibot/batch/mixing.h"
+#include "ibot/optim/autocast.h"
+#include "ibot/train/flops.h"
 
 namespace ibot::eval {
 namespace {
 
-train::LoopOptions loop_options(const FineTunerOptions& options, const FineTuneStep& step) {
+train::LoopOptions loop_options(const FineTunerOptions& options, FineTuneStep& step) {
   const auto& tune = step.options();
+  const auto& backbone = step.classifier().options().backbone;
   return {.length = {tune.epochs, options.steps_per_epoch,
                      tune.batch_size * tune.accumulation * step.group().size()},
           .log_every_steps = tune.log_every_steps,
@@ -18,6 +21,8 @@ train::LoopOptions loop_options(const FineTunerOptions& options, const FineTuneS
           .on_nonfinite = train::NonfinitePolicy::kStrict,
           .checks_gradients = false,
           .needs_evaluation = true,
+          .flops_per_image = 3.0 * train::backbone_flops(backbone, backbone.image_size),
+          .product_type = optim::autocast_dtype(tune.precision).value_or(torch::kFloat),
           .images = options.images,
           .checkpoints = options.checkpoints,
           .config = options.config,

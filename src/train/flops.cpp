@@ -1,5 +1,11 @@
 #include "ibot/train/flops.h"
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/mm.h>
+
+#include <algorithm>
+#include <chrono>
+
 #include "ibot/models/architecture.h"
 
 namespace ibot::train {
@@ -24,6 +30,26 @@ double prototype_flops(const models::HeadOptions& head) {
 
 double backbone_flops(const models::BackboneOptions& options, int64_t image_size) {
   return models::architecture_of(options.arch).flops(options, image_size);
+}
+
+double product_flops_per_s(torch::Device device, torch::ScalarType type) {
+  const int64_t side = device.is_cpu() ? 768 : 4096;
+  const int products =
+      device.is_cpu() ? 1 : 8;  // of a GPU the way there and back is as long as one
+  const auto values =
+      at::arange(side * side, torch::TensorOptions(device).dtype(torch::kFloat)).sin();
+  const auto factor = values.view({side, side}).to(type);
+  auto product = factor.clone();
+  double best_s = 0.0;
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < products; ++i) at::mm_out(product, factor, factor);
+    product[0][0].item();  // waits for the device
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    best_s = attempt == 0 ? taken.count() : std::min(best_s, taken.count());
+  }
+  const auto length = static_cast<double>(side);
+  return 2.0 * length * length * length * products / best_s;
 }
 
 double step_flops(const models::BackboneOptions& backbone, const models::HeadOptions& head,

@@ -5,6 +5,7 @@
 
 #include "ibot/base/hash.h"
 #include "ibot/base/memory.h"
+#include "ibot/train/flops.h"
 
 namespace ibot::train {
 namespace {
@@ -68,6 +69,10 @@ Ending Loop::run() {
   const auto end = options_.max_steps > 0 ? std::min(options_.max_steps, length.total_steps())
                                           : length.total_steps();
   check_agreement();
+  if (options_.flops_per_image > 0) {
+    peak_flops_per_s_ =
+        static_cast<double>(group_.size()) * product_flops_per_s(device_, options_.product_type);
+  }
   window_start_ = Clock::now();
   while (state_.step < end) {
     advance();
@@ -164,6 +169,8 @@ void Loop::flush() {
       .memory_bytes = peak_memory_bytes(device_),
       .loss_z = add_to_sums(counted),
       .skipped = all.steps() - counted.steps()};
+  record.flops_per_s = record.images_per_s * options_.flops_per_image;
+  if (peak_flops_per_s_ > 0) record.mfu = record.flops_per_s / peak_flops_per_s_;
   state_.sums.skipped += record.skipped;
   complete(record);
   for (auto* observer : observers_) observer->on_step(record);

@@ -34,7 +34,7 @@ std::string kept_lines(const std::string& text, const std::string& key, int64_t 
 /// Whether a step's value is among TensorBoard's scalars.
 bool is_drawn(const std::string& key) {
   if (key.rfind("loss", 0) == 0) return key != "loss_z";
-  return key == "grad_norm" || key == "images_per_s" || key == "data_wait";
+  return key == "grad_norm" || key == "images_per_s" || key == "data_wait" || key == "mfu";
 }
 
 /// By the names of their fields.
@@ -100,8 +100,11 @@ void RunLog::on_step(const StepRecord& record) {
   if (record.momentum) line["momentum"] = *record.momentum;
   line.update({{"grad_norm", record.grad_norm},
                {"images_per_s", record.images_per_s},
-               {"data_wait", record.data_wait},
-               {"memory_bytes", record.memory_bytes},
+               {"data_wait", record.data_wait}});
+  if (record.flops_per_s > 0) {
+    line.update({{"flops_per_s", record.flops_per_s}, {"mfu", record.mfu}});
+  }
+  line.update({{"memory_bytes", record.memory_bytes},
                {"loss_z", record.loss_z},
                {"skipped", record.skipped}});
   for (const auto& [key, value] : line.items()) {

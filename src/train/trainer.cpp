@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "ibot/base/error.h"
+#include "ibot/optim/autocast.h"
 #include "train/replay.h"
 
 namespace ibot::train {
@@ -20,6 +21,8 @@ LoopOptions loop_options(const TrainerOptions& options, const TrainStep& step) {
           .keep_last = train.keep_last,
           .on_nonfinite = train.on_nonfinite,
           .checks_gradients = step.options().precision != Precision::kFp16,
+          .flops_per_image = options.flops_per_image,
+          .product_type = optim::autocast_dtype(step.options().precision).value_or(torch::kFloat),
           .images = options.images,
           .checkpoints = options.checkpoints,
           .replay = options.replay,

@@ -56,11 +56,12 @@ TEST_F(Pretrain, WritesItsFiles) {
   ASSERT_EQ(epochs.size(), 4u);
   for (size_t i = 0; i < epochs.size(); ++i) EXPECT_EQ(epochs[i]["epoch"], i);
 
-  EXPECT_THAT(keys(first_line("run/metrics.jsonl")),
-              ElementsAre("step", "epoch", "loss", "loss_cls", "loss_patch", "lr", "weight_decay",
-                          "momentum", "grad_norm", "images_per_s", "data_wait", "memory_bytes",
-                          "loss_z", "skipped", "entropy_cls", "entropy_patch", "information_cls",
-                          "center_norm", "center_norm_patch", "feature_rank"));
+  EXPECT_THAT(
+      keys(first_line("run/metrics.jsonl")),
+      ElementsAre("step", "epoch", "loss", "loss_cls", "loss_patch", "lr", "weight_decay",
+                  "momentum", "grad_norm", "images_per_s", "data_wait", "flops_per_s", "mfu",
+                  "memory_bytes", "loss_z", "skipped", "entropy_cls", "entropy_patch",
+                  "information_cls", "center_norm", "center_norm_patch", "feature_rank"));
   const auto metrics = objects("run/metrics.jsonl");
   ASSERT_EQ(metrics.size(), 16u);
   for (size_t i = 0; i < metrics.size(); ++i) {

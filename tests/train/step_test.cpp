@@ -127,6 +127,12 @@ TEST(Flops, SwinMatchesACountOfTheReference) {
 }
 
 // ViT-S/16 with 2 + 10 crops, 8192 prototypes, 15 % masked: 129.9 GFLOP an image.
+TEST(Flops, ProductsTakeTime) {
+  const auto speed = product_flops_per_s(torch::kCPU, torch::kFloat);
+  EXPECT_GT(speed, 1e6);
+  EXPECT_LT(speed, 1e14);
+}
+
 TEST(Flops, StepMatchesTheCountByHand) {
   const ViewCounts views{.global_crops = 2, .local_crops = 10, .masked_ratio = 0.15};
   EXPECT_NEAR(step_flops({}, {}, views) / 1e9, 129.9, 0.01 * 129.9);

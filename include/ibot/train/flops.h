@@ -1,6 +1,8 @@
 // Arithmetic of a training step, counted from the shapes.
 #pragma once
 
+#include <torch/types.h>
+
 #include <cstdint>
 
 #include "ibot/models/backbone_options.h"
@@ -23,6 +25,11 @@ struct ViewCounts {
 /// image of `image_size` pixels: matrix products and attention; norms and activations, below one
 /// percent, are left out.
 double backbone_flops(const models::BackboneOptions& options, int64_t image_size);
+
+/// Floating-point operations a second of large matrix products of this type on this device, the
+/// best of several within a few milliseconds of work: what a step's are compared with. Draws no
+/// random numbers.
+double product_flops_per_s(torch::Device device, torch::ScalarType type);
 
 /// Useful operations of one training step for one image: forward and backward of the student,
 /// counted as three forwards, and one forward of the teacher, heads on used tokens only.

@@ -35,6 +35,9 @@ struct LoopOptions {
   bool checks_gradients = true;
   /// A failed evaluation ends the run; else it is told of and the run goes on.
   bool needs_evaluation = false;
+  double flops_per_image = 0.0;  // useful operations of a step; 0: not counted
+  /// What matrix products are done in, for the share of the device's speed that is used.
+  torch::ScalarType product_type = torch::kFloat;
   int64_t images = 0;                 // of the data set; 0: not known
   std::filesystem::path checkpoints;  // folder that exists; empty: nothing is saved
   std::filesystem::path replay;       // folder of batches that were not finite; empty: none
@@ -160,6 +163,7 @@ class Loop {
   BestCheckpoint saved_best_;  // what state_.best becomes again where its save fails
   StepWindow window_;
   double longest_save_s_ = 0.0;
+  double peak_flops_per_s_ = 0.0;  // of all ranks, as this one's device has them; 0: not measured
   std::chrono::steady_clock::time_point window_start_;
   std::chrono::duration<double> waited_{};
 };

@@ -39,7 +39,9 @@ struct StepRecord {
   std::optional<double> momentum = std::nullopt;  // of the teacher
   double grad_norm = 0.0;
   double images_per_s = 0.0;
-  double data_wait = 0.0;  // share of the time spent waiting for data
+  double data_wait = 0.0;    // share of the time spent waiting for data
+  double flops_per_s = 0.0;  // useful operations of all ranks; 0: not counted
+  double mfu = 0.0;          // their share of what large matrix products reach on these devices
   int64_t memory_bytes = 0;
   double loss_z = 0.0;  // largest of the steps' losses, in deviations from their running mean
   int64_t skipped = 0;  // steps that were not finite; means leave them out

@@ -24,6 +24,7 @@ struct TrainerOptions {
   int64_t mask_start_epoch = 0;
   optim::RunLength length;
   batch::Normalization normalization;
+  double flops_per_image = 0.0;       // useful operations of a step; 0: not counted
   int64_t images = 0;                 // of the data set; 0: not known
   std::filesystem::path checkpoints;  // folder; exists
   std::filesystem::path replay;       // folder of batches that were not finite; empty: none
