@@ -1,263 +1,160 @@
 #!/usr/bin/env python3
-"""Times the official iBOT code and ours on the same work, in turn, and prints both and their ratio.
+"""Times ours and others' code on the same work, in turn, and prints both and their ratio.
 
-    scripts/bench_reference.py OFFICIAL [--data DIR] [--bench build/release/bin/ibot-bench] [--rounds 5]
+    scripts/bench_reference.py OFFICIAL [--data DIR] [--case CASE] [--rounds 5] [--json FILE]
 
-OFFICIAL is a checkout of bytedance/ibot. Three cases, one CPU thread each; knn only when asked for:
+OFFICIAL is a checkout of bytedance/ibot. Without --case: step and, with --data, data.
 
-  step  one whole training step of ViT-S/16 in fp32: 2 x 224 + 10 x 96 px, 8192 prototypes, masks,
-        class and patch loss, backward, clipping, AdamW, teacher update
-  data  the official 12-crop transform over the images of DIR, decoding included
-  knn   k = 20 neighbours of 2 000 random features among 1 281 167, 384 wide
+  step       one whole training step: 2 x 224 + 10 x 96 px, masks, class and patch loss, backward,
+             clipping, AdamW, teacher update
+  data       the 12 crops of the images of DIR, decoding included; --peer official (torchvision on
+             Pillow), albumentations (AlbumentationsX) or dali
+  knn        k = 20 neighbours of 2 000 random features among 1 281 167, 384 wide
+  features   features of random images; the peer is timm
+  fine-tune  forward, backward and update on 1000 classes; the peer is timm
 
-Every round measures one after the other in processes of their own, so that a busy machine slows
-both; what is printed last is the median of the rounds' ratios. The official side of `data` counts CPU
-time, ours wall time: with other work on the machine the ratio errs towards the official code.
+Every round measures one after the other in processes of their own, so that a busy machine slows both.
+On one CPU thread rates are images per second of CPU time in user mode, which other work on the machine
+disturbs least; else per second. The file of --json holds all rounds, the median, least and largest
+ratio, the share of the speed of matrix products alone, machine, versions and command.
 
-This Python needs torch, torchvision, numpy and Pillow; nothing of ours needs them.
+This Python needs torch, torchvision, numpy and Pillow, and for their cases timm, albumentations or
+nvidia-dali; nothing of ours needs them.
 """
 
 import argparse
-import importlib.machinery
 import importlib.util
 import json
-import os
 import pathlib
 import resource
 import statistics
-import subprocess
 import sys
 import time
-import types
 
-REQUIRED = {"torch": "torch", "torchvision": "torchvision", "numpy": "numpy", "PIL": "pillow"}
-KNN_ROWS, KNN_WIDTH, KNN_QUERIES, KNN_K = 1281167, 384, 2000, 20
-GLOBAL_SIZE, LOCAL_SIZE, LOCAL_CROPS, PROTOTYPES, PATCH = 224, 96, 10, 8192, 16
+from bench import libraries, official, turns
+
+MODULES = {"torch": "torch", "torchvision": "torchvision", "numpy": "numpy", "PIL": "pillow", "timm": "timm",
+           "albumentations": "albumentationsx", "nvidia.dali": "nvidia-dali-cuda120"}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+PEERS = {("step", "official"): official.step, ("data", "official"): official.data,
+         ("knn", "official"): official.knn, ("features", "timm"): libraries.features,
+         ("fine-tune", "timm"): libraries.fine_tune, ("data", "albumentations"): libraries.albumentations,
+         ("data", "dali"): libraries.dali}
+NEEDS = {"official": ["torch", "torchvision", "numpy", "PIL"], "timm": ["torch", "timm"],
+         "albumentations": ["albumentations"], "dali": ["nvidia.dali"]}
 
 
-def fail(message):
-    sys.exit("error: " + message)
+# ---- The peer, in a process of its own ----
 
 
-# ---- The official code, in a process of its own ----
-
-
-def stand_in(name, **attributes):
-    """Registers an empty module for an import that the timed work never uses."""
-    module = types.ModuleType(name)
-    module.__spec__ = importlib.machinery.ModuleSpec(name, None)  # torch asks what is installed
-    module.__dict__.update(attributes)
-    sys.modules[name] = module
-
-
-def ignore_decoration(function):
-    return function
-
-
-def import_official(path):
-    """The official main module, on a torch, numpy and timm later than those it was written for."""
-    import numpy
-    import torch
-
-    stand_in("torch._six", inf=float("inf"), string_classes=(str,))
-    stand_in("tensorboardX", SummaryWriter=None)
-    stand_in("munkres", Munkres=None)
-    stand_in("sklearn", metrics=None)
-    # Of timm only Swin's helpers and a decorator are imported.
-    stand_in("timm")
-    stand_in("timm.models")
-    stand_in("timm.models.layers", DropPath=None, to_2tuple=None, trunc_normal_=None)
-    stand_in("timm.models.registry", register_model=ignore_decoration)
-    if not hasattr(numpy, "in1d"):
-        numpy.in1d = numpy.isin
-    torch.Tensor.cuda = lambda tensor, *_, **__: tensor
-    sys.path.insert(0, str(path))
-    import main_ibot
-
-    return main_ibot
-
-
-def alone():
-    """A process group of one, which the centers are reduced over."""
-    import torch
-
-    store = torch.distributed.HashStore()
-    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
-
-
-class OfficialStep:
-    """One step of the official training loop over fixed random crops."""
-
-    def __init__(self, main, batch):
+def peer_worker(options):
+    """Prints one record of the peer's work, as ibot-bench does of ours."""
+    if options.peer != "dali" and options.peer != "albumentations":
         import torch
-        from models.head import iBOTHead
-        from models.vision_transformer import vit_small
 
-        self.torch, self.utils = torch, main.utils
-        torch.manual_seed(0)
-
-        def network(drop_path, masked):
-            backbone = vit_small(patch_size=PATCH, drop_path_rate=drop_path, return_all_tokens=True,
-                                 masked_im_modeling=masked)
-            head = iBOTHead(backbone.embed_dim, PROTOTYPES, patch_out_dim=PROTOTYPES, norm=None,
-                            act="gelu", norm_last_layer=True, shared_head=True)
-            return main.utils.MultiCropWrapper(backbone, head)
-
-        self.student, self.teacher = network(0.1, True), network(0.0, False)
-        self.teacher.load_state_dict(self.student.state_dict(), strict=False)
-        self.teacher.requires_grad_(False)
-        self.loss = main.iBOTLoss(PROTOTYPES, PROTOTYPES, 2, LOCAL_CROPS, 0.04, 0.04, 0.04, 0.07, 0, 10)
-        self.optimizer = torch.optim.AdamW(main.utils.get_params_groups(self.student))
-        self.student_parameters = dict(self.student.named_parameters())
-        sizes = [GLOBAL_SIZE] * 2 + [LOCAL_SIZE] * LOCAL_CROPS
-        self.crops = [torch.randn(batch, 3, size, size) for size in sizes]
-        # As the recipe draws them: half of the views unmasked, the others by 0.3 on average.
-        grid = GLOBAL_SIZE // PATCH
-        self.masks = [torch.rand(batch, grid, grid) < ratio for ratio in (0.0, 0.3)]
-
-    def run(self):
-        backbone = self.student.backbone
-        teacher_output = self.teacher(self.crops[:2])
-        student_output = self.student(self.crops[:2], mask=self.masks)
-        backbone.masked_im_modeling = False
-        local_class = self.student(self.crops[2:])[0]
-        backbone.masked_im_modeling = True
-        terms = self.loss(student_output, teacher_output, local_class, self.masks, 0)
-        self.optimizer.zero_grad()
-        terms["loss"].backward()
-        self.utils.clip_gradients(self.student, 3.0)
-        self.utils.cancel_gradients_last_layer(1, self.student, 1)
-        self.optimizer.step()
-        with self.torch.no_grad():
-            for name, parameter in self.teacher.named_parameters():
-                parameter.mul_(0.996).add_(0.004 * self.student_parameters[name])
-        return terms["loss"].item()
-
-
-def time_official_step(main, options):
-    alone()
-    step = OfficialStep(main, options.batch)
-    step.run()
-    seconds = []
+        torch.set_num_threads(options.threads)
+    images, work = PEERS[options.case, options.peer](options)
+    work()
+    seconds, user_before = [], resource.getrusage(resource.RUSAGE_SELF).ru_utime
     for _ in range(options.steps):
         start = time.perf_counter()
-        step.run()
+        work()
         seconds.append(time.perf_counter() - start)
-    return options.batch / statistics.median(seconds)
-
-
-def time_official_data(main, options):
-    from PIL import Image
-
-    transform = main.DataAugmentationiBOT((0.25, 1.0), (0.05, 0.25), 2, LOCAL_CROPS)
-    files = sorted(path for path in options.data.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not files:
-        fail(f"{options.data}: expected images, found none")
-    files = files[: options.images]
-    for path in files[:4]:
-        transform(Image.open(path).convert("RGB"))
-    start = time.process_time()
-    for path in files:
-        transform(Image.open(path).convert("RGB"))
-    return len(files) / (time.process_time() - start)
-
-
-def time_official_knn(main, options):
-    import torch
-    from torch.nn.functional import normalize
-
-    sys.path.insert(0, str(options.official / "evaluation"))
-    stand_in("loader", ImageFolderInstance=None)
-    from eval_knn import knn_classifier
-
-    torch.manual_seed(0)
-    train, test = (normalize(torch.randn(count, KNN_WIDTH)) for count in (KNN_ROWS, KNN_QUERIES))
-    labels = [torch.randint(1000, (count,)) for count in (KNN_ROWS, KNN_QUERIES)]
-    seconds = []
-    for _ in range(options.steps):
-        start = time.perf_counter()
-        knn_classifier(train, labels[0], test, labels[1], KNN_K, 0.07, use_cuda=False)
-        seconds.append(time.perf_counter() - start)
-    return KNN_QUERIES / statistics.median(seconds)
-
-
-def official_worker(options):
-    import torch
-
-    torch.set_num_threads(options.threads)
-    main = import_official(options.official)
-    measure = {"step": time_official_step, "data": time_official_data, "knn": time_official_knn}[options.worker]
-    rate = measure(main, options)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"images_per_s": rate, "peak_memory_bytes": peak}))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    median = statistics.median(seconds)
+    record = {"case": options.case, "images_per_s": images / median, "median_s": median, "images": images,
+              "user_s": (usage.ru_utime - user_before) / len(seconds), "peak_memory_bytes": usage.ru_maxrss * 1024}
+    if options.device == "cuda":
+        record["peak_memory_bytes"] = torch.cuda.max_memory_allocated()
+    print(json.dumps(record))
 
 
 # ---- Both, in turn ----
 
 
-def last_record(command, threads):
-    """The last JSON object that a command prints, a line each."""
-    environment = dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONWARNINGS="ignore")
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        reason = done.stderr.strip().splitlines() or ["no message"]
-        fail(f"{' '.join(map(str, command))}: exit {done.returncode}: {reason[-1]}")
-    records = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if not records:
-        fail(f"{' '.join(map(str, command))}: expected a JSON object on stdout, found none")
-    return json.loads(records[-1])
+def peer_command(options):
+    command = [sys.executable, __file__, options.official, "--worker"]
+    for name in ("case", "peer", "arch", "batch", "steps", "threads", "images", "prototypes", "local_crops", "device"):
+        command += ["--" + name.replace("_", "-"), getattr(options, name)]
+    command += ["--precision", options.peer_precision]
+    command += ["--data", options.data] if options.data else []
+    return command + [flag for flag in ("--compile", "--quick") if getattr(options, flag[2:])]
 
 
-def official_command(case, options):
-    command = [sys.executable, __file__, options.official, "--worker", case, "--batch", options.batch,
-               "--steps", options.steps, "--threads", options.threads, "--images", options.images]
-    return [str(part) for part in command + (["--data", options.data] if options.data else [])]
-
-
-def our_command(case, options):
+def our_command(options):
     augment = ["augment.global_size=224", "augment.global_scale=[0.25,1.0]", "augment.local_size=96",
-               "augment.local_scale=[0.05,0.25]", f"augment.local_crops={LOCAL_CROPS}"]
-    if case == "knn":
-        parts = ["knn", "--rows", KNN_ROWS, "--width", KNN_WIDTH, "--queries", KNN_QUERIES, "--k", KNN_K,
-                 "--device", "cpu", "--steps", options.steps]
-    elif case == "data":
-        parts = ["data", options.data, *augment, f"data.workers={options.threads}"]
-    else:
-        parts = ["step", *augment, "backbone.arch=vit_small", f"backbone.patch_size={PATCH}",
-                 "backbone.drop_path=0.1", f"head.prototypes={PROTOTYPES}",
-                 f"head.patch_prototypes={PROTOTYPES}", "head.shared=true", "mask.ratio=[0.0,0.3]",
-                 "mask.ratio_var=[0.0,0.2]", f"train.batch_size={options.batch}",
-                 "train.precision=fp32", "--device", "cpu", "--steps", options.steps]
-    return [str(part) for part in [options.bench, *parts, "--threads", options.threads]]
+               "augment.local_scale=[0.05,0.25]", f"augment.local_crops={options.local_crops}"]
+    network = [f"backbone.arch={options.arch}", f"train.batch_size={options.batch}",
+               f"train.precision={options.precision}", "--device", options.device]
+    if options.arch.startswith("swin"):
+        network.append("backbone.patch_size=4")
+    parts = {
+        "knn": ["knn", "--rows", 20000 if options.quick else official.KNN_ROWS, "--width", official.KNN_WIDTH,
+                "--queries", 200 if options.quick else official.KNN_QUERIES, "--k", official.KNN_K,
+                "--device", options.device],
+        "data": ["data", options.data, *augment, f"data.workers={options.threads}"],
+        "features": ["features", *network],
+        "fine-tune": ["fine-tune", *network],
+        "step": ["step", *network, *augment, "backbone.drop_path=0.1", f"head.prototypes={options.prototypes}",
+                 f"head.patch_prototypes={options.prototypes}", "head.shared=true", "mask.ratio=[0.0,0.3]",
+                 "mask.ratio_var=[0.0,0.2]"],
+    }[options.case]
+    return [options.bench, *parts, "--steps", options.steps, "--threads", options.threads]
 
 
-def spread(values):
-    return f"{statistics.median(values):8.3f}  ({min(values):.3f} to {max(values):.3f})"
+def rate(record, by_cpu_time):
+    """Images a second, by the clock or by CPU time."""
+    if not by_cpu_time:
+        return record["images_per_s"]
+    return record["images_per_s"] * record["median_s"] / record["user_s"]
+
+
+def limit_share(records):
+    """The useful operations' speed over that of matrix products alone, of one run."""
+    work, products = (next((r for r in records if r["case"] == name), None) for name in ("step", "products"))
+    return work["flops_per_s"] / products["flops_per_s"] if work and products else None
+
+
+def title(options):
+    crops = f"2x224 + {options.local_crops}x96"
+    return {"step": f"step: {options.arch}, {crops}, batch {options.batch}, {options.prototypes} prototypes",
+            "data": f"data: {crops} crops of each image",
+            "knn": f"knn: {official.KNN_QUERIES} against {official.KNN_ROWS} features",
+            "features": f"features: {options.arch}, batch {options.batch}",
+            "fine-tune": f"fine-tune: {options.arch}, batch {options.batch}"}[options.case]
+
+
+def shown(values):
+    return "{median:8.3f}  ({least:.3f} to {most:.3f})".format(**turns.spread(values))
 
 
 def mebibytes(records):
     return f"{max(record['peak_memory_bytes'] for record in records) / 2**20:8.0f} MiB"
 
 
-def compare(case, options):
-    """Runs all rounds of a case and prints its table."""
-    title = {"step": f"step: ViT-S/16, 2x224 + {LOCAL_CROPS}x96, batch {options.batch}, "
-                     f"{PROTOTYPES} prototypes, fp32",
-             "knn": f"knn: {KNN_QUERIES} against {KNN_ROWS} features, {KNN_WIDTH} wide, k = {KNN_K}",
-             "data": f"data: 2x224 + {LOCAL_CROPS}x96 crops of {options.data}"}[case]
-    print(f"\n{title}, {options.threads} CPU thread{'s'[: options.threads != 1]}")
-    print("round   official images/s   ours images/s   ratio", flush=True)
-    official, ours, ratios = [], [], []
+def compare(options):
+    """Runs all rounds of a case, prints its table and returns its record."""
+    by_cpu_time = options.threads == 1 and options.device == "cpu"
+    unit = "images/CPU s" if by_cpu_time else "images/s"
+    print(f"\n{title(options)}, {options.precision}, {options.threads} thread{'s'[: options.threads != 1]}, {unit}")
+    print(f"round   {options.peer:>14}             ours   ratio", flush=True)
+    rounds = []
     for index in range(options.rounds):
-        official.append(last_record(official_command(case, options), options.threads))
-        ours.append(last_record(our_command(case, options), options.threads))
-        theirs, own = official[-1]["images_per_s"], ours[-1]["images_per_s"]
-        ratios.append(own / theirs)
-        print(f"{index + 1:5}   {theirs:17.3f}   {own:13.3f}   {ratios[-1]:5.2f}", flush=True)
-    print(f"official {spread([record['images_per_s'] for record in official])} images/s, peak {mebibytes(official)}")
-    print(f"ours     {spread([record['images_per_s'] for record in ours])} images/s, peak {mebibytes(ours)}")
-    print(f"ratio    {spread(ratios)}, median of {options.rounds}")
+        peer = turns.records(peer_command(options), options.threads)[-1]
+        ours = turns.records(our_command(options), options.threads)
+        rates = [rate(record, by_cpu_time) for record in (peer, ours[0])]
+        rounds.append({"peer": peer, "ours": ours[0], "rates": rates, "ratio": rates[1] / rates[0],
+                       "limit_share": limit_share(ours)})
+        print(f"{index + 1:5}   {rates[0]:14.3f}   {rates[1]:14.3f}   {rounds[-1]['ratio']:5.2f}", flush=True)
+    for name, position in ((options.peer, 0), ("ours", 1)):
+        memory = mebibytes([r["ours" if position else "peer"] for r in rounds])
+        print(f"{name:9} {shown([r['rates'][position] for r in rounds])} {unit}, peak {memory}")
+    print(f"ratio     {shown([r['ratio'] for r in rounds])}, median of {options.rounds}")
+    return {"title": title(options), "unit": unit, "ratio": turns.spread([r["ratio"] for r in rounds]),
+            **{name: getattr(options, name) for name in ("case", "peer", "arch", "batch", "threads", "precision",
+                                                         "peer_precision", "device", "compile", "local_crops",
+                                                         "prototypes")},
+            "rounds": rounds}
 
 
 def parse():
@@ -265,41 +162,94 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("official", type=pathlib.Path, help="checkout of bytedance/ibot")
     parser.add_argument("--bench", type=pathlib.Path, default=root / "build/release/bin/ibot-bench")
-    parser.add_argument("--data", type=pathlib.Path, help="folder of images; without it, only the step is timed")
-    parser.add_argument("--case", choices=["step", "data", "knn"], help="only this case")
+    parser.add_argument("--data", type=pathlib.Path, help="folder of images")
+    parser.add_argument("--case", choices=["step", "data", "knn", "features", "fine-tune"], help="only this case")
+    parser.add_argument("--peer", choices=list(NEEDS), help="what ours is compared with; default: see above")
+    parser.add_argument("--arch", default="vit_small", choices=list(libraries.TIMM_NAMES))
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "fp16"], help="of ours")
+    parser.add_argument("--peer-precision", default="fp32", choices=["fp32", "bf16", "fp16"], help="of its autocast")
+    parser.add_argument("--compile", action="store_true", help="the official backbones by torch.compile")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3, help="timed steps a round, after one to warm up")
     parser.add_argument("--batch", type=int, default=4, help="images a step")
-    parser.add_argument("--images", type=int, default=64, help="images a round of the official data case")
+    parser.add_argument("--prototypes", type=int, default=8192)
+    parser.add_argument("--local-crops", type=int, default=10)
+    parser.add_argument("--images", type=int, default=64, help="images of the peer's data case")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--worker", choices=["step", "data", "knn"], help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="one round of one step, fewer k-NN features")
+    parser.add_argument("--json", type=pathlib.Path, help="file for all figures")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
+def installed(module):
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def check(options):
-    missing = [package for module, package in REQUIRED.items() if importlib.util.find_spec(module) is None]
+    missing = [MODULES[module] for module in NEEDS[options.peer] if not installed(module)]
     if missing:
-        fail(f"{sys.executable}: expected {', '.join(REQUIRED.values())}, missing {', '.join(missing)}; "
-             f"{sys.executable} -m pip install {' '.join(missing)}")
-    if not (options.official / "main_ibot.py").is_file():
-        fail(f"{options.official}: expected a checkout of bytedance/ibot, found no main_ibot.py")
-    if options.data and not options.data.is_dir():
-        fail(f"{options.data}: expected a folder of images")
+        turns.fail(f"{sys.executable}: expected what {options.peer} needs, missing {', '.join(missing)}; "
+                   f"{sys.executable} -m pip install {' '.join(missing)}")
+    if (options.case, options.peer) not in PEERS:
+        turns.fail(f"--peer: expected one of {', '.join(p for c, p in PEERS if c == options.case)} for "
+                   f"{options.case}, got {options.peer}")
+    if options.peer == "official" and not (options.official / "main_ibot.py").is_file():
+        turns.fail(f"{options.official}: expected a checkout of bytedance/ibot, found no main_ibot.py")
     if options.case == "data" and not options.data:
-        fail("--case data: expected --data DIR")
+        turns.fail("--case data: expected --data DIR")
+    if options.data and not options.data.is_dir():
+        turns.fail(f"{options.data}: expected a folder of images")
+    if options.data and not options.files:
+        turns.fail(f"{options.data}: expected images, found none")
     if not options.worker and not options.bench.is_file():
-        fail(f"{options.bench}: expected ibot-bench; build it or name it with --bench")
+        turns.fail(f"{options.bench}: expected ibot-bench; build it or name it with --bench")
+
+
+def of_case(options, case):
+    """The options of one case, checked."""
+    peer = options.peer or ("timm" if case in ("features", "fine-tune") else "official")
+    chosen = argparse.Namespace(**{**vars(options), "case": case, "peer": peer, "files": []})
+    if options.quick:
+        chosen.rounds = chosen.steps = 1
+    if options.data:
+        files = sorted(path for path in options.data.rglob("*") if path.suffix.lower() in SUFFIXES)
+        chosen.files = files[: options.images]
+    check(chosen)
+    return chosen
+
+
+def command_line(options):
+    """As it was called, without this machine's folders."""
+    folders = {str(options.official): "OFFICIAL", str(options.data): "PHOTOS"}
+    words, skip = [], False
+    for word in sys.argv[1:]:
+        if word in ("--json", "--bench"):
+            skip = True
+        elif skip:
+            skip = False
+        else:
+            words.append(folders.get(word, word))
+    return " ".join(["scripts/bench_reference.py", *words])
 
 
 def main():
     options = parse()
-    check(options)
-    if options.worker:
-        official_worker(options)
-        return
     cases = [options.case] if options.case else ["step", "data"] if options.data else ["step"]
-    for case in cases:
-        compare(case, options)
+    chosen = [of_case(options, case) for case in cases]
+    if options.worker:
+        peer_worker(chosen[0])
+        return
+    version = turns.run([options.bench, "--version"], 1).strip()
+    record = {"command": command_line(options), "date": turns.today(), "machine": turns.machine(), "version": version,
+              "official": turns.commit_of(options.official),
+              "comparisons": [compare(options) for options in chosen]}
+    if options.json:
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 find_package(Python3 QUIET COMPONENTS Interpreter)
 if(Python3_FOUND)
   add_test(NAME layers COMMAND Python3::Interpreter "${PROJECT_SOURCE_DIR}/scripts/check_layers.py")
-  add_test(NAME layers_refusals
-    COMMAND Python3::Interpreter "${PROJECT_SOURCE_DIR}/tests/scripts/check_layers_test.py")
+  add_test(NAME scripts
+    COMMAND Python3::Interpreter -m unittest discover -s "${PROJECT_SOURCE_DIR}/tests/scripts" -p "*_test.py")
+  set_tests_properties(scripts PROPERTIES LABELS scripts)
 endif()
 
 add_test(NAME package COMMAND "${CMAKE_COMMAND}"
