@@ -4,6 +4,7 @@
 #include "ibot/loss/ibot_loss.h"
 #include "support/golden_options.h"
 #include "support/golden_tensors.h"
+#include "support/test_device.h"
 
 namespace ibot::loss {
 namespace {
@@ -19,11 +20,11 @@ batch::MultiCropBatch masks_of(const GoldenTensors& expected, const std::string&
     const auto mask = expected.at(concat(prefix, "mask", v));
     EXPECT_EQ(mask.size(0), config["batch_size"].get<int64_t>());
     EXPECT_EQ(mask.sizes().slice(1), config["patch_grid"].get<std::vector<int64_t>>());
-    masks.push_back(mask.flatten(1));
+    masks.push_back(mask.flatten(1).cpu());
   }
   batch::MultiCropBatch batch;
   batch.mask = torch::cat(masks).to(torch::kBool);
-  batch.pairs = batch::masked_pairs(batch.mask);
+  batch.pairs = testing::on_test_device(batch::masked_pairs(batch.mask));
   return batch;
 }
 
@@ -58,7 +59,8 @@ void check_call(IbotLoss& loss, const ReadJson& call, const GoldenTensors& expec
        {std::pair{"loss", terms.total}, {"cls", terms["cls"]}, {"patch", terms["patch"]}}) {
     const std::string ending = std::string(name) == "loss" ? "loss" : concat("loss_", name);
     expected.compare(term.view({1}), prefix + ending);
-    EXPECT_TRUE(testing::near(term, torch::tensor(call[name].get<double>(), torch::kDouble)))
+    EXPECT_TRUE(testing::near(term, torch::tensor(call[name].get<double>(), torch::kDouble),
+                              testing::on_test_device(testing::Tolerance())))
         << name;
   }
   const auto rows = expected.at(prefix + "student_cls").size(0);
@@ -81,7 +83,9 @@ TEST(IbotLossGolden, MatchesTheReferenceOverConsecutiveCalls) {
     const auto options = testing::loss_options_of(config);
     IbotLoss loss(options, config["out_dim"].get<int64_t>(),
                   config["patch_out_dim"].get<int64_t>());
-    const GoldenTensors expected(golden.tensors(), golden.tolerance());
+    loss->to(testing::test_device());
+    const GoldenTensors expected(testing::on_test_device(golden.tensors()),
+                                 testing::on_test_device(golden.tolerance()));
     const auto temperatures = [&](int64_t epoch) {
       return teacher_temperatures(options, config["pred_start_epoch"], epoch);
     };

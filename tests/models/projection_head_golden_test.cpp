@@ -2,6 +2,7 @@
 
 #include "ibot/models/projection_head.h"
 #include "support/golden_tensors.h"
+#include "support/test_device.h"
 #include "support/weights.h"
 
 namespace ibot::models {
@@ -85,12 +86,14 @@ TEST(ProjectionHeadGolden, MatchesTheReference) {
   for (const auto& golden : testing::golden_cases("03_head")) {
     SCOPED_TRACE(golden.name);
     const auto config = golden.json["config"];
-    const testing::GoldenTensors expected(golden.tensors(), golden.tolerance());
+    const testing::GoldenTensors expected(testing::on_test_device(golden.tensors()),
+                                          testing::on_test_device(golden.tolerance()));
     const auto options = options_of(config);
     ProjectionHead head(options, config["in_dim"].get<int64_t>(), options.shared,
                         !options.norm_last_layer);
     testing::load_weights(*head, golden.tensors("weights"), "", aliases_of(options));
     check_names(head, golden.json, aliases_of(options));
+    head->to(testing::test_device());
     head->train(config["mode"].get<std::string>() == "train");
     check_tokens(head, expected);
     compare_buffers(head, expected, "after.");

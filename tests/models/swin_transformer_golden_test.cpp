@@ -3,6 +3,7 @@
 #include "ibot/models/swin_transformer.h"
 #include "support/golden_options.h"
 #include "support/golden_tensors.h"
+#include "support/test_device.h"
 #include "support/weights.h"
 
 namespace ibot::models {
@@ -17,10 +18,13 @@ torch::Tensor all_tokens(const BackboneOutput& output) {
 /// One case: the backbone with its weights, and the tensors it is compared with.
 class Case {
  public:
-  explicit Case(const GoldenCase& golden) : expected_(golden.tensors(), golden.tolerance()) {
+  explicit Case(const GoldenCase& golden)
+      : expected_(testing::on_test_device(golden.tensors()),
+                  testing::on_test_device(golden.tolerance())) {
     const auto options = testing::backbone_options_of(golden.json["config"]);
     swin_ = std::make_shared<SwinTransformer>(options, swin_shape(options), Role::kStudent);
     testing::load_weights(*swin_, golden.tensors("weights"));
+    swin_->to(testing::test_device());
     swin_->eval();
   }
 

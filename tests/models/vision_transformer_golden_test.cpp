@@ -4,6 +4,7 @@
 #include "ibot/nn/pos_embed.h"
 #include "support/golden_options.h"
 #include "support/golden_tensors.h"
+#include "support/test_device.h"
 #include "support/weights.h"
 
 namespace ibot::models {
@@ -18,10 +19,13 @@ torch::Tensor all_tokens(const BackboneOutput& output) {
 /// One case: the backbone with its weights, and the tensors it is compared with.
 class Case {
  public:
-  explicit Case(const GoldenCase& golden) : expected_(golden.tensors(), golden.tolerance()) {
+  explicit Case(const GoldenCase& golden)
+      : expected_(testing::on_test_device(golden.tensors()),
+                  testing::on_test_device(golden.tolerance())) {
     const auto options = testing::backbone_options_of(golden.json["config"]);
     vit_ = std::make_shared<VisionTransformer>(options, vit_shape(options), Role::kStudent);
     testing::load_weights(*vit_, golden.tensors("weights"));
+    vit_->to(testing::test_device());
     vit_->eval();
   }
 
@@ -42,7 +46,7 @@ class Case {
 
  private:
   void expect_near(const torch::Tensor& actual, const torch::Tensor& expected) const {
-    EXPECT_TRUE(testing::near(actual, expected));
+    EXPECT_TRUE(testing::near(actual, expected, testing::on_test_device(testing::Tolerance())));
   }
 
   torch::Tensor mask(const std::string& size) const {

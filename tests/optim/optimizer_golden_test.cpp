@@ -2,6 +2,7 @@
 
 #include "ibot/optim/optimizer.h"
 #include "support/golden_tensors.h"
+#include "support/test_device.h"
 
 namespace ibot::optim {
 namespace {
@@ -41,7 +42,8 @@ void check_steps(Optimizer optimizer, const std::string& prefix, const ReadJson&
 TEST(OptimizerGolden, EveryKindFollowsTheReference) {
   for (const auto& golden : testing::golden_cases("14_optimizers")) {
     const auto& json = golden.json;
-    const GoldenTensors tensors(golden.tensors(), golden.tolerance());
+    const GoldenTensors tensors(testing::on_test_device(golden.tensors()),
+                                testing::on_test_device(golden.tolerance()));
     for (const auto& [kind, name] : EnumNames<OptimizerKind>::values) {
       check_steps(Optimizer(kind, initial_parameters(json, tensors)), std::string(name), json,
                   tensors, [&](int64_t step) {

@@ -26,7 +26,7 @@ inline void load_weights(torch::nn::Module& module,
     const auto match = weights.find(prefix + name);
     if (name.find("relative_position_index") != std::string::npos) {
       if (match == weights.end()) continue;
-      EXPECT_TRUE(tensor.equal(match->second)) << name;
+      EXPECT_TRUE(tensor.cpu().equal(match->second)) << name;
     }
     ASSERT_NE(match, weights.end()) << "no weight for " << prefix + name;
     ASSERT_EQ(tensor.sizes(), match->second.sizes()) << name;

@@ -6,12 +6,13 @@
 #include "support/expect_tensor.h"
 #include "support/golden.h"
 #include "support/golden_options.h"
+#include "support/test_device.h"
 #include "support/weights.h"
 
 namespace ibot::train {
 namespace {
 
-using testing::near;
+using testing::on_test_device;
 using testing::ReadJson;
 using testing::Tolerance;
 using Tensors = std::map<std::string, torch::Tensor>;
@@ -77,7 +78,10 @@ batch::MultiCropBatch read_batch(const Tensors& inputs, int64_t step, const Read
   if (locals > 0) batch.local = torch::cat(local);
   batch.mask = torch::cat(masks).to(torch::kBool);
   batch.sample_id = torch::arange(global[0].size(0));
-  batch.pairs = batch::masked_pairs(batch.mask);
+  batch.pairs = on_test_device(batch::masked_pairs(batch.mask));
+  for (auto* tensor : {&batch.global, &batch.local, &batch.mask}) {
+    if (tensor->defined()) *tensor = tensor->to(testing::test_device());
+  }
   return batch;
 }
 
@@ -96,6 +100,11 @@ torch::Tensor comparable(const std::string& name, const torch::Tensor& tensor, b
   return batch_norm && absorbed ? tensor.narrow(0, 0, 0) : tensor;
 }
 
+::testing::AssertionResult near_here(const torch::Tensor& actual, const torch::Tensor& expected,
+                                     Tolerance tolerance) {
+  return testing::near(actual, expected, on_test_device(tolerance));
+}
+
 torch::Tensor scalar(double value) { return torch::tensor(value, torch::kDouble); }
 
 class StepRun {
@@ -106,7 +115,7 @@ class StepRun {
         tensors_(golden.tensors()),
         inputs_(golden.tensors("inputs")),
         options_(options_of(config_)),
-        step_(options_, torch::kCPU) {
+        step_(options_, testing::test_device()) {
     std::set<std::string> aliases;
     if (normed()) aliases.insert("head.mlp.4.");
     if (options_.head.shared) aliases.insert("last_layer2.");
@@ -179,21 +188,22 @@ class StepRun {
 
   void check_step(const StepResult& result, const ReadJson& expected) {
     const Tolerance tolerance{json_["tolerance"]["loss"]["rtol"], 1e-7};
-    EXPECT_TRUE(near(result.loss.total, scalar(expected["loss"]), tolerance));
-    EXPECT_TRUE(near(result.loss["cls"], scalar(expected["cls"]), tolerance));
-    EXPECT_TRUE(near(result.loss["patch"], scalar(expected["patch"]), tolerance));
+    EXPECT_TRUE(near_here(result.loss.total, scalar(expected["loss"]), tolerance));
+    EXPECT_TRUE(near_here(result.loss["cls"], scalar(expected["cls"]), tolerance));
+    EXPECT_TRUE(near_here(result.loss["patch"], scalar(expected["patch"]), tolerance));
     const auto norms = expected["grad_norm_before_clip"];
     if (!norms.is_null()) {  // the reference computes them only where it clips
       double squares = 0.0;
       for (const auto& [name, norm] : norms.items()) squares += std::pow(norm.get<double>(), 2);
-      EXPECT_TRUE(near(result.grad_norm, scalar(std::sqrt(squares)), {1e-4, 1e-5}));
+      EXPECT_TRUE(near_here(result.grad_norm, scalar(std::sqrt(squares)), {1e-4, 1e-5}));
     }
     const auto prefix = "step" + std::to_string(expected["step"].get<int64_t>()) + ".";
     const auto state = step_.state();
     const auto centers = json_["tolerance"]["centers"];
     for (const auto* name : {"center", "center2"}) {
-      EXPECT_TRUE(near(state.at(std::string("loss.") + name), tensors_.at(prefix + name + "_after"),
-                       {centers["rtol"], centers["atol"]}))
+      EXPECT_TRUE(near_here(state.at(std::string("loss.") + name),
+                            tensors_.at(prefix + name + "_after"),
+                            {centers["rtol"], centers["atol"]}))
           << name;
     }
     compare(prefix + "student.", "student.");
@@ -219,7 +229,7 @@ class StepRun {
       const auto stated = scalar(expected[moment + "_norm"]);
       const auto& own = state.at(moment + "." + name);
       if (comparable(name, own, batch_norm()).numel() == 0) continue;
-      EXPECT_TRUE(near(own.norm(), stated, weights_tolerance())) << moment;
+      EXPECT_TRUE(near_here(own.norm(), stated, weights_tolerance())) << moment;
     }
   }
 
@@ -245,8 +255,8 @@ class StepRun {
       // Running means move with the biases that batch norm absorbs; the case file allows 2e-3.
       const bool running_mean = name.find("running_mean") != std::string::npos;
       const Tolerance tolerance{weights.rtol, running_mean ? 2e-3 : weights.atol};
-      EXPECT_TRUE(near(comparable(name, match->second, batch_norm()),
-                       comparable(name, expected, batch_norm()), tolerance))
+      EXPECT_TRUE(near_here(comparable(name, match->second, batch_norm()),
+                            comparable(name, expected, batch_norm()), tolerance))
           << key;
       ++compared;
     }

@@ -12,6 +12,7 @@
 #include "support/expect_tensor.h"
 #include "support/golden.h"
 #include "support/temporary_folder.h"
+#include "support/test_device.h"
 #include "support/tiny.h"
 
 namespace ibot::train {
@@ -51,7 +52,7 @@ void expect_equal_state(const TrainStep& a, const TrainStep& b) {
 // means and the cluster metrics are those of the undisturbed run, to the bit.
 TEST(Trainer, AResumedRunEndsWithTheSameBits) {
   const TemporaryFolder straight_folder;
-  TrainStep straight(tiny_step_options(), torch::kCPU);
+  TrainStep straight(tiny_step_options(), testing::test_device());
   Recorder straight_record;
   Trainer straight_trainer(trainer_options(straight_folder.path()), straight, {&straight_record});
   TinySource straight_source;
@@ -61,7 +62,7 @@ TEST(Trainer, AResumedRunEndsWithTheSameBits) {
     SCOPED_TRACE(stop_at);
     const TemporaryFolder folder;
     {
-      TrainStep step(tiny_step_options(), torch::kCPU);
+      TrainStep step(tiny_step_options(), testing::test_device());
       Trainer trainer(trainer_options(folder.path()), step, {});
       trainer.set_stop([&] { return trainer.state().step == stop_at; });
       TinySource source;
@@ -70,7 +71,7 @@ TEST(Trainer, AResumedRunEndsWithTheSameBits) {
     const auto checkpoint = load_checkpoint(folder.path() / "last.safetensors");
     EXPECT_EQ(checkpoint.config, "text of the configuration");
     EXPECT_EQ(checkpoint.run.step, stop_at);
-    TrainStep resumed(tiny_step_options(), torch::kCPU);
+    TrainStep resumed(tiny_step_options(), testing::test_device());
     Recorder record;
     Trainer trainer(trainer_options(folder.path()), resumed, {&record});
     trainer.resume(checkpoint);
@@ -86,7 +87,7 @@ TEST(Trainer, AResumedRunEndsWithTheSameBits) {
 
 TEST(Trainer, ACheckpointOfMoreOrFewerImagesIsRefused) {
   const TemporaryFolder folder;
-  TrainStep step(tiny_step_options(), torch::kCPU);
+  TrainStep step(tiny_step_options(), testing::test_device());
   auto options = trainer_options(folder.path());
   options.train.max_steps = 1;
   TinySource source;
@@ -98,7 +99,7 @@ TEST(Trainer, ACheckpointOfMoreOrFewerImagesIsRefused) {
 
 TEST(Trainer, ACheckpointTellsTheNumberOfImages) {
   const TemporaryFolder folder;
-  TrainStep step(tiny_step_options(), torch::kCPU);
+  TrainStep step(tiny_step_options(), testing::test_device());
   auto options = trainer_options(folder.path());
   options.images = 14;
   options.train.max_steps = 1;
@@ -114,7 +115,7 @@ TEST(Trainer, ACheckpointTellsTheNumberOfImages) {
 
 TEST(Trainer, KeepsCheckpointsByEpochAndTellsEveryInterval) {
   const TemporaryFolder folder;
-  TrainStep step(tiny_step_options(), torch::kCPU);
+  TrainStep step(tiny_step_options(), testing::test_device());
   Recorder record;
   Trainer trainer(trainer_options(folder.path()), step, {&record});
   TinySource source;
@@ -134,7 +135,7 @@ TEST(Trainer, TheBestCheckpointIsKept) {
   const TemporaryFolder folder;
   const auto scores = [](int64_t epoch) { return std::vector{30.0, 50.0, 40.0}[epoch]; };
   for (const int64_t stop_at : {0, 8, 9}) {
-    TrainStep step(tiny_step_options(), torch::kCPU);
+    TrainStep step(tiny_step_options(), testing::test_device());
     Trainer trainer(trainer_options(folder.path()), step, {});
     const auto before = restore_newest(folder.path());
     if (before && stop_at > 8) trainer.resume(before->checkpoint);
@@ -150,7 +151,7 @@ TEST(Trainer, TheBestCheckpointIsKept) {
 
 TEST(Trainer, AnEvaluationThatFindsARankLostEndsTheRun) {
   const TemporaryFolder folder;
-  TrainStep step(tiny_step_options(), torch::kCPU);
+  TrainStep step(tiny_step_options(), testing::test_device());
   Trainer trainer(trainer_options(folder.path()), step, {});
   trainer.set_evaluation([](int64_t) -> std::optional<EvaluationRecord> {
     throw dist::PeerError("ranks: rank 1 on there has died");
@@ -170,7 +171,7 @@ TEST(Trainer, AnEvaluationThatFailsDoesNotEndTheRun) {
     std::vector<int64_t> evaluated;
   };
   const TemporaryFolder folder;
-  TrainStep step(tiny_step_options(), torch::kCPU);
+  TrainStep step(tiny_step_options(), testing::test_device());
   Faults faults;
   Trainer trainer(trainer_options(folder.path()), step, {&faults});
   trainer.set_evaluation([](int64_t epoch) {
@@ -203,7 +204,7 @@ TEST(Trainer, TheBestCheckpointIsOneThatWasSaved) {
     int64_t step_ = 0;
   };
   const TemporaryFolder folder;
-  TrainStep step(tiny_step_options(), torch::kCPU);
+  TrainStep step(tiny_step_options(), testing::test_device());
   Trainer trainer(trainer_options(folder.path()), step, {});
   trainer.set_evaluation([](int64_t epoch) {
     return EvaluationRecord{.epoch = epoch, .score = std::vector{30.0, 50.0, 40.0}[epoch]};
@@ -231,7 +232,7 @@ class SpoiledSource : public TinySource {
 
 TEST(Trainer, ALossThatIsNotFiniteNamesStepValuesAndLastGoodCheckpoint) {
   const TemporaryFolder folder;
-  TrainStep step(tiny_step_options(), torch::kCPU);
+  TrainStep step(tiny_step_options(), testing::test_device());
   auto options = trainer_options(folder.path());
   options.train.on_nonfinite = NonfinitePolicy::kStrict;
   Trainer trainer(options, step, {});
@@ -253,7 +254,7 @@ TEST(Trainer, StrictEndsAtAGradientThatIsNotFiniteBeforeItSaves) {
     const TemporaryFolder folder;
     auto step_options = tiny_step_options();
     step_options.precision = precision;
-    TrainStep step(step_options, torch::kCPU);
+    TrainStep step(step_options, testing::test_device());
     auto options = trainer_options(folder.path());
     options.train.on_nonfinite = NonfinitePolicy::kStrict;
     Trainer trainer(options, step, {});

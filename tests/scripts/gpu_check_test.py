@@ -1,0 +1,82 @@
+"""scripts/gpu_check.sh on stand-ins for the programs, without a GPU."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+# Writes one file of figures; profile fails, knn hangs.
+STAND_IN = """#!/usr/bin/env python3
+import json, sys, time
+if "--version" in sys.argv:
+    print("ibot-bench 7")
+    sys.exit()
+command = sys.argv[1]
+if command == "profile":
+    sys.exit("error: profile: no profiler")
+if command == "knn":
+    time.sleep(600)
+case = {"case": command, "images_per_s": 2.0, "flops_per_s": 6.0, "peak_memory_bytes": 5, "median_s": 1.0}
+if command == "curve":
+    case["losses"] = [4.0, 2.0] if "train.precision=bf16" not in sys.argv else [5.0, 2.0]
+cases = [case] + ([{"case": "products", "flops_per_s": 8.0}] if command == "step" else [])
+with open(sys.argv[sys.argv.index("--json") + 1], "w") as file:
+    json.dump({"cases": cases}, file)
+"""
+
+TESTS = """#!/bin/sh
+case "$*" in *list_tests*) [ "$#" = 2 ] && printf 'Suite.\\n  Case\\n'; exit;; esac
+[ "$IBOT_DEVICE" = cpu ]
+"""
+
+
+class GpuCheck(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        for name, text in (("ibot-bench", STAND_IN), ("ibot_train_tests", TESTS)):
+            (self.folder / name).write_text(text)
+            (self.folder / name).chmod(0o755)
+
+    def check(self, *words):
+        command = [ROOT / "scripts" / "gpu_check.sh", *words]
+        environment = dict(os.environ, PATH="/usr/bin:/bin:" + os.environ["PATH"])
+        return subprocess.run([str(word) for word in command], capture_output=True, text=True, env=environment)
+
+    def test_each_step_is_a_line_and_the_rest_goes_on(self):
+        out = self.folder / "out"
+        done = self.check("--quick", "--device", "cpu", "--programs", self.folder, "--step-limit", "2", out)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        check = json.loads((out / "check.json").read_text())
+        results = {step["step"]: step["result"] for step in check["steps"]}
+        self.assertEqual(results["profile"], "failed: status 1: error: profile: no profiler")
+        self.assertEqual(results["knn"], "failed: time limit of 2 s")
+        self.assertEqual(results["goldens"], "left out: ibot_core_tests not found")
+        self.assertEqual(results["official"], "left out: no --official")
+        for step in ("version", "goldens_step", "resume", "curve_bf16", "step_vit_tiny_fp32_1", "features"):
+            self.assertEqual(results[step], "done", step)
+        self.assertEqual(check["speed"][0]["of_products"], 0.75)
+        away = {curve["precision"]: curve["away"] for curve in check["curves"]}
+        self.assertEqual(away, {"fp32": 0.0, "bf16": 0.125})
+        text = (out / "check.md").read_text()
+        self.assertIn("| vit_tiny | fp32 | 1 |", text)
+        self.assertIn("| profile | 0 | failed: status 1: error: profile: no profiler |", text)
+
+    def test_refusals(self):
+        for words, message in ((("--minutes", "0", "out"), "--minutes: expected a whole number above 0, got 0"),
+                               (("--minutes",), "--minutes: expected a value"), ((), "OUT: expected a folder"),
+                               (("--fast", "out"), "--fast: no such option"),
+                               (("--programs", self.folder, "--official", self.folder, "out"), "no main_ibot.py"),
+                               (("--programs", self.folder, "--data", "nowhere", "out"), "nowhere: expected a folder")):
+            done = self.check(*words)
+            self.assertEqual(done.returncode, 2, words)
+            self.assertIn("error: ", done.stderr)
+            self.assertIn(message, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
