@@ -124,6 +124,14 @@ void warn_of_warmup(const std::string& task, const eval::FineTuneOptions& option
   }
 }
 
+/// OUT/replay, of several ranks a folder of each.
+std::filesystem::path replay_folder(const TaskRequest& request) {
+  if (request.output.empty()) return {};
+  const auto& group = request.group;
+  const auto folder = request.output / "replay";
+  return group.size() == 1 ? folder : folder / concat("rank-", group.rank());
+}
+
 int64_t parameter_count(const eval::Classifier& classifier) {
   int64_t count = 0;
   for (const auto& parameter : classifier.parameters()) count += parameter.numel();
@@ -200,6 +208,7 @@ eval::Report fine_tune(const TaskRequest& request, const std::string& task,
                          .steps_per_epoch = updates,
                          .images = images.train().size(),
                          .checkpoints = checkpoints,
+                         .replay = replay_folder(request),
                          .config = config::write_config(config, config::Comments::kNone),
                          .identity = identity.text()},
                         step);

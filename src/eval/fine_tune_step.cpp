@@ -9,9 +9,30 @@
 #include "ibot/models/network.h"
 #include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
+#include "ibot/optim/faulty_step.h"
 #include "ibot/optim/layer_decay.h"
 
 namespace ibot::eval {
+namespace {
+
+optim::EpochSchedule epoch_schedule(const FineTuneOptions& options, double lr) {
+  const auto& noise = options.lr_noise;
+  optim::EpochSchedule schedule{.base = lr,
+                                .final = options.min_lr,
+                                .epochs = options.epochs,
+                                .warmup_epochs = options.warmup_epochs,
+                                .start = options.warmup_lr,
+                                .curve = options.lr_curve,
+                                .decay_epochs = options.decay_epochs,
+                                .decay_rate = options.decay_rate};
+  if (noise.empty()) return schedule;
+  // From the one number on to the end, or between two.
+  schedule.noise = {noise.front(), noise.size() == 2 ? noise.back() : 1.0, options.lr_noise_limit,
+                    options.seed};
+  return schedule;
+}
+
+}  // namespace
 
 optim::StepValues fine_tune_values(const FineTuneOptions& options, int64_t steps_per_epoch,
                                    int64_t step, int64_t ranks) {
@@ -20,9 +41,7 @@ optim::StepValues fine_tune_values(const FineTuneOptions& options, int64_t steps
   const double lr = options.lr_batch > 0 ? options.lr * images / options.lr_batch : options.lr;
   optim::StepValues values;
   if (options.schedule == LrSchedule::kEpoch) {
-    values.lr = optim::EpochCosineSchedule{lr, options.min_lr, options.epochs,
-                                           options.warmup_epochs, options.warmup_lr}
-                    .at(step / steps_per_epoch);
+    values.lr = epoch_schedule(options, lr).at(step / steps_per_epoch);
   } else {
     const bool by_steps = options.warmup_steps > 0 && options.warmup_epochs > 0;
     const auto warmup = by_steps ? options.warmup_steps : options.warmup_epochs * steps_per_epoch;
@@ -40,18 +59,21 @@ FineTuneStep::FineTuneStep(const FineTuneOptions& options, std::shared_ptr<Class
       device_(device),
       group_(std::move(group)),
       generator_(at::globalContext().defaultGenerator(device).clone()),
-      classifier_(std::move(classifier)) {
+      classifier_(std::move(classifier)),
+      bad_losses_(torch::zeros({}, torch::TensorOptions(torch::kFloat).device(device))) {
   check_option(options.precision != optim::Precision::kFp16 || !device.is_cpu(), "precision",
                "expected fp32 or bf16 on the CPU, got fp16");
   classifier_->to(device);
   classifier_->train();
-  classifier_->backbone().set_context(
-      {.generator = generator_, .recompute = options.checkpoint_activations});
-  optimizer_.emplace(optim::OptimizerKind::kAdamW,
+  classifier_->backbone().set_context({.generator = generator_,
+                                       .recompute = options.checkpoint_activations,
+                                       .dropout = options.dropout,
+                                       .attention_dropout = options.attention_dropout});
+  optimizer_.emplace(options.optimizer,
                      optim::layer_decayed_parameters(*classifier_, classifier_->options().backbone,
                                                      options.layer_decay, options.decay_positions),
                      options.shard_optimizer ? group_ : dist::Group(),
-                     optim::AdamValues{options.betas, options.eps});
+                     optim::OptimizerConstants{options.betas, options.eps, options.momentum});
   std::vector<torch::Tensor> trained;
   for (const auto& parameter : optimizer_->parameters()) trained.push_back(parameter.tensor);
   gradients_.emplace(std::move(trained), group_, dist::Compression::kNone);
@@ -83,21 +105,28 @@ PassResult FineTuneStep::accumulate(const torch::Tensor& images, const torch::Te
   if (last) gradients_->begin();
   (scaler_ ? scaler_->scaled(share) : share).backward();
   const torch::NoGradGuard no_grad;
+  bad_losses_ += loss.isfinite().logical_not();
   const auto correct = logits.argmax(-1).eq(targets.argmax(-1)).to(torch::kFloat).mean();
   return {loss.detach(), correct};
 }
 
-torch::Tensor FineTuneStep::update(const optim::StepValues& values) {
+UpdateResult FineTuneStep::update(const optim::StepValues& values) {
   gradients_->finish();
   const auto& parameters = optimizer_->parameters();
   std::optional<optim::Overflow> overflow;
   if (scaler_) overflow = optim::Overflow{scaler_->unscale_(optim::gradients_of(parameters))};
-  const auto norm = optim::clip_global_norm_(parameters, options_.clip_grad);
+  UpdateResult result{.grad_norm = optim::clip_global_norm_(parameters, options_.clip_grad)};
+  if (options_.on_nonfinite == train::NonfinitePolicy::kOn) {
+    group_.all_reduce_(bad_losses_, dist::Reduction::kSum);
+    result.faulty = optim::leave_out_nonfinite_(bad_losses_, result.grad_norm, overflow,
+                                                scaler_ ? &*scaler_ : nullptr);
+  }
+  bad_losses_.zero_();
   optimizer_->step(values, overflow);
   if (scaler_) scaler_->update(overflow->found);
   if (averaged_) optim::ema_update_(pairs_, options_.ema);
   classifier_->zero_grad();
-  return norm;
+  return result;
 }
 
 double FineTuneStep::loss_scale() const { return scaler_ ? scaler_->scale().item<double>() : 1.0; }

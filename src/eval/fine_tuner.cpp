@@ -5,6 +5,7 @@
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
 #include "ibot/batch/mixing.h"
+#include "ibot/io/safetensors.h"
 #include "ibot/optim/autocast.h"
 #include "ibot/train/flops.h"
 
@@ -17,16 +18,35 @@ train::LoopOptions loop_options(const FineTunerOptions& options, FineTuneStep& s
   return {.length = {tune.epochs, options.steps_per_epoch,
                      tune.batch_size * tune.accumulation * step.group().size()},
           .log_every_steps = tune.log_every_steps,
+          .save_every_epochs = tune.save_every_epochs,
           .save_every_steps = tune.save_every_steps,
-          .on_nonfinite = train::NonfinitePolicy::kStrict,
-          .checks_gradients = false,
+          .on_nonfinite = tune.on_nonfinite,
+          .checks_gradients = tune.precision != optim::Precision::kFp16,
           .needs_evaluation = true,
           .flops_per_image = 3.0 * train::backbone_flops(backbone, backbone.image_size),
           .product_type = optim::autocast_dtype(tune.precision).value_or(torch::kFloat),
           .images = options.images,
           .checkpoints = options.checkpoints,
+          .replay = options.replay,
           .config = options.config,
           .identity = options.identity};
+}
+
+/// The batches of a step as the loader gave them, one below the other.
+void write_batches(const std::filesystem::path& file, int64_t step,
+                   const std::vector<batch::LabeledBatch>& batches) {
+  std::vector<torch::Tensor> images, labels, ids;
+  for (const auto& batch : batches) {
+    images.push_back(batch.image);
+    labels.push_back(batch.label);
+    ids.push_back(batch.sample_id);
+  }
+  io::write_safetensors(file, {.tensors = {{"image", torch::cat(images)},
+                                           {"label", torch::cat(labels)},
+                                           {"sample_id", torch::cat(ids)}},
+                               .metadata = {{"format", "ibot-labeled-batch"},
+                                            {"step", std::to_string(step)},
+                                            {"passes", std::to_string(batches.size())}}});
 }
 
 }  // namespace
@@ -50,17 +70,16 @@ optim::StepValues FineTuner::values(int64_t step) const {
   return fine_tune_values(step_.options(), options_.steps_per_epoch, step, step_.group().size());
 }
 
-PassResult FineTuner::take_pass(int64_t pass, bool last) {
-  const auto loaded = next_batch(*batches_);
+PassResult FineTuner::take_pass(const batch::LabeledBatch& loaded, int64_t pass, bool last) {
   const auto device = step_.device();
   const auto& mixing = options_.mixing;
   auto images =
       batch::normalized(loaded.image.to(device, /*non_blocking=*/true), options_.normalization);
   Rng rng(static_cast<uint64_t>(step_.options().seed), static_cast<uint64_t>(pass), 0, kMixing);
-  batch::random_erase_(images, mixing.erase_prob, rng, step_.reseeded_generator(pass));
-  const auto mix = batch::draw_mix(mixing, images.size(2), images.size(3), rng);
+  batch::random_erase_(images, mixing, rng, step_.reseeded_generator(pass));
+  const auto mixes = batch::draw_mixes(mixing, images.sizes(), rng);
   const auto mixed =
-      batch::mix_images(images, loaded.label.to(device, /*non_blocking=*/true), mix,
+      batch::mix_images(images, loaded.label.to(device, /*non_blocking=*/true), mixes,
                         step_.classifier().options().classes, mixing.label_smoothing);
   return step_.accumulate(mixed.image, mixed.target, last);
 }
@@ -70,18 +89,24 @@ train::StepColumns FineTuner::take_step() {
   const auto passes = step_.options().accumulation;
   const auto& group = step_.group();
   std::vector<torch::Tensor> losses, correct;
+  std::vector<batch::LabeledBatch> batches;
   for (int64_t i = 0; i < passes; ++i) {
     const auto pass = (state().step * passes + i) * group.size() + group.rank();
-    const auto result = take_pass(pass, /*last=*/i + 1 == passes);
+    batches.push_back(next_batch(*batches_));
+    const auto result = take_pass(batches.back(), pass, /*last=*/i + 1 == passes);
     losses.push_back(result.loss);
     correct.push_back(result.correct);
   }
-  const auto norm = step_.update(values(state().step));
+  const auto [norm, faulty] = step_.update(values(state().step));
+  set_replay([batches = std::move(batches)](const std::filesystem::path& file, int64_t step) {
+    write_batches(file, step, batches);
+  });
   // In half precision a norm may overflow now and then; the scaler takes care of that step.
   return {.scalars = {{"loss", torch::stack(losses).mean()},
                       {"grad_norm", norm},
                       {"class_acc", torch::stack(correct).mean()},
-                      {"finite_norm", torch::nan_to_num(norm, 0.0, 0.0, 0.0)}}};
+                      {"finite_norm", torch::nan_to_num(norm, 0.0, 0.0, 0.0)}},
+          .faulty = faulty};
 }
 
 void FineTuner::load(std::map<std::string, torch::Tensor> tensors, bool) {

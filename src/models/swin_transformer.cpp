@@ -1,6 +1,7 @@
 #include "ibot/models/swin_transformer.h"
 
 #include "ibot/nn/drop_path.h"
+#include "ibot/nn/dropout.h"
 
 namespace ibot::models {
 namespace {
@@ -80,13 +81,14 @@ void SwinTransformer::set_context(nn::BlockContext context) { context_ = std::mo
 torch::Tensor SwinTransformer::embed(const torch::Tensor& images, const torch::Tensor& mask) {
   IBOT_CHECK(images.size(2) == images.size(3), "swin: expected square images, got ", images.size(2),
              " x ", images.size(3), " pixels");
-  const auto tokens = patch_embed_->forward(images);  // [B, L, D]
-  if (!mask.defined()) return tokens;
+  auto tokens = patch_embed_->forward(images);  // [B, L, D]
+  if (!mask.defined()) return nn::drop_tokens(tokens, context_, is_training());
   IBOT_CHECK(masked_embed_.defined(), "backbone: got a mask but has no mask token");
   IBOT_CHECK(mask.dim() == 2 && mask.size(0) == tokens.size(0), "swin: expected a mask of ",
              tokens.size(0), " images, got shape ", mask.sizes());
   const auto patches = spread_cells(mask, nn::map_side(tokens.size(1)));
-  return torch::where(patches.unsqueeze(-1), masked_embed_.to(tokens.dtype()), tokens);
+  tokens = torch::where(patches.unsqueeze(-1), masked_embed_.to(tokens.dtype()), tokens);
+  return nn::drop_tokens(tokens, context_, is_training());
 }
 
 torch::Tensor SwinTransformer::run_stages(torch::Tensor tokens, const Observe& observe) {

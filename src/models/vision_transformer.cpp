@@ -1,6 +1,7 @@
 #include "ibot/models/vision_transformer.h"
 
 #include "ibot/nn/drop_path.h"
+#include "ibot/nn/dropout.h"
 #include "ibot/nn/pos_embed.h"
 
 namespace ibot::models {
@@ -60,7 +61,7 @@ torch::Tensor VisionTransformer::embed(const torch::Tensor& images, const torch:
   const auto positions =
       nn::interpolate_pos_embed(pos_embed_, patches.rows, patches.columns, native);
   const auto first = cls_token_.expand({images.size(0), -1, -1}).to(tokens.dtype());
-  tokens = torch::cat({first, tokens}, 1) + positions;  // [B, 1 + N, D]
+  tokens = nn::drop_tokens(torch::cat({first, tokens}, 1) + positions, context_, is_training());
   if (!register_tokens_.defined()) return tokens;
   const auto registers = register_tokens_.expand({images.size(0), -1, -1}).to(tokens.dtype());
   return torch::cat({tokens.narrow(1, 0, 1), registers, tokens.slice(1, 1)}, 1);

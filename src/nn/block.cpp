@@ -1,6 +1,7 @@
 #include "ibot/nn/block.h"
 
 #include "ibot/nn/drop_path.h"
+#include "ibot/nn/dropout.h"
 #include "ibot/nn/lean_linear.h"
 #include "ibot/nn/recompute.h"
 
@@ -11,11 +12,15 @@ MlpImpl::MlpImpl(int64_t embed_dim, int64_t hidden_dim) {
   fc2_ = register_module("fc2", torch::nn::Linear(hidden_dim, embed_dim));
 }
 
-torch::Tensor MlpImpl::forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens) {
-  return gelu_linear(fc2_, norm_linear(norm, fc1_, tokens));
+torch::Tensor MlpImpl::forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                               const BlockDropout& dropout) {
+  const auto hidden = norm_linear(norm, fc1_, tokens);
+  // Without dropout one function keeps less.
+  if (!dropout.hidden.kept.defined()) return dropout.output.of(gelu_linear(fc2_, hidden));
+  return dropout.output.of(fc2_->forward(dropout.hidden.of(torch::gelu(hidden))));
 }
 
-BlockImpl::BlockImpl(const BlockOptions& options) : drop_path_(options.drop_path) {
+BlockImpl::BlockImpl(const BlockOptions& options) : options_(options) {
   const auto width = options.embed_dim;
   if (options.layer_scale > 0) {
     gamma_1_ = register_parameter("gamma_1", torch::full({width}, options.layer_scale));
@@ -24,58 +29,62 @@ BlockImpl::BlockImpl(const BlockOptions& options) : drop_path_(options.drop_path
   norm1_ = register_module("norm1", layer_norm(width));
   attn_ = register_module("attn", Attention(width, options.heads, options.qkv_bias));
   norm2_ = register_module("norm2", layer_norm(width));
-  mlp_ = register_module(
-      "mlp", Mlp(width, static_cast<int64_t>(static_cast<double>(width) * options.mlp_ratio)));
+  mlp_ = register_module("mlp", Mlp(width, options.hidden_dim()));
 }
 
-BlockImpl::Scales BlockImpl::draw_scales(const torch::Tensor& tokens,
-                                         const BlockContext& context) const {
+BlockDraws BlockImpl::draw(const torch::Tensor& tokens, const BlockContext& context,
+                           const torch::Tensor& rows) const {
   if (!is_training()) return {};
-  const auto draw = [&] {
-    return drop_path_scale(tokens.size(0), drop_path_, context, tokens.device());
-  };
-  auto attention = draw();
-  return {std::move(attention), draw()};
+  const auto images = tokens.size(0);
+  const auto count = tokens.size(1);
+  const auto width = options_.embed_dim;
+  const BlockSizes sizes{.samples = images,
+                         .weights = {images, options_.heads, count, count},
+                         .tokens = rows.defined() ? std::vector{rows.size(0), width}
+                                                  : std::vector{images, count, width},
+                         .hidden_dim = options_.hidden_dim()};
+  return draw_block(sizes, options_.drop_path, context, tokens.device());
 }
 
 torch::Tensor BlockImpl::finish(const torch::Tensor& tokens, const torch::Tensor& attended,
-                                const Scales& scales) {
+                                const BlockDraws& draws) {
   const auto scaled = [](const torch::Tensor& gamma, const torch::Tensor& branch) {
     return gamma.defined() ? gamma * branch : branch;
   };
-  const auto x = add_branch(tokens, scaled(gamma_1_, attended), scales.attention);
-  const auto transformed = mlp_->forward(norm2_, x);
-  return add_branch(x, scaled(gamma_2_, transformed), scales.mlp);
+  const auto kept = draws.dropout.attended.of(attended);
+  const auto x = add_branch(tokens, scaled(gamma_1_, kept), draws.attention);
+  const auto transformed = mlp_->forward(norm2_, x, draws.dropout);
+  return add_branch(x, scaled(gamma_2_, transformed), draws.mlp);
 }
 
-torch::Tensor BlockImpl::run(const torch::Tensor& tokens, const Scales& scales) {
-  return finish(tokens, attn_->forward(norm1_, tokens), scales);
+torch::Tensor BlockImpl::run(const torch::Tensor& tokens, const BlockDraws& draws) {
+  return finish(tokens, attn_->forward(norm1_, tokens, draws.dropout.weights), draws);
 }
 
 torch::Tensor BlockImpl::run_rows(const torch::Tensor& tokens, const torch::Tensor& rows,
-                                  const Scales& scales) {
+                                  const BlockDraws& draws) {
   const auto sample = rows.floor_divide(tokens.size(1));
   const auto of_rows = [&sample](const torch::Tensor& scale) {
     return scale.defined() ? scale.flatten().index_select(0, sample).unsqueeze(1) : scale;
   };
-  const auto attended = attn_->forward_rows(norm1_, tokens, rows);
+  const auto attended = attn_->forward_rows(norm1_, tokens, rows, draws.dropout.weights);
   return finish(tokens.flatten(0, 1).index_select(0, rows), attended,
-                {of_rows(scales.attention), of_rows(scales.mlp)});
+                {of_rows(draws.attention), of_rows(draws.mlp), draws.dropout});
 }
 
 torch::Tensor BlockImpl::forward(const torch::Tensor& tokens, const BlockContext& context) {
-  const auto scales = draw_scales(tokens, context);
-  if (!context.recompute) return run(tokens, scales);
-  return recomputed([this, scales](const torch::Tensor& input) { return run(input, scales); },
-                    tokens, parameters());
+  const auto draws = draw(tokens, context);
+  if (!context.recompute) return run(tokens, draws);
+  return recomputed([this, draws](const torch::Tensor& input) { return run(input, draws); }, tokens,
+                    parameters());
 }
 
 torch::Tensor BlockImpl::forward_rows(const torch::Tensor& tokens, const torch::Tensor& rows,
                                       const BlockContext& context) {
-  const auto scales = draw_scales(tokens, context);
-  if (!context.recompute) return run_rows(tokens, rows, scales);
+  const auto draws = draw(tokens, context, rows);
+  if (!context.recompute) return run_rows(tokens, rows, draws);
   return recomputed(
-      [this, rows, scales](const torch::Tensor& input) { return run_rows(input, rows, scales); },
+      [this, rows, draws](const torch::Tensor& input) { return run_rows(input, rows, draws); },
       tokens, parameters());
 }
 

@@ -15,39 +15,42 @@ int64_t map_side(int64_t tokens) {
 }
 
 SwinBlockImpl::SwinBlockImpl(const SwinBlockOptions& options)
-    : drop_path_(options.drop_path), plans_(options.windows) {
+    : options_(options), plans_(options.windows) {
   const auto width = options.embed_dim;
   norm1_ = register_module("norm1", layer_norm(width));
   attn_ = register_module(
       "attn", WindowAttention(width, options.heads, options.windows.size, options.qkv_bias));
   norm2_ = register_module("norm2", layer_norm(width));
-  mlp_ = register_module(
-      "mlp", Mlp(width, static_cast<int64_t>(static_cast<double>(width) * options.mlp_ratio)));
+  mlp_ = register_module("mlp", Mlp(width, options.hidden_dim()));
 }
 
 const WindowPlan& SwinBlockImpl::plan(const torch::Tensor& tokens) {
   return plans_.of(map_side(tokens.size(1)), tokens.device());
 }
 
-torch::Tensor SwinBlockImpl::run(const torch::Tensor& tokens, const torch::Tensor& attention_scale,
-                                 const torch::Tensor& mlp_scale) {
+BlockDraws SwinBlockImpl::draw(const torch::Tensor& tokens, const BlockContext& context) {
+  if (!is_training()) return {};
+  const auto window = options_.windows.size * options_.windows.size;
+  const auto windows = plan(tokens).to_windows.size(0) / window;
+  const BlockSizes sizes{.samples = tokens.size(0),
+                         .weights = {tokens.size(0) * windows, options_.heads, window, window},
+                         .tokens = tokens.sizes().vec(),
+                         .hidden_dim = options_.hidden_dim()};
+  return draw_block(sizes, options_.drop_path, context, tokens.device());
+}
+
+torch::Tensor SwinBlockImpl::run(const torch::Tensor& tokens, const BlockDraws& draws) {
   const auto& layout = plan(tokens);
+  const auto& dropout = draws.dropout;
   const auto windows = to_windows(norm1_->forward(tokens), layout);  // [B, W·T, D]
-  const auto attended = to_map(attn_->forward(windows, layout.mask), layout);
-  const auto x = add_branch(tokens, attended, attention_scale);
-  return add_branch(x, mlp_->forward(norm2_, x), mlp_scale);
+  const auto attended = to_map(attn_->forward(windows, layout.mask, dropout.weights), layout);
+  const auto x = add_branch(tokens, dropout.attended.of(attended), draws.attention);
+  return add_branch(x, mlp_->forward(norm2_, x, dropout), draws.mlp);
 }
 
 torch::Tensor SwinBlockImpl::forward(const torch::Tensor& tokens, const BlockContext& context) {
-  const auto draw = [&] {
-    if (!is_training()) return torch::Tensor();
-    return drop_path_scale(tokens.size(0), drop_path_, context, tokens.device());
-  };
-  const auto attention_scale = draw();
-  const auto mlp_scale = draw();
-  const auto work = [this, attention_scale, mlp_scale](const torch::Tensor& input) {
-    return run(input, attention_scale, mlp_scale);
-  };
+  const auto draws = draw(tokens, context);
+  const auto work = [this, draws](const torch::Tensor& input) { return run(input, draws); };
   return context.recompute ? recomputed(work, tokens, parameters()) : work(tokens);
 }
 

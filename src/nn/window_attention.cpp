@@ -1,36 +1,8 @@
 #include "ibot/nn/window_attention.h"
 
-#include <cmath>
-
 #include "ibot/nn/attention.h"
 
 namespace ibot::nn {
-namespace {
-
-/// query, key [B·W, heads, T, d], bias [W or 1, heads, T, T] → [B·W, heads, T, T].
-torch::Tensor softmax_scores(const torch::Tensor& query, const torch::Tensor& key,
-                             const torch::Tensor& bias) {
-  const double scale = 1.0 / std::sqrt(static_cast<double>(query.size(-1)));
-  const auto scores = (query * scale).matmul(key.transpose(-2, -1));
-  const auto of_image = scores.unflatten(0, {-1, bias.size(0)}) + bias;  // [B, W, heads, T, T]
-  return of_image.softmax(-1).flatten(0, 1);
-}
-
-/// The bias for every window of every image, copied only where windows differ.
-torch::Tensor spread(const torch::Tensor& bias, int64_t windows) {
-  if (bias.size(0) == 1) return bias;
-  return bias.unsqueeze(0).expand({windows / bias.size(0), -1, -1, -1, -1}).flatten(0, 1);
-}
-
-torch::Tensor attend(const torch::Tensor& query, const torch::Tensor& key,
-                     const torch::Tensor& value, const torch::Tensor& bias) {
-  // On a CPU no fused kernel differentiates the bias, and what serves instead takes twice as long.
-  if (query.is_cpu()) return softmax_scores(query, key, bias).to(value.dtype()).matmul(value);
-  return torch::scaled_dot_product_attention(query, key, value,
-                                             spread(bias.to(query.dtype()), query.size(0)));
-}
-
-}  // namespace
 
 torch::Tensor relative_position_index(int64_t window) {
   const auto cells = torch::arange(window * window, torch::kLong);
@@ -69,17 +41,18 @@ torch::Tensor WindowAttentionImpl::bias(const torch::Tensor& mask) {
   return mask.defined() ? learnt + mask.to(learnt.dtype()) : learnt;
 }
 
-torch::Tensor WindowAttentionImpl::forward(const torch::Tensor& windows,
-                                           const torch::Tensor& mask) {
+torch::Tensor WindowAttentionImpl::forward(const torch::Tensor& windows, const torch::Tensor& mask,
+                                           const DropoutMask& dropout) {
   const auto parts = project(windows);
-  const auto attended = attend(parts[0], parts[1], parts[2], bias(mask));  // [B·W, heads, T, d]
+  const auto attended =
+      attend(parts[0], parts[1], parts[2], {bias(mask), dropout});  // [B·W, heads, T, d]
   return proj_->forward(attended.transpose(1, 2).reshape(windows.sizes()));
 }
 
 torch::Tensor WindowAttentionImpl::weights(const torch::Tensor& windows,
                                            const torch::Tensor& mask) {
   const auto parts = project(windows);
-  return softmax_scores(parts[0], parts[1], bias(mask));
+  return attention_weights(parts[0], parts[1], bias(mask));
 }
 
 }  // namespace ibot::nn

@@ -3,6 +3,7 @@
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_sub.h>
+#include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
 
 #include <algorithm>
@@ -14,7 +15,6 @@
 namespace ibot::optim {
 namespace {
 
-constexpr double kMomentum = 0.9;
 constexpr double kTrust = 0.001;
 
 std::vector<torch::Tensor> select(const std::vector<torch::Tensor>& all,
@@ -23,6 +23,16 @@ std::vector<torch::Tensor> select(const std::vector<torch::Tensor>& all,
   chosen.reserve(indices.size());
   for (const size_t index : indices) chosen.push_back(all[index]);
   return chosen;
+}
+
+using FusedStep = void(at::TensorList, at::TensorList, at::TensorList, at::TensorList,
+                       at::TensorList, at::TensorList, double, double, double, double, double, bool,
+                       bool, const std::optional<at::Tensor>&, const std::optional<at::Tensor>&);
+
+/// Of AdamW decay is a factor of the parameter, of Adam a part of its gradient.
+FusedStep* fused_step(OptimizerKind kind) {
+  if (kind == OptimizerKind::kAdam) return at::_fused_adam_;
+  return at::_fused_adamw_;
 }
 
 /// A rank for each tensor: the largest first, each to the rank that has least.
@@ -44,9 +54,9 @@ std::vector<int64_t> share_out(const std::vector<Parameter>& parameters, int64_t
 }  // namespace
 
 Optimizer::Optimizer(OptimizerKind kind, std::vector<Parameter> parameters, dist::Group shards,
-                     const AdamValues& adam)
+                     const OptimizerConstants& constants)
     : kind_(kind),
-      adam_(adam),
+      constants_(constants),
       parameters_(std::move(parameters)),
       shards_(std::move(shards)),
       owners_(share_out(parameters_, shards_.size())),
@@ -57,7 +67,7 @@ Optimizer::Optimizer(OptimizerKind kind, std::vector<Parameter> parameters, dist
     if (!owns(i)) continue;
     const auto& tensor = parameters_[i].tensor;
     first_[i] = torch::zeros_like(tensor, torch::MemoryFormat::Contiguous);
-    if (kind_ == OptimizerKind::kAdamW) {
+    if (has_second_moments()) {
       second_[i] = torch::zeros_like(tensor, torch::MemoryFormat::Contiguous);
     }
     steps_[i] = torch::zeros({}, tensor.options().dtype(torch::kFloat));
@@ -74,7 +84,7 @@ void Optimizer::step(const StepValues& values, const std::optional<Overflow>& ov
 
 void Optimizer::update_(const std::vector<size_t>& active, const StepValues& values,
                         const std::optional<Overflow>& overflow) {
-  if (kind_ == OptimizerKind::kAdamW) return adamw_(active, values, overflow);
+  if (has_second_moments()) return adam_(active, values, overflow);
   overflow ? guarded_(active, values, *overflow) : unguarded_(active, values);
 }
 
@@ -116,11 +126,11 @@ void Optimizer::guarded_(const std::vector<size_t>& active, const StepValues& va
 
 void Optimizer::unguarded_(const std::vector<size_t>& active, const StepValues& values) {
   at::_foreach_add_(select(steps_, active), 1);
-  kind_ == OptimizerKind::kSgd ? sgd_(active, values) : lars_(active, values);
+  kind_ == OptimizerKind::kLars ? lars_(active, values) : sgd_(active, values);
 }
 
-void Optimizer::adamw_(const std::vector<size_t>& active, const StepValues& values,
-                       const std::optional<Overflow>& overflow) {
+void Optimizer::adam_(const std::vector<size_t>& active, const StepValues& values,
+                      const std::optional<Overflow>& overflow) {
   // One fused call for each learning rate and decay.
   std::map<std::pair<double, bool>, std::vector<size_t>> groups;
   for (const size_t i : active) {
@@ -135,9 +145,9 @@ void Optimizer::adamw_(const std::vector<size_t>& active, const StepValues& valu
     }
     const auto steps = select(steps_, group);
     at::_foreach_add_(steps, 1);
-    at::_fused_adamw_(tensors, gradients, select(first_, group), select(second_, group), {}, steps,
-                      values.lr * lr_scale, adam_.betas[0], adam_.betas[1],
-                      decays ? values.weight_decay : 0.0, adam_.eps,
+    fused_step(kind_)(tensors, gradients, select(first_, group), select(second_, group), {}, steps,
+                      values.lr * lr_scale, constants_.betas[0], constants_.betas[1],
+                      decays ? values.weight_decay : 0.0, constants_.eps,
                       /*amsgrad=*/false, /*maximize=*/false, /*grad_scale=*/std::nullopt,
                       overflow ? std::optional(overflow->found) : std::nullopt);
     if (overflow) at::_foreach_sub_(steps, std::vector(steps.size(), overflow->found));
@@ -149,8 +159,10 @@ void Optimizer::sgd_(const std::vector<size_t>& active, const StepValues& values
     auto& parameter = parameters_[i];
     auto direction = parameter.tensor.grad();
     if (parameter.decays) direction = direction.add(parameter.tensor, values.weight_decay);
-    first_[i].mul_(kMomentum).add_(direction);
-    parameter.tensor.sub_(first_[i], values.lr * parameter.lr_scale);
+    first_[i].mul_(constants_.momentum).add_(direction);
+    const bool looks_ahead = kind_ == OptimizerKind::kNesterov;
+    direction = looks_ahead ? direction.add(first_[i], constants_.momentum) : first_[i];
+    parameter.tensor.sub_(direction, values.lr * parameter.lr_scale);
   }
 }
 
@@ -166,7 +178,7 @@ void Optimizer::lars_(const std::vector<size_t>& active, const StepValues& value
                                       kTrust * weight_norm / direction_norm, 1.0);
       direction = direction * trust;
     }
-    first_[i].mul_(kMomentum).add_(direction);
+    first_[i].mul_(constants_.momentum).add_(direction);
     tensor.sub_(first_[i], values.lr * parameters_[i].lr_scale);
   }
 }
@@ -184,7 +196,7 @@ std::map<std::string, torch::Tensor> Optimizer::state() const {
       return owns(i) ? own : shared.to(torch::kCPU);
     };
     state["step." + name] = from_owner(steps_[i], {});
-    if (kind_ == OptimizerKind::kAdamW) {
+    if (has_second_moments()) {
       state["exp_avg." + name] = from_owner(first_[i], tensor.sizes());
       state["exp_avg_sq." + name] = from_owner(second_[i], tensor.sizes());
     } else {

@@ -1,10 +1,27 @@
 #include "ibot/optim/schedule.h"
 
-#include <algorithm>
+#include <ATen/CPUGeneratorImpl.h>
+#include <torch/types.h>
+
 #include <cmath>
 #include <numbers>
 
 namespace ibot::optim {
+namespace {
+
+constexpr double kTanhBegin = -6.0;
+constexpr double kTanhEnd = 4.0;
+
+double draw_noise(const LrNoise& noise, int64_t epoch) {
+  const at::Generator generator =
+      at::detail::createCPUGenerator(static_cast<uint64_t>(noise.seed + epoch));
+  while (true) {
+    const auto drawn = torch::empty({1}, torch::kFloat).normal_(0.0, 1.0, generator).item<float>();
+    if (std::abs(drawn) < noise.limit) return drawn;
+  }
+}
+
+}  // namespace
 
 double CosineSchedule::at(int64_t step) const {
   if (step < warmup_steps) {
@@ -17,12 +34,33 @@ double CosineSchedule::at(int64_t step) const {
   return final + 0.5 * (base - final) * (1.0 + std::cos(std::numbers::pi * done));
 }
 
-double EpochCosineSchedule::at(int64_t epoch) const {
-  const auto t = static_cast<double>(std::max<int64_t>(epoch - 1, 0));
+double EpochSchedule::warming(double t) const {
   const auto warmup = static_cast<double>(warmup_epochs);
-  if (t < warmup) return start + t * (base - start) / warmup;
-  return final + 0.5 * (base - final) *
-                     (1.0 + std::cos(std::numbers::pi * t / static_cast<double>(epochs)));
+  const double top = curve == LrCurve::kTanh ? falling(warmup) : base;
+  return start + t * (top - start) / warmup;
+}
+
+double EpochSchedule::falling(double t) const {
+  if (curve == LrCurve::kStep) return base * std::pow(decay_rate, std::floor(t / decay_epochs));
+  const double done = t / static_cast<double>(epochs);
+  if (curve == LrCurve::kCosine) {
+    return final + 0.5 * (base - final) *
+                       (1.0 + std::cos(std::numbers::pi * t / static_cast<double>(epochs)));
+  }
+  if (done >= 1.0) return final;
+  return final +
+         0.5 * (base - final) * (1.0 - std::tanh(kTanhBegin * (1.0 - done) + kTanhEnd * done));
+}
+
+double EpochSchedule::at(int64_t epoch) const {
+  if (epoch == 0) return warmup_epochs > 0 ? start : base;
+  const auto t = epoch - 1;
+  const auto moved = static_cast<double>(t);
+  const double lr = t < warmup_epochs ? warming(moved) : falling(moved);
+  const auto all = static_cast<double>(epochs);
+  const bool noisy =
+      noise.begin < noise.end && moved >= noise.begin * all && moved < noise.end * all;
+  return noisy ? lr + lr * draw_noise(noise, t) : lr;
 }
 
 StepValues step_values(const OptimOptions& optim, const ScheduleOptions& schedule,

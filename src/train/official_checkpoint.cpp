@@ -11,9 +11,13 @@ namespace {
 
 using optim::OptimizerKind;
 
+bool is_sgd(OptimizerKind kind) {
+  return kind == OptimizerKind::kSgd || kind == OptimizerKind::kNesterov;
+}
+
 /// The optimiser's tensors: their beginnings in our state, their names in the file's entries.
 std::vector<std::pair<std::string, std::string>> moments_of(OptimizerKind kind) {
-  if (kind == OptimizerKind::kSgd) return {{"momentum.", "momentum_buffer"}};
+  if (is_sgd(kind)) return {{"momentum.", "momentum_buffer"}};
   if (kind == OptimizerKind::kLars) return {{"momentum.", "mu"}};
   return {{"exp_avg.", "exp_avg"}, {"exp_avg_sq.", "exp_avg_sq"}};
 }
@@ -283,16 +287,17 @@ class OfficialWriter {
     const auto add = [&](const char* key, io::Value value) {
       group.items.emplace_back(key, value);
     };
-    if (step_.options().optim.optimizer == OptimizerKind::kAdamW) {
-      const auto& optim = step_.options().optim;
+    const auto& optim = step_.options().optim;
+    const auto kind = optim.optimizer;
+    if (kind == OptimizerKind::kAdamW || kind == OptimizerKind::kAdam) {
       add("betas", io::List{{optim.betas[0], optim.betas[1]}, true});
       add("eps", optim.eps);
       add("amsgrad", false);
     } else {
       add("momentum", 0.9);
-      if (step_.options().optim.optimizer == OptimizerKind::kSgd) {
+      if (is_sgd(kind)) {
         add("dampening", int64_t{0});
-        add("nesterov", false);
+        add("nesterov", kind == OptimizerKind::kNesterov);
       } else {
         add("eta", 0.001);
         add("weight_decay_filter", {});

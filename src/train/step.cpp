@@ -7,6 +7,7 @@
 #include "ibot/models/load_state.h"
 #include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
+#include "ibot/optim/faulty_step.h"
 
 namespace ibot::train {
 namespace {
@@ -50,7 +51,7 @@ TrainStep::TrainStep(const StepOptions& options, torch::Device device, dist::Gro
   networks_->train();
   optimizer_.emplace(options.optim.optimizer, optim::trained_parameters(networks_->student()),
                      options.shard_optimizer ? group_ : dist::Group(),
-                     optim::AdamValues{options.optim.betas, options.optim.eps});
+                     optim::OptimizerConstants{options.optim.betas, options.optim.eps});
   std::vector<torch::Tensor> trained;
   for (const auto& parameter : optimizer_->parameters()) trained.push_back(parameter.tensor);
   gradients_.emplace(std::move(trained), group_, options.compress_gradients);
@@ -132,21 +133,6 @@ void TrainStep::move_centers(Sums& sums) {
                        sums.means.narrow(0, classes, sums.means.size(0) - classes - 1));
 }
 
-/// Marks the step as one that must not count where it is not finite.
-void TrainStep::mark_nonfinite(Sums& sums, std::optional<optim::Overflow>& overflow) const {
-  const torch::NoGradGuard no_grad;
-  const auto bad_loss = sums.means.select(0, sums.means.size(0) - 1) > 0;
-  if (overflow) {
-    sums.result.faulty =
-        torch::maximum(bad_loss.to(torch::kFloat), scaler_->beyond_remedy(overflow->found));
-    overflow->found = torch::maximum(overflow->found, sums.result.faulty);
-    return;
-  }
-  const auto bad_gradient = sums.result.grad_norm.isfinite().logical_not();
-  sums.result.faulty = bad_loss.logical_or(bad_gradient).to(torch::kFloat);
-  overflow = optim::Overflow{sums.result.faulty};
-}
-
 StepResult TrainStep::run(const std::vector<batch::MultiCropBatch>& parts,
                           const StepInputs& inputs) {
   const auto count = static_cast<int64_t>(parts.size());
@@ -169,7 +155,11 @@ StepResult TrainStep::run(const std::vector<batch::MultiCropBatch>& parts,
   }
   sums.result.grad_norm =
       optim::clip_gradients_(optimizer_->parameters(), options_.optim.clip_grad);
-  if (inputs.skip_nonfinite) mark_nonfinite(sums, overflow);
+  if (inputs.skip_nonfinite) {
+    const auto loss_is_bad = sums.means.select(0, sums.means.size(0) - 1);
+    sums.result.faulty = optim::leave_out_nonfinite_(loss_is_bad, sums.result.grad_norm, overflow,
+                                                     scaler_ ? &*scaler_ : nullptr);
+  }
   optimizer_->step(inputs.values, overflow);
   if (scaler_) scaler_->update(overflow->found);
   optim::ema_update_(averaged_, inputs.values.momentum_teacher);

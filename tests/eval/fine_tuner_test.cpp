@@ -84,7 +84,9 @@ Accuracy test_on_levels(Classifier& classifier) {
 struct Told : train::Observer {
   std::vector<train::EpochRecord> epochs;
   std::vector<train::EvaluationRecord> tests;
+  std::vector<train::FaultRecord> faults;
   void on_epoch(const train::EpochRecord& record) override { epochs.push_back(record); }
+  void on_fault(const train::FaultRecord& record) override { faults.push_back(record); }
   void on_evaluation(const train::EvaluationRecord& record) override { tests.push_back(record); }
 };
 
@@ -97,6 +99,7 @@ struct TinyRun : Told {
                .normalization = {},
                .steps_per_epoch = kStepsPerEpoch,
                .checkpoints = folder,
+               .replay = folder.empty() ? folder : folder / "replay",
                .config = "a: 1",
                .identity = "weights: w"},
               step, {this}) {
@@ -170,12 +173,12 @@ TEST(FineTuner, AccumulationEqualsALargerBatch) {
   const optim::StepValues values{.lr = 0.01, .weight_decay = 0.05};
   FineTuneStep large(options, std::make_shared<Classifier>(shape, 0), torch::kCPU);
   large.accumulate(images, targets);
-  const auto large_norm = large.update(values);
+  const auto large_norm = large.update(values).grad_norm;
   options.accumulation = 2;
   FineTuneStep small(options, std::make_shared<Classifier>(shape, 0), torch::kCPU);
   small.accumulate(images.slice(0, 0, 3), targets.slice(0, 0, 3));
   small.accumulate(images.slice(0, 3, 6), targets.slice(0, 3, 6));
-  EXPECT_TENSOR_NEAR(small.update(values), large_norm);
+  EXPECT_TENSOR_NEAR(small.update(values).grad_norm, large_norm);
 }
 
 // As the samples of a step are dealt to passes in turn.
@@ -330,9 +333,83 @@ TEST(FineTuner, TestsAsOftenAsToldAndAtTheEnd) {
   EXPECT_EQ(run.tests.back().log.back().first, "test_ema_acc1");
 }
 
+/// A run whose loss is not finite in some steps.
+struct PoisonedRun : TinyRun {
+  using TinyRun::TinyRun;
+  /// In steps `first` to `last` the classifier's bias is infinite, afterwards what it was.
+  train::Ending run(int64_t first, int64_t last) {
+    auto weight = step.classifier().parameters().back();
+    const auto good = [&] { return weight.isfinite().all().item<bool>(); };
+    class Poisoned : public batch::BatchSource<batch::LabeledBatch> {
+     public:
+      std::function<void(int64_t)> before;
+      std::optional<batch::LabeledBatch> next() override {
+        before(number_++);
+        return levels_.next();
+      }
+
+     private:
+      LevelSource levels_{0};
+      int64_t number_ = 0;
+    } batches;
+    torch::Tensor kept;
+    batches.before = [&](int64_t number) {
+      const torch::NoGradGuard no_grad;
+      if (kept.defined() && !good()) weight.copy_(kept);
+      if (number < first || number > last) return;
+      kept = weight.clone();
+      weight.fill_(INFINITY);
+    };
+    return tuner.run(batches);
+  }
+};
+
+TEST(FineTuner, LeavesOutAStepThatIsNotFinite) {
+  const testing::TemporaryFolder folder;
+  PoisonedRun run(tiny_options(), folder.path());
+  EXPECT_EQ(run.run(4, 4), train::Ending::kDone);
+  ASSERT_EQ(run.faults.size(), 1U);
+  EXPECT_EQ(run.faults[0].kind, "skipped");
+  EXPECT_EQ(run.faults[0].step, 5);
+  EXPECT_TRUE(std::isfinite(run.epochs[1].loss));
+  const auto kept = io::read_safetensors(folder.path() / "replay" / "step-4.safetensors");
+  EXPECT_TENSOR_EQUAL(kept.tensors.at("image"), LevelSource(4).next()->image);
+  for (const auto& [name, tensor] : run.step.state()) {
+    EXPECT_TRUE(tensor.isfinite().all().item<bool>()) << name;
+  }
+}
+
+TEST(FineTuner, GoesBackAfterSeveralStepsThatAreNotFinite) {
+  const testing::TemporaryFolder folder;
+  PoisonedRun run(tiny_options(), folder.path());
+  EXPECT_EQ(run.run(4, 9), train::Ending::kDone);
+  std::vector<std::string> kinds;
+  for (const auto& fault : run.faults) kinds.push_back(fault.kind);
+  EXPECT_EQ(std::count(kinds.begin(), kinds.end(), "rolled_back"), 1);
+  EXPECT_GE(std::count(kinds.begin(), kinds.end(), "skipped"), 5);
+  for (const auto& [name, tensor] : run.step.state()) {
+    EXPECT_TRUE(tensor.isfinite().all().item<bool>()) << name;
+  }
+}
+
+// A rank whose loss alone is not finite leaves the step out on all.
+TEST(FineTuner, RanksLeaveOutTheSameSteps) {
+  testing::run_ranks(2, [&](const dist::Group& group) {
+    TinyRun run(tiny_options(), {}, {}, group);
+    const auto before = run.step.classifier().parameters().back().clone();
+    auto images = torch::ones({2, 3, kSize, kSize});
+    if (group.rank() == 1) images.fill_(NAN);
+    run.step.accumulate(images, torch::eye(3).slice(0, 0, 2));
+    EXPECT_EQ(run.step.update({.lr = 0.1}).faulty.item<float>(), 1.0f);
+    EXPECT_TENSOR_EQUAL(run.step.classifier().parameters().back(), before);
+  });
+}
+
 TEST(FineTuner, EndsOnALossThatIsNotFinite) {
   const testing::TemporaryFolder folder;
-  TinyRun run(tiny_options(), folder.path());
+  auto options = tiny_options();
+  options.on_nonfinite = train::NonfinitePolicy::kStrict;
+  TinyRun run(options, folder.path());
   {
     const torch::NoGradGuard no_grad;
     run.step.classifier().parameters().back().fill_(NAN);
@@ -366,7 +443,7 @@ TEST(FineTuneStep, RunsInBfloat16AndRefusesHalfOnTheCpu) {
   const auto result =
       step.accumulate(torch::ones({2, 3, kSize, kSize}), torch::eye(3).slice(0, 0, 2));
   EXPECT_EQ(result.loss.scalar_type(), torch::kFloat);
-  EXPECT_TRUE(std::isfinite(step.update({.lr = 0.1}).item<double>()));
+  EXPECT_TRUE(std::isfinite(step.update({.lr = 0.1}).grad_norm.item<double>()));
 }
 
 TEST(FineTuneValues, ScaleWithTheImagesOfAStep) {
@@ -377,6 +454,17 @@ TEST(FineTuneValues, ScaleWithTheImagesOfAStep) {
   EXPECT_NEAR(fine_tune_values(options, 65, 7 * 65 - 1).lr, 1.1249923e-5, 1e-12);
   EXPECT_NEAR(fine_tune_values(options, 65, 500 * 65).lr, 1.0626963e-5, 1e-12);
   EXPECT_NEAR(fine_tune_values(options, 65, 1000 * 65 - 1).lr, 1.0000012e-5, 1e-12);
+  options.lr_curve = optim::LrCurve::kStep;
+  options.decay_epochs = 100;
+  options.lr_noise = {0.9};
+  options.validate();
+  const double peak = 1.125e-5;
+  EXPECT_NEAR(fine_tune_values(options, 65, 201 * 65).lr, peak * 0.01, 1e-12);
+  const auto noisy = fine_tune_values(options, 65, 950 * 65).lr / (peak * 1e-9);
+  EXPECT_NE(noisy, 1.0);
+  EXPECT_NEAR(noisy, 1.0, options.lr_noise_limit);
+  options.schedule = LrSchedule::kStep;
+  EXPECT_THROW(options.validate(), OptionError);
   FineTuneOptions by_steps;
   by_steps.warmup_steps = 11;
   EXPECT_DOUBLE_EQ(fine_tune_values(by_steps, 100, 10).lr, by_steps.lr);

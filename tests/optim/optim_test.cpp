@@ -121,15 +121,44 @@ TEST(GradScaler, BelowOneAnOverflowIsBeyondRemedy) {
 }
 
 // The published CIFAR run: lr 1.125e-5, floor 1e-5, 1000 epochs of which 5 warm up from 1e-6.
-TEST(EpochCosineSchedule, IsThatOfTimmOneEpochLate) {
-  const EpochCosineSchedule schedule{1.125e-5, 1e-5, 1000, 5, 1e-6};
+TEST(EpochSchedule, IsThatOfTimmOneEpochLate) {
+  const EpochSchedule schedule{1.125e-5, 1e-5, 1000, 5, 1e-6};
   const std::vector<double> expected{1e-6, 1e-6, 3.05e-6, 5.1e-6, 7.15e-6, 9.2e-6, 1.1249923e-5};
   for (size_t epoch = 0; epoch < expected.size(); ++epoch) {
     EXPECT_NEAR(schedule.at(static_cast<int64_t>(epoch)), expected[epoch], 1e-12) << epoch;
   }
   EXPECT_NEAR(schedule.at(500), 1.0626963e-5, 1e-12);
   EXPECT_NEAR(schedule.at(999), 1.0000012e-5, 1e-12);
-  EXPECT_EQ((EpochCosineSchedule{1.0, 0.0, 10, 0, 0.5}.at(0)), 1.0);
+  EXPECT_EQ((EpochSchedule{1.0, 0.0, 10, 0, 0.5}.at(0)), 1.0);
+}
+
+// What timm 0.4.12's create_scheduler gives over 10 epochs of lr 0.1, min_lr 1e-3, warmup_lr 1e-4,
+// warmup_epochs 2, decay_epochs 2.5, decay_rate 0.5, seed 3, with step(epoch) after each epoch.
+TEST(EpochSchedule, HasTheCurvesAndTheNoiseOfTimm) {
+  const auto expect = [](const EpochSchedule& schedule, const std::vector<double>& expected) {
+    for (size_t epoch = 0; epoch < expected.size(); ++epoch) {
+      EXPECT_NEAR(schedule.at(static_cast<int64_t>(epoch)), expected[epoch], 1e-10) << epoch;
+    }
+  };
+  const EpochSchedule cosine{0.1, 1e-3, 10, 2, 1e-4, LrCurve::kCosine, 2.5, 0.5};
+  expect(cosine, {0.0001, 0.0001, 0.05005, 0.0905463412, 0.07959537, 0.0657963412, 0.0505,
+                  0.0352036588, 0.02140463, 0.0104536588});
+  auto noisy = cosine;
+  noisy.noise = {0.3, 0.6, 0.67, 3};
+  expect(noisy, {0.0001, 0.0001, 0.05005, 0.0905463412, 0.0937394849, 0.0561377611, 0.0641994634,
+                 0.0352036588, 0.02140463, 0.0104536588});
+  auto tanh = cosine;
+  tanh.curve = LrCurve::kTanh;
+  expect(tanh, {0.0001, 0.0001, 0.0500334002, 0.0999668003, 0.0997552103, 0.0982193652,
+                0.0881989107, 0.0505, 0.0128010893, 0.00278063479});
+  tanh.warmup_epochs = 0;
+  expect(tanh, {0.1, 0.0999993917, 0.0999955056, 0.0999668003});
+  auto step = cosine;
+  step.curve = LrCurve::kStep;
+  expect(step, {0.0001, 0.0001, 0.05005, 0.1, 0.05, 0.05, 0.025, 0.025, 0.025, 0.0125});
+  step.noise = {0.5, 1.0, 0.2, 3};
+  expect(step, {0.0001, 0.0001, 0.05005, 0.1, 0.05, 0.05, 0.021417141, 0.0261181884, 0.0253915946,
+                0.0145599805});
 }
 
 TEST(ClipGlobalNorm, ScalesAllGradientsByOneFactor) {
@@ -149,7 +178,7 @@ TEST(ClipGlobalNorm, ScalesAllGradientsByOneFactor) {
 
 // Two tensors of equal gradient move in the ratio of their scales.
 TEST(Optimizer, ScalesTheLearningRateOfAParameter) {
-  for (const auto kind : {OptimizerKind::kAdamW, OptimizerKind::kSgd, OptimizerKind::kLars}) {
+  for (const auto kind : {OptimizerKind::kAdamW, OptimizerKind::kNesterov, OptimizerKind::kLars}) {
     std::vector<Parameter> parameters;
     for (const double scale : {1.0, 0.25}) {
       const auto tensor = torch::zeros({2}, torch::requires_grad());
@@ -160,6 +189,29 @@ TEST(Optimizer, ScalesTheLearningRateOfAParameter) {
     optimizer.step({.lr = 0.1});
     EXPECT_LT(parameters[0].tensor[0].item<double>(), 0.0);
     EXPECT_TENSOR_NEAR(parameters[0].tensor * 0.25, parameters[1].tensor);
+  }
+}
+
+// What torch.optim gives after three steps in float64 at lr 0.1 and weight_decay 0.2: Adam and
+// AdamW with betas (0.8, 0.9) and eps 1e-3, SGD with momentum 0.7, once with nesterov=True.
+TEST(Optimizer, OfEachKindEqualsTorch) {
+  const std::vector<torch::Tensor> gradients{torch::tensor({{.5f, -1.f}, {2.f, .25f}}),
+                                             torch::tensor({{-1.f, .5f}, {1.f, -3.f}}),
+                                             torch::tensor({{.125f, 2.f}, {-.5f, 1.f}})};
+  const std::map<OptimizerKind, torch::Tensor> expected{
+      {OptimizerKind::kAdam, torch::tensor({{.9125024, -1.8698561}, {.252472, 2.9477039}})},
+      {OptimizerKind::kAdamW, torch::tensor({{.9085915, -1.8183523}, {.23285, 2.8253533}})},
+      {OptimizerKind::kNesterov, torch::tensor({{.9483028, -1.9592757}, {-.1676115, 3.0369142}})},
+      {OptimizerKind::kSgd, torch::tensor({{.953332, -1.879664}, {-.090504, 3.062796}})}};
+  for (const auto& [kind, values] : expected) {
+    const auto begin = torch::tensor({{1.f, -2.f}, {.5f, 3.f}});
+    Optimizer optimizer(kind, {parameter("w", begin, begin)}, {}, {{0.8, 0.9}, 1e-3, 0.7});
+    const auto& tensor = optimizer.parameters()[0].tensor;
+    for (const auto& gradient : gradients) {
+      torch::Tensor(tensor).mutable_grad() = gradient.clone();
+      optimizer.step({.lr = 0.1, .weight_decay = 0.2});
+    }
+    EXPECT_TENSOR_NEAR(tensor, values.to(torch::kFloat)) << enum_name(kind);
   }
 }
 

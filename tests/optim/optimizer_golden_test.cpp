@@ -44,9 +44,9 @@ TEST(OptimizerGolden, EveryKindFollowsTheReference) {
     const auto& json = golden.json;
     const GoldenTensors tensors(testing::on_test_device(golden.tensors()),
                                 testing::on_test_device(golden.tolerance()));
-    for (const auto& [kind, name] : EnumNames<OptimizerKind>::values) {
-      check_steps(Optimizer(kind, initial_parameters(json, tensors)), std::string(name), json,
-                  tensors, [&](int64_t step) {
+    for (const auto kind : {OptimizerKind::kAdamW, OptimizerKind::kSgd, OptimizerKind::kLars}) {
+      check_steps(Optimizer(kind, initial_parameters(json, tensors)), std::string(enum_name(kind)),
+                  json, tensors, [&](int64_t step) {
                     return StepValues{.lr = json["lr_per_step"][step],
                                       .weight_decay = json["weight_decay_per_step"][step]};
                   });

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "ibot/base/enum_names.h"
 #include "ibot/base/error.h"
@@ -12,11 +13,13 @@
 #include "ibot/image/filter_options.h"
 #include "ibot/optim/optim_options.h"
 #include "ibot/optim/precision_options.h"
+#include "ibot/optim/schedule_options.h"
+#include "ibot/train/fault_options.h"
 
 namespace ibot {
 namespace eval {
 
-/// How the learning rate moves: optim::CosineSchedule or optim::EpochCosineSchedule.
+/// How the learning rate moves: optim::CosineSchedule or optim::EpochSchedule.
 enum class LrSchedule { kStep, kEpoch };
 
 /// Defaults: fine-tuning on ImageNet with ViT-B. See semi_supervised_defaults, transfer_defaults.
@@ -30,14 +33,23 @@ struct FineTuneOptions {
   double min_lr = 1e-6;
   double warmup_lr = 0.0;
   LrSchedule schedule = LrSchedule::kStep;
+  optim::LrCurve lr_curve = optim::LrCurve::kCosine;
   int64_t warmup_epochs = 20;
   int64_t warmup_steps = 0;
+  double decay_epochs = 30;
+  double decay_rate = 0.1;
+  std::vector<double> lr_noise;
+  double lr_noise_limit = 0.67;
   double layer_decay = 0.65;
   double weight_decay = 0.05;
   double weight_decay_end = 0.05;
   bool decay_positions = false;
   double drop_path = 0.2;
+  double dropout = 0.0;
+  double attention_dropout = 0.0;
   double clip_grad = 0.0;
+  optim::OptimizerKind optimizer = optim::OptimizerKind::kAdamW;
+  double momentum = 0.9;
   std::array<double, 2> betas{0.9, 0.999};
   double eps = 1e-8;
   double ema = 0.0;
@@ -49,7 +61,9 @@ struct FineTuneOptions {
   int64_t test_every_epochs = 1;
   int64_t seed = 0;
   optim::Precision precision = optim::Precision::kFp16;
+  train::NonfinitePolicy on_nonfinite = train::NonfinitePolicy::kOn;
   int64_t log_every_steps = 10;
+  int64_t save_every_epochs = 0;
   int64_t save_every_steps = 0;
   bool checkpoint_activations = false;
   bool shard_optimizer = false;
@@ -67,17 +81,31 @@ struct FineTuneOptions {
     field("schedule", schedule,
           "step: cosine after the warm-up, moving every step | epoch: every "
           "epoch, one epoch late, the cosine spanning the warm-up");
+    field("lr_curve", lr_curve,
+          "how the learning rate falls, with schedule epoch: cosine | tanh | step; with schedule "
+          "step: cosine");
     field("warmup_epochs", warmup_epochs, "epochs over which the learning rate rises");
     field("warmup_steps", warmup_steps, "steps instead of epochs, for schedule step; 0: epochs");
+    field("decay_epochs", decay_epochs, "epochs between two steps down of lr_curve step");
+    field("decay_rate", decay_rate, "factor of the learning rate at a step down of lr_curve step");
+    field("lr_noise", lr_noise,
+          "share of the epochs from which the learning rate is noisy, with schedule epoch, and a "
+          "second one until which; []: none");
+    field("lr_noise_limit", lr_noise_limit, "largest relative deviation of a noisy learning rate");
     field("layer_decay", layer_decay, "factor of the learning rate from a layer to the one below");
     field("weight_decay", weight_decay,
           "weight decay at the first step; biases and 1-D tensors have none");
     field("weight_decay_end", weight_decay_end, "weight decay that the cosine ends at");
     field("decay_positions", decay_positions, "weight decay of class token and positions as well");
     field("drop_path", drop_path, "stochastic depth of the last block, rising from 0");
+    field("dropout", dropout,
+          "share dropped of tokens with positions, and of what attention and MLP give");
+    field("attention_dropout", attention_dropout, "share of attention weights dropped");
     field("clip_grad", clip_grad, "largest L2 norm of the whole gradient; 0: no limit");
-    field("betas", betas, "decay of the two moments of AdamW");
-    field("eps", eps, "added to the square root of AdamW's second moment");
+    field("optimizer", optimizer, "adamw | adam | sgd | nesterov | lars");
+    field("momentum", momentum, "of sgd, nesterov and lars");
+    field("betas", betas, "decay of the two moments of AdamW and Adam");
+    field("eps", eps, "added to the square root of the second moment of AdamW and Adam");
     field("ema", ema, "weight of a moving average of the network in itself a step; 0: none");
     field("test_ema", test_ema, "test the moving average as well");
     field("head_layers", head_layers,
@@ -90,8 +118,15 @@ struct FineTuneOptions {
           Effect::kNone);
     field("seed", seed, "of the head, sample order, images, mixing and drop path");
     field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
+    field(
+        "on_nonfinite", on_nonfinite,
+        "loss or gradient not finite: off, train on | on, skip the step, then roll back, then end "
+        "| strict, end",
+        Effect::kNone);
     field("log_every_steps", log_every_steps, "steps between lines of metrics.jsonl",
           Effect::kNone);
+    field("save_every_epochs", save_every_epochs,
+          "keep a checkpoint of every so many epochs; 0: none", Effect::kNone);
     field("save_every_steps", save_every_steps,
           "renew the last checkpoint within an epoch every so many steps; 0: at its end only",
           Effect::kNone);
@@ -111,9 +146,12 @@ struct FineTuneOptions {
                                      {"log_every_steps", log_every_steps}}) {
       check_option(value > 0, key, "expected above 0, got ", value);
     }
-    check_option(save_every_steps >= 0, "save_every_steps", "expected 0 or more, got ",
-                 save_every_steps);
-    check_option(lr > 0, "lr", "expected above 0, got ", lr);
+    for (const auto& [key, value] : {std::pair{"lr", lr},
+                                     {"decay_epochs", decay_epochs},
+                                     {"decay_rate", decay_rate},
+                                     {"lr_noise_limit", lr_noise_limit}}) {
+      check_option(value > 0, key, "expected above 0, got ", value);
+    }
     for (const auto& [key, value] : {std::pair{"lr_batch", lr_batch},
                                      {"min_lr", min_lr},
                                      {"warmup_lr", warmup_lr},
@@ -124,10 +162,16 @@ struct FineTuneOptions {
     }
     for (const auto& [key, value] : {std::pair{"warmup_epochs", warmup_epochs},
                                      {"warmup_steps", warmup_steps},
+                                     {"save_every_epochs", save_every_epochs},
+                                     {"save_every_steps", save_every_steps},
                                      {"seed", seed}}) {
       check_option(value >= 0, key, "expected 0 or more, got ", value);
     }
-    for (const auto& [key, value] : {std::pair{"drop_path", drop_path}, {"ema", ema}}) {
+    for (const auto& [key, value] : {std::pair{"drop_path", drop_path},
+                                     {"dropout", dropout},
+                                     {"attention_dropout", attention_dropout},
+                                     {"momentum", momentum},
+                                     {"ema", ema}}) {
       check_option(value >= 0 && value < 1, key, "expected [0, 1), got ", value);
     }
     for (const auto& [key, value] : {std::pair{"layer_decay", layer_decay},
@@ -139,6 +183,23 @@ struct FineTuneOptions {
     check_option(head_layers >= 0 && head_layers <= 3, "head_layers", "expected 0 to 3, got ",
                  head_layers);
     optim::validate_moments(betas, eps);
+    validate_curve();
+  }
+
+  /// The other curves, and noise, are those of timm's schedulers, which move with epochs.
+  void validate_curve() const {
+    const bool by_epochs = schedule == LrSchedule::kEpoch;
+    check_option(by_epochs || lr_curve == optim::LrCurve::kCosine, "lr_curve",
+                 "expected cosine with schedule step, got ", enum_name(lr_curve));
+    check_option(by_epochs || lr_noise.empty(), "lr_noise", "expected [] with schedule step, got ",
+                 lr_noise.size(), " numbers");
+    check_option(lr_noise.size() <= 2, "lr_noise", "expected at most two numbers, got ",
+                 lr_noise.size());
+    for (const double share : lr_noise) {
+      check_option(share >= 0 && share <= 1, "lr_noise", "expected numbers in [0, 1], got ", share);
+    }
+    check_option(lr_noise.size() < 2 || lr_noise[0] < lr_noise[1], "lr_noise",
+                 "expected the second number above the first");
   }
 };
 

@@ -27,6 +27,12 @@ struct PassResult {
   torch::Tensor correct;  // share of images whose likeliest class is that of their target
 };
 
+/// Of one update; still on the device.
+struct UpdateResult {
+  torch::Tensor grad_norm;  // before clipping
+  torch::Tensor faulty;     // as train::StepColumns; undefined unless options.on_nonfinite is on
+};
+
 /// A classifier with its optimiser, scaler and moving average. A step is `accumulation` passes on
 /// each rank and one update. Equal options, state and inputs give equal results on one device and
 /// thread count; the passes of several ranks give what one rank has of all of them, up to the order
@@ -44,8 +50,9 @@ class FineTuneStep {
   ///   targets  [B, classes]
   PassResult accumulate(const torch::Tensor& images, const torch::Tensor& targets,
                         bool last = true);
-  /// Clips, updates, averages; returns the gradient's norm before clipping.
-  torch::Tensor update(const optim::StepValues& values);
+  /// Clips, updates, averages. Where options.on_nonfinite is on, a loss or gradient that is not
+  /// finite leaves weights and moments as they are.
+  UpdateResult update(const optim::StepValues& values);
 
   Classifier& classifier() { return *classifier_; }
   /// None where options.ema is 0.
@@ -79,6 +86,7 @@ class FineTuneStep {
   std::optional<dist::GradSync> gradients_;
   optim::ParameterPairs pairs_;
   std::optional<optim::GradScaler> scaler_;
+  torch::Tensor bad_losses_;  // passes since the last update whose loss is not finite
 };
 
 }  // namespace ibot::eval

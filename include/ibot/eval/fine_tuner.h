@@ -22,6 +22,7 @@ struct FineTunerOptions {
   int64_t steps_per_epoch = 0;        // updates
   int64_t images = 0;                 // of the data set; 0: not known
   std::filesystem::path checkpoints;  // folder that exists; empty: nothing is saved
+  std::filesystem::path replay;       // folder of batches that were not finite; empty: none
   std::string config;                 // kept in every checkpoint
   std::string identity;               // what the run belongs to; likewise
 };
@@ -54,7 +55,7 @@ class FineTuner final : public train::Loop {
   void complete(train::EpochRecord& record) override;
   std::string advice() const override { return "a lower lr, clip_grad or bf16"; }
 
-  PassResult take_pass(int64_t pass, bool last);
+  PassResult take_pass(const batch::LabeledBatch& loaded, int64_t pass, bool last);
   std::optional<train::EvaluationRecord> test(int64_t epoch, const Test& test);
 
   FineTunerOptions options_;

@@ -8,6 +8,8 @@
 
 #include <vector>
 
+#include "ibot/nn/dropout.h"
+
 namespace ibot::nn {
 
 /// Projected tokens as queries, keys and values of each head.
@@ -16,14 +18,32 @@ namespace ibot::nn {
 ///   returns    three [B, heads, T, d]   views, D = heads · d
 std::vector<torch::Tensor> split_heads(const torch::Tensor& projected, int64_t heads);
 
+/// What attention takes besides queries, keys and values.
+///
+///   bias     [W or 1, heads, T, T]   added to the scores of W windows; undefined: none
+///   dropout  of the weights [B·W, heads, T, T]
+struct AttentionTerms {
+  torch::Tensor bias = {};
+  DropoutMask dropout = {};
+};
+
+/// softmax(query keyᵀ / √d + bias), float32 where that is: [B·W, heads, T, d] → [B·W, heads, T, T]
+torch::Tensor attention_weights(const torch::Tensor& query, const torch::Tensor& key,
+                                const torch::Tensor& bias);
+
+/// Dropped weights times value, by a fused kernel where there is one: [B·W, heads, T, d].
+torch::Tensor attend(const torch::Tensor& query, const torch::Tensor& key,
+                     const torch::Tensor& value, const AttentionTerms& terms);
+
 /// Self-attention over all normalized tokens, heads of equal width.
 /// Source: Vaswani et al. 2017; names and layout of the reference's `Attention`.
 class AttentionImpl : public torch::nn::Module {
  public:
   AttentionImpl(int64_t embed_dim, int64_t heads, bool qkv_bias);
 
-  /// tokens [B, T, D] → [B, T, D]
-  torch::Tensor forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens);
+  /// tokens [B, T, D] → [B, T, D]; some weights dropped.
+  torch::Tensor forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                        const DropoutMask& dropout = {});
 
   /// Rows `rows` of what forward gives for all tokens, one below the other.
   ///
@@ -31,13 +51,14 @@ class AttentionImpl : public torch::nn::Module {
   ///   rows     [R]         int64, indices in [0, B·T)
   ///   returns  [R, D]
   torch::Tensor forward_rows(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
-                             const torch::Tensor& rows);
+                             const torch::Tensor& rows, const DropoutMask& dropout = {});
 
   /// Softmax attention: [B, T, D] → [B, heads, T, T].
   torch::Tensor weights(torch::nn::LayerNorm& norm, const torch::Tensor& tokens);
 
  private:
-  torch::Tensor attend(torch::nn::LayerNorm& norm, const torch::Tensor& tokens);
+  torch::Tensor attend_all(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                           const DropoutMask& dropout);
 
   int64_t heads_;
   torch::nn::Linear qkv_{nullptr};

@@ -9,6 +9,7 @@
 
 #include "ibot/nn/attention.h"
 #include "ibot/nn/block_context.h"
+#include "ibot/nn/dropout.h"
 #include "ibot/nn/layer_norm.h"
 
 namespace ibot::nn {
@@ -17,8 +18,9 @@ namespace ibot::nn {
 class MlpImpl : public torch::nn::Module {
  public:
   MlpImpl(int64_t embed_dim, int64_t hidden_dim);
-  /// Of norm(tokens): [..., D] → [..., D].
-  torch::Tensor forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens);
+  /// Of norm(tokens): [..., D] → [..., D]; hidden values and outputs dropped.
+  torch::Tensor forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                        const BlockDropout& dropout = {});
 
  private:
   torch::nn::Linear fc1_{nullptr};
@@ -33,6 +35,10 @@ struct BlockOptions {
   bool qkv_bias = true;
   double drop_path = 0.0;
   double layer_scale = 0.0;
+
+  int64_t hidden_dim() const {
+    return static_cast<int64_t>(static_cast<double>(embed_dim) * mlp_ratio);
+  }
 };
 
 /// Pre-norm block: x + attention(norm(x)), then x + mlp(norm(x)), each branch scaled by a
@@ -57,19 +63,16 @@ class BlockImpl : public torch::nn::Module {
   torch::Tensor attention(const torch::Tensor& tokens);
 
  private:
-  /// What both branches of each sample are scaled by; drawn before they run.
-  struct Scales {
-    torch::Tensor attention;
-    torch::Tensor mlp;
-  };
-  Scales draw_scales(const torch::Tensor& tokens, const BlockContext& context) const;
-  torch::Tensor run(const torch::Tensor& tokens, const Scales& scales);
+  /// Of dropped outputs only those of `rows`; undefined: all.
+  BlockDraws draw(const torch::Tensor& tokens, const BlockContext& context,
+                  const torch::Tensor& rows = {}) const;
+  torch::Tensor run(const torch::Tensor& tokens, const BlockDraws& draws);
   torch::Tensor run_rows(const torch::Tensor& tokens, const torch::Tensor& rows,
-                         const Scales& scales);
+                         const BlockDraws& draws);
   torch::Tensor finish(const torch::Tensor& tokens, const torch::Tensor& attended,
-                       const Scales& scales);
+                       const BlockDraws& draws);
 
-  double drop_path_;
+  BlockOptions options_;
   torch::nn::LayerNorm norm1_{nullptr};
   Attention attn_{nullptr};
   torch::nn::LayerNorm norm2_{nullptr};

@@ -17,14 +17,20 @@ struct BatchSlice {
   int64_t stride = 1;
 };
 
-///   generator   source of the drop-path draws; none: the default generator
-///   slice       draws are those of the whole batch, so that they do not depend on how it is shared
+///   generator   source of the draws of drop path and dropout; none: the default generator
+///   slice       draws of drop path are those of the whole batch, so that they do not depend on how
+///   it is shared
 ///               out among ranks and parts
 ///   recompute   forget the activations within a block and compute them again in the backward pass
+///   dropout, attention_dropout
+///               shares dropped of tokens with positions and of what attention and MLP give, and of
+///               the weights of attention; drawn for the images at hand
 struct BlockContext {
   std::optional<at::Generator> generator;
   BatchSlice slice;
   bool recompute = false;
+  double dropout = 0.0;
+  double attention_dropout = 0.0;
 };
 
 }  // namespace ibot::nn

@@ -14,6 +14,10 @@ struct SwinBlockOptions {
   double mlp_ratio = 4.0;
   bool qkv_bias = true;
   double drop_path = 0.0;
+
+  int64_t hidden_dim() const {
+    return static_cast<int64_t>(static_cast<double>(embed_dim) * mlp_ratio);
+  }
 };
 
 /// Pre-norm block of a square map: x + attention(norm(x)) within windows, then x + mlp(norm(x)),
@@ -30,10 +34,10 @@ class SwinBlockImpl : public torch::nn::Module {
 
  private:
   const WindowPlan& plan(const torch::Tensor& tokens);
-  torch::Tensor run(const torch::Tensor& tokens, const torch::Tensor& attention_scale,
-                    const torch::Tensor& mlp_scale);
+  BlockDraws draw(const torch::Tensor& tokens, const BlockContext& context);
+  torch::Tensor run(const torch::Tensor& tokens, const BlockDraws& draws);
 
-  double drop_path_;
+  SwinBlockOptions options_;
   WindowPlans plans_;
   torch::nn::LayerNorm norm1_{nullptr};
   WindowAttention attn_{nullptr};

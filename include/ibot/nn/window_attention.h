@@ -7,6 +7,8 @@
 
 #include <vector>
 
+#include "ibot/nn/dropout.h"
+
 namespace ibot::nn {
 
 /// Index of each pair's offset in a table of all offsets within a window.
@@ -23,8 +25,10 @@ class WindowAttentionImpl : public torch::nn::Module {
 
   ///   windows  [B, W·T, D]    T = window·window tokens of each of W windows, one after the other
   ///   mask     [W, 1, T, T]   added to the scores; undefined: none
+  ///   dropout  of the weights [B·W, heads, T, T]
   ///   returns  [B, W·T, D]
-  torch::Tensor forward(const torch::Tensor& windows, const torch::Tensor& mask);
+  torch::Tensor forward(const torch::Tensor& windows, const torch::Tensor& mask,
+                        const DropoutMask& dropout = {});
 
   /// Softmax attention, as forward: [B·W, heads, T, T], the windows of an image one after the
   /// other.

@@ -11,9 +11,9 @@
 namespace ibot {
 namespace optim {
 
-enum class OptimizerKind { kAdamW, kSgd, kLars };
+enum class OptimizerKind { kAdamW, kAdam, kSgd, kNesterov, kLars };
 
-/// Throws OptionError where AdamW cannot work with them.
+/// Throws OptionError where Adam cannot work with them.
 inline void validate_moments(const std::array<double, 2>& betas, double eps) {
   for (const double beta : betas) {
     check_option(beta >= 0 && beta < 1, "betas", "expected two in [0, 1), got [", betas[0], ", ",
@@ -35,7 +35,8 @@ struct OptimOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("optimizer", optimizer, "adamw | sgd | lars");
+    field("optimizer", optimizer,
+          "adamw | adam | sgd | nesterov | lars, the last three with momentum");
     field("lr", lr, "peak learning rate for 256 images; scaled by the global batch over 256");
     field("min_lr", min_lr, "learning rate that the cosine approaches; not scaled");
     field("weight_decay", weight_decay,
@@ -43,8 +44,8 @@ struct OptimOptions {
     field("weight_decay_end", weight_decay_end, "weight decay that the cosine ends at");
     field("clip_grad", clip_grad, "largest L2 norm of each tensor's gradient; 0: no limit");
     field("freeze_last_layer", freeze_last_layer, "epochs in which prototypes do not move");
-    field("betas", betas, "decay of the two moments of AdamW");
-    field("eps", eps, "added to the square root of AdamW's second moment");
+    field("betas", betas, "decay of the two moments of AdamW and Adam");
+    field("eps", eps, "added to the square root of the second moment of AdamW and Adam");
   }
 
   void validate() const {
@@ -64,9 +65,11 @@ struct OptimOptions {
 
 template <>
 struct EnumNames<optim::OptimizerKind> {
-  static constexpr std::array<std::pair<optim::OptimizerKind, std::string_view>, 3> values{
+  static constexpr std::array<std::pair<optim::OptimizerKind, std::string_view>, 5> values{
       {{optim::OptimizerKind::kAdamW, "adamw"},
+       {optim::OptimizerKind::kAdam, "adam"},
        {optim::OptimizerKind::kSgd, "sgd"},
+       {optim::OptimizerKind::kNesterov, "nesterov"},
        {optim::OptimizerKind::kLars, "lars"}}};
 };
 

@@ -23,19 +23,43 @@ struct CosineSchedule {
   double at(int64_t step) const;
 };
 
-/// A learning rate that changes from epoch to epoch: linear from `start` towards `base` over
-/// `warmup_epochs`, then the cosine from `base` towards `final` as if there had been no warm-up;
-/// all one epoch late, so that the first two epochs have the same.
+/// A random factor 1 + n of a learning rate, n normal but within -limit and limit, in the epochs
+/// from `begin` on, as shares of all, and before `end`. Drawn anew for each epoch from seed +
+/// epoch.
 ///
-/// Source: timm's cosine scheduler as the reference's semi_supervised/eval_cls.py drives it.
-struct EpochCosineSchedule {
+/// Source: timm's Scheduler, whose draws these are to the bit.
+struct LrNoise {
+  double begin = 0.0;
+  double end = 0.0;  // not above begin: none
+  double limit = 0.0;
+  int64_t seed = 0;
+};
+
+/// A learning rate that changes from epoch to epoch: linear from `start` towards `base` over
+/// `warmup_epochs`, then down a curve as if there had been no warm-up; all one epoch late, so that
+/// the first two epochs have the same.
+///
+///   cosine  half a cosine from `base` towards `final`
+///   tanh    (1 - tanh) / 2 from -6 to 4, from `base` towards `final`, where the warm-up ends below
+///   step    times `decay_rate` after every `decay_epochs`, without floor
+///
+/// Source: timm's schedulers as the reference's semi_supervised/eval_cls.py drives them.
+struct EpochSchedule {
   double base = 0.0;
   double final = 0.0;
   int64_t epochs = 0;
   int64_t warmup_epochs = 0;
   double start = 0.0;
+  LrCurve curve = LrCurve::kCosine;
+  double decay_epochs = 0.0;
+  double decay_rate = 1.0;
+  LrNoise noise = {};
 
   double at(int64_t epoch) const;
+
+ private:
+  double warming(double t) const;
+  double falling(double t) const;
 };
 
 /// How long a run is and how many images a step sees over all ranks.

@@ -1,12 +1,20 @@
 // Options of what changes from step to step.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string_view>
+#include <utility>
 
+#include "ibot/base/enum_names.h"
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
 
-namespace ibot::optim {
+namespace ibot {
+namespace optim {
+
+/// How a learning rate that moves with epochs falls: half a cosine, a hyperbolic tangent, by steps.
+enum class LrCurve { kCosine, kTanh, kStep };
 
 struct ScheduleOptions {
   int64_t warmup_epochs = 10;
@@ -26,4 +34,14 @@ struct ScheduleOptions {
   }
 };
 
-}  // namespace ibot::optim
+}  // namespace optim
+
+template <>
+struct EnumNames<optim::LrCurve> {
+  static constexpr std::array<std::pair<optim::LrCurve, std::string_view>, 3> values{
+      {{optim::LrCurve::kCosine, "cosine"},
+       {optim::LrCurve::kTanh, "tanh"},
+       {optim::LrCurve::kStep, "step"}}};
+};
+
+}  // namespace ibot

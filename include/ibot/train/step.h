@@ -115,7 +115,6 @@ class TrainStep {
   void add_part(const batch::MultiCropBatch& batch, const StepInputs& inputs, bool last,
                 Sums& sums);
   void move_centers(Sums& sums);
-  void mark_nonfinite(Sums& sums, std::optional<optim::Overflow>& overflow) const;
 
   StepOptions options_;
   torch::Device device_;
