@@ -1,5 +1,6 @@
 #include "ibot/base/hash.h"
 
+// Header-only: no shared library to find at run time, and short inputs are hashed inline.
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 

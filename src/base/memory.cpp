@@ -18,7 +18,7 @@ int64_t peak_memory_bytes([[maybe_unused]] torch::Device device) {
 #endif
   struct rusage usage {};
   getrusage(RUSAGE_SELF, &usage);
-  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;  // Linux reports KiB
 }
 
 }  // namespace ibot

@@ -9,7 +9,7 @@
 namespace ibot {
 namespace {
 
-// Plain where no reader could take it for anything but text.
+// Whether YAML 1.1 and 1.2 readers both take the unquoted word for a string.
 bool is_plain_word(const std::string& text) {
   static const std::vector<std::string> kReserved{"null", "true", "false", "yes", "no",
                                                   "on",   "off",  "y",     "n"};
@@ -39,8 +39,8 @@ std::string option_text(bool value) { return value ? "true" : "false"; }
 
 std::string option_text(int64_t value) { return std::to_string(value); }
 
-// Shortest digits that read back to the same double. YAML 1.1 readers take "1e-06" for text and
-// "1" for an integer, hence always a point.
+// Shortest digits that parse back to the same double. YAML 1.1 readers take "1e-06" for a string
+// and "1" for an integer, hence always a decimal point. Independent of the locale, unlike printf.
 std::string option_text(double value) {
   const double size = std::abs(value);
   const bool fixed = size == 0 || (size >= 1e-4 && size < 1e15);
@@ -60,6 +60,7 @@ std::string option_text(const std::string& text) {
       quoted += {'\\', c};
     } else if (static_cast<unsigned char>(c) < 0x20) {
       char escape[8];
+      // Raw control characters are not allowed in YAML, even between quotes.
       std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(c));
       quoted += escape;
     } else {

@@ -6,6 +6,7 @@
 namespace ibot {
 namespace {
 
+// Ten rounds, multipliers and Weyl constants of the published Philox 4x32-10.
 std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
   constexpr uint64_t kMultiplier0 = 0xD2511F53;
   constexpr uint64_t kMultiplier1 = 0xCD9E8D57;
@@ -24,16 +25,16 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint3
 
 }  // namespace
 
-// The counter's first word numbers the blocks of one stream; epoch and stream share the second and
-// third words with the sample, whose 64 bits are split, so that no two streams overlap below
-// 2^32 draws. The seed's halves form the key together with the epoch, mixed by one Philox call:
-// neighbouring seeds and epochs give unrelated keys.
+// The counter's words are the block within a stream, the sample (64 bits in two words) and the
+// stream: no two streams overlap below 2^32 blocks of four draws. Seed and epoch form the key,
+// mixed by one Philox call, so that consecutive seeds and epochs give unrelated keys.
 Rng::Rng(uint64_t seed, uint64_t epoch, uint64_t sample, uint32_t stream) {
   const auto mixed =
       philox({static_cast<uint32_t>(epoch), static_cast<uint32_t>(epoch >> 32), 0, 0},
              {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
   key_ = {mixed[0], mixed[1]};
-  counter_ = {0, static_cast<uint32_t>(sample), static_cast<uint32_t>(sample >> 32), stream};
+  counter_ = {0, static_cast<uint32_t>(sample), static_cast<uint32_t>(sample >> 32),
+              stream};  // the first word is set by refill()
 }
 
 void Rng::refill() {
@@ -50,6 +51,7 @@ uint32_t Rng::bits() {
 double Rng::uniform() {
   const uint64_t high = bits();
   const uint64_t low = bits();
+  // 53 bits are what a double in [0, 1) holds: no value rounds up to 1.
   return static_cast<double>(((high << 32) | low) >> 11) * 0x1.0p-53;
 }
 
@@ -65,6 +67,7 @@ uint64_t Rng::index(uint64_t count) {
 }
 
 double Rng::normal() {
+  // log(1 - u) with u in [0, 1) never sees log(0).
   const double radius = std::sqrt(-2.0 * std::log1p(-uniform()));
   return radius * std::cos(2.0 * std::numbers::pi * uniform());
 }

@@ -1,4 +1,4 @@
-// Alone in needing the headers of Gloo and NCCL, which CMake says whether there are.
+// The only file that includes Gloo and NCCL headers; CMake defines USE_C10D_* where they exist.
 #include <cstdlib>
 
 #include "dist/group_state.h"
@@ -15,8 +15,8 @@
 namespace ibot::dist {
 namespace {
 
-// Ranks that live may keep others waiting, as rank 0 does while it evaluates; the watch names those
-// that do not. This ends a job whose ranks wait for each other for ever.
+// Upper bound on one collective. It is long because a live rank may keep others waiting, as rank 0
+// does while it evaluates; dead ranks are found by their heartbeat long before.
 constexpr std::chrono::hours kLongestOperation{3};
 
 #ifdef USE_C10D_GLOO
@@ -27,6 +27,7 @@ c10::intrusive_ptr<c10d::Backend> make_gloo(const c10::intrusive_ptr<c10d::Store
   using c10d::ProcessGroupGloo;
   const auto options = ProcessGroupGloo::Options::create(kLongestOperation);
   const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+  // Gloo's own default resolves the host name, which often is the loopback address.
   options->devices.push_back(interface != nullptr
                                  ? ProcessGroupGloo::createDeviceForInterface(interface)
                                  : ProcessGroupGloo::createDeviceForHostname(node_address));
@@ -46,7 +47,7 @@ constexpr bool kHasNccl = true;
 
 c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store>& store, int rank,
                                             int world) {
-  // A broken connection must not end the process before the watch has named the rank at fault.
+  // NCCL's own handler would abort the process before the watch has named the rank at fault.
   ::setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", 0);
   const auto options = c10d::ProcessGroupNCCL::Options::create();
   options->timeout = kLongestOperation;
@@ -64,10 +65,10 @@ c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store
 
 void check_backend(torch::DeviceType device) {
   IBOT_CHECK_AS(ConfigError, device != torch::kCPU || kHasGloo,
-                "ranks: this build lacks Gloo, through which ranks on CPUs talk; install "
+                "ranks: this build lacks Gloo, the backend of ranks on CPUs; install "
                 "libgloo-dev and build anew, or start one process");
   IBOT_CHECK_AS(ConfigError, device == torch::kCPU || kHasNccl,
-                "ranks: this build lacks NCCL, through which ranks on GPUs talk; build with "
+                "ranks: this build lacks NCCL, the backend of ranks on GPUs; build with "
                 "IBOT_CUDA where CMake finds nccl.h, or start one process");
 }
 

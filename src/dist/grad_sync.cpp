@@ -23,12 +23,12 @@ torch::ScalarType type_of(Compression compression) {
 
 struct GradSync::Bucket {
   std::vector<torch::Tensor> parameters;
-  size_t missing = 0;  // gradients that this backward pass has still to make
+  size_t missing = 0;  // gradients still to be produced by this backward pass
   torch::Tensor flat;
   Pending pending;
 };
 
-// After accumulation, so that gradients of several backward passes are reduced once.
+// Runs after accumulation, so the sum over several micro-batches is reduced once.
 struct GradSync::Hook : torch::autograd::PostAccumulateGradHook {
   Hook(GradSync& owner, size_t index) : sync(owner), bucket(index) {}
   void operator()(const torch::autograd::Variable&) override { sync.gradient_made(bucket); }
@@ -41,7 +41,7 @@ GradSync::GradSync(std::vector<torch::Tensor> parameters, Group group, Compressi
                    int64_t bucket_bytes)
     : group_(std::move(group)), compression_(compression) {
   if (group_.size() == 1) return;
-  int64_t bytes = bucket_bytes;
+  int64_t bytes = bucket_bytes;  // full: the first parameter opens a bucket
   for (auto parameter = parameters.rbegin(); parameter != parameters.rend(); ++parameter) {
     if (bytes >= bucket_bytes) {
       buckets_.emplace_back();
@@ -74,7 +74,8 @@ void GradSync::gradient_made(size_t bucket) {
   start_complete_buckets();
 }
 
-// In their order alone: all ranks have to start the same reductions one after the other.
+// In bucket order only: collectives match by the order of their calls, which must be equal on all
+// ranks, while gradients may become ready in different orders.
 void GradSync::start_complete_buckets() {
   while (next_ < buckets_.size() && buckets_[next_].missing == 0) start(buckets_[next_++]);
 }
@@ -86,14 +87,15 @@ void GradSync::start(Bucket& bucket) {
     if (parameter.grad().defined()) parts.push_back(parameter.grad().flatten());
   }
   if (parts.empty()) return;
-  bucket.flat = torch::cat(parts);
-  // Divided in float32: half precision then holds the average's range, not the sum's.
+  bucket.flat = torch::cat(parts);  // [sum of numel]
+  // Divided before the cast: half precision must hold the range of the average, not of the sum.
   bucket.flat.div_(static_cast<double>(group_.size()));
   if (compression_ != Compression::kNone) bucket.flat = bucket.flat.to(type_of(compression_));
   bucket.pending = group_.start_all_reduce_(bucket.flat, Reduction::kSum);
 }
 
 void GradSync::finish() {
+  // Buckets with parameters that the backward pass did not reach.
   while (next_ < buckets_.size()) start(buckets_[next_++]);
   for (auto& bucket : buckets_) store_average(bucket);
   active_ = false;
@@ -111,6 +113,7 @@ void GradSync::store_average(Bucket& bucket) {
     averages.push_back(bucket.flat.narrow(0, first, parameter.numel()).view(parameter.sizes()));
     first += parameter.numel();
   }
+  // One kernel per bucket instead of one per parameter; also casts back to float32.
   at::_foreach_copy_(gradients, averages);
   bucket.flat.reset();
 }

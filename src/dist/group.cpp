@@ -12,9 +12,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// How often a rank that waits for others looks whether they live.
+/// How often a waiting rank checks that the others are alive.
 constexpr milliseconds kGlance{200};
 
+/// Of c10d's messages, which go on with a C++ stack trace.
 std::string first_line(const std::exception& error) {
   const std::string text = error.what();
   return text.substr(0, text.find('\n'));
@@ -24,7 +25,7 @@ c10d::ReduceOp operation(Reduction reduction) {
   return reduction == Reduction::kMax ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM;
 }
 
-/// Keeps what must not be destroyed until the process ends.
+/// Leaks a backend on purpose: see ~GroupState.
 void abandon(c10::intrusive_ptr<c10d::Backend> backend) {
   static std::mutex mutex;
   static auto& abandoned = *new std::vector<c10::intrusive_ptr<c10d::Backend>>;
@@ -32,7 +33,7 @@ void abandon(c10::intrusive_ptr<c10d::Backend> backend) {
   abandoned.push_back(std::move(backend));
 }
 
-/// Carries a group through the autograd graph.
+/// Holds a group in the autograd graph, whose saved data must be IValues.
 struct GroupHolder : torch::CustomClassHolder {
   explicit GroupHolder(Group held) : group(std::move(held)) {}
   Group group;
@@ -66,13 +67,13 @@ GroupState::GroupState(c10::intrusive_ptr<c10d::Backend> backend, torch::Device 
       device_(device),
       watch_(std::move(watch)) {}
 
-// A backend waits for its operations when it is destroyed, and those with a lost rank never end.
+// A backend's destructor waits for its operations, and those that involve a lost rank never finish.
 GroupState::~GroupState() {
   if (!lost_) {
     try {
       backend_->shutdown();
     } catch (const std::exception&) {
-      // All results have arrived.
+      // Nothing is lost: all results have arrived.
     }
   }
   watch_.reset();
@@ -102,7 +103,7 @@ c10::intrusive_ptr<c10d::Work> GroupState::start(
 }
 
 void GroupState::wait(c10d::Work& work) {
-  // The host goes on and the GPU waits, over which the watch watches.
+  // NCCL: only the stream waits. The watch aborts the backend if a rank is lost meanwhile.
   if (!device_.is_cpu()) {
     try {
       work.wait();
@@ -116,6 +117,7 @@ void GroupState::wait(c10d::Work& work) {
       work.wait(kGlance);
       return;
     } catch (const std::exception& error) {
+      // wait() throws alike when kGlance has passed and when the operation has failed.
       if (work.isCompleted() && !work.isSuccess()) lose(watch_->cause(first_line(error)));
       if (!work.isCompleted()) check();
     }
@@ -148,7 +150,7 @@ int64_t Group::size() const { return state_ ? state_->backend().getSize() : 1; }
 Pending Group::start_all_reduce_(const torch::Tensor& tensor, Reduction reduction) const {
   if (!state_) return {};
   const torch::NoGradGuard no_grad;
-  // Before the sum: a mean of finite values then stays finite in half precision.
+  // Divided before the sum, so a mean of finite values stays finite in half precision.
   if (reduction == Reduction::kMean) torch::Tensor(tensor).div_(static_cast<double>(size()));
   std::vector<torch::Tensor> tensors{tensor.detach()};
   c10d::AllreduceOptions options;
@@ -171,7 +173,7 @@ torch::Tensor Group::all_gather(const torch::Tensor& tensor) const {
   const torch::NoGradGuard no_grad;
   const auto moved = tensor.detach().to(state_->device()).contiguous();
   auto shape = moved.sizes().vec();
-  shape.insert(shape.begin(), size());
+  shape.insert(shape.begin(), size());  // [size, ...]
   const auto all = torch::empty(shape, moved.options());
   std::vector<torch::Tensor> inputs{moved};
   std::vector<std::vector<torch::Tensor>> outputs{all.unbind()};

@@ -1,4 +1,4 @@
-// What stands behind a Group of several ranks.
+// Shared state of a Group of several ranks: backend, watch and the stores that they use.
 #pragma once
 
 #include <atomic>
@@ -11,7 +11,7 @@
 
 namespace ibot::dist {
 
-/// `keep_alive` holds the stores that backend and watch use.
+/// `stores` are only kept alive here.
 class GroupState {
  public:
   GroupState(c10::intrusive_ptr<c10d::Backend> backend, torch::Device device,
@@ -23,13 +23,12 @@ class GroupState {
 
   /// Throws PeerError when a rank is known to be lost.
   void check();
-  /// Starts an operation; this and the next throw PeerError, which names the rank at fault, when it
-  /// fails.
+  /// Starts a collective. This and wait() throw PeerError, naming the rank at fault, when it fails.
   c10::intrusive_ptr<c10d::Work> start(
       const std::function<c10::intrusive_ptr<c10d::Work>(c10d::Backend&)>& operation);
   void wait(c10d::Work& work);
-  /// The results on a GPU have reached the host: of a group that has lost a rank they are worth
-  /// nothing, and this throws as check() does.
+  /// To be called when a result has reached the host: after a lost rank, GPU results are
+  /// meaningless although no operation has thrown. Throws as check() does.
   void check_on_host(const torch::Tensor& result);
   void keep_step(bool value) { watch_->keep_step(value); }
   void report_failure(const std::string& message);
@@ -44,7 +43,7 @@ class GroupState {
   std::unique_ptr<Watch> watch_;
 };
 
-/// The backend for a device over `store`; check_backend has found it.
+/// The backend for a device, connected through `store`. Requires check_backend().
 c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& store,
                                                int64_t rank, int64_t world, torch::Device device,
                                                const std::string& node_address);

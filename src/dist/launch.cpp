@@ -10,7 +10,7 @@
 namespace ibot::dist {
 namespace {
 
-/// Ports below are often taken; those above are given out by the system.
+/// Ports below are often taken; those from 32768 on are ephemeral ports on Linux.
 constexpr int64_t kFirstPort = 20000;
 constexpr int64_t kPorts = 12000;
 constexpr int64_t kDefaultPort = 29500;
@@ -33,7 +33,7 @@ int64_t number_or(const Environment& variable, const char* name, int64_t otherwi
   return variable(name) == nullptr ? otherwise : number_in(variable, name);
 }
 
-/// Names of a launcher's variables; nullptr where it has none.
+/// Names of a launcher's variables; nullptr if it has none.
 struct Names {
   const char* rank;
   const char* world;
@@ -45,8 +45,9 @@ constexpr Names kTorchrun{"RANK", "WORLD_SIZE", "LOCAL_RANK"};
 constexpr Names kSlurm{"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"};
 constexpr Names kPmi{"PMI_RANK", "PMI_SIZE", "PMI_LOCAL_RANK", "PMI_LOCAL_SIZE"};
 
-/// Those that leave MASTER_ADDR to the user, before the ones whose variables they set as well. What
-/// mpirun starts within a job of Slurm has Slurm's variables too, of which each rank has the same.
+/// Launchers that leave MASTER_ADDR to the user. More specific ones precede those whose variables
+/// they also set. A process started by mpirun within a Slurm job has Slurm's variables too, with
+/// the same values on every rank, so these are tried first.
 constexpr std::array kMpis{
     Names{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
           "OMPI_COMM_WORLD_LOCAL_SIZE"},
@@ -59,7 +60,7 @@ constexpr std::array kMpis{
     Names{"PMI_RANK", "PMI_SIZE", "PALS_LOCAL_RANKID", "PMI_LOCAL_SIZE"},
     kPmi};
 
-/// With these a launcher numbers its processes.
+/// Variables by which launchers number their processes.
 constexpr std::array kSignsOfARank{"RANK",
                                    "OMPI_COMM_WORLD_RANK",
                                    "MV2_COMM_WORLD_RANK",
@@ -85,21 +86,22 @@ Launch ranks_of(const Environment& variable, const Names& names) {
   return launch;
 }
 
-/// Whether the process is a task that srun has started. The shell of a job has a rank as well, but
-/// no step or one of the numbers that Slurm keeps for shells.
+/// Whether srun started this process as a task. The shell of a job has a rank as well, but either
+/// no step id or one of the ids that Slurm reserves for shells.
 bool in_slurm_step(const Environment& variable) {
   constexpr int64_t kFirstOfShells = 0xfffffff0;
   return variable(kSlurm.world) != nullptr && variable("SLURM_STEP_ID") != nullptr &&
          number_in(variable, "SLURM_STEP_ID") < kFirstOfShells;
 }
 
-/// srun passes on what the ranks of an MPI need; it alone knows where they are.
+/// srun sets the PMI variables as well, but only its own say on which node a rank is.
 bool is_of_srun(const Environment& variable, const Names& names) {
   return names.rank == std::string_view(kPmi.rank) && in_slurm_step(variable) &&
          number_in(variable, names.world) == number_in(variable, kSlurm.world);
 }
 
-/// The variables of the MPI that has started this process; nullptr where none has.
+/// The variables of the MPI that started this process; nullptr if none did. A set that includes the
+/// local rank is preferred.
 const Names* mpi_of(const Environment& variable) {
   const Names* found = nullptr;
   for (const auto& names : kMpis) {
@@ -110,7 +112,7 @@ const Names* mpi_of(const Environment& variable) {
   return found;
 }
 
-/// Tasks of the Slurm job in whose shell this process is; 1 elsewhere.
+/// Number of tasks of the Slurm job in whose shell this process runs; 1 elsewhere.
 int64_t tasks_of_shell(const Environment& variable) {
   int64_t tasks = 1;
   if (variable("SLURM_JOB_ID") == nullptr || in_slurm_step(variable)) return tasks;
@@ -130,7 +132,7 @@ void refuse_unknown_launcher(const Environment& variable) {
   }
 }
 
-/// Empty where nothing tells.
+/// Host of the step's first task; empty if unknown.
 std::string slurm_master(const Environment& variable) {
   for (const char* name : {"SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST"}) {
     if (const char* hosts = variable(name)) return first_host(hosts);
@@ -138,7 +140,7 @@ std::string slurm_master(const Environment& variable) {
   return {};
 }
 
-/// Two steps of one job, and two jobs on one node, hardly ever have the same.
+/// All ranks compute the same port; two steps of one job, or two jobs on one node, rarely collide.
 int64_t slurm_port(const Environment& variable) {
   const auto job = number_or(variable, "SLURM_JOB_ID", 0);
   const auto step = number_or(variable, "SLURM_STEP_ID", 0);
@@ -184,7 +186,8 @@ Launch launch_of(const Environment& variable) {
                 ", got ", port);
   launch.master_port = static_cast<uint16_t>(port);
   if (const char* address = variable("IBOT_NODE_ADDRESS")) launch.node_address = address;
-  // torchrun's agents hold the store and restart their processes into the same one.
+  // torchrun's agent serves the store, and after a restart its processes meet in the same one: the
+  // restart count keeps them from reading keys of the former attempt.
   const char* served = variable("TORCHELASTIC_USE_AGENT_STORE");
   launch.store_served = served != nullptr && std::string_view(served) == "True";
   if (const char* count = variable("TORCHELASTIC_RESTART_COUNT")) launch.attempt = count;

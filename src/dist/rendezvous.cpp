@@ -32,8 +32,7 @@ std::string host_name() {
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
 }
 
-/// The address with which this machine speaks to `host`: that of the interface that leads there.
-/// None where the name is unknown.
+/// Own address of the interface that routes to `host`; none if the name does not resolve.
 std::optional<std::string> address_towards(const std::string& host) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_DGRAM;
@@ -54,8 +53,8 @@ std::optional<std::string> address_towards(const std::string& host) {
   return text.data();
 }
 
-/// That by which the other nodes reach this one. A host's own name often leads to its loopback, so
-/// the route to another one is asked for first.
+/// The address at which other nodes reach this one. A host's own name often resolves to the
+/// loopback interface, so the route to another host is tried first.
 std::string own_address(const Launch& launch, const std::vector<std::string>& hosts) {
   if (!launch.node_address.empty()) return launch.node_address;
   const auto& own = hosts[static_cast<size_t>(launch.rank)];
@@ -94,10 +93,10 @@ StorePtr tcp_store(const Launch& launch, bool serve, milliseconds timeout) {
   }
 }
 
-/// Who does not serve the store waits for it.
+/// Serves the store, or connects to it, waiting for whoever serves it.
 StorePtr open_store(const Launch& launch, bool serve, const ConnectOptions& options) {
   if (serve) return tcp_store(launch, serve, options.join_timeout);
-  // LibTorch's own waiting cannot be looked into.
+  // The constructor of TCPStore blocks without any callback, hence a thread to log the wait.
   const std::jthread reminder([&](const std::stop_token& done) {
     std::mutex mutex;
     std::unique_lock lock(mutex);
@@ -118,7 +117,7 @@ std::string listed(const std::vector<int64_t>& ranks) {
   return text;
 }
 
-/// Waits until every rank has come; throws PeerError, which names those that do not.
+/// Waits until every rank has joined; throws PeerError naming those that have not.
 void wait_for_all(c10d::Store& store, const Launch& launch, const ConnectOptions& options) {
   constexpr milliseconds kPause{50};
   const auto start = std::chrono::steady_clock::now();
@@ -141,7 +140,8 @@ void wait_for_all(c10d::Store& store, const Launch& launch, const ConnectOptions
   }
 }
 
-/// The names of all ranks' hosts.
+/// Registers this rank and returns the host name of every rank. The first heartbeat is written
+/// before the host name, so that a watch never finds a rank without one.
 std::vector<std::string> meet(c10d::Store& store, const Launch& launch,
                               const ConnectOptions& options) {
   store.set(beat_key(launch.rank), bytes_of("0"));
@@ -172,26 +172,26 @@ Group connect(const Launch& launch, const ConnectOptions& options) {
   const auto hosts = meet(*store, launch, options);
   auto backend =
       make_backend(store, launch.rank, launch.world, options.device, own_address(launch, hosts));
-  // A GPU waits for a lost rank for ever, and the host for the GPU.
+  // An NCCL kernel waits for a lost rank forever, and the host for the kernel: abort ends both.
   std::function<void()> on_trouble;
   if (!options.device.is_cpu()) {
     on_trouble = [backend] {
       try {
         backend->abort();
       } catch (const std::exception&) {
-        // The rank at fault is known, and this process about to end.
+        // The rank at fault is known, and this process is about to exit.
       }
     };
   }
-  // A connection of its own: one that waits for a rank would hold up the signs of life.
+  // The watch has its own connection: a blocking get on a shared one would delay the heartbeat.
   auto watch = std::make_unique<Watch>(
       open_store(launch, false, options), launch.rank, hosts,
       Patience{options.rank_timeout, options.stall_timeout, options.leaving},
       std::move(on_trouble));
   const Group group(std::make_shared<GroupState>(std::move(backend), options.device,
                                                  std::move(watch), std::vector<StorePtr>{store}));
-  // NCCL connects in the first operation, out of which no rank can be called off: let it come
-  // before anything that a single rank may fail at.
+  // NCCL connects in its first operation, which cannot be interrupted: run one before anything that
+  // can fail on a single rank.
   if (!options.device.is_cpu()) group.barrier();
   return group;
 }

@@ -10,11 +10,12 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// Interval between heartbeats: usual, with a failed operation to explain, and while exiting.
 constexpr milliseconds kLongestPause{2000};
 constexpr milliseconds kUrgentPause{50};
 constexpr milliseconds kLeavingPause{500};
-// Launchers kill ranks half a minute after they told them to end, some after ten seconds. A rank
-// that lives is not silent for longer than kLongestPause.
+// Launchers kill ranks half a minute after SIGTERM, some after ten seconds. A live rank sends a
+// heartbeat every kLongestPause.
 constexpr milliseconds kHurriedSilence{5000};
 
 std::vector<uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
@@ -34,7 +35,7 @@ Watch::Watch(c10::intrusive_ptr<c10d::Store> store, int64_t rank, std::vector<st
       on_trouble_(std::move(on_trouble)),
       signs_(hosts_.size(), {.changed = Clock::now(), .moved = Clock::now()}),
       answered_(Clock::now()) {
-  // A store that is gone must not hold the thread for longer than a rank that is gone.
+  // A lost store must not block the thread for longer than it takes to notice a lost rank.
   store_->setTimeout(patience_.silence);
   thread_ = std::thread([this] { beat(); });
 }
@@ -57,6 +58,7 @@ void Watch::beat() {
     answers = exchange();
     lock.lock();
     if (!trouble_.empty() && on_trouble_) {
+      // Unlocked: aborting a backend may take long, and trouble() must answer meanwhile.
       const auto tell = std::exchange(on_trouble_, nullptr);
       lock.unlock();
       tell();
@@ -72,17 +74,19 @@ void Watch::beat() {
   try {
     store_->set(beat_key(static_cast<int64_t>(rank_)), bytes_of(end));
   } catch (const std::exception&) {
-    // Whoever held the store has left before: nobody is there to be told.
+    // The process that served the store has exited: nobody is left to tell.
   }
 }
 
-/// One sign given and the others' read; whether the store answered.
+/// Writes one heartbeat and reads those of the others; returns whether the store answered.
 bool Watch::exchange() {
   try {
     std::string own;
     {
       const std::lock_guard lock(mutex_);
       if (own_end_.rfind(kFailed, 0) == 0) {
+        // A failure replaces the heartbeat at once, so peers need not wait for this process to
+        // exit.
         own = own_end_;
       } else {
         own = std::to_string(++beats_);
@@ -107,7 +111,8 @@ bool Watch::exchange() {
   }
 }
 
-// The clock is this process's own and steady: neither another node's clock nor a jump matters.
+// Ages are measured by this process's steady clock from when a value changed here: clocks of other
+// nodes and clock jumps do not matter.
 void Watch::judge(const std::vector<std::vector<uint8_t>>& signs) {
   left_.clear();
   for (size_t i = 0; i < signs.size(); ++i) {
@@ -129,19 +134,19 @@ void Watch::judge(size_t rank, const std::string& sign) {
   }
   const auto space = sign.find(' ');
   const auto operations = space == std::string::npos ? "" : sign.substr(space + 1);
-  // Only a rank that others are ahead of keeps them waiting.
+  // Only a rank that has begun fewer operations than this one can keep it waiting.
   if (operations.empty() || operations != known.operations ||
       std::stoull(operations) >= operations_) {
     known.moved = answered_;
   }
   known.operations = operations;
   if (answered_ - known.moved > patience_.stall) {
-    trouble_ = concat(name_of(rank), " lives and has kept the others waiting for ",
+    trouble_ = concat(name_of(rank), " is alive and has kept the others waiting for ",
                       seconds(patience_.stall), " s: it hangs, or reads its images too slowly");
   }
 }
 
-/// Of several silent ranks the one that has been so for longest is at fault.
+/// Of several silent ranks, the one silent for longest is at fault: the others waited for it.
 void Watch::judge_silence() {
   if (!trouble_.empty()) return;
   const auto limit = longest_silence();
@@ -154,7 +159,7 @@ void Watch::judge_silence() {
   }
 }
 
-// The thread itself may hang on a store that took a request and was stopped.
+// Called by the waiting thread: the watch's own may hang in a request to a stopped store.
 void Watch::judge_store() {
   const auto limit = hurries() ? longest_silence() : 3 * patience_.silence;
   if (trouble_.empty() && Clock::now() - answered_ > limit) {
@@ -162,8 +167,8 @@ void Watch::judge_store() {
   }
 }
 
-/// An operation that has failed makes the group useless, and a process that is to leave has little
-/// time: neither waits for as long as a rank may be silent in a healthy run.
+/// After a failed operation the group is useless, and an exiting process has little time: neither
+/// waits for as long as a rank may be silent in a healthy run.
 bool Watch::hurries() const { return urgent_ || (patience_.leaving && patience_.leaving()); }
 
 milliseconds Watch::longest_silence() const {
@@ -184,7 +189,7 @@ std::string Watch::cause(const std::string& symptom) {
   std::unique_lock lock(mutex_);
   urgent_ = true;
   wake_.notify_all();
-  // Every lost rank's silence has lasted for long enough by then.
+  // By then every lost rank has been silent for longer than the limit.
   wake_.wait_for(lock, longest_silence() + kLongestPause,
                  [this] { return !trouble_.empty() || !left_.empty(); });
   if (left_.empty()) judge_store();

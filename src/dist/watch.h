@@ -1,4 +1,4 @@
-// Signs of life of every rank, exchanged through the store.
+// Heartbeats of all ranks, exchanged through the store.
 #pragma once
 
 #include <atomic>
@@ -14,58 +14,58 @@
 
 namespace ibot::dist {
 
-/// Key under which a rank leaves its signs of life: a growing number, after it the number of
-/// operations it has begun while it keeps step with the others, or what is below.
+/// Key of a rank's heartbeat. Its value: a counter, followed within Group::InStep by a space and
+/// the number of collectives begun; when the rank exits, one of the values below.
 std::string beat_key(int64_t rank);
-/// What a rank leaves that ends well, one that ends because it lost another, and what stands before
-/// the reason of any other that fails.
+/// A rank's last value in the store: finished, ended because a peer was lost, or failed, followed
+/// by the reason.
 inline constexpr const char* kLeft = "left";
 inline constexpr const char* kFollowed = "followed";
 inline constexpr const char* kFailed = "failed: ";
 
-/// How long a rank may be silent, and how long one that keeps step may keep others waiting.
+/// Limits: without a heartbeat, and within Group::InStep while others wait.
 ///
-///   leaving   whether this process has been told to end, so that little time is left to name the
-///             rank at fault; never, where empty
+///   leaving   whether this process has been asked to exit, so that little time is left to name the
+///             rank at fault; may be empty
 struct Patience {
   std::chrono::milliseconds silence;
   std::chrono::milliseconds stall;
   std::function<bool()> leaving;
 };
 
-/// Writes this rank's signs of life and reads the others' on a thread of its own, so that a rank
-/// busy with anything at all still counts as alive, and a stopped or dead one does not.
+/// Writes this rank's heartbeat and reads the others' on its own thread: a rank counts as alive
+/// however busy it is, a stopped or dead one does not. Public functions may be called by any
+/// thread.
 class Watch {
  public:
-  /// `store` is used by nobody else; every rank's first sign is in it already. `on_trouble` is
-  /// called at most once, on the watch's thread.
+  /// `store` is a connection used by nobody else; it already holds every rank's first heartbeat.
+  /// `on_trouble` is called at most once, on the watch's thread.
   Watch(c10::intrusive_ptr<c10d::Store> store, int64_t rank, std::vector<std::string> hosts,
         Patience patience, std::function<void()> on_trouble);
-  /// Leaves kLeft, unless a failure was reported.
+  /// Writes kLeft, or what follow() or report_failure() set.
   ~Watch();
 
-  /// What is known to be wrong with another rank; empty: nothing.
+  /// What is wrong with another rank; empty if nothing is known.
   std::string trouble();
-  /// What made an operation fail with `symptom`: waits until the rank at fault is known, at most
-  /// seven seconds.
+  /// Why an operation failed with `symptom`: waits until the rank at fault is known, at most seven
+  /// seconds, and returns `symptom` if none is.
   std::string cause(const std::string& symptom);
-  /// This rank is about to end because of what trouble() or cause() gave, or of a failure of its
-  /// own.
+  /// This rank is about to exit: because a peer was lost, or because of its own failure.
   void follow();
   void report_failure(const std::string& message);
-  /// This rank begins an operation of all ranks.
+  /// This rank begins a collective.
   void count_operation() { ++operations_; }
-  /// Whether this rank now does nothing but what all do, each in about the same time.
+  /// Whether this rank is within Group::InStep.
   void keep_step(bool value) { in_step_ = value; }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// The last that is known of a rank.
+  /// Last known state of a rank.
   struct Sign {
     std::string text;
-    std::string operations;  // empty: it does not keep step
-    bool ended = false;      // and said so
+    std::string operations;  // empty: not within InStep
+    bool ended = false;      // exited and said so
     Clock::time_point changed;
     Clock::time_point moved;  // when its operations changed
   };
@@ -92,11 +92,11 @@ class Watch {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
-  bool urgent_ = false;  // someone waits for a verdict
+  bool urgent_ = false;  // a caller waits in cause()
   uint64_t beats_ = 0;
   std::string own_end_ = kLeft;
   std::string trouble_;
-  std::string left_;  // ranks that ended well, which is wrong only if an operation needs them
+  std::string left_;  // ranks that finished: an error only if an operation needs them
   std::vector<Sign> signs_;
   Clock::time_point answered_;
   std::thread thread_;

@@ -26,7 +26,7 @@ AppendFile::~AppendFile() {
   try {
     flush();
   } catch (const Error&) {
-    // Told when it began to wait; who wants to tell of the loss as well flushes before.
+    // append() has already thrown for it; callers that also report the loss flush() first.
   }
   ::close(file_);
 }
@@ -41,7 +41,7 @@ void AppendFile::flush() {
     const ssize_t written = ::write(file_, waiting_.data(), waiting_.size());
     if (written < 0 && errno == EINTR) continue;
     IBOT_CHECK(written >= 0, "cannot write ", path_.string(), ": ", std::strerror(errno));
-    // A record cut in two is completed by the rest, which comes first.
+    // A partial write keeps the rest of the record at the front, so no record is ever torn.
     waiting_.erase(0, static_cast<size_t>(written));
   }
 }

@@ -19,6 +19,7 @@ namespace {
   throw Error(concat("cannot ", verb, " ", path.string(), ": ", std::strerror(reason)));
 }
 
+/// A file descriptor, closed on destruction; mode bits are left to the umask.
 class Descriptor {
  public:
   Descriptor(const std::filesystem::path& path, int flags)
@@ -36,7 +37,7 @@ class Descriptor {
   int value_;
 };
 
-/// A file that disappears unless it is kept.
+/// A file that is removed unless keep() is called.
 class Temporary {
  public:
   explicit Temporary(std::filesystem::path path) : path_(std::move(path)) {}
@@ -68,7 +69,7 @@ void sync_folder_of(const std::filesystem::path& path) {
   const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   const Descriptor handle(folder, O_RDONLY | O_DIRECTORY);
   if (!handle.valid()) fail(folder, "open", errno);
-  // Some network file systems cannot sync a folder and say so; the rename is all they offer.
+  // Some network file systems report that they cannot sync a folder; the rename is all they offer.
   if (::fsync(handle.get()) != 0 && errno != EINVAL && errno != ENOTSUP)
     fail(folder, "sync", errno);
 }
@@ -77,7 +78,7 @@ void sync_folder_of(const std::filesystem::path& path) {
 
 void write_file(const std::filesystem::path& path,
                 const std::function<void(const ByteSink& sink)>& write) {
-  // A fixed name: what a killed run leaves behind is overwritten by the next one.
+  // A fixed name, so the leftover of a killed run is overwritten by the next one.
   Temporary temporary(path.string() + ".tmp");
   {
     const Descriptor file(temporary.path(), O_WRONLY | O_CREAT | O_TRUNC);
@@ -85,6 +86,7 @@ void write_file(const std::filesystem::path& path,
     write([&](const void* data, size_t size) {
       write_all(file.get(), static_cast<const char*>(data), size, path);
     });
+    // Before the rename: otherwise a crash may leave the new name with empty content.
     if (::fsync(file.get()) != 0) fail(path, "write", errno);
   }
   if (::rename(temporary.path().c_str(), path.c_str()) != 0) fail(path, "write", errno);
@@ -97,7 +99,7 @@ void write_file(const std::filesystem::path& path, std::string_view content) {
 }
 
 void link_file(const std::filesystem::path& existing, const std::filesystem::path& name) {
-  // Renaming one name of a file over another of the same file does nothing, by POSIX.
+  // By POSIX, rename between two links to the same file does nothing and would leave the temporary.
   std::error_code absent;
   if (std::filesystem::equivalent(existing, name, absent)) return;
   Temporary temporary(name.string() + ".tmp");
@@ -138,7 +140,7 @@ std::string read_file(const std::filesystem::path& path) {
   if (::fstat(file.get(), &status) != 0) fail(path, "read", errno);
   std::string content(static_cast<size_t>(status.st_size), '\0');
   size_t size = 0;
-  // One byte more than expected: the end is seen as an end, also in files that report size 0.
+  // Reads until end of file: files in /proc report size 0, and others may have grown.
   for (;;) {
     if (size == content.size()) content.resize(size + 4096);
     const ssize_t got = ::read(file.get(), content.data() + size, content.size() - size);
@@ -157,7 +159,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   if (!file.valid() || ::fstat(file.get(), &status) != 0) fail(path, "read", errno);
   if (S_ISDIR(status.st_mode)) fail(path, "read", EISDIR);
   const auto size = static_cast<size_t>(status.st_size);
-  if (size == 0) return;  // which cannot be mapped
+  if (size == 0) return;  // mmap refuses length 0
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED) fail(path, "read", errno);
   bytes_ = {static_cast<const char*>(data), size};

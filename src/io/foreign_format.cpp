@@ -49,7 +49,7 @@ constexpr std::array kFormats{
            "ELF"sv,
            "a program"}};
 
-/// Text of markup or JSON begins with its bracket, blanks aside.
+/// First character after a byte order mark and white space: a bracket in markup and JSON.
 char first_letter(std::string_view bytes) {
   if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
   const auto found = std::find_if(bytes.begin(), bytes.end(),
@@ -57,19 +57,20 @@ char first_letter(std::string_view bytes) {
   return found == bytes.end() ? '\0' : *found;
 }
 
-/// Field 1 of a protocol buffer, a small version, then a field of text or of a message.
+/// Key 0x08 (field 1, varint) with a small version, then a length-delimited field numbered 1 to 11.
 bool is_protobuf(std::string_view bytes) {
   return bytes.size() > 3 && bytes[0] == 8 && bytes[1] > 0 && bytes[1] < 32 &&
          (bytes[2] & 7) == 2 && bytes[2] > 8 && bytes[2] < 0x60;
 }
 
-/// A map of a few names.
+/// A fixmap of 1 to 15 entries whose first key is a string.
 bool is_msgpack(std::string_view bytes) {
   const auto byte = [&](size_t at) { return static_cast<unsigned char>(bytes[at]); };
   return bytes.size() > 2 && byte(0) > 0x80 && byte(0) < 0x90 && byte(1) >= 0xa0 && byte(1) < 0xdc;
 }
 
-/// A protocol, then a frame, a container, a name, text or a number.
+/// PROTO 2 to 5, then the opcode of a frame, container, global, string or number. Protocol 0 has no
+/// such mark, hence its two usual beginnings.
 bool is_pickle(std::string_view bytes) {
   if (bytes.starts_with("(dp0") || bytes.starts_with("ccopy_reg")) return true;
   return bytes.size() > 2 && bytes[0] == '\x80' && bytes[1] > 1 && bytes[1] <= 5 &&

@@ -1,4 +1,4 @@
-// Files that are taken for weights and are none.
+// Recognition of files that users mistake for weights.
 #pragma once
 
 #include <string>
@@ -6,9 +6,9 @@
 
 namespace ibot::io {
 
-/// What a file is that begins with `bytes`, and what to do about it: "a pointer of Git LFS; fetch
-/// the file itself with git lfs pull". Empty where its beginning tells nothing. Asked once the file
-/// is refused: a safetensors file may begin with any byte.
+/// The format of a file that begins with `bytes`, and the remedy: "a pointer of Git LFS; fetch the
+/// file itself with git lfs pull". Empty if unknown. To be called only after a file has been
+/// refused: a safetensors file may begin with any byte.
 std::string foreign_format(std::string_view bytes);
 
 }  // namespace ibot::io

@@ -10,10 +10,13 @@
 namespace ibot::io {
 namespace {
 
+// Longest line of protocol 0: a decimal integer, and a string.
 constexpr size_t kMaxDigits = 1 << 14;
 constexpr size_t kMaxText = 1 << 26;
 
-/// A stack machine that calls nothing.
+/// Python's pickle machine without its calls. Opcodes are named as in pickletools.py; single
+/// letters without a name are protocol 0 or self-evident there. The input is untrusted: all reads
+/// go through PickleStack, which bounds and checks them.
 class Machine : PickleCalls {
  public:
   using PickleCalls::PickleCalls;
@@ -199,6 +202,7 @@ class Machine : PickleCalls {
         push(PickleList{pop_to_mark()});
         return true;
       case 0x8f:  // EMPTY_SET
+        // The elements of sets are dropped; nothing that we read is a set.
         push(PickleOpaque{.kind = "set"});
         return true;
       case 0x90:  // ADDITEMS
@@ -231,7 +235,7 @@ class Machine : PickleCalls {
         call(pop());
         return true;
       case 0x92:  // NEWOBJ_EX
-        pop();    // arguments by name
+        pop();    // keyword arguments
         call(pop());
         return true;
       case 'i': {  // INST
@@ -263,7 +267,7 @@ class Machine : PickleCalls {
 
   // Numbers and text.
 
-  /// An integer in two's complement, least byte first.
+  /// A little-endian two's complement integer of any length, sign-extended to 64 bits.
   void push_long(std::string_view digits) {
     if (digits.size() > 8) return push(PickleOpaque{.kind = "int of more than 64 bits"});
     int64_t value = !digits.empty() && digits.back() < 0 ? -1 : 0;
@@ -272,7 +276,7 @@ class Machine : PickleCalls {
   }
 
   void push_decimal(const std::string& text) {
-    if (text == "00" || text == "01") return push(text == "01");
+    if (text == "00" || text == "01") return push(text == "01");  // bools of protocol 0
     int64_t value = 0;
     const char* end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, value);

@@ -1,4 +1,4 @@
-// Python's pickle format, as far as files of tensors need it. Nothing in a pickle is executed.
+// The subset of Python's pickle format that files of tensors use. Nothing in a pickle is executed.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct PickleList {
   bool tuple = false;
 };
 
-/// Keys and values in turn.
+/// Keys and values alternate.
 struct PickleDict {
   std::vector<NodeId> items;
   std::string type;
@@ -31,13 +31,13 @@ struct PickleGlobal {
   std::string name;
 };
 
-/// An object that is none of these: of the class `global`, or of a builtin `kind` ("set").
+/// Any other object: of the class `global`, or of a builtin `kind` ("set").
 struct PickleOpaque {
   NodeId global = 0;
   const char* kind = nullptr;
 };
 
-/// A NumPy number's type: "f8".
+/// A NumPy dtype: "f8".
 struct PickleDtype {
   std::string code;
   bool big_endian = false;
@@ -50,7 +50,8 @@ struct PickleStorage {
   int64_t elements = 0;
 };
 
-/// Counts elements; `dtype` ("float32") is empty where the storage's class tells it.
+/// Offset, sizes and strides in elements; `dtype` ("float32") is empty if the storage class gives
+/// it.
 struct PickleTensor {
   NodeId storage = 0;
   int64_t offset = 0;
@@ -63,18 +64,18 @@ using PickleNode =
     std::variant<std::monostate, bool, int64_t, double, std::string, PickleBytes, PickleList,
                  PickleDict, PickleGlobal, PickleOpaque, PickleDtype, PickleStorage, PickleTensor>;
 
-/// Nodes refer to each other by index, also in circles.
+/// Nodes refer to each other by index; cycles are possible.
 struct Pickle {
   std::vector<PickleNode> nodes;
   NodeId root = 0;
   size_t size = 0;  // bytes read
 };
 
-/// Reads the pickle at the beginning of `bytes`, of at most 64 MB and 2^18 values. Memory stays
+/// Reads the pickle at the beginning of `bytes`, of at most 64 MiB and 2^18 values. Memory stays
 /// within a small multiple of what is read.
 ///
-/// Objects that are no tensors, containers, numbers or text are opaque nodes; what calls would make
-/// of them is not looked at.
+/// Objects other than tensors, containers, numbers and strings become opaque nodes; what the calls
+/// in the pickle would produce is not evaluated.
 ///
 /// Throws CheckpointError, its text beginning with `where`, on a damaged or oversized pickle.
 /// Source: Python's `pickletools.py`; PyTorch's `_utils.py` and `serialization.py`.

@@ -26,7 +26,7 @@ constexpr std::string_view kDtype = "numpy dtype";
 constexpr std::string_view kEncode = "_codecs encode";
 constexpr std::array kScalars{std::string_view("numpy.core.multiarray scalar"),
                               std::string_view("numpy._core.multiarray scalar")};
-// How protocols 0 and 1 make an object of a class: (class, its base, the base's value).
+// How protocols 0 and 1 create objects: arguments (class, base, value of the base).
 constexpr std::array kReconstructors{std::string_view("copy_reg _reconstructor"),
                                      std::string_view("copyreg _reconstructor")};
 
@@ -53,8 +53,8 @@ T number_of(std::string bytes, bool big_endian) {
   return value;
 }
 
-/// A NumPy number of the type's letter ("f", "i", …) and its bytes; none where it is no bool,
-/// integer of 64 bits or float of Python.
+/// A NumPy scalar from its dtype code ("f8") and bytes; nullopt unless it is a bool, a float or an
+/// integer that fits int64.
 std::optional<PickleNode> numpy_number(const PickleDtype& type, const std::string& bytes) {
   if (type.code != concat(type.code.substr(0, 1), bytes.size())) return std::nullopt;
   const auto is = [&](const char* code) { return type.code == code; };
@@ -80,7 +80,8 @@ std::optional<PickleNode> numpy_number(const PickleDtype& type, const std::strin
 
 void PickleCalls::call(NodeId arguments) {
   const auto& items = get<PickleList>(arguments, "arguments").items;
-  // Whoever names one list again and again shall not have it copied each time.
+  // A pickle may pass one long list to many calls: copying it each time would take quadratic
+  // memory.
   if (items.size() > kMaxArguments) return push_object(pop());
   call(std::vector<NodeId>(items));
 }
@@ -184,11 +185,12 @@ bool PickleCalls::push_encoded(const std::vector<NodeId>& arguments) {
       bytes += text[i];
       continue;
     }
+    // Latin-1 beyond ASCII is two bytes in UTF-8: 0xc2 or 0xc3, then the low six bits.
     check((first == 0xc2 || first == 0xc3) && i + 1 < text.size(), kEncode,
           ": expected characters up to 255");
     bytes += static_cast<char>((first & 3) << 6 | (static_cast<uint8_t>(text[++i]) & 0x3f));
   }
-  // As much again for each call: a long text encoded often would take more than the file.
+  // Charged per call: one long string encoded many times must not take more memory than the file.
   room_of(bytes.size());
   push(PickleBytes{std::move(bytes)});
   return true;
@@ -231,7 +233,7 @@ void PickleCalls::build() {
 
 void PickleCalls::push_storage() {
   const auto& parts = get<PickleList>(pop(), "a storage").items;
-  // The source of a module's class, which the stream before PyTorch 1.6 keeps beside it.
+  // Before PyTorch 1.6: ("module", class, source file, source code) for pickled modules.
   if (parts.size() == 4 && small_text(parts[0], "a kind") == "module") return push_object(parts[1]);
   check(
       (parts.size() == 5 || parts.size() == 6) && small_text(parts[0], "\"storage\"") == "storage",
@@ -254,14 +256,14 @@ void PickleCalls::push_global(NodeId module, NodeId name) {
 
 void PickleCalls::append(const std::vector<NodeId>& items) {
   auto* list = std::get_if<PickleList>(&nodes_[top()]);
-  if (holds<PickleOpaque>(top())) return;  // a deque, say
+  if (holds<PickleOpaque>(top())) return;  // such as a deque
   check(list != nullptr && !list->tuple, "expected a list to append to");
   append_items(list->items, items);
 }
 
 void PickleCalls::set_items(const std::vector<NodeId>& items) {
   check(items.size() % 2 == 0, "expected keys and values");
-  // What takes entries is a kind of dict: a class of one's own, a defaultdict.
+  // An object that takes entries is a kind of dict: a user's subclass or a defaultdict.
   if (holds<PickleOpaque>(top())) nodes_[top()] = PickleDict{{}, "collections.OrderedDict"};
   auto* dict = std::get_if<PickleDict>(&nodes_[top()]);
   check(dict != nullptr, "expected a dict");

@@ -1,4 +1,4 @@
-// The calls of a pickle, none of which is made.
+// The calls in a pickle: recognized by name, never made.
 #pragma once
 
 #include <map>
@@ -10,32 +10,33 @@
 
 namespace ibot::io {
 
-/// Of calls only those that make tensors, containers, numbers and text become such nodes; any other
-/// becomes an opaque one. What is called lies on the stack; its node replaces it.
+/// Calls that produce tensors, containers, numbers or strings become nodes of those kinds; any
+/// other becomes an opaque node. The callee is on the stack and is replaced by the node.
 class PickleCalls : public PickleStack {
  public:
   using PickleStack::PickleStack;
 
  protected:
-  /// With the items of a tuple.
+  /// Arguments are the items of a tuple.
   void call(NodeId arguments);
   void call(const std::vector<NodeId>& arguments);
-  /// An object of the class `callee`, or what the function returns. Of an object's methods too.
+  /// An opaque node for an instance of the class, or for the result of the function or method,
+  /// `callee`.
   void push_object(NodeId callee);
-  /// The state of an object nobody asks for is dropped, as is a state dict's only attribute
-  /// `_metadata`, the versions of its layers.
+  /// BUILD: the attributes of opaque objects are dropped, as is `_metadata`, the layer versions,
+  /// which is the only attribute of a state dict.
   void build();
-  /// Of a persistent identifier.
+  /// BINPERSID: a storage described by its persistent id.
   void push_storage();
-  /// Names that are put together from the same two texts are one node, however often.
+  /// A global assembled from two strings; equal pairs give one node, so repeats take no memory.
   void push_global(NodeId module, NodeId name);
-  /// To the list on top.
+  /// Appends to the list on top of the stack.
   void append(const std::vector<NodeId>& items);
-  /// Keys and values in turn, of the dict on top, or of an object that holds entries.
+  /// Adds alternating keys and values to the dict, or to the dict-like object, on top of the stack.
   void set_items(const std::vector<NodeId>& items);
 
  private:
-  /// Pushes what the call makes where that is a value; false where it is none.
+  /// Pushes the result of the call if it is a value; otherwise pushes nothing and returns false.
   bool push_value(const std::string& name, const std::vector<NodeId>& arguments);
   template <class T>
   bool push_same(NodeId id) {
@@ -43,14 +44,14 @@ class PickleCalls : public PickleStack {
     push_known(id);
     return true;
   }
-  /// Python 2 hands over the entries, as a list of pairs.
+  /// Python 2 passes the entries as a list of pairs.
   bool push_ordered_dict(const std::vector<NodeId>& arguments);
-  /// Of a class of tensors: the plain tensor.
+  /// For a tensor subclass: the plain tensor.
   bool push_subclass(const std::vector<NodeId>& arguments);
   bool push_reconstructed(const std::vector<NodeId>& arguments);
   bool push_tensor(const std::vector<NodeId>& arguments, size_t least, bool with_dtype);
   std::vector<int64_t> integers(NodeId id) const;
-  /// Protocol 2 has no bytes: Python writes them as text, one character a byte.
+  /// Protocol 2 has no bytes type: Python writes latin-1 text, one character per byte.
   bool push_encoded(const std::vector<NodeId>& arguments);
   bool push_dtype(const std::vector<NodeId>& arguments);
   bool push_scalar(const std::vector<NodeId>& arguments);

@@ -1,4 +1,4 @@
-// The stack, the memo and the bytes of a pickle being read.
+// Stack, memo and input bytes of a pickle being read.
 #pragma once
 
 #include <cstring>
@@ -13,7 +13,8 @@
 
 namespace ibot::io {
 
-/// Every access is checked and every size limited; CheckpointError names the opcode's byte.
+/// Every access is checked and every size bounded; CheckpointError names the opcode's offset. The
+/// limits keep memory proportional to the input, whatever an adversarial pickle repeats.
 class PickleStack {
  public:
   PickleStack(std::string_view bytes, const std::string& where) : bytes_(bytes), where_(where) {}
@@ -74,6 +75,7 @@ class PickleStack {
     return id;
   }
 
+  /// Values below the innermost mark are out of reach until it is popped.
   size_t base() const { return marks_.empty() ? 0 : marks_.back(); }
 
   std::vector<NodeId> pop_many(size_t count) {
@@ -109,13 +111,14 @@ class PickleStack {
     return text;
   }
 
-  /// Bytes made of others that the pickle holds.
+  /// Charges bytes derived from others in the pickle: their total stays below the size of the
+  /// input.
   void room_of(size_t bytes) {
     made_ += bytes;
     check(made_ <= bytes_.size(), "expected texts to be encoded once");
   }
 
-  // By value: a dict may be its own attributes.
+  // `more` by value: a dict may be its own attributes, and insert() would invalidate it.
   void append_items(std::vector<NodeId>& items, std::vector<NodeId> more) {
     room_ += more.size();
     check(room_ < kMaxNodes, "expected at most ", kMaxNodes, " entries");
@@ -159,7 +162,7 @@ class PickleStack {
   size_t position_ = 0;
   size_t opcode_at_ = 0;
   size_t room_ = 0;  // entries of all containers
-  size_t made_ = 0;  // bytes of room_of
+  size_t made_ = 0;  // bytes charged by room_of
   std::vector<NodeId> stack_;
   std::vector<size_t> marks_;
   std::unordered_map<uint32_t, NodeId> memo_;

@@ -26,7 +26,7 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 using nlohmann::json;
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
-constexpr uint64_t kForeignHead = 512;  // bytes that tell another format
+constexpr uint64_t kForeignHead = 512;  // bytes that identify another format
 constexpr int kMaxDepth = 3;            // header, tensor, shape
 constexpr std::string_view kMetadataKey = "__metadata__";
 
@@ -47,7 +47,9 @@ constexpr std::array<std::pair<std::string_view, torch::ScalarType>, 15> kDtypes
      {"F8_E4M3", torch::kFloat8_e4m3fn},
      {"F8_E5M2", torch::kFloat8_e5m2}}};
 
-/// A tensor as the header describes it; the extent counts from the end of the header.
+// File layout: u64 header length, JSON header {name: {dtype, shape, data_offsets}}, tensor bytes.
+
+/// A tensor as the header describes it; begin and end are offsets from the end of the header.
 struct Entry {
   std::string name;
   torch::ScalarType dtype;
@@ -61,7 +63,7 @@ struct Header {
   std::map<std::string, std::string> metadata;
 };
 
-/// One file being read; everything it refuses names the file.
+/// One file being read; every error names the file.
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path)
@@ -92,7 +94,7 @@ class Reader {
     return result;
   }
 
-  /// The entry's bytes within `file`, which lives as long as the tensor.
+  /// The entry's bytes within `file`, which the tensor keeps alive.
   torch::Tensor view(const Entry& entry, const std::shared_ptr<MappedFile>& file) const {
     const auto bytes = file->bytes();
     check(data_start_ + entry.end <= bytes.size(), "became shorter while it was read");
@@ -111,7 +113,7 @@ class Reader {
     if (!ok) throw CheckpointError(concat(path_, ": ", parts...));
   }
 
-  /// A bool of another value than 0 and 1 is undefined behaviour wherever it is read.
+  /// Loading a bool whose byte is neither 0 nor 1 is undefined behavior in C++.
   void check_booleans(const Entry& entry, const torch::Tensor& tensor) const {
     if (entry.dtype != torch::kBool) return;
     check(!(tensor.view(torch::kByte) > 1).any().item<bool>(), "tensor ", entry.name,
@@ -123,7 +125,7 @@ class Reader {
     check(static_cast<uint64_t>(file_.gcount()) == size, "expected ", size_, " bytes, ended early");
   }
 
-  /// A header's length, then its bracket; what begins otherwise is named by what it is.
+  /// Accepts a plausible header length followed by a brace; otherwise names the actual format.
   void check_format() {
     std::string head(std::min<uint64_t>(size_, kForeignHead), '\0');
     read(head.data(), head.size());
@@ -205,7 +207,7 @@ class Reader {
     check(list.is_array(), "tensor ", name, ": ", key, ": expected a list");
     std::vector<uint64_t> values;
     for (const auto& item : list) {
-      // 2^63 and above would turn negative in a tensor's sizes.
+      // Values of 2^63 and above would become negative sizes.
       check(item.is_number_unsigned() && std::in_range<int64_t>(item.get<uint64_t>()), "tensor ",
             name, ": ", key, ": expected integers from 0 to 2^63 - 1, got ", item.dump());
       values.push_back(item.get<uint64_t>());
@@ -214,7 +216,7 @@ class Reader {
   }
 
   void check_size(const Entry& entry) const {
-    // The strides of an empty tensor must not overflow either, so 0 counts as 1 on the way.
+    // Strides of empty tensors must not overflow either, so size 0 counts as 1 in the product.
     int64_t bytes = static_cast<int64_t>(torch::elementSize(entry.dtype));
     bool overflow = false;
     for (const int64_t size : entry.shape) {
@@ -260,7 +262,7 @@ std::string_view dtype_name(const std::string& name, const torch::Tensor& tensor
 
 using Named = std::pair<std::string, torch::Tensor>;
 
-/// Widest elements first, then by name: every tensor is aligned without padding, which the format
+/// Widest elements first, then by name: aligns every tensor without padding, which the format
 /// forbids.
 std::vector<Named> file_order(const std::map<std::string, torch::Tensor>& tensors) {
   std::vector<Named> order(tensors.begin(), tensors.end());
@@ -290,7 +292,7 @@ std::string header_text(const std::vector<Named>& order,
   } catch (const json::type_error&) {
     throw Error("write_safetensors: expected names and metadata in UTF-8");
   }
-  text.append((8 - text.size() % 8) % 8, ' ');  // the data start 8-byte aligned
+  text.append((8 - text.size() % 8) % 8, ' ');  // so that the data begin 8-byte aligned
   IBOT_CHECK(text.size() <= kMaxHeaderBytes, "write_safetensors: header: expected at most ",
              kMaxHeaderBytes, " bytes, got ", text.size());
   return text;
@@ -312,7 +314,7 @@ Safetensors read_safetensors(const std::filesystem::path& path, std::string_view
 Safetensors map_safetensors(const std::filesystem::path& path) {
   Reader reader(path);
   Header header = reader.header();
-  // Copied into each tensor's deleter: the last tensor ends the mapping.
+  // Each tensor's deleter holds a copy: the last tensor destroyed unmaps the file.
   const auto file = std::make_shared<MappedFile>(path);
   Safetensors content;
   content.metadata = std::move(header.metadata);
@@ -340,7 +342,7 @@ FileDigest write_safetensors(const std::filesystem::path& path, const Safetensor
     const uint64_t length = header.size();
     put(&length, sizeof(length));
     put(header.data(), header.size());
-    // One at a time: host memory holds at most one tensor that lives elsewhere.
+    // One at a time: at most one tensor of another device is in host memory.
     for (const auto& [name, tensor] : order) {
       const auto host = tensor.detach().to(torch::kCPU).contiguous();
       put(host.const_data_ptr(), host.nbytes());

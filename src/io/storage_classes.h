@@ -1,4 +1,4 @@
-// The names that PyTorch's files give to element types.
+// Names of element types in PyTorch's files.
 #pragma once
 
 #include <torch/types.h>

@@ -18,8 +18,9 @@ namespace {
 
 constexpr uint64_t kBlock = 512;
 constexpr size_t kNameSize = 100;
+// Eleven octal digits.
 constexpr uint64_t kMaxOctalSize = uint64_t{1} << 33;
-// Long names and pax records; a larger claim is damage.
+// Limit for long names and pax records; a larger size is treated as damage.
 constexpr uint64_t kMaxExtension = 1 << 20;
 
 // Hard and symbolic links, devices, pipes, sparse files, parts of files.
@@ -34,7 +35,7 @@ void put_octal(char* field, int digits, uint64_t value) {
   for (int i = digits - 1; i >= 0; --i, value /= 8) field[i] = static_cast<char>('0' + value % 8);
 }
 
-/// Sum of the header's bytes, those of the checksum itself counted as spaces.
+/// Sum of the header's bytes, with the checksum field itself counted as spaces.
 template <class Byte>
 int64_t checksum(std::string_view block) {
   int64_t sum = 0;
@@ -48,6 +49,7 @@ int64_t checksum(std::string_view block) {
 std::string pax_record(std::string_view key, std::string_view value) {
   const size_t rest = key.size() + value.size() + 3;  // a space, '=' and the end of the line
   size_t length = rest + 1;
+  // A fixed point: 9 may need 10, whose second digit makes it 11.
   while (std::to_string(length).size() + rest != length) ++length;
   return concat(length, ' ', key, '=', value, '\n');
 }
@@ -64,7 +66,7 @@ std::optional<uint64_t> parse_number(std::string_view text, int base) {
   return value;
 }
 
-/// A number in octal, or in base 256 where the first bit is set.
+/// A number in octal, or in big-endian base 256 if the first bit is set (GNU).
 std::optional<uint64_t> number_field(std::string_view block, size_t begin, size_t size) {
   auto field = block.substr(begin, size);
   if ((field[0] & 0x80) == 0) {
@@ -75,7 +77,7 @@ std::optional<uint64_t> number_field(std::string_view block, size_t begin, size_
   }
   uint64_t value = 0;
   for (size_t i = 0; i < size; ++i) {
-    if (value >> 55 != 0) return std::nullopt;
+    if (value >> 55 != 0) return std::nullopt;  // would exceed 63 bits
     value = value << 8 | static_cast<uint8_t>(i == 0 ? field[i] & 0x7f : field[i]);
   }
   return value;
@@ -91,6 +93,7 @@ uint64_t TarWriter::add(std::string_view name, std::string_view content) {
   IBOT_CHECK(!name.empty() && content.size() < kMaxOctalSize,
              "tar: expected a name and at most 8 GiB, got '", name, "' and ", content.size());
   if (name.size() > kNameSize) {
+    // The short name only serves readers that do not know pax.
     const auto record = pax_record("path", name);
     write_header(concat("PaxHeaders/", name.substr(name.size() - 80)), record.size(), 'x');
     write_padded(record);
@@ -115,8 +118,10 @@ void TarWriter::write_header(std::string_view name, uint64_t content_size, char 
   put_octal(&block[124], 11, content_size);
   put_octal(&block[136], 11, 0);  // time
   block[156] = type;
+  // Magic with its NUL, then version "00".
   std::memcpy(&block[257], "ustar\00000", 8);
   put_octal(&block[148], 6, static_cast<uint64_t>(checksum<uint8_t>({block.data(), kBlock})));
+  // The checksum field: six digits, NUL, space.
   block[155] = ' ';
   write_padded({block.data(), block.size()});
 }
@@ -128,7 +133,7 @@ void TarWriter::write_padded(std::string_view content) {
   size_ += padded(content.size());
 }
 
-/// One header block; `problem` where it is none.
+/// One header block; `problem` is set if it is not a valid one.
 struct TarReader::Header {
   bool empty = false;
   std::string problem;
@@ -185,7 +190,7 @@ TarReader::Header TarReader::header_at(uint64_t position) const {
   const auto matches = [&](int64_t actual) {
     return sum && actual >= 0 && *sum == static_cast<uint64_t>(actual);
   };
-  // Some old writers added the bytes as signed numbers.
+  // Some old writers summed signed bytes.
   if (!matches(checksum<uint8_t>(block)) && !matches(checksum<int8_t>(block))) {
     header.problem = "wrong checksum of a header";
     return header;
@@ -203,7 +208,7 @@ TarReader::Header TarReader::header_at(uint64_t position) const {
   return header;
 }
 
-/// Takes over what a long-name or pax header says of the file after it.
+/// Applies a GNU long-name or pax header to the file that follows it.
 void TarReader::extend(const Header& header, TarEntry& entry, std::optional<uint64_t>& size) const {
   const auto content = read(header.content, header.size);
   std::string_view rest = content;
@@ -216,6 +221,7 @@ void TarReader::extend(const Header& header, TarEntry& entry, std::optional<uint
         *length > rest.size()) {
       return;
     }
+    // Without the digits, the space and the newline.
     const auto record = rest.substr(space + 1, *length - space - 2);
     const size_t equals = record.find('=');
     if (equals != std::string_view::npos) {
@@ -227,7 +233,7 @@ void TarReader::extend(const Header& header, TarEntry& entry, std::optional<uint
   }
 }
 
-/// The stretch from `begin` to the next whole header behind `position`.
+/// A damaged entry from `begin` to the next valid header after `position`.
 TarEntry TarReader::damaged(uint64_t begin, uint64_t position, const std::string& reason) {
   TarEntry entry{.name = {}, .begin = begin, .offset = begin, .damage = reason};
   bool whole = false;
@@ -253,7 +259,7 @@ std::optional<TarEntry> TarReader::next() {
       entry.begin = position_;
       continue;
     }
-    if (ended_ && position_ + kBlock > size_) break;  // padding that is no whole block
+    if (ended_ && position_ + kBlock > size_) break;  // trailing padding of less than a block
     if (!header.problem.empty()) return damaged(entry.begin, position_, header.problem);
     ended_ = false;
     const bool file = header.type == '0' || header.type == '\0' || header.type == '7';
@@ -269,6 +275,7 @@ std::optional<TarEntry> TarReader::next() {
       ended_ = true;
       return entry;
     }
+    // An archive may end without the padding of its last file.
     position_ = std::min(header.content + padded(size), size_);
     if (extension) {
       extend(header, entry, long_size);

@@ -18,20 +18,20 @@ namespace ibot::io {
 namespace {
 
 constexpr std::string_view kZipMagic("PK\3\4", 4);
-// The number that the stream before PyTorch 1.6 begins with, as a pickle of protocol 2 or above and
-// of an earlier one holds it.
+// The magic number of the stream format before PyTorch 1.6, pickled by protocol 2 or above and by
+// an earlier one.
 constexpr std::array kStreamMagics{
     std::string_view("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 13),
     std::string_view("L119547037146038801333356L\n.")};
 constexpr size_t kMagicWithin = 48;
 constexpr int64_t kStreamVersion = 1001;
 constexpr int kMaxDepth = 32;
-constexpr int64_t kMaxSharing = 16;  // bytes of all tensors over those of the file
+constexpr int64_t kMaxSharing = 16;  // limit of (bytes of all tensors) / (bytes of the file)
 
-/// The bytes that belong to a storage of a file.
+/// Bytes of a storage within the file.
 using StorageBytes = std::function<std::string_view(const PickleStorage& storage)>;
 
-/// Makes values of a pickle's nodes.
+/// Converts the nodes of a pickle to values.
 class Builder {
  public:
   Builder(const Pickle& pickle, const std::string& where, int64_t file_size, StorageBytes bytes)
@@ -58,7 +58,7 @@ class Builder {
     if (!ok) throw CheckpointError(concat(where_, ": ", parts...));
   }
 
-  // Each node once: what is named twice is shared.
+  // Each node is converted once; repeated references share the value. kOpen detects cycles.
   const Value& value(NodeId id, int depth) {
     if (state_[id] == State::kDone) return values_[id];
     check(state_[id] == State::kNew, "a container holds itself");
@@ -76,7 +76,7 @@ class Builder {
   Value make(double node, int) { return node; }
   Value make(const std::string& node, int) { return node; }
   Value make(const PickleBytes& node, int) { return node.value; }
-  // The name of a dtype alone, "torch.float32": an option of the run, say.
+  // A dtype by itself, "torch.float32", such as an option of the run.
   Value make(const PickleGlobal& node, int) {
     std::string name = node.name;
     std::replace(name.begin(), name.end(), ' ', '.');
@@ -130,7 +130,7 @@ class Builder {
     check_extent(node, storage.key, bytes.numel() / item_size(known->type), item_size(known->type));
     auto tensor = torch::empty({0}, torch::TensorOptions(known->type));
     tensor.set_(bytes.storage(), node.offset, node.sizes, node.strides);
-    // A bool of another value than 0 and 1 is undefined behaviour wherever it is read.
+    // Loading a bool whose byte is neither 0 nor 1 is undefined behavior in C++.
     check(known->type != torch::kBool || !(tensor.view(torch::kByte) > 1).any().item<bool>(),
           "storage ", storage.key, ": expected booleans of 0 or 1");
     return tensor;
@@ -140,7 +140,9 @@ class Builder {
     return static_cast<int64_t>(torch::elementSize(type));
   }
 
-  /// The tensor's last element lies in its storage, and it has no more elements than the storage.
+  /// Checks that the tensor's last element lies within its storage and that it has no more elements
+  /// than the storage: strides of 0 could otherwise claim any size. The overflow checks matter
+  /// because sizes and strides come from the file.
   void check_extent(const PickleTensor& node, const std::string& key, int64_t elements,
                     int64_t item) {
     int64_t count = 1;
@@ -183,7 +185,7 @@ class Builder {
   std::map<std::string, Loaded> storages_;
 };
 
-/// Bytes that `storage` takes.
+/// Size of `storage` in bytes.
 uint64_t storage_size(const PickleStorage& storage, const std::string& where) {
   int64_t item = 1;  // UntypedStorage counts bytes
   for (const auto& known : kStorageClasses) {
@@ -208,7 +210,7 @@ std::string_view checked_entry(const std::map<std::string, ZipEntry>& entries,
   return found->second.bytes;
 }
 
-/// What an archive without a pickle of torch.save is, and the remedy.
+/// What a zip archive without a pickle of torch.save is, and the remedy.
 std::string other_archive(const std::map<std::string, ZipEntry>& entries) {
   if (entries.empty()) return "an empty zip archive; copy or download the file again";
   const auto& first = entries.begin()->first;
@@ -222,7 +224,7 @@ std::string other_archive(const std::map<std::string, ZipEntry>& entries) {
                 "; unpack it and name the file of weights");
 }
 
-/// "archive/" of the entry "archive/data.pkl".
+/// The top folder: "archive/" for the entry "archive/data.pkl". torch.save names it after the file.
 std::string archive_folder(const std::map<std::string, ZipEntry>& entries,
                            const std::string& where) {
   constexpr std::string_view kPickle = "data.pkl";
@@ -266,7 +268,7 @@ Value read_archive(std::string_view file, const std::string& path) {
   return Builder(pickle, where, static_cast<int64_t>(file.size()), bytes).root();
 }
 
-/// Storage keys in the order of their data.
+/// Storage keys in the order in which their data follow.
 std::vector<std::string> key_list(const Pickle& pickle, const std::string& where) {
   std::vector<std::string> keys;
   const auto* list = std::get_if<PickleList>(&pickle.nodes[pickle.root]);
@@ -279,19 +281,19 @@ std::vector<std::string> key_list(const Pickle& pickle, const std::string& where
   return keys;
 }
 
-/// The bytes after the magic number of a stream; 0 where the file does not begin with it.
+/// Offset after the magic number of a stream; 0 if the file does not begin with it.
 size_t stream_begin(std::string_view file) {
   const auto head = file.substr(0, kMagicWithin);
   for (const auto magic : kStreamMagics) {
     const auto at = head.find(magic);
-    // A protocol and a frame at most come before it.
+    // Preceded at most by PROTO (2 bytes) and FRAME (9 bytes).
     if (at != std::string_view::npos && at <= 11) return at + magic.size();
   }
   return 0;
 }
 
-/// Four pickles after the magic one, the first the version, then each storage's count of elements
-/// and its bytes.
+/// Layout: pickles of the magic number, version, system, content and storage keys; then for each
+/// key an int64 count of elements and its bytes.
 Value read_stream(std::string_view file, const std::string& path) {
   size_t position = stream_begin(file);
   const auto next_pickle = [&](const char* name) {

@@ -13,8 +13,8 @@
 namespace ibot::io {
 namespace {
 
-/// Protocol 2, which every Python 3 reads, without a memo: what occurs twice is written twice, but
-/// for the bytes of storages.
+/// Protocol 2, which every Python 3 reads, without a memo: repeated values are written repeatedly,
+/// except for the bytes of storages.
 class Pickler {
  public:
   std::string pickle(const Value& root) {
@@ -24,7 +24,7 @@ class Pickler {
     return std::move(text_);
   }
 
-  /// One for each storage met, in the order of their keys 0, 1, …
+  /// Storages encountered, in the order of their keys 0, 1, …; each [bytes] uint8.
   const std::vector<torch::Tensor>& storages() const { return storages_; }
 
  private:
@@ -147,7 +147,7 @@ void write_torch_file(const std::filesystem::path& path, const Value& root) {
   Pickler pickler;
   const auto pickle = pickler.pickle(root);
   write_file(path, [&](const ByteSink& sink) {
-    // The archive's code must not be left by an exception: what fails is told at the end.
+    // An exception must not pass through the archive writer's C code, so it is rethrown at the end.
     std::exception_ptr problem;
     caffe2::serialize::PyTorchStreamWriter archive([&](const void* data, size_t size) {
       try {
@@ -160,7 +160,7 @@ void write_torch_file(const std::filesystem::path& path, const Value& root) {
     archive.writeRecord("data.pkl", pickle.data(), pickle.size());
     archive.writeRecord("byteorder", "little", 6);
     for (size_t key = 0; key < pickler.storages().size(); ++key) {
-      // One at a time: host memory holds at most one storage that lives elsewhere.
+      // One at a time: at most one storage of another device is in host memory.
       const auto host = pickler.storages()[key].to(torch::kCPU);
       archive.writeRecord("data/" + std::to_string(key), host.const_data_ptr(), host.nbytes());
     }

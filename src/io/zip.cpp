@@ -23,7 +23,7 @@ constexpr size_t kLocator64Size = 20;
 constexpr size_t kMaxComment = 65535;
 constexpr uint16_t kEncrypted = 1;
 constexpr uint16_t kZip64Field = 1;
-constexpr uint32_t kIn64 = 0xffffffff;  // the real value lies in the zip64 field
+constexpr uint32_t kIn64 = 0xffffffff;  // the actual value is in the zip64 field
 
 struct Directory {
   uint64_t entries;
@@ -69,6 +69,8 @@ class Archive {
     const uint64_t last = bytes_.size() - kEndSize;
     const uint64_t first = last > kMaxComment ? last - kMaxComment : 0;
     uint64_t end = last;
+    // The end record is followed by a comment of unknown length: search backward for a record whose
+    // comment length leads exactly to the end of the file.
     while (read<uint32_t>(end) != kEndMagic ||
            read<uint16_t>(end + 20) != bytes_.size() - end - kEndSize) {
       check(end > first,
@@ -89,7 +91,7 @@ class Archive {
     return {read<uint64_t>(end64 + 32), read<uint64_t>(end64 + 40), read<uint64_t>(end64 + 48)};
   }
 
-  /// Reads the directory's entry at `position` and returns where the next one begins.
+  /// Reads the directory entry at `position`; returns the offset of the next one.
   uint64_t add_entry(uint64_t position, uint64_t end, std::map<std::string, ZipEntry>& entries) {
     check(read<uint32_t>(position) == kCentralMagic, "expected a directory entry at byte ",
           position);
@@ -113,7 +115,8 @@ class Archive {
     return next;
   }
 
-  /// Replaces those of size, stored size and offset that did not fit into 32 bits.
+  /// Replaces those of size, stored size and offset that do not fit 32 bits. The field holds only
+  /// those, in this order.
   void read_zip64(const std::string& name, uint64_t position, uint64_t size,
                   std::array<uint64_t, 3>& values) const {
     if (std::count(values.begin(), values.end(), kIn64) == 0) return;
@@ -141,13 +144,14 @@ class Archive {
     const uint64_t begin = offset + kLocalSize + name_size + read<uint16_t>(offset + 28);
     check(begin <= bytes_.size() && size <= bytes_.size() - begin, name, ": expected ", size,
           " bytes within the file's ", bytes_.size());
+    // Readers that trust the local header would otherwise see another file than we do.
     check(bytes_.substr(offset + kLocalSize, name_size) == name, name,
           ": has another name beside its data");
     extents_.emplace_back(offset, begin + size);
     return bytes_.substr(begin, size);
   }
 
-  // Entries over one another are how a small archive unfolds into a large one.
+  // Overlapping entries are how a zip bomb expands a small archive to a large one.
   void check_overlaps() {
     std::sort(extents_.begin(), extents_.end());
     for (size_t i = 1; i < extents_.size(); ++i) {
@@ -172,6 +176,7 @@ constexpr CrcTables make_crc_tables() {
   }
   for (size_t byte = 0; byte < 256; ++byte) {
     for (size_t k = 1; k < 8; ++k) {
+      // tables[k][b]: the CRC of byte b followed by k zero bytes.
       const uint32_t before = tables[k - 1][byte];
       tables[k][byte] = (before >> 8) ^ tables[0][before & 0xff];
     }
@@ -185,7 +190,7 @@ std::map<std::string, ZipEntry> read_zip(std::string_view archive, const std::st
   return Archive(archive, where).entries();
 }
 
-// Eight bytes at a time: a checkpoint's gigabytes are to pass faster than a disk gives them.
+// Slicing by eight: gigabytes of a checkpoint are verified faster than a disk delivers them.
 uint32_t crc32(std::string_view bytes) {
   static constexpr CrcTables kTables = make_crc_tables();
   uint32_t value = ~0u;

@@ -7,17 +7,21 @@
 namespace ibot::mask {
 namespace {
 
+// Both as in the reference and BEiT: tries per rectangle, and aspect ratio in [0.3, 1 / 0.3].
 constexpr int kAttempts = 10;
 constexpr double kMinAspect = 0.3;
 
 /// Tries once to add a rectangle of at most `room` new patches; returns how many it added.
 int64_t add_block(bool* marked, PatchGrid grid, double room, Rng& rng) {
   const int64_t third = std::min(grid.rows, grid.columns) / 3;
+  // The reference's bounds: near the end `room` is the smaller of the two, which uniform() allows.
   const double area = rng.uniform(static_cast<double>(third * third), room);
+  // Log-uniform, so that upright and lying rectangles are equally likely.
   const double aspect = std::exp(rng.uniform(std::log(kMinAspect), -std::log(kMinAspect)));
   // nearbyint rounds half to even, as the reference does.
   const auto height = static_cast<int64_t>(std::nearbyint(std::sqrt(area * aspect)));
   const auto width = static_cast<int64_t>(std::nearbyint(std::sqrt(area / aspect)));
+  // Strict, as in the reference: a rectangle never spans the whole grid.
   if (height >= grid.rows || width >= grid.columns) return 0;
   const int64_t top = rng.integer(0, grid.rows - height);
   const int64_t left = rng.integer(0, grid.columns - width);
@@ -41,6 +45,7 @@ void mark_blocks(bool* marked, PatchGrid grid, double target, Rng& rng) {
     for (int attempt = 0; attempt < kAttempts && added == 0; ++attempt) {
       added = add_block(marked, grid, target - static_cast<double>(count), rng);
     }
+    // Ten failures end the mask below its target, as in the reference.
     if (added == 0) return;
     count += added;
   }
@@ -50,6 +55,7 @@ void mark_random(bool* marked, PatchGrid grid, double target, Rng& rng) {
   std::vector<int64_t> order(grid.size());
   std::iota(order.begin(), order.end(), 0);
   const auto count = static_cast<int64_t>(target);
+  // The first `count` steps of a Fisher-Yates shuffle.
   for (int64_t i = 0; i < count; ++i) {
     std::swap(order[i], order[rng.integer(i, grid.size() - 1)]);
     marked[order[i]] = true;

@@ -41,7 +41,7 @@ Ranked ranked(const torch::Tensor& ids) {
   return result;
 }
 
-/// Images as negative costs.
+/// Negated image counts, so that the cheapest matching is the largest.
 Costs costs_of(const torch::Tensor& counts) {
   auto row = ranked(counts.select(1, 0));
   auto column = ranked(counts.select(1, 1));
@@ -55,9 +55,9 @@ Costs costs_of(const torch::Tensor& counts) {
   return costs;
 }
 
-/// Adds one row after the other to a matching that is the cheapest one of the rows so far. The
-/// prices keep every reduced cost, cost - row price - column price, at 0 or above and those of
-/// matched pairs at 0, so that a shortest path to a free column is the cheapest change.
+/// Adds rows one at a time; after each, the matching is the cheapest of the rows so far. The prices
+/// (dual variables) keep every reduced cost, cost - row price - column price, non-negative and zero
+/// on matched pairs, so a shortest augmenting path to a free column is the cheapest change.
 class Matching {
  public:
   explicit Matching(const Costs& costs)
@@ -94,22 +94,23 @@ class Matching {
     std::fill(done_.begin(), done_.end(), false);
     int64_t row = start;
     int64_t from = -1;
-    int64_t travelled = 0;
+    int64_t traveled = 0;
+    // Dijkstra over columns, dense: one step costs O(columns), a row O(columns^2) at worst.
     while (true) {
       int64_t next = -1;
       for (int64_t column = 0; column < costs_.columns; ++column) {
         if (done_[column]) continue;
         const int64_t through =
-            travelled + costs_.at(row, column) - row_price_[row] - column_price_[column];
+            traveled + costs_.at(row, column) - row_price_[row] - column_price_[column];
         if (through < distance_[column]) {
           distance_[column] = through;
           via_[column] = from;
         }
         if (next == -1 || distance_[column] < distance_[next]) next = column;
       }
-      travelled = distance_[next];
+      traveled = distance_[next];
       if (row_of_[next] == -1) {
-        update_prices(start, travelled);
+        update_prices(start, traveled);
         return next;
       }
       done_[next] = true;
@@ -118,12 +119,13 @@ class Matching {
     }
   }
 
-  void update_prices(int64_t start, int64_t travelled) {
-    row_price_[start] += travelled;
+  /// Restores the invariant: only columns whose shortest distance is final have moved.
+  void update_prices(int64_t start, int64_t traveled) {
+    row_price_[start] += traveled;
     for (int64_t column = 0; column < costs_.columns; ++column) {
       if (!done_[column]) continue;
-      row_price_[row_of_[column]] += travelled - distance_[column];
-      column_price_[column] -= travelled - distance_[column];
+      row_price_[row_of_[column]] += traveled - distance_[column];
+      column_price_[column] -= traveled - distance_[column];
     }
   }
 

@@ -22,7 +22,7 @@ torch::Tensor host_ids(const torch::Tensor& ids, const char* name) {
   return ids.to(torch::kCPU).contiguous();
 }
 
-// Sums run over sorted counts: the order of a hash table would change the last bits.
+// Sorted, so that sums over them do not depend on the iteration order of the hash table.
 std::vector<double> sorted_counts(const Counts& counts) {
   std::vector<double> values;
   for (const auto& [key, count] : counts) values.push_back(static_cast<double>(count));
@@ -47,6 +47,7 @@ double normalized_information(double label_entropy, double cluster_entropy, doub
   // Two partitions without any information agree, by convention.
   if (label_entropy == 0 && cluster_entropy == 0) return 1;
   const double information = label_entropy + cluster_entropy - joint_entropy;
+  // The difference of entropies of independent partitions can be a rounding error below zero.
   if (information <= std::numeric_limits<double>::epsilon()) return 0;
   return information / ((label_entropy + cluster_entropy) / 2);
 }
@@ -90,6 +91,7 @@ void ClusterTable::add_pair(uint64_t label, uint64_t cluster, int64_t count) {
 }
 
 torch::Tensor ClusterTable::counts() const {
+  // Ascending order makes the rows of equal tables equal, whatever the order of add().
   const std::map<uint64_t, int64_t> sorted(pairs_.begin(), pairs_.end());
   const auto rows = torch::empty({static_cast<int64_t>(sorted.size()), 3}, torch::kLong);
   auto* out = rows.data_ptr<int64_t>();

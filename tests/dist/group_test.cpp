@@ -135,7 +135,7 @@ TEST(Group, ARankThatLivesButKeepsOthersWaitingIsNamed) {
   const auto told = told_of_a_late_rank(true);
   for (const size_t rank : {0, 2}) {
     EXPECT_THAT(told[rank], HasSubstr("ranks: rank 1 on "));
-    EXPECT_THAT(told[rank], HasSubstr(" lives and has kept the others waiting for 0.3 s"));
+    EXPECT_THAT(told[rank], HasSubstr(" is alive and has kept the others waiting for 0.3 s"));
   }
 }
 

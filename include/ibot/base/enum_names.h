@@ -8,7 +8,7 @@
 
 namespace ibot {
 
-/// Specialise with `static constexpr std::array<std::pair<E, std::string_view>, n> values`.
+/// Specialize with `static constexpr std::array<std::pair<E, std::string_view>, n> values`.
 template <class E>
 struct EnumNames;
 

@@ -1,4 +1,4 @@
-// What an options struct is: an aggregate that lists its fields once.
+// Option structs: aggregates that list their fields once.
 #pragma once
 
 #include <array>
@@ -9,15 +9,15 @@
 
 namespace ibot {
 
-/// What a key decides: results, or only where data lie, how often something is written and how fast
-/// it goes. What was computed under other values of the latter is as good.
+/// Whether a key changes results. kNone: it sets only paths, logging intervals or speed, so what
+/// was computed under another value remains valid.
 enum class Effect { kResult, kNone };
 
-/// An options struct has defaults, a member template `fields(visitor)` that calls
-/// `field(name, member, text)` once for each member in order, with Effect::kNone behind the text of
-/// one that changes no result, and `void validate() const`, which
-/// throws OptionError. Members are of the types below, or enums with EnumNames. Reading, writing,
-/// overrides and explanations are visitors over that one list.
+/// Types of option members; enums need EnumNames. An options struct has defaults, a member template
+/// `fields(visitor)` that calls `field(name, member, text)` once per member in order, with a fourth
+/// argument Effect::kNone for members that change no result, and `void validate() const`, which
+/// throws OptionError. Reading, writing, overrides and explanations are visitors over that one
+/// list.
 template <class T>
 inline constexpr bool is_field_type =
     std::is_enum_v<T> || std::is_same_v<T, bool> || std::is_same_v<T, int64_t> ||

@@ -1,4 +1,4 @@
-// Content hashes: whether two files, lists or networks are the same.
+// Content hashes: equality of files, lists and networks.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace ibot {
 
-/// XXH3 of 128 bits over everything added, fast enough for whole checkpoints. Not for secrets.
+/// 128-bit XXH3 of everything added; fast enough for whole checkpoints. Not cryptographic.
 class Hash {
  public:
   Hash();
@@ -28,7 +28,7 @@ class Hash {
   std::unique_ptr<State> state_;
 };
 
-/// XXH3 of 64 bits, for the millions of samples of a data set.
+/// 64-bit XXH3, for the millions of samples of a data set.
 uint64_t short_hash(const void* data, size_t size);
 
 }  // namespace ibot

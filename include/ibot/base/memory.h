@@ -1,4 +1,4 @@
-// How much memory a run takes.
+// Peak memory of a run.
 #pragma once
 
 #include <torch/types.h>
@@ -7,7 +7,7 @@
 
 namespace ibot {
 
-/// Largest number of bytes used so far: of the process on the CPU, of tensors on a GPU.
+/// Peak bytes so far: resident set of the process on the CPU, allocated tensors on a GPU.
 int64_t peak_memory_bytes(torch::Device device);
 
 }  // namespace ibot

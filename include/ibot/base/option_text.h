@@ -1,4 +1,4 @@
-// Options as text: one spelling for configuration files and for what a result belongs to.
+// Options as text: one spelling for configuration files and for the identity of a result.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@
 
 namespace ibot {
 
-/// A value as YAML on one line that reads back equal, doubles to the bit.
+/// A value as one line of YAML that parses back to the same value, doubles bit for bit.
 std::string option_text(bool value);
 std::string option_text(int64_t value);
 std::string option_text(double value);
@@ -30,7 +30,7 @@ requires std::is_enum_v<Enum> std::string option_text(Enum value) {
   return option_text(std::string(enum_name(value)));
 }
 
-/// The values that change results, by "section.key".
+/// The values of all keys that change results, keyed by "section.key".
 template <class Options>
 std::map<std::string, std::string> result_texts(const std::string& section, Options options) {
   std::map<std::string, std::string> texts;

@@ -1,4 +1,4 @@
-// Counter-based random numbers: a pure function of what they are for.
+// Counter-based random numbers: a pure function of seed, epoch, sample and purpose.
 #pragma once
 
 #include <array>
@@ -6,7 +6,7 @@
 
 namespace ibot {
 
-/// What a random stream decides, so that no two decisions about one sample share numbers.
+/// Purpose of a random stream: no two decisions about one sample share numbers.
 /// Crop `i` of a sample uses `kCrop + i` and its mask `kMask + i`; global crops come first.
 enum RngStream : uint32_t {
   kCrop = 0,
@@ -17,8 +17,8 @@ enum RngStream : uint32_t {
   kOrder = 5u << 16
 };
 
-/// Philox 4x32-10 keyed by the seed, its counter by (epoch, sample, stream): the same numbers
-/// whatever the thread, the rank or the number of restarts.
+/// Philox 4x32-10 keyed by (seed, epoch) with a counter over (sample, stream): the numbers depend
+/// neither on the thread nor on the rank nor on restarts.
 ///
 /// Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
 class Rng {

@@ -5,8 +5,7 @@ namespace ibot {
 
 inline constexpr const char* kVersion = "0.1.0";
 
-/// The first digits of the commit that the program was built from; empty where its sources lay in
-/// no checkout.
+/// Abbreviated hash of the commit the program was built from; empty outside a git checkout.
 const char* commit();
 
 }  // namespace ibot

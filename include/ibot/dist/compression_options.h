@@ -1,4 +1,4 @@
-// The choice of what gradients travel in.
+// Data type of the gradient all-reduce.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 namespace ibot {
 namespace dist {
 
-/// Type of the gradients that ranks exchange; sums of halves are rounded at every rank.
+/// kNone: float32. In half precision every rank's addition rounds.
 enum class Compression { kNone, kFp16, kBf16 };
 
 }  // namespace dist

@@ -1,4 +1,4 @@
-// Gradients averaged over ranks while the backward pass goes on.
+// Gradient all-reduce overlapped with the backward pass.
 #pragma once
 
 #include <torch/types.h>
@@ -12,13 +12,12 @@
 
 namespace ibot::dist {
 
-/// Averages the gradients of some parameters over the ranks of a group, in buckets: as soon as a
-/// backward pass has made all gradients of a bucket they are copied together and their reduction
-/// starts. Buckets are filled in the reverse of the parameters' order, in which backward passes
-/// run.
+/// Averages the gradients of `parameters` over the ranks of a group, in buckets. As soon as the
+/// backward pass has produced all gradients of a bucket, they are copied into one buffer and its
+/// all-reduce starts. Buckets are filled in reverse parameter order, the order of backward passes.
 ///
-/// Every rank's backward pass reaches the same parameters. Those that it does not reach keep no
-/// gradient.
+/// The backward pass must reach the same parameters on every rank. Parameters that it does not
+/// reach keep an undefined gradient.
 ///
 /// Source: Li et al. 2020, "PyTorch distributed"; torch `DistributedDataParallel`.
 class GradSync {
@@ -29,10 +28,10 @@ class GradSync {
   GradSync(const GradSync&) = delete;
   GradSync& operator=(const GradSync&) = delete;
 
-  /// The next backward pass is the last one before finish(); gradients of earlier ones, which it
-  /// adds to, are averaged with its own.
+  /// Announces the last backward pass before finish(). It accumulates onto the gradients of earlier
+  /// micro-batches; the accumulated sums are averaged over ranks.
   void begin();
-  /// Returns when all gradients are averages.
+  /// Returns when all gradients hold their average over ranks.
   void finish();
 
  private:

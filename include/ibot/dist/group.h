@@ -1,4 +1,4 @@
-// The ranks of one job, and what they do together.
+// The ranks of one job and their collective operations.
 #pragma once
 
 #include <torch/types.h>
@@ -11,7 +11,7 @@
 
 namespace ibot::dist {
 
-/// Another rank died, stopped, failed or did not come. The message names it.
+/// Another rank died, stopped, failed or never joined; the message names it.
 class PeerError : public Error {
  public:
   using Error::Error;
@@ -21,11 +21,11 @@ enum class Reduction { kSum, kMean, kMax };
 
 class GroupState;
 
-/// A reduction under way. Its tensor must be left alone until wait() returns.
+/// An all-reduce in flight. Its tensor must not be read or written until wait() returns.
 class Pending {
  public:
-  Pending() = default;  // nothing is under way
-  /// On a GPU the current stream waits, not the host.
+  Pending() = default;  // nothing in flight
+  /// On a GPU only the current stream waits; the host continues.
   void wait();
 
  private:
@@ -35,10 +35,10 @@ class Pending {
   std::shared_ptr<Work> work_;
 };
 
-/// A handle on the ranks of a job; copies are the same group. Every rank makes the same calls in
-/// the same order, with tensors of the same shape and type, on any device. A group of one does
-/// nothing, so that callers never ask whether a run is distributed. Throws PeerError where a rank
-/// is lost; the group is then of no more use.
+/// A handle to the ranks of a job; copies refer to the same group. All ranks issue the same calls
+/// in the same order, with tensors of equal shape and dtype, on any device. In a group of one,
+/// calls do nothing, so callers need not ask whether a run is distributed. Throws PeerError when a
+/// rank is lost; the group is unusable afterwards.
 class Group {
  public:
   Group() = default;  // of one
@@ -48,20 +48,20 @@ class Group {
   int64_t size() const;
 
   void all_reduce_(const torch::Tensor& tensor, Reduction reduction) const;
-  /// `tensor` lies on the group's device.
+  /// `tensor` must be on the group's device.
   Pending start_all_reduce_(const torch::Tensor& tensor, Reduction reduction) const;
   /// [...] of each rank → [size, ...]
   torch::Tensor all_gather(const torch::Tensor& tensor) const;
-  /// The values of rank `root` for all.
+  /// Overwrites `tensor` with the values of rank `root`.
   void broadcast_(const torch::Tensor& tensor, int64_t root) const;
-  /// Returns when every rank has called it.
+  /// Returns once every rank has called it.
   void barrier() const;
-  /// Whether `value` holds on any rank.
+  /// Logical or over ranks.
   bool any(bool value) const;
 
-  /// While one lives, this rank does nothing but what all ranks do, each in about the same time: if
-  /// it keeps the others waiting for longer than ConnectOptions::stall_timeout, it counts as lost
-  /// although it lives. One at a time.
+  /// Scope in which all ranks do the same work in about the same time: a rank that keeps the others
+  /// waiting for longer than ConnectOptions::stall_timeout then counts as lost although its
+  /// heartbeat continues. At most one at a time.
   class InStep {
    public:
     explicit InStep(const Group& group);
@@ -73,16 +73,16 @@ class Group {
     std::shared_ptr<GroupState> state_;
   };
 
-  /// Throws PeerError when a rank is known to be lost.
+  /// Throws PeerError if a rank is known to be lost.
   void check() const;
-  /// Tells the other ranks why this one is about to end; their PeerError repeats it.
+  /// Tells the other ranks why this one is about to exit; their PeerError repeats the message.
   void report_failure(const std::string& message) const;
 
  private:
   std::shared_ptr<GroupState> state_;
 };
 
-/// Sum over ranks, of which a gradient is again the sum over ranks.
+/// Differentiable sum over ranks: its gradient is summed over ranks as well.
 torch::Tensor all_reduce_sum(const torch::Tensor& tensor, const Group& group);
 
 }  // namespace ibot::dist

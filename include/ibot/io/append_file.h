@@ -1,4 +1,4 @@
-// Files that grow by whole records and outlive a full disk.
+// Files that grow by whole records and survive a full disk.
 #pragma once
 
 #include <filesystem>
@@ -7,21 +7,20 @@
 
 namespace ibot::io {
 
-/// A file that is written at its end. What the disk does not take waits in memory, in order, and
-/// goes out with the next record: once there is room again nothing is missing. Of records that
-/// wait, some megabytes are kept; further ones are lost, whole. Those that wait at the end are
-/// tried once more.
+/// An append-only file. Records that the disk rejects are queued in memory, in order, and written
+/// before the next record, so nothing is missing once there is room again. At most 4 MiB are
+/// queued; further records are dropped, each as a whole. The destructor tries the queue once more.
 class AppendFile {
  public:
-  /// Creates the file where there is none. Throws Error with the path and the system's reason.
+  /// Creates the file if it does not exist. Throws Error with the path and the system's reason.
   explicit AppendFile(std::filesystem::path path);
   ~AppendFile();
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
 
-  /// The record is in the file when the call returns. Throws Error when it has to wait.
+  /// The record is in the file when the call returns. Throws Error if it was queued.
   void append(std::string_view record);
-  /// Tries again what waits. Throws as append does.
+  /// Retries the queue. Throws as append() does.
   void flush();
 
  private:

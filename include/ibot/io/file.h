@@ -13,35 +13,34 @@ namespace ibot::io {
 /// Writes one piece of a file.
 using ByteSink = std::function<void(const void* data, size_t size)>;
 
-/// Replaces `path` atomically: `write` fills a file beside it, which is then synced and renamed,
-/// and the folder is synced. When `write` throws or the disk is full, the old file stays and
-/// nothing is left behind. Throws Error with the path and the system's reason.
+/// Replaces `path` atomically: `write` fills a temporary file in the same folder, which is synced
+/// and renamed; then the folder is synced. If `write` throws or the disk is full, the old file
+/// stays and no temporary file remains. Throws Error with the path and the system's reason.
 void write_file(const std::filesystem::path& path,
                 const std::function<void(const ByteSink& sink)>& write);
 
-/// The same for content at hand.
+/// The same for content in memory.
 void write_file(const std::filesystem::path& path, std::string_view content);
 
-/// Makes `name` another name of the file `existing`, atomically, or a copy of it where the file
-/// system has no links; a file of that name is replaced. Throws Error as write_file does.
+/// Makes `name` a hard link to the file `existing`, atomically, or a copy where the file system has
+/// no links; an existing file of that name is replaced. Throws Error as write_file does.
 void link_file(const std::filesystem::path& existing, const std::filesystem::path& name);
 
-/// Whether two files are the same, by size and ibot::Hash.
+/// Identity of a file's content: size and ibot::Hash.
 struct FileDigest {
   uint64_t size = 0;
   std::string xxh3;
   bool operator==(const FileDigest&) const = default;
 };
 
-/// Of a file's content. Throws Error with the path and the system's reason.
+/// Digest of a file's content. Throws Error with the path and the system's reason.
 FileDigest digest_of(const std::filesystem::path& path);
 
 /// The whole file. Throws Error with the path and the system's reason.
 std::string read_file(const std::filesystem::path& path);
 
-/// A file's bytes in memory as they are on disk, read when they are looked at. Throws Error with
-/// the path and the system's reason. The file must not be shortened meanwhile; write_file never
-/// does.
+/// A read-only memory map of a file: pages are read on first access. Throws Error with the path and
+/// the system's reason. The file must not be truncated meanwhile (SIGBUS); write_file never does.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);

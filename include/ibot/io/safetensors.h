@@ -12,7 +12,7 @@
 
 namespace ibot::io {
 
-/// The content of a file: tensors by name, and free text by key.
+/// The content of a file: tensors by name and string metadata by key.
 struct Safetensors {
   std::map<std::string, torch::Tensor> tensors;
   std::map<std::string, std::string> metadata;
@@ -28,19 +28,20 @@ struct Safetensors {
 /// Source: the safetensors format, https://github.com/huggingface/safetensors
 Safetensors read_safetensors(const std::filesystem::path& path, std::string_view prefix = {});
 
-/// The same without reading the tensors: they show the file's pages, which all processes of a
-/// machine share and which are read when they are looked at. They must not be written to. Throws as
-/// read_safetensors, and where a tensor is not aligned, as write_safetensors always has them.
+/// The same over a memory map: the tensors alias the file's pages, which are read on first access
+/// and shared by all processes of a machine. They must not be written to. Throws as
+/// read_safetensors, and if a tensor is not aligned to its element size, as all those of
+/// write_safetensors are.
 Safetensors map_safetensors(const std::filesystem::path& path);
 
-/// Only the header's metadata of a file, checked likewise.
+/// Only the metadata of the header; the header is checked likewise.
 std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
 
-/// Writes beside `path`, syncs, renames: after a crash the file is the old one or the new one.
-/// Tensors may live on any device and need not be contiguous; equal content gives equal bytes.
+/// Writes as write_file does: after a crash the file is either the old one or the new one.
+/// Tensors may be on any device and need not be contiguous; equal content gives equal bytes.
 /// Returns the digest of what was written.
 ///
-/// Throws Error when the disk is full or the folder not writable; the old file is then untouched.
+/// Throws Error if the disk is full or the folder not writable; the old file is then unchanged.
 FileDigest write_safetensors(const std::filesystem::path& path, const Safetensors& content);
 
 }  // namespace ibot::io

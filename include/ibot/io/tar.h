@@ -1,4 +1,4 @@
-// Tar archives of regular files: written plain, read with suspicion.
+// Tar archives of regular files: a plain writer, and a reader that tolerates damage.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace ibot::io {
 
-/// Writes ustar; a name of more than 100 bytes comes in a pax header before its file. Owner, mode
-/// and time are the same for every file, so that equal content gives equal bytes.
+/// Writes ustar; a name longer than 100 bytes goes into a pax header before the file. Owner, mode
+/// and time are the same for every file, so equal content gives equal bytes.
 ///
 /// Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block".
 class TarWriter {
@@ -20,7 +20,7 @@ class TarWriter {
   /// The sink must outlive the writer.
   explicit TarWriter(const ByteSink& sink) : sink_(sink) {}
 
-  /// Appends a file of at most 8 GiB; returns the byte of the archive at which its content begins.
+  /// Appends a file of less than 8 GiB; returns the offset of its content within the archive.
   uint64_t add(std::string_view name, std::string_view content);
   /// The two empty blocks that end an archive.
   void finish();
@@ -35,23 +35,23 @@ class TarWriter {
   uint64_t size_ = 0;
 };
 
-/// A regular file of an archive, or a stretch of it that cannot be read.
+/// A regular file of an archive, or a damaged stretch of it.
 struct TarEntry {
   std::string name;
-  /// First byte of its headers, and of its content.
+  /// Offsets of its first header and of its content, in bytes.
   uint64_t begin = 0;
   uint64_t offset = 0;
   uint64_t size = 0;
-  /// Empty, or why this is no whole file: `name` is then empty where the header is damaged.
+  /// Empty, or why this is not a whole file; `name` is then empty if the header is damaged.
   std::string damage;
 };
 
-/// Reads the headers of an archive one after the other: ustar, pax and GNU long names, sizes in
-/// octal or base 256. Links, folders, devices and sparse files are skipped.
+/// Reads the headers of an archive in sequence: ustar, pax and GNU long names, sizes in octal or
+/// base 256. Links, folders, devices and sparse files are skipped.
 ///
-/// Every header's checksum is verified, and every size held against the archive's before memory is
-/// taken. Damage is an entry of its own: reading goes on at the next block that is a whole header.
-/// An archive that lacks the empty block at its end was cut off, which is an entry too.
+/// Every header's checksum is verified, and every size is compared with the archive's before memory
+/// is allocated. Damage is an entry of its own: reading resumes at the next block that is a valid
+/// header. An archive without the empty block at its end is truncated, which is an entry too.
 class TarReader {
  public:
   /// Throws DataError with the path and the system's reason.
@@ -60,9 +60,9 @@ class TarReader {
   TarReader(const TarReader&) = delete;
   TarReader& operator=(const TarReader&) = delete;
 
-  /// The next entry; nothing at the end. Throws DataError where the disk cannot be read.
+  /// The next entry; nullopt at the end. Throws DataError if the disk cannot be read.
   std::optional<TarEntry> next();
-  /// The content of an entry without damage.
+  /// The content of an undamaged entry. Thread-safe.
   std::string content(const TarEntry& entry) const;
   /// Links, devices and sparse files skipped so far; folders are not counted.
   int64_t skipped() const { return skipped_; }

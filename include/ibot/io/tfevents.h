@@ -1,4 +1,4 @@
-// Event files that TensorBoard opens.
+// TensorBoard event files.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,12 @@
 namespace ibot::io {
 
 /// Writes scalars to `events.out.tfevents.<time>.<host>` in a folder, which it creates. Each call
-/// reaches the file before it returns, so that a killed run loses nothing. Readers drop what
-/// earlier files of the folder say of `first_step` and later ones, so that a run may begin again
-/// there.
+/// reaches the file before it returns, so a killed run loses nothing. Readers discard what earlier
+/// files of the folder hold from `first_step` on, so a resumed run may repeat steps.
 ///
-/// Throws Error with the path and the system's reason; a scalar that a full disk did not take
-/// follows with the next, as AppendFile says.
-/// Source: TensorFlow's record format and event.proto, of which scalars need six fields.
+/// Throws Error with the path and the system's reason; a scalar that a full disk rejected is
+/// queued, see AppendFile. Source: TensorFlow's TFRecord format and event.proto, of which scalars
+/// need six fields.
 class EventWriter {
  public:
   EventWriter(const std::filesystem::path& folder, int64_t first_step);

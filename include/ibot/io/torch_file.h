@@ -14,25 +14,27 @@ struct TorchFile {
   Value root;
 };
 
-/// Whether the file begins as a .pth of either format does. Throws Error where it cannot be read.
+/// Whether the file begins like a .pth of either format. Throws Error if it cannot be read.
 bool is_torch_file(const std::filesystem::path& path);
 
-/// Reads a file of `torch.save`, a zip archive or the stream of PyTorch before 1.6, into host
-/// tensors, whatever the device they were saved from. Tensors of one storage share it here too.
+/// Reads a file of `torch.save`, a zip archive or the stream format of PyTorch before 1.6, into
+/// host tensors, whatever device they were saved from. Tensors that share a storage share it here
+/// too.
 ///
-/// Nothing in the file is executed: of Python's objects tensors, parameters, dicts and classes that
-/// hold entries as one, lists, tuples, numbers, NumPy's numbers, text, torch.Size, dtypes and
-/// argparse.Namespace (as a dict of that type) are read; any other is an Opaque value. Sparse and
-/// quantised tensors are such. No memory is taken for more than the file holds: sizes are checked
-/// against it before, compressed entries are refused.
+/// Nothing in the file is executed. Python objects that are read: tensors, parameters, dicts and
+/// classes that hold entries like one, lists, tuples, numbers, NumPy scalars, strings, torch.Size,
+/// dtypes and argparse.Namespace (as a dict of that type); any other becomes an Opaque value,
+/// sparse and quantized tensors included. No more memory is allocated than the file can fill: sizes
+/// are checked against it first, and compressed entries are refused.
 ///
-/// Throws CheckpointError: file, what, where; a file of another format is told by its name.
+/// Throws CheckpointError with file, cause and position; for other file formats it names the
+/// format.
 TorchFile read_torch_file(const std::filesystem::path& path);
 
 /// Writes a zip archive that `torch.load(path, weights_only=True)` reads, as write_file does.
-/// Tensors that share storage here share it there; a Namespace is written as a dict.
+/// Tensors that share a storage share it in the file; a Namespace is written as a dict.
 ///
-/// Throws Error when the disk is full or the folder not writable; the old file is then untouched.
+/// Throws Error if the disk is full or the folder not writable; the old file is then unchanged.
 void write_torch_file(const std::filesystem::path& path, const Value& root);
 
 }  // namespace ibot::io

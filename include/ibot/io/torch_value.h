@@ -1,4 +1,4 @@
-// What a .pth file holds: Python's containers, numbers, text and tensors.
+// The content of a .pth file: Python's containers, numbers, strings and tensors.
 #pragma once
 
 #include <torch/types.h>
@@ -17,13 +17,13 @@ namespace ibot::io {
 struct List;
 struct Dict;
 
-/// A value of another kind, of which only what it is called is known: "pathlib.PosixPath".
+/// A value of another kind, of which only the type's name is known: "pathlib.PosixPath".
 struct Opaque {
   std::string type;
 };
 
-/// One value. Text and containers are shared and constant, so that copies cost nothing and a file
-/// that names one list a million times takes the room of one.
+/// One value. Strings and containers are shared and immutable: copies are cheap, and a file that
+/// refers to one list a million times takes the memory of one.
 class Value {
  public:
   Value() = default;  // None
@@ -38,7 +38,7 @@ class Value {
   Value(Opaque opaque) : content_(std::make_shared<const Opaque>(std::move(opaque))) {}
 
   bool is_none() const { return content_.index() == 0; }
-  /// Null where the value is of another kind.
+  /// Null if the value is of another kind.
   const std::string* text() const;
   const torch::Tensor* tensor() const;
   const List* list() const;
@@ -46,7 +46,7 @@ class Value {
   const Opaque* opaque() const;
   std::optional<bool> boolean() const;
   std::optional<int64_t> integer() const;
-  /// Of an integer too.
+  /// A double, or an integer converted to one.
   std::optional<double> number() const;
 
  private:
@@ -61,18 +61,18 @@ struct List {
   bool tuple = false;
 };
 
-/// Entries in the file's order; keys of text or integers differ from each other. `type` is the
-/// class of an object that is more than a dict: "argparse.Namespace", or "collections.OrderedDict"
-/// for every other one that holds entries.
+/// Entries in file order; string and integer keys are unique. `type` is the class of an object that
+/// is more than a dict: "argparse.Namespace", or "collections.OrderedDict" for every other one that
+/// holds entries.
 struct Dict {
   std::vector<std::pair<Value, Value>> items;
   std::string type;
 
-  /// The value of a text key; null where there is none.
+  /// The value of a string key; null if absent.
   const Value* find(std::string_view key) const;
 };
 
-/// What a value is, for messages: "a dict", "an object of pathlib.PosixPath".
+/// The kind of a value, for messages: "a dict", "an object of pathlib.PosixPath".
 std::string kind_of(const Value& value);
 
 }  // namespace ibot::io

@@ -1,4 +1,4 @@
-// Options of mask sampling and of what patches learn from.
+// Options of mask sampling and of patch targets.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ enum class MaskShape { kBlock, kRandom };
 /// Views whose patches are masked. `kFirstGlobal` and `kAll` are ablations: paper, appendix B.
 enum class MaskViews { kGlobal, kFirstGlobal, kAll };
 
-/// What the student's patches learn from: masked ones from themselves as the teacher sees them, or,
-/// in the dense distillation of the paper's appendix E, all of them from their like in the other of
-/// two global crops: the nearest in the image, or the most similar to the teacher.
+/// Target of a student patch. kMasked: the teacher's output at the same, masked position. kPosition
+/// and kFeature, the dense distillation of the paper's appendix E: every patch learns from a patch
+/// of the other global crop, the nearest in the image or the most similar to the teacher.
 enum class PatchPairing { kMasked, kPosition, kFeature };
 
 }  // namespace mask
@@ -58,12 +58,14 @@ struct MaskOptions {
   template <class Visitor>
   void fields(Visitor&& field) {
     field("shape", shape, "block: rectangles as in BEiT; rand: single patches");
-    field("ratio", ratio, "masked fraction of a global view; of several, each view draws one");
+    field("ratio", ratio,
+          "masked fraction of a global view; from a list, each view draws one entry");
     field("ratio_var", ratio_var, "half-width of the uniform draw around each ratio");
-    field("start_epoch", start_epoch, "epochs without masks at the start");
+    field("start_epoch", start_epoch, "number of initial epochs without masks");
     field("views", views, "crops that are masked: global | first_global | all");
     field("pairs", pairs,
-          "patches compared: masked, within a view; position, feature: across two global crops");
+          "pairs of patches in the loss: masked (same view) | position | feature (across global "
+          "crops)");
   }
 
   void validate() const {

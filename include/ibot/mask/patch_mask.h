@@ -15,8 +15,8 @@ struct PatchGrid {
   int64_t size() const { return rows * columns; }
 };
 
-/// The fraction to mask in one view: a uniform draw around each ratio, of which one is chosen;
-/// 0 before `start_epoch`.
+/// The fraction to mask in one view: one ratio is chosen, then drawn uniformly around by its
+/// `ratio_var`; 0 before `start_epoch`.
 double sample_ratio(const MaskOptions& options, int64_t epoch, Rng& rng);
 
 /// Marks patches of one view.
@@ -27,11 +27,11 @@ double sample_ratio(const MaskOptions& options, int64_t epoch, Rng& rng);
 /// Source: reference `loader.py` (ImageFolderMask); Bao et al. 2022 (BEiT) for the blocks.
 torch::Tensor sample_mask(MaskShape shape, double ratio, PatchGrid grid, Rng& rng);
 
-/// The mask of crop number `crop` of an image, local crops counted after global ones: a ratio and
-/// its patches, or none where `options.views` leaves the crop out.
+/// The mask of crop number `crop` of an image, local crops numbered after global ones; empty where
+/// `options.views` excludes the crop.
 ///
-/// Source: paper appendix B, pipelines (b), (c) and (d). Which of the global crops (d) masks is not
-/// said: the first.
+/// Source: paper appendix B, pipelines (b), (c) and (d). The paper does not say which of the global
+/// crops (d) masks: here the first.
 torch::Tensor sample_crop_mask(const MaskOptions& options, int64_t epoch, int64_t crop,
                                PatchGrid grid, Rng& rng);
 

@@ -7,8 +7,8 @@
 
 namespace ibot::metrics {
 
-/// The most images that a one-to-one matching of clusters to labels can put right. Labels and
-/// clusters may differ in number; those left over match nothing.
+/// Largest number of images that a one-to-one matching of clusters to labels classifies correctly.
+/// Labels and clusters may differ in number; those left over are matched to nothing.
 ///
 ///   counts  [pairs, 3]   int64 rows (label, cluster, images), as ClusterTable::counts gives them
 ///

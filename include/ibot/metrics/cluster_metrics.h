@@ -1,4 +1,4 @@
-// How well predicted clusters agree with the classes of labelled images.
+// Agreement of predicted clusters with the classes of labeled images.
 #pragma once
 
 #include <torch/types.h>
@@ -8,7 +8,7 @@
 
 namespace ibot::metrics {
 
-/// Normalised mutual information (arithmetic mean of the entropies), adjusted Rand index and
+/// Normalized mutual information (arithmetic mean of the entropies), adjusted Rand index and
 /// Fowlkes-Mallows index. All are 0 before the first pair is added.
 struct ClusterMetrics {
   double nmi = 0;
@@ -16,7 +16,7 @@ struct ClusterMetrics {
   double fmi = 0;
 };
 
-/// The contingency table of two labellings, filled batch by batch. Memory grows with the number of
+/// The contingency table of two labelings, filled batch by batch. Memory grows with the number of
 /// distinct (label, cluster) pairs, not with the number of images or clusters.
 ///
 /// Source: Hubert and Arabie 1985; Fowlkes and Mallows 1983; conventions of scikit-learn.
