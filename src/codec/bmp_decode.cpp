@@ -14,8 +14,8 @@ constexpr size_t kFileHeader = 14;
 constexpr int64_t kCoreHeader = 12;
 enum Compression : uint32_t { kRaw = 0, kRle8 = 1, kRle4 = 2, kBitfields = 3 };
 
-/// Where the bytes of red, green and blue lie in a pixel of 24 or 32 bits; packed pixels of 16 bits
-/// have `green_bits` between 5 of red and 5 of blue.
+/// Byte positions of red, green and blue in a pixel of 24 or 32 bits; packed pixels of 16 bits have
+/// `green_bits` between 5 of red and 5 of blue.
 struct Layout {
   std::array<int, 3> bytes{2, 1, 0};
   int green_bits = 5;
@@ -44,7 +44,7 @@ struct Masks {
   Layout layout;
 };
 
-/// Those that Pillow knows; the fourth, of alpha, is compared for 32 bits alone.
+/// The masks that Pillow supports; the fourth, of alpha, is compared only for 32 bits.
 constexpr std::array<Masks, 11> kLayouts{{
     {32, {0xFF0000, 0xFF00, 0xFF, 0}, {{2, 1, 0}}},
     {32, {0xFF000000, 0xFF0000, 0xFF00, 0}, {{3, 2, 1}}},
@@ -68,10 +68,10 @@ Layout layout_of(int bits, const std::array<uint32_t, 4>& masks, const std::stri
   std::ostringstream shown;
   for (const auto mask : masks) shown << ' ' << std::hex << mask;
   throw DataError(concat(name, ": BMP of ", bits, " bits with masks", shown.str(),
-                         ", which are not read; convert it to PNG"));
+                         ", which are not supported; convert it to PNG"));
 }
 
-/// The masks of a header of 52 bytes or more lie in it, else behind it.
+/// Masks are at the same offset, within headers of 52 bytes or more and after shorter ones.
 std::array<uint32_t, 4> read_masks(Bytes bytes, const Header& header, const std::string& name) {
   const bool has_alpha = header.size >= 56;
   constexpr size_t kMasks = kFileHeader + 40;
@@ -92,7 +92,7 @@ void check_kind(const Header& header, const std::string& name) {
                 ": expected a BMP of 1, 4, 8, 16, 24 or 32 bits, got ", header.bits);
   IBOT_CHECK_AS(DataError, header.compression <= kBitfields, name, ": BMP of compression ",
                 header.compression, name_of(header.compression),
-                ", which is not read; convert it to PNG");
+                ", which is not supported; convert it to PNG");
   IBOT_CHECK_AS(DataError, !header.runs() || header.bits <= 8, name, ": BMP of ", header.bits,
                 " bits with run-length compression");
 }
@@ -107,7 +107,7 @@ Header read_bmp_header(Bytes bytes, const std::string& name) {
   const bool core = header.size == kCoreHeader;
   constexpr std::array<int64_t, 7> kSizes{kCoreHeader, 40, 52, 56, 64, 108, 124};
   IBOT_CHECK_AS(DataError, std::find(kSizes.begin(), kSizes.end(), header.size) != kSizes.end(),
-                name, ": BMP with a header of ", header.size, " bytes, which is not read");
+                name, ": BMP with a header of ", header.size, " bytes, which is not supported");
   IBOT_CHECK_AS(DataError, static_cast<int64_t>(bytes.size()) >= int64_t{kFileHeader} + header.size,
                 name, ": BMP file is truncated within its header");
   header.width = number(4, core ? 2 : 4);
@@ -128,10 +128,10 @@ Header read_bmp_header(Bytes bytes, const std::string& name) {
   header.begin = read_little(bytes, 10, 4);
   const bool palette = header.bits <= 8;
   IBOT_CHECK_AS(DataError, !palette || header.colors <= 256, name, ": BMP of ", header.colors,
-                " colours in its palette, expected at most 256");
+                " colors in its palette, expected at most 256");
   const size_t behind_palette =
       header.palette + (palette ? header.color_bytes() * header.colors : 0);
-  // Some writers forget that a palette lies between header and pixels.
+  // Some writers omit the palette from the offset of the pixels.
   if (header.begin == 0 || (palette && header.begin == kFileHeader + header.size)) {
     header.begin = behind_palette;
   }
@@ -140,8 +140,8 @@ Header read_bmp_header(Bytes bytes, const std::string& name) {
 
 using Palette = std::array<std::array<uint8_t, 3>, 256>;
 
-/// Black for numbers beyond the last colour. A palette that is gray from 0 on is none to Pillow:
-/// each byte is its gray.
+/// Indices beyond the last color are black. Pillow ignores a palette that is the identity gray
+/// ramp: each byte is its gray value.
 Palette read_palette(Bytes bytes, const Header& header) {
   Palette colors{};
   bool gray = header.bits == 8;
@@ -155,10 +155,10 @@ Palette read_palette(Bytes bytes, const Header& header) {
   return colors;
 }
 
-/// The number of each pixel, in the file's order of rows, of run-length data.
+/// Decodes run-length data to one palette index per pixel, in the file's order of rows.
 ///
-/// As Pillow does it: a run is cut at the end of its row, numbers given one by one are not, of an
-/// odd count of them at 4 bits the last is lost, and an end before the last pixel is an error.
+/// As Pillow does: a run is cut at the end of its row, literal indices are not; the last of an odd
+/// number of 4-bit literals is lost; an end before the last pixel is an error.
 class Runs {
  public:
   Runs(Bytes bytes, const Header& header, const std::string& name)
@@ -176,7 +176,7 @@ class Runs {
  private:
   bool has(size_t count) const { return at_ + count <= bytes_.size(); }
 
-  /// Runs one instruction; false at the end of the bitmap.
+  /// Executes one instruction; false at the end of the bitmap.
   bool step() {
     const int count = bytes_[at_];
     const int value = bytes_[at_ + 1];
@@ -224,7 +224,7 @@ class Runs {
       pixels_.push_back(four_bits() ? byte & 15 : byte);
     }
     x_ += count;
-    at_ += at_ % 2;
+    at_ += at_ % 2;  // literals are padded to 16 bits
     return true;
   }
 
@@ -239,7 +239,7 @@ class Runs {
   std::vector<uint8_t> pixels_;
 };
 
-/// The 8-bit value of `bits` bits, as Pillow scales them.
+/// A `bits`-bit value scaled to 8 bits as Pillow does.
 uint8_t widened(int value, int bits) {
   const int largest = (1 << bits) - 1;
   return static_cast<uint8_t>((value & largest) * 255 / largest);
@@ -290,7 +290,7 @@ Image image_of_rows(Bytes rows, size_t row_bytes, int bits, const Header& header
 }
 
 void check_whole(Bytes bytes, const Header& header, const std::string& name) {
-  // Nobody needs the padding of the last row.
+  // The padding of the last row may be missing.
   const uint64_t needed =
       header.row_bytes() * (header.height - 1) + (header.width * header.bits + 7) / 8;
   const uint64_t got = bytes.size() - std::min(bytes.size(), header.begin);
@@ -303,7 +303,7 @@ void check_whole(Bytes bytes, const Header& header, const std::string& name) {
 Image decode_bmp(Bytes bytes, const std::string& name) {
   const Header header = read_bmp_header(bytes, name);
   if (header.runs()) {
-    // Numbers of 8 bits without padding.
+    // The indices are 8 bits each, without row padding.
     const auto pixels = Runs(bytes, header, name).pixels();
     return image_of_rows(pixels, header.width, 8, header, read_palette(bytes, header));
   }

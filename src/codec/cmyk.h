@@ -1,4 +1,4 @@
-// From inks to light.
+// CMYK to RGB.
 #pragma once
 
 #include <algorithm>
@@ -6,8 +6,8 @@
 
 namespace ibot::data {
 
-/// What an ink of 0 to 255 leaves of `light`, which is 255 less black: light - ink * light / 255,
-/// rounded as Pillow rounds.
+/// `light` (255 - black) reduced by an ink of 0 to 255: light - ink * light / 255, rounded as
+/// Pillow rounds.
 inline uint8_t without_ink(int ink, int light) {
   const int product = ink * light + 128;
   return static_cast<uint8_t>(std::clamp(light - (((product >> 8) + product) >> 8), 0, 255));

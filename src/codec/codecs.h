@@ -1,4 +1,4 @@
-// The decoders behind decode(), one a format.
+// The decoders behind decode(), one per format.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ inline uint32_t read_little(Bytes bytes, size_t position, int size) {
   return value;
 }
 
-/// Width, height and the rest of a portable anymap's header; `begin` is where the samples begin.
+/// The header of a portable anymap; `begin` is the offset of the samples.
 struct PnmHeader {
   /// The second letter: '1' to '6', or 'f' for gray floats.
   char kind = 0;
@@ -39,14 +39,15 @@ struct PnmHeader {
 };
 PnmHeader read_pnm_header(Bytes bytes, const std::string& name);
 
-/// Size of the screen, grown to hold the first frame; `end` is where that frame's last whole block
-/// ends. Nothing when the file ends before a frame begins.
+/// Size of the screen, extended to hold the first frame; `end` is the offset after that frame's
+/// last complete block.
 struct GifHeader {
   int64_t width = 0;
   int64_t height = 0;
   int64_t frame_pixels = 0;
   size_t end = 0;
 };
+/// nullopt if the file ends before a frame begins.
 std::optional<GifHeader> read_gif_header(Bytes bytes);
 
 CheckedImage decode_jpeg(Bytes bytes, const std::string& name);
@@ -57,10 +58,10 @@ Image decode_webp(Bytes bytes, const std::string& name);
 Image decode_gif(Bytes bytes, const std::string& name);
 Image decode_bmp(Bytes bytes, const std::string& name);
 
-/// Whether the header leaves it open that the image has gray of more than 8 bits.
+/// Whether, judging by the header, the image may have gray of more than 8 bits.
 bool may_be_wide_gray(Bytes bytes, ImageFormat format);
 
-/// What bytes that no decoder reads are: "HEIC", "a Git LFS pointer", "text", "another kind".
+/// The kind of a file that no decoder reads: "HEIC", "a Git LFS pointer", "text", "another kind".
 std::string kind_of_other(Bytes bytes);
 
 }  // namespace ibot::data

@@ -10,10 +10,11 @@
 namespace ibot::data {
 namespace {
 
-// A code of 12 bits stands for at most this many pixels.
+// An LZW code of 12 bits expands to at most this many pixels.
 constexpr uint64_t kMaxRun = 4096;
 
-/// The bytes as giflib reads them; behind the last whole block of image data stands the end of all.
+/// The input of giflib. After the last complete block of image data it supplies the block
+/// terminator that a truncated file lacks: Pillow reads such files if all pixels are there.
 struct Source {
   Bytes rest;
   bool ended = false;
@@ -32,7 +33,7 @@ int read_source(GifFileType* file, GifByteType* to, int count) {
   return static_cast<int>(got);
 }
 
-/// Past the blocks that begin at `at`: where they end, or where the one begins that is cut.
+/// Offset of the terminator of the sub-blocks beginning at `at`, or of the first truncated one.
 size_t behind_blocks(Bytes bytes, size_t at) {
   while (at < bytes.size() && bytes[at] != 0) {
     const size_t next = at + 1 + bytes[at];
@@ -42,11 +43,12 @@ size_t behind_blocks(Bytes bytes, size_t at) {
   return at;
 }
 
+/// Size of a color table: 3 * 2^(n + 1) bytes.
 size_t table_bytes(uint8_t flags) { return (flags & 0x80) != 0 ? size_t{6} << (flags & 7) : 0; }
 
 using Table = std::array<std::array<uint8_t, 3>, 256>;
 
-/// Whether a table says anything but gray from 0 on; Pillow passes over one that does not.
+/// Whether a table differs from the identity gray ramp, which Pillow ignores.
 bool has_colors(const ColorMapObject* map) {
   if (map == nullptr) return false;
   for (int i = 0; i < map->ColorCount; ++i) {
@@ -56,7 +58,7 @@ bool has_colors(const ColorMapObject* map) {
   return false;
 }
 
-/// Gray where there are no colours, black for numbers beyond the last.
+/// The gray ramp if there are no colors; black for indices beyond the last.
 Table colors_of(const GifFileType& file) {
   Table table{};
   const ColorMapObject* map = has_colors(file.Image.ColorMap) ? file.Image.ColorMap
@@ -142,6 +144,7 @@ class Decoder {
       pass(0, 1);
       return order;
     }
+    // Interlacing in four passes, by the GIF89a specification.
     pass(0, 8);
     pass(4, 8);
     pass(2, 4);
@@ -158,7 +161,7 @@ class Decoder {
   Source source_;
   const std::string& name_;
   std::unique_ptr<GifFileType, Close> file_;
-  /// The number that stands where the frame does not; Pillow takes 0 where none is transparent.
+  /// The index outside the frame; Pillow takes 0 if none is transparent.
   uint8_t transparent_ = 0;
 };
 
@@ -169,6 +172,7 @@ std::optional<GifHeader> read_gif_header(Bytes bytes) {
   constexpr size_t kFrame = 10;
   if (bytes.size() < kScreen) return std::nullopt;
   size_t at = kScreen + table_bytes(bytes[10]);
+  // Extensions: '!', label, sub-blocks, terminator. Then ',': the image descriptor.
   while (at + 2 < bytes.size() && bytes[at] == '!') at = behind_blocks(bytes, at + 2) + 1;
   if (at + kFrame >= bytes.size() || bytes[at] != ',') return std::nullopt;
   const auto number = [&](size_t place) { return int64_t{read_little(bytes, place, 2)}; };
@@ -183,7 +187,7 @@ std::optional<GifHeader> read_gif_header(Bytes bytes) {
 Image decode_gif(Bytes bytes, const std::string& name) {
   const auto header = read_gif_header(bytes);
   IBOT_CHECK_AS(DataError, header.has_value(), name, ": GIF file is truncated within its header");
-  // A header cannot claim memory for what cannot come.
+  // Before allocating: a header must not claim more pixels than the bytes can encode.
   IBOT_CHECK_AS(DataError, header->frame_pixels / kMaxRun <= bytes.size(), name,
                 ": GIF file is truncated: ", bytes.size(), " bytes for ", header->frame_pixels,
                 " pixels");

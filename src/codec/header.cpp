@@ -22,7 +22,7 @@ bool starts_with(Bytes bytes, size_t position, std::string_view text) {
          std::memcmp(bytes.data() + position, text.data(), text.size()) == 0;
 }
 
-/// The size in the first frame header; nothing when there is none.
+/// The size in the first frame header (SOFn); nullopt if there is none.
 std::optional<Size> jpeg_size(Bytes bytes) {
   size_t position = 2;
   while (position + 9 < bytes.size()) {
@@ -31,9 +31,12 @@ std::optional<Size> jpeg_size(Bytes bytes) {
       ++position;
       continue;
     }
+    // 0xC4, 0xC8 and 0xCC are DHT, JPG and DAC.
     const bool frame =
         marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+    // Marker (2), length (2), precision (1), height (2), width (2).
     if (frame) return Size{read_big(bytes, position + 7, 2), read_big(bytes, position + 5, 2)};
+    // TEM, RSTn and SOI have no length.
     const bool alone = marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8);
     position += 2 + (alone ? 0 : read_big(bytes, position + 2, 2));
   }
@@ -47,6 +50,8 @@ std::optional<Size> png_size(Bytes bytes) {
 
 std::optional<Size> webp_size(Bytes bytes) {
   if (bytes.size() < 30) return std::nullopt;
+  // Lossy: 14 bits each after the start code. Lossless: 14 bits each, minus 1, after a signature
+  // byte. Extended: the canvas, 24 bits each, minus 1.
   if (starts_with(bytes, 12, "VP8 ")) {
     return Size{read_little(bytes, 26, 2) & 0x3FFF, read_little(bytes, 28, 2) & 0x3FFF};
   }
@@ -65,12 +70,12 @@ std::optional<Size> bmp_size(Bytes bytes) {
   if (read_little(bytes, 14, 4) == 12) {
     return Size{read_little(bytes, 18, 2), read_little(bytes, 20, 2)};
   }
-  // A negative height says that the rows run from top to bottom.
+  // A negative height means that rows run from top to bottom.
   const int64_t height = static_cast<int32_t>(read_little(bytes, 22, 4));
   return Size{static_cast<int32_t>(read_little(bytes, 18, 4)), std::abs(height)};
 }
 
-/// Those that are not read are told by their letter later.
+/// Includes kinds that read_pnm_header() refuses by name.
 bool is_pnm(Bytes bytes) {
   if (bytes.size() < 3 || bytes[0] != 'P' || bytes[1] == 0) return false;
   return std::strchr("1234567fF", bytes[1]) != nullptr &&

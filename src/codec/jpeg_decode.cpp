@@ -16,10 +16,10 @@ namespace {
 
 constexpr int kMaxScans = 256;
 
-/// libjpeg reports an error by a call that must not return; it leads back to `attempt`.
+/// libjpeg's error handler must not return: it jumps back to attempt().
 struct ErrorManager : jpeg_error_mgr {
   jmp_buf escape;
-  /// The first one.
+  /// The first warning.
   std::array<char, JMSG_LENGTH_MAX> warning{};
 };
 
@@ -29,7 +29,7 @@ struct Decoder {
     errors.error_exit = [](j_common_ptr info) {
       longjmp(static_cast<ErrorManager*>(info->err)->escape, 1);
     };
-    // Warnings about damaged data are Pillow's to ignore, and not ours to print.
+    // Pillow ignores warnings about damaged data; libjpeg would print them.
     errors.emit_message = [](j_common_ptr info, int level) {
       auto* manager = static_cast<ErrorManager*>(info->err);
       if (level >= 0 || manager->num_warnings++ > 0) return;
@@ -50,8 +50,8 @@ struct Decoder {
   std::vector<uint8_t> row;
 };
 
-/// Runs one step of libjpeg; false when it failed. The step must not own anything, since a failure
-/// leaves it without unwinding.
+/// Runs one step of libjpeg; false if it failed. A step must not own resources: longjmp skips
+/// destructors.
 bool attempt(Decoder& decoder, void (*step)(Decoder&)) {
   if (setjmp(decoder.errors.escape) != 0) return false;
   step(decoder);
@@ -64,7 +64,7 @@ void open(Decoder& decoder, Bytes bytes) {
   decoder.source.init_source = [](j_decompress_ptr) {};
   decoder.source.term_source = [](j_decompress_ptr) {};
   decoder.source.resync_to_restart = jpeg_resync_to_restart;
-  // No more bytes: libjpeg then suspends, which here means that the file is truncated.
+  // No more input: libjpeg then suspends, which here means that the file is truncated.
   decoder.source.fill_input_buffer = [](j_decompress_ptr) -> boolean { return FALSE; };
   decoder.source.skip_input_data = [](j_decompress_ptr info, long count) {
     const auto left = info->src->bytes_in_buffer;
@@ -79,6 +79,8 @@ void read_jpeg_header(Decoder& decoder) {
   decoder.jpeg.client_data = &decoder;
   decoder.jpeg.src = &decoder.source;
   decoder.jpeg.progress = &decoder.progress;
+  // Each progressive scan passes over all coefficients: a small file of thousands of scans could
+  // occupy a worker for minutes.
   decoder.progress.progress_monitor = [](j_common_ptr info) {
     const auto* jpeg = reinterpret_cast<j_decompress_ptr>(info);
     if (jpeg->input_scan_number <= kMaxScans) return;
@@ -102,7 +104,7 @@ void to_rgb(const uint8_t* from, int channels, int64_t width, uint8_t* to) {
     if (channels == 1) {
       to[0] = to[1] = to[2] = from[0];
     } else {
-      // Stored inverted, as Adobe's programs do: 255 - black is the stored value.
+      // Adobe's programs store CMYK inverted: the stored value is 255 - black.
       for (int c = 0; c < 3; ++c) to[c] = without_ink(255 - from[c], from[3]);
     }
   }
@@ -112,7 +114,7 @@ void read_rows(Decoder& decoder) {
   auto& jpeg = decoder.jpeg;
   const bool direct = jpeg.output_components == 3;
   while (jpeg.output_scanline < jpeg.output_height) {
-    // Several rows a call: libjpeg makes up to four at once.
+    // Several rows per call: libjpeg produces up to four at once.
     std::array<JSAMPROW, 4> rows{};
     const auto count =
         direct ? std::min<JDIMENSION>(4, jpeg.output_height - jpeg.output_scanline) : 1;
@@ -126,7 +128,7 @@ void read_rows(Decoder& decoder) {
     }
     if (!direct) to_rgb(rows[0], jpeg.output_components, decoder.image.width(), target);
   }
-  // That no end follows the last row is no matter: Pillow reads such files.
+  // A missing end-of-image marker after the last row is not an error, as in Pillow.
   jpeg_finish_decompress(&jpeg);
 }
 
@@ -152,8 +154,8 @@ CheckedImage decode_jpeg(Bytes bytes, const std::string& name) {
   const int components = jpeg.num_components;
   IBOT_CHECK_AS(DataError, components == 1 || components == 3 || components == 4, name,
                 ": expected a JPEG of 1, 3 or 4 components, got ", components);
-  // A Huffman-coded block takes a bit at least, so a header cannot claim memory for what cannot
-  // come.
+  // Before allocating: a Huffman-coded block takes at least one bit, so a header must not claim
+  // more blocks than the file can hold.
   const uint64_t blocks = uint64_t{jpeg.image_width} * jpeg.image_height / 64;
   IBOT_CHECK_AS(DataError, jpeg.arith_code || blocks / 8 <= bytes.size(), name,
                 ": JPEG file is truncated: ", bytes.size(), " bytes for ", jpeg.image_width, " x ",

@@ -11,7 +11,7 @@
 namespace ibot::data {
 namespace {
 
-/// libjpeg reports an error by a call that must not return; it leads back to encode_jpeg.
+/// libjpeg's error handler must not return: it jumps back to encode_jpeg().
 struct Encoder : jpeg_error_mgr {
   Encoder() {
     jpeg.err = jpeg_std_error(this);
@@ -51,7 +51,7 @@ struct Encoder : jpeg_error_mgr {
 
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {
   Encoder encoder;
-  if (setjmp(encoder.escape) != 0) throw Error("JPEG: no memory left");
+  if (setjmp(encoder.escape) != 0) throw Error("JPEG: out of memory");
   encoder.write(image, quality);
   return {encoder.bytes, encoder.bytes + encoder.size};
 }

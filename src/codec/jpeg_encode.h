@@ -1,4 +1,4 @@
-// From pixels to a JPEG.
+// JPEG encoding.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace ibot::data {
 
-/// A baseline JPEG, colours at half the resolution; `quality` from 1 to 100.
+/// A baseline JPEG with 4:2:0 chroma subsampling; `quality` from 1 to 100.
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality);
 
 }  // namespace ibot::data

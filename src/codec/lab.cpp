@@ -11,7 +11,7 @@ namespace {
 using Color = std::array<double, 3>;
 using Color16 = std::array<int32_t, 3>;
 
-// Nodes of the table along each axis, and steps between them.
+// Nodes of the table along each axis, and intervals between them.
 constexpr int kNodes = 33;
 constexpr int kSteps = kNodes - 1;
 constexpr Color kWhite{0.9642, 1.0, 0.8249};
@@ -26,6 +26,7 @@ constexpr std::array<Color, 3> kLinearOfXyz{
 /// Little CMS rounds to single precision between its stages.
 double single(double value) { return static_cast<float>(value); }
 
+/// Inverse of CIE's f(t): cubic, linear near black.
 double from_lightness(double t) {
   return t > 24.0 / 116.0 ? t * t * t : 108.0 / 841.0 * (t - 16.0 / 116.0);
 }
@@ -69,20 +70,22 @@ std::vector<Color16> make_table() {
   return table;
 }
 
-/// A position between two nodes of an axis.
+/// A position between two nodes along one axis.
 struct Place {
-  int32_t rest = 0;  // of 65536 parts
-  int32_t stride = 0;
+  int32_t rest = 0;    // fraction of the interval, out of 65536
+  int32_t stride = 0;  // to the next node; 0 at the last one
 };
 
 uint8_t to_byte(int32_t sample) {
+  // Little CMS's FROM_16_TO_8: sample / 257, rounded.
   return static_cast<uint8_t>((uint32_t(sample) * 65281U + 8388608U) >> 24);
 }
 
-/// From the node below, one axis after the other, the largest rest first.
+/// Tetrahedral interpolation: walks from the lower node along the axes in order of decreasing rest.
 void interpolate(const Color16* below, std::array<Place, 3> places, uint8_t* to) {
   std::stable_sort(places.begin(), places.end(),
                    [](const Place& a, const Place& b) { return a.rest > b.rest; });
+  // With the shift below: rounded division by 65535.
   Color16 sum{0x8001, 0x8001, 0x8001};
   const Color16* last = below;
   for (const Place& place : places) {
@@ -106,6 +109,7 @@ void lab_to_rgb(const uint8_t* from, int64_t step, int64_t count, uint8_t* to) {
     for (int i = 0; i < 3; ++i) {
       const int32_t sample = i == 0 ? from[i] : from[i] ^ 0x80;
       const int32_t scaled = sample * 257 * kSteps;
+      // From units of 1 / 65535 to 16.16 fixed point.
       const int32_t fixed = scaled + (scaled + 0x7FFF) / 0xFFFF;
       below += (fixed >> 16) * kStrides[i];
       places[i] = {fixed & 0xFFFF, sample == 255 ? 0 : kStrides[i]};

@@ -19,7 +19,7 @@ struct Kind {
 
 constexpr const char* kConvert = "; convert it, such as to PNG";
 
-/// First bytes, in the order in which they are tried.
+/// Magic bytes of image formats that are not decoded, in the order in which they are tried.
 constexpr std::array kKinds{
     Kind{0, "\x00\x00\x00\x0CjP  "sv, "JPEG 2000"},
     Kind{0, "\xFF\x4F\xFF\x51"sv, "JPEG 2000"},
@@ -43,7 +43,7 @@ constexpr std::array kKinds{
     Kind{0, "AT&TFORM"sv, "DjVu"},
 };
 
-/// Likewise, of what is no image at all.
+/// Magic bytes of files that are not images.
 constexpr std::array kNoImages{
     Kind{0, "%PDF"sv, "PDF"},
     Kind{0, "\x1F\x8B"sv, "gzip"},
@@ -75,7 +75,7 @@ const char* find_kind(std::string_view text, const Kinds& kinds) {
   return nullptr;
 }
 
-/// Of a file of boxes, such as MP4, the first of which lists brands.
+/// An ISO base media file: its first box, ftyp, lists brands.
 std::string kind_of_boxes(std::string_view text) {
   const auto brands = text.substr(8, 56);
   if (brands.find("avi") != std::string_view::npos) return concat("AVIF", kConvert);
@@ -85,7 +85,7 @@ std::string kind_of_boxes(std::string_view text) {
   return "MP4 or QuickTime video";
 }
 
-/// Whether these are printable characters, of UTF-8 beyond ASCII.
+/// Whether all bytes are printable ASCII, white space or parts of UTF-8 sequences.
 bool is_text(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -114,7 +114,7 @@ std::string kind_of_other(Bytes bytes) {
   if (const char* name = find_kind(text, kKinds)) return concat(name, kConvert);
   if (const char* name = find_kind(text, kNoImages)) return name;
   if (text.size() > 12 && text.substr(4).starts_with("ftyp")) return kind_of_boxes(text);
-  if (std::all_of(text.begin(), text.end(), [](char c) { return c == 0; })) return "zero alone";
+  if (std::all_of(text.begin(), text.end(), [](char c) { return c == 0; })) return "only zeros";
   const auto begin = text.substr(0, 1024);
   return is_text(begin) ? kind_of_text(begin) : "another kind";
 }

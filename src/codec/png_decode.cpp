@@ -17,15 +17,15 @@ namespace ibot::data {
 namespace {
 
 constexpr size_t kSignature = 8;
-// Length, type and checksum around the data of a chunk.
+// Length, type and CRC around the data of a chunk, 4 bytes each.
 constexpr size_t kFrame = 12;
-// Where the data of IHDR begin.
+// Offset of the data of IHDR.
 constexpr size_t kHeader = 16;
 constexpr size_t kHeaderBytes = 13;
-// Deflate makes at most this many bytes of one.
+// Deflate expands one byte to at most this many.
 constexpr uint64_t kMaxInflation = 1032;
 
-/// The chunks that decide pixels, ready for libpng, and what the image data among them are.
+/// The chunks that decide pixels, ready for libpng, and the image data among them.
 struct Chunks {
   std::vector<uint8_t> kept;
   std::vector<Bytes> image_data;
@@ -53,8 +53,8 @@ bool decides_pixels(std::string_view type) {
   return type == "IHDR" || type == "PLTE" || type == "IDAT" || type == "IEND";
 }
 
-/// Ancillary chunks, damaged or not, are passed over: they change no pixel. Image data that the
-/// file's end cuts are among `image_data` alone.
+/// Ancillary chunks, damaged or not, are dropped: they change no pixel. An IDAT chunk cut off by
+/// the end of the file is in `image_data` only.
 Chunks read_chunks(Bytes bytes, const std::string& name) {
   Chunks chunks{.kept = {bytes.begin(), bytes.begin() + kSignature}, .image_data = {}};
   for (size_t at = kSignature; !chunks.ended && at + 8 <= bytes.size();) {
@@ -82,8 +82,9 @@ Chunks read_chunks(Bytes bytes, const std::string& name) {
   return chunks;
 }
 
-/// What the image data inflate to: the rows of each pass, each behind the number of its filter.
+/// Size of the inflated image data: the rows of each pass, each preceded by its filter byte.
 uint64_t inflated_bytes(Bytes header) {
+  // By color type: gray, -, RGB, palette, gray + alpha, -, RGBA.
   constexpr std::array<uint64_t, 7> kChannels{1, 0, 3, 1, 2, 0, 4};
   const uint64_t width = read_big(header, 0, 4);
   const uint64_t height = read_big(header, 4, 4);
@@ -102,7 +103,7 @@ uint64_t inflated_bytes(Bytes header) {
 std::vector<uint8_t> inflated(const Chunks& chunks, uint64_t wanted, const std::string& name) {
   std::vector<uint8_t> rows(wanted);
   z_stream stream{};
-  IBOT_CHECK(inflateInit(&stream) == Z_OK, "zlib: no memory left");
+  IBOT_CHECK(inflateInit(&stream) == Z_OK, "zlib: out of memory");
   stream.next_out = rows.data();
   stream.avail_out = static_cast<uInt>(wanted);
   int status = Z_OK;
@@ -120,7 +121,8 @@ std::vector<uint8_t> inflated(const Chunks& chunks, uint64_t wanted, const std::
   return rows;
 }
 
-/// Pillow reads a file without its end once all pixels are there; libpng does not.
+/// Pillow reads a file without IEND if all pixels are there; libpng does not. Rebuilds the file
+/// from the pixels inflated so far: valid data chunks and checksums, then IEND.
 void complete(Chunks& chunks, const std::string& name) {
   const auto header = Bytes(chunks.kept).subspan(kHeader, kHeaderBytes);
   const uint64_t wanted = inflated_bytes(header);
@@ -130,7 +132,7 @@ void complete(Chunks& chunks, const std::string& name) {
   uLongf size = compressBound(wanted);
   std::vector<uint8_t> compressed(size);
   IBOT_CHECK(compress2(compressed.data(), &size, rows.data(), wanted, Z_BEST_SPEED) == Z_OK,
-             "zlib: no memory left");
+             "zlib: out of memory");
   std::vector<uint8_t> whole(chunks.kept.begin(), chunks.kept.begin() + kSignature);
   for (size_t at = kSignature; at < chunks.kept.size();) {
     const size_t length = kFrame + read_big(chunks.kept, at, 4);
@@ -143,7 +145,7 @@ void complete(Chunks& chunks, const std::string& name) {
   chunks.kept = std::move(whole);
 }
 
-/// libpng reports an error by a call that must not return; it leads back to `attempt`.
+/// libpng's error handler must not return: it jumps back to attempt().
 struct Decoder {
   explicit Decoder(Bytes bytes) : rest(bytes) {
     png = png_create_read_struct(
@@ -154,7 +156,7 @@ struct Decoder {
           longjmp(decoder->escape, 1);
         },
         [](png_structp, png_const_charp) {});
-    IBOT_CHECK(png != nullptr, "libpng: no memory left");
+    IBOT_CHECK(png != nullptr, "libpng: out of memory");
   }
   ~Decoder() { png_destroy_read_struct(&png, &info, nullptr); }
   Decoder(const Decoder&) = delete;
@@ -166,12 +168,12 @@ struct Decoder {
   std::array<char, 128> message{};
   int passes = 1;
   Image image;
-  /// Gray of 16 bits is read into these instead.
+  /// Destination of 16-bit gray, instead of `image`.
   std::vector<uint16_t> samples;
 };
 
-/// Runs one step of libpng; throws when it failed. The step must not own anything, since a failure
-/// leaves it without unwinding.
+/// Runs one step of libpng; throws if it failed. A step must not own resources: longjmp skips
+/// destructors.
 void attempt(Decoder& decoder, void (*step)(Decoder&), const std::string& name) {
   if (setjmp(decoder.escape) == 0) {
     step(decoder);
@@ -188,7 +190,7 @@ bool is_wide_gray(const Decoder& decoder) {
 void read_png_header(Decoder& decoder) {
   auto* png = decoder.png;
   decoder.info = png_create_info_struct(png);
-  // The pixels are limited already, the checksums compared.
+  // read_header() has limited the pixels, read_chunks() has verified the checksums.
   png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
   png_set_read_fn(png, &decoder, [](png_structp reader, png_bytep to, size_t count) {
@@ -200,7 +202,7 @@ void read_png_header(Decoder& decoder) {
   png_read_info(png, decoder.info);
 }
 
-/// Makes libpng give bytes of red, green and blue, or 16-bit gray in this machine's order.
+/// Asks libpng for 8-bit RGB, or for 16-bit gray in native byte order.
 void choose_samples(Decoder& decoder) {
   auto* png = decoder.png;
   if (is_wide_gray(decoder)) {
@@ -215,7 +217,7 @@ void choose_samples(Decoder& decoder) {
   const size_t row =
       (is_wide_gray(decoder) ? size_t{2} : size_t{3}) * png_get_image_width(png, decoder.info);
   png_read_update_info(png, decoder.info);
-  // Rows are written where these have room.
+  // read_rows() relies on this row size.
   if (png_get_rowbytes(png, decoder.info) != row) png_error(png, "samples of an unknown kind");
 }
 
@@ -236,7 +238,7 @@ void read_rows(Decoder& decoder) {
 
 CheckedImage decode_png(Bytes bytes, const std::string& name, GrayRange range) {
   auto chunks = read_chunks(bytes, name);
-  // A header cannot claim memory for what cannot come.
+  // Before allocating: a header must not claim more pixels than the bytes can encode.
   const uint64_t pixels = uint64_t{read_big(bytes, 16, 4)} * read_big(bytes, 20, 4);
   IBOT_CHECK_AS(DataError, pixels / 8 <= chunks.compressed * kMaxInflation, name,
                 ": PNG file is truncated: ", chunks.compressed, " bytes for ", pixels, " pixels");

@@ -11,7 +11,7 @@
 namespace ibot::data {
 namespace {
 
-/// Reads the numbers of a header or of a plain file, past white space and comments.
+/// Reads the numbers of a header or of a plain (ASCII) file, skipping white space and comments.
 class Numbers {
  public:
   Numbers(Bytes bytes, size_t position, const std::string& name)
@@ -29,7 +29,7 @@ class Numbers {
     return value;
   }
 
-  /// The digits of a plain bitmap need no space between them.
+  /// Digits of a plain bitmap need no space between them.
   int64_t next_bit() {
     skip_space();
     IBOT_CHECK_AS(DataError, position_ < bytes_.size(), name_, ": PNM file is truncated");
@@ -38,7 +38,7 @@ class Numbers {
     return bit;
   }
 
-  /// The scale of floats, whose sign is the order of their bytes.
+  /// The scale of a float map; its sign gives the byte order.
   double next_scale() {
     skip_space();
     std::string word;
@@ -75,7 +75,7 @@ class Numbers {
 bool is_color(const PnmHeader& header) { return header.kind == '3' || header.kind == '6'; }
 bool is_bitmap(const PnmHeader& header) { return header.kind == '1' || header.kind == '4'; }
 
-/// Gray of more than 8 bits is scaled to 16, everything else to 8.
+/// Gray of more than 8 bits is scaled to 16 bits, everything else to 8.
 uint16_t scaled(int64_t sample, const PnmHeader& header) {
   const double full = header.wide_gray() ? 65535.0 : 255.0;
   const double value = static_cast<double>(sample) / static_cast<double>(header.max_value) * full;
@@ -131,7 +131,7 @@ std::vector<uint16_t> raw_bits(Bytes bytes, const PnmHeader& header, const std::
   return samples;
 }
 
-/// The colours of most anymaps, as they are.
+/// 8-bit RGB, by far the most frequent kind, is copied.
 Image copy_of_bytes(Bytes bytes, const PnmHeader& header, const std::string& name) {
   const int64_t count = 3 * header.width * header.height;
   check_whole(bytes, header, count, name);
@@ -140,7 +140,7 @@ Image copy_of_bytes(Bytes bytes, const PnmHeader& header, const std::string& nam
   return image;
 }
 
-/// The rows of floats run from bottom to top.
+/// Rows of float maps run from bottom to top.
 CheckedImage image_of_floats(Bytes bytes, const PnmHeader& header, const std::string& name,
                              GrayRange range) {
   const int64_t count = header.width * header.height;
@@ -161,8 +161,8 @@ CheckedImage image_of_floats(Bytes bytes, const PnmHeader& header, const std::st
 
 PnmHeader read_pnm_header(Bytes bytes, const std::string& name) {
   IBOT_CHECK_AS(DataError, bytes[1] != '7' && bytes[1] != 'F', name, ": ",
-                bytes[1] == '7' ? "PAM (P7)" : "PFM of colours (PF)",
-                ", which is not read; convert it to PNG");
+                bytes[1] == '7' ? "PAM (P7)" : "color PFM (PF)",
+                ", which is not supported; convert it to PNG");
   PnmHeader header{.kind = static_cast<char>(bytes[1])};
   Numbers numbers(bytes, 2, name);
   header.width = numbers.next();
@@ -174,7 +174,7 @@ PnmHeader read_pnm_header(Bytes bytes, const std::string& name) {
   }
   IBOT_CHECK_AS(DataError, header.max_value > 0 && header.max_value < 65536, name,
                 ": expected a largest value of 1 to 65535, got ", header.max_value);
-  // One byte of white space ends the header.
+  // Exactly one byte of white space ends the header.
   header.begin = std::min(numbers.position() + 1, bytes.size());
   return header;
 }
@@ -186,7 +186,7 @@ CheckedImage decode_pnm(Bytes bytes, const std::string& name, GrayRange range) {
     return {copy_of_bytes(bytes, header, name), {}, {}};
   const bool color = is_color(header);
   const int64_t count = header.width * header.height * (color ? 3 : 1);
-  // A sample takes a bit at least, so a header cannot claim memory for what cannot come.
+  // Before allocating: a sample takes at least one bit.
   check_whole(bytes, header, count / 8, name);
   const auto samples = header.kind <= '3'   ? plain_samples(bytes, header, count, name)
                        : header.kind == '4' ? raw_bits(bytes, header, name)

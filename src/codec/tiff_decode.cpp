@@ -17,8 +17,8 @@
 namespace ibot::data {
 namespace {
 
-/// A compression that Pillow reads, and the most pixels that a byte of it can make, so that a
-/// header cannot claim memory for what cannot come; 0 where there is no such limit.
+/// A compression that Pillow reads, and an upper bound of pixels per compressed byte: a header must
+/// not claim more pixels than the file can encode. 0: no bound.
 struct Compression {
   int64_t id;
   int64_t pixels_per_byte;
@@ -47,7 +47,7 @@ std::string name_of_compression(int64_t id) {
   return codec != nullptr ? codec->name : concat("number ", id);
 }
 
-/// Throws unless Pillow and libtiff read the compression and the file can hold so many pixels.
+/// Throws unless Pillow and libtiff read the compression and the file can hold that many pixels.
 void check_compression(const TiffLayout& layout, Bytes bytes, const std::string& name) {
   const auto* found =
       std::find_if(kCompressions.begin(), kCompressions.end(),
@@ -65,7 +65,7 @@ void check_compression(const TiffLayout& layout, Bytes bytes, const std::string&
                 layout.height, " pixels");
 }
 
-/// The image as its orientation, 1 to 8, says that it is seen.
+/// Applies the orientation, 1 to 8; from 5 on rows and columns are exchanged.
 Image oriented(Image image, int64_t orientation) {
   if (orientation < 2 || orientation > 8) return image;
   const bool turned = orientation >= 5;
@@ -85,7 +85,7 @@ Image oriented(Image image, int64_t orientation) {
   return seen;
 }
 
-/// `count` samples, of which those of 12 bits follow each other without gaps.
+/// Copies `count` samples; those of 12 bits are packed, two in three bytes.
 void copy_samples(const uint8_t* from, int64_t bits, int64_t count, uint8_t* to) {
   if (bits != 12) {
     std::memcpy(to, from, count * bits / 8);
@@ -130,13 +130,13 @@ CheckedImage read_wide_gray(TiffParts& parts, const TiffLayout& layout, GrayRang
     return is_signed ? read_wide_gray<int16_t>(parts, layout, range)
                      : read_wide_gray<uint16_t>(parts, layout, range);
   }
-  // Pillow takes unsigned numbers for signed ones: those beyond half of their range are black.
+  // Pillow's mode I is signed: unsigned values of 2^31 and above become negative, hence black.
   return is_signed || range == GrayRange::kClip ? read_wide_gray<int32_t>(parts, layout, range)
                                                 : read_wide_gray<uint32_t>(parts, layout, range);
 }
 
-/// YCbCr, whose two color samples may be shared by several pixels: by libtiff's own conversion, as
-/// Pillow has it done, in rows of strips or tiles.
+/// YCbCr, possibly with subsampled chroma, by libtiff's own conversion as in Pillow, one row of
+/// strips or tiles at a time.
 Image read_ycbcr(TiffSource& source, const TiffLayout& layout) {
   TIFF* tiff = source.handle();
   source.expect_more_than_rows();
@@ -165,7 +165,7 @@ Image read_ycbcr(TiffSource& source, const TiffLayout& layout) {
   return image;
 }
 
-/// YCbCr of one JPEG a strip comes from libjpeg as RGB.
+/// JPEG strips in YCbCr are converted to RGB by libjpeg.
 TiffLayout with_rgb_of_jpeg(TiffLayout layout, TIFF* tiff) {
   if (layout.color == TiffColor::kYcbcr && layout.compression == COMPRESSION_JPEG &&
       !layout.planar) {
@@ -175,7 +175,8 @@ TiffLayout with_rgb_of_jpeg(TiffLayout layout, TIFF* tiff) {
   return layout;
 }
 
-/// The file with gray stated as such: libtiff expects three samples where YCbCr is stated.
+/// A copy of the file with the photometric tag set to gray: libtiff requires three samples for
+/// YCbCr.
 std::vector<uint8_t> with_plain_gray(Bytes bytes, const TiffDirectory& directory) {
   std::vector<uint8_t> plain(bytes.begin(), bytes.end());
   const Bytes photometric = directory.content(TiffTag::kPhotometric);
@@ -240,7 +241,8 @@ CheckedImage decode_tiff(Bytes bytes, const DecodeOptions& options, const std::s
       directory.value(TiffTag::kPhotometric) == PHOTOMETRIC_YCBCR) {
     bytes = plain = with_plain_gray(bytes, directory);
   }
-  // Lists of strips, of at most 8 bytes for 2 in the file; decoders' rows; converted YCbCr.
+  // Upper bound of libtiff's allocations: lists of strips (8 bytes for at least 2 in the file),
+  // decoder rows, converted YCbCr.
   const int64_t largest_block = (int64_t{64} << 20) + 8 * static_cast<int64_t>(bytes.size()) +
                                 8 * stated.width * stated.height;
   TiffSource source(bytes, largest_block, name);

@@ -13,7 +13,7 @@ constexpr auto kDecisive =
                             TiffTag::kSamplesPerPixel, TiffTag::kPlanarConfiguration,
                             TiffTag::kColorMap, TiffTag::kExtraSamples, TiffTag::kSampleFormat});
 
-/// Bytes of one value of a field type; 0 for an unknown one.
+/// Size of one value of a field type in bytes; 0 for types that no tag of ours has.
 int64_t size_of_type(int64_t type) {
   switch (type) {
     case 1:  // byte
@@ -35,7 +35,7 @@ int64_t size_of_type(int64_t type) {
   }
 }
 
-/// What follows `text`; empty where it does not occur.
+/// The part of `whole` after `text`; empty if it does not occur.
 std::string_view behind(std::string_view whole, std::string_view text) {
   const size_t at = whole.find(text);
   return at == std::string_view::npos ? std::string_view() : whole.substr(at + text.size());
@@ -48,7 +48,8 @@ bool TiffDirectory::begins(Bytes bytes) {
   const bool little = bytes[0] == 'I' && bytes[1] == 'I' && bytes[3] == 0;
   const bool big = bytes[0] == 'M' && bytes[1] == 'M' && bytes[2] == 0;
   const uint8_t version = little ? bytes[2] : bytes[3];
-  return (little || big) && (version == 42 || (version == 43 && bytes.size() >= 16));
+  return (little || big) &&
+         (version == 42 || (version == 43 && bytes.size() >= 16));  // 43: BigTIFF
 }
 
 TiffDirectory::TiffDirectory(Bytes bytes)
@@ -63,6 +64,7 @@ int64_t TiffDirectory::number(Bytes bytes, size_t position, int64_t size) const 
 }
 
 std::optional<TiffDirectory::Entry> TiffDirectory::entry_at(size_t position) const {
+  // Entry: tag (2), type (2), count (4 or 8), then the values if they fit, else their offset.
   const int64_t offset_size = big_ ? 8 : 4;
   const int64_t size = size_of_type(number(bytes_, position + 2, 2));
   const int64_t count = number(bytes_, position + 4, offset_size);
@@ -86,6 +88,7 @@ std::optional<TiffDirectory::Range> TiffDirectory::entries() const {
 
 std::optional<size_t> TiffDirectory::position_of(TiffTag tag) const {
   const auto range = entries();
+  // Backward: the later of two entries with the same tag counts.
   for (int64_t i = range ? range->held - 1 : -1; i >= 0; --i) {
     const int64_t position = range->begin + entry_size() * i;
     if (number(bytes_, position, 2) == static_cast<int64_t>(tag)) return position;

@@ -31,13 +31,13 @@ enum class TiffTag : uint16_t {
   kXmp = 700,
 };
 
-/// Classic and BigTIFF, of both byte orders. Of two entries of one tag the later counts, as in
-/// Pillow; one that the file does not hold whole is as good as none.
+/// Classic TIFF and BigTIFF in both byte orders. Of two entries with the same tag the later counts,
+/// as in Pillow; an entry whose values the file does not hold completely is ignored.
 class TiffDirectory {
  public:
-  /// Whether the bytes begin as a TIFF's.
+  /// Whether the bytes begin like a TIFF.
   static bool begins(Bytes bytes);
-  /// Expects such bytes.
+  /// Requires begins(bytes).
   explicit TiffDirectory(Bytes bytes);
 
   bool little_endian() const { return little_; }
@@ -45,14 +45,14 @@ class TiffDirectory {
   bool big() const { return big_; }
   /// Whether the file holds all entries, and the values of those that decide pixels.
   bool is_whole() const;
-  /// Numbers of an entry, empty without it.
+  /// Numbers of an entry; empty if absent.
   std::vector<int64_t> values(TiffTag tag) const;
-  /// The first one.
+  /// The first number of an entry.
   std::optional<int64_t> value(TiffTag tag) const;
   int64_t value_or(TiffTag tag, int64_t absent) const { return value(tag).value_or(absent); }
-  /// The bytes of an entry.
+  /// The raw bytes of an entry.
   Bytes content(TiffTag tag) const;
-  /// Entry, or what XMP says without one; 1 where neither does.
+  /// From the entry, else from XMP, else 1.
   int64_t orientation() const;
 
  private:
@@ -60,7 +60,7 @@ class TiffDirectory {
     int64_t size = 0;  // of one value in bytes
     Bytes content;
   };
-  /// Where entries begin, how many the directory states and how many of them the file holds.
+  /// Offset of the entries, their stated number and how many of them the file holds.
   struct Range {
     int64_t begin = 0;
     int64_t stated = 0;

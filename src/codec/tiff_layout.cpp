@@ -17,7 +17,7 @@ constexpr int kBoth = kLittle | kBig;
 constexpr int64_t kUncompressed = 1;
 constexpr int64_t kOldJpeg = 6;
 
-/// The fields by which Pillow chooses how to read.
+/// The fields by which Pillow selects its mode.
 struct Key {
   int64_t photometric = 0;
   int64_t format = 1;
@@ -26,17 +26,17 @@ struct Key {
   std::vector<int64_t> extras;
 };
 
-/// A layout that is read.
+/// A supported layout.
 struct Row {
   int photometric;
   TiffColor color;
   int bits;
   int samples;
-  /// The extra samples' meanings, a digit each.
+  /// Meanings of the extra samples, one digit each.
   std::string_view extras = "";
   int format = 1;
   int byte_orders = kBoth;
-  /// The largest number that tells the order of bits.
+  /// Largest permitted FillOrder: 2 also permits reversed bits.
   int fill_order = 1;
 };
 
@@ -103,7 +103,7 @@ std::string digits(const std::vector<int64_t>& values) {
   return text;
 }
 
-/// The first few, with commas.
+/// The first few, separated by commas.
 std::string listed(const std::vector<int64_t>& values) {
   std::string text;
   for (size_t i = 0; i < values.size() && i < 6; ++i) {
@@ -157,8 +157,8 @@ int64_t common_format(const std::vector<int64_t>& formats) {
   return all_equal(formats) ? formats[0] : 0;
 }
 
-/// In planes of their own, extra samples without a meaning can be left alone. Pillow fails on those
-/// that are not compressed, which is mended for colors; one of several gray planes is no image.
+/// In planar files, extra samples without a meaning can be ignored. Pillow fails on uncompressed
+/// ones, which is mended here for colors; one of several gray planes is not an image.
 bool ignores_extras(const Key& key, const TiffDirectory& directory) {
   const bool without_meaning =
       std::all_of(key.extras.begin(), key.extras.end(), [](int64_t extra) { return extra == 0; });
@@ -176,7 +176,7 @@ Key read_key(const TiffDirectory& directory, bool planar, int64_t samples) {
   key.extras = directory.values(TiffTag::kExtraSamples);
   key.bits = directory.values(TiffTag::kBitsPerSample);
   if (key.bits.empty()) key.bits = {1};
-  // One number stands for all samples, and superfluous ones are ignored.
+  // One number applies to all samples; superfluous ones are ignored.
   if (key.bits.size() == 1) key.bits.assign(samples, key.bits[0]);
   key.bits.resize(samples);
   if (planar && ignores_extras(key, directory)) {
@@ -193,13 +193,14 @@ int64_t samples_of(const TiffDirectory& directory) {
                             old_jpeg && (photometric == 2 || photometric == 6) ? 3 : 1);
 }
 
-/// Where each sample has a letter in Pillow's mode: of alpha only that which is not multiplied in.
+/// Whether each sample has a letter in Pillow's mode, which of alphas only the unassociated one
+/// has.
 bool takes_raw_planes(const Row& row) {
   return (row.color == kRgb || row.color == kCmyk) &&
          (row.extras.empty() || row.extras.starts_with('2'));
 }
 
-/// Where Pillow's pixels are not those that were meant.
+/// Why Pillow's pixels are not the intended ones; empty if they are.
 std::string mistake_of(const TiffLayout& layout) {
   if (layout.raw_planes && layout.bits == 16) {
     return "Pillow takes bytes for samples of planes of 16 bits that are not compressed";
@@ -253,13 +254,13 @@ TiffLayout read_tiff_layout(const TiffDirectory& directory, const std::string& n
   layout.inverted = row->photometric == 0 && row->color == kIndexed;
   layout.bits = row->bits;
   const bool compressed = layout.compression != kUncompressed;
-  // Of compressed planes Pillow takes a fourth without a meaning as alpha that is multiplied in.
+  // Pillow takes a fourth compressed plane without a meaning for premultiplied alpha.
   const bool unnamed = layout.planar && compressed && key.extras.empty();
-  // Of big-endian BigTIFF it reads nothing.
+  // Pillow does not read big-endian BigTIFF.
   const bool read_by_pillow = little || !directory.big();
   layout.raw_planes = read_by_pillow && layout.planar && !compressed && takes_raw_planes(*row) &&
                       layout.samples == row->samples;
-  // What libtiff has turned into native order already, Pillow turns once more.
+  // libtiff has already swapped these to native order; Pillow swaps them again.
   layout.swapped = read_by_pillow && compressed && !little && row->color == kWide &&
                    (row->bits == 32 || row->format == 2);
   layout.premultiplied = row->color == kRgb && row->samples >= 4 &&

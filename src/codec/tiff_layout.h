@@ -1,4 +1,4 @@
-// How a TIFF says that its samples make pixels.
+// How the samples of a TIFF form pixels.
 #pragma once
 
 #include <cstdint>
@@ -30,27 +30,27 @@ struct TiffLayout {
   bool palette = false;
   /// The smallest value is white.
   bool inverted = false;
-  /// The fourth sample is alpha that colors are multiplied by.
+  /// The fourth sample is alpha by which colors have been multiplied.
   bool premultiplied = false;
-  /// Each sample in a plane of its own.
+  /// Each sample is stored in a plane of its own.
   bool planar = false;
-  /// Planes that Pillow takes from the file itself: see read_raw_planes.
+  /// Planes that Pillow reads without libtiff, see read_raw_planes.
   bool raw_planes = false;
-  /// Of both byte orders Pillow takes the wrong one.
+  /// Pillow reads the samples in the wrong byte order.
   bool swapped = false;
-  /// What of that is wrong, in words; empty where pixels are those that were meant.
+  /// What Pillow misreads, in words; empty if the pixels are the intended ones.
   std::string mistake;
   int64_t bits = 8;
   /// Samples per pixel in the file.
   int64_t samples = 1;
-  /// Those that decide the color, the first ones.
+  /// Number of leading samples that decide the color.
   int64_t used_samples() const;
   /// Whether orientation exchanges width and height.
   bool turned() const { return orientation >= 5 && orientation <= 8; }
 };
 
-/// Takes the layouts that Pillow takes, and gives them Pillow's meaning. Throws DataError, naming
-/// `name` and the layout, for every other one.
+/// Accepts the layouts that Pillow accepts, with Pillow's interpretation. Throws DataError, naming
+/// `name` and the layout, for any other.
 ///
 /// Source: OPEN_INFO and TiffImageFile._setup of Pillow 12.2's TiffImagePlugin.py.
 TiffLayout read_tiff_layout(const TiffDirectory& directory, const std::string& name);

@@ -8,7 +8,7 @@
 namespace ibot::data {
 namespace {
 
-/// Puts the samples of one plane into their places among those of `step` planes.
+/// Writes the samples of one plane to every `step`-th place of `to`.
 template <class Sample>
 void interleave(const std::vector<uint8_t>& plane, int64_t index, int64_t step, uint8_t* to) {
   const size_t count = plane.size() / sizeof(Sample);
@@ -86,7 +86,7 @@ void TiffParts::read_plane(const TiffPart& part, int64_t plane, std::vector<uint
   TIFF* tiff = source_.handle();
   const int64_t rows = tiled_ ? height_ : part.height;
   if (rows < rows_per_strip_) source_.expect_more_than_rows();
-  // Zeros first: of damaged data libtiff leaves what it does not find as it is.
+  // Zeros first: libtiff leaves the rest of a damaged part unwritten.
   to.assign(stored_row_bytes_ * rows, 0);
   const auto x = static_cast<uint32_t>(part.x);
   const auto y = static_cast<uint32_t>(part.y);

@@ -1,4 +1,4 @@
-// The strips or tiles of a TIFF, decoded one after the other.
+// Sequential decoding of the strips or tiles of a TIFF.
 #pragma once
 
 #include <cstdint>
@@ -9,28 +9,29 @@
 
 namespace ibot::data {
 
-/// The pixels of a strip or tile that lie within the image.
+/// The pixels of a strip or tile, clipped to the image.
 struct TiffPart {
   int64_t x = 0;
   int64_t y = 0;
   int64_t width = 0;
   int64_t height = 0;
-  /// Rows of samples in native byte order, a pixel's together, packed to bits.
+  /// Rows of bit-packed samples in native byte order, those of a pixel adjacent.
   const uint8_t* samples = nullptr;
   int64_t row_bytes = 0;
-  /// Samples from one pixel to the next.
+  /// Number of samples from one pixel to the next.
   int64_t step = 1;
 };
 
-/// Decodes part after part; every byte that next() shows was written by libtiff or is zero.
+/// Decodes one part after another; every byte that next() exposes was written by libtiff or is
+/// zero.
 class TiffParts {
  public:
-  /// Throws DataError when strips or tiles have an impossible size.
+  /// Throws DataError if strips or tiles have an impossible size.
   TiffParts(TiffSource& source, const TiffLayout& layout, int64_t max_pixels,
             const std::string& name);
 
-  /// The next part, valid until the following call; false behind the last one. Throws DataError
-  /// when the part is truncated or damaged.
+  /// The next part, valid until the following call; false after the last. Throws DataError if the
+  /// part is truncated or damaged.
   bool next(TiffPart& part);
 
  private:

@@ -10,7 +10,7 @@
 namespace ibot::data {
 namespace {
 
-// 16-bit samples keep their high byte, which lies second where numbers begin with the low one.
+// 16-bit samples are reduced to their high byte.
 constexpr int64_t kHighByte = std::endian::native == std::endian::little ? 1 : 0;
 
 TiffColorTable gray_table(int64_t bits, bool inverted) {
@@ -23,7 +23,7 @@ TiffColorTable gray_table(int64_t bits, bool inverted) {
   return table;
 }
 
-/// Of `colors`, 16-bit numbers: all red ones, all green ones, all blue ones.
+/// From 16-bit `colors`: all of red, then green, then blue.
 TiffColorTable palette_table(const std::vector<int64_t>& colors) {
   TiffColorTable table{};
   const size_t count = colors.size() / 3;
@@ -33,7 +33,7 @@ TiffColorTable palette_table(const std::vector<int64_t>& colors) {
   return table;
 }
 
-/// Looks up one-sample pixels of `bits` bits, the first pixel in the highest.
+/// Looks up one-sample pixels of `bits` bits, the first pixel in the highest bits.
 void look_up(const TiffColorTable& table, const uint8_t* from, int64_t bits, int64_t count,
              uint8_t* to) {
   const int mask = (1 << bits) - 1;
@@ -59,7 +59,7 @@ void copy_rgb(const uint8_t* from, int64_t step, int64_t count, uint8_t* to) {
   for (int64_t x = 0; x < count; ++x, from += step, to += 3) std::copy(from, from + 3, to);
 }
 
-/// Colors that were multiplied by alpha, the fourth sample, divided by it; black where it is zero.
+/// Divides premultiplied colors by alpha, the fourth sample; black where alpha is zero.
 void divide_by_alpha(const uint8_t* from, int64_t step, int64_t count, uint8_t* to) {
   for (int64_t x = 0; x < count; ++x, from += step, to += 3) {
     const int alpha = from[3];
@@ -96,7 +96,7 @@ void TiffPainter::paint(const TiffPart& part, Image& image) {
   }
 }
 
-// Of planes Pillow takes the two signed samples for unsigned ones.
+// In planar files Pillow takes the two signed samples for unsigned ones.
 void TiffPainter::paint_lab(const uint8_t* samples, const TiffPart& part, uint8_t* to) {
   if (!layout_.planar) return lab_to_rgb(samples, part.step, part.width, to);
   row_.assign(samples, samples + part.width * part.step);

@@ -1,4 +1,4 @@
-// From the samples of a TIFF to colors.
+// Conversion of TIFF samples to RGB.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@ using TiffColorTable = std::array<std::array<uint8_t, 3>, 256>;
 class TiffPainter {
  public:
   TiffPainter(const TiffLayout& layout, const TiffDirectory& directory);
-  /// Expects a layout neither of wide gray nor YCbCr.
+  /// Requires a layout other than wide gray and YCbCr.
   void paint(const TiffPart& part, Image& image);
 
  private:

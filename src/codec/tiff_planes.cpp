@@ -7,7 +7,7 @@
 namespace ibot::data {
 namespace {
 
-/// Where strips or tiles begin, and their size.
+/// Offsets of strips or tiles, and their size in pixels.
 struct Parts {
   std::vector<int64_t> offsets;
   int64_t width = 0;
@@ -46,6 +46,8 @@ std::vector<uint8_t> read_raw_planes(Bytes bytes, const TiffDirectory& directory
     const int64_t y = i / across % down * parts.height;
     const int64_t width = std::min(parts.width, layout.width - x);
     const int64_t height = std::min(parts.height, layout.height - y);
+    // Pillow's formula for tiles that extend beyond the right edge; others have one byte per
+    // sample.
     const bool beyond_edge = x + parts.width > layout.width;
     const int64_t stride =
         beyond_edge ? parts.width * layout.samples * layout.bits / 8 / stated_planes : parts.width;

@@ -27,7 +27,7 @@ toff_t TiffSource::seek(thandle_t self, toff_t offset, int from) {
   return source.position_ = offset;
 }
 
-// A handler that returns 1 keeps libtiff from calling the process's own, which prints.
+// A return value of 1 keeps libtiff from calling the global handler, which prints.
 int TiffSource::keep_error(TIFF*, void* self, const char*, const char* format, va_list arguments) {
   auto& message = static_cast<TiffSource*>(self)->error_;
   if (message[0] == 0) std::vsnprintf(message.data(), message.size(), format, arguments);
@@ -45,12 +45,12 @@ TiffSource::TiffSource(Bytes bytes, int64_t largest_block, const std::string& na
     : bytes_(bytes), name_(name) {
   const std::unique_ptr<TIFFOpenOptions, void (*)(TIFFOpenOptions*)> options(TIFFOpenOptionsAlloc(),
                                                                              TIFFOpenOptionsFree);
-  IBOT_CHECK(options != nullptr, "libtiff: no memory left");
+  IBOT_CHECK(options != nullptr, "libtiff: out of memory");
   TIFFOpenOptionsSetMaxSingleMemAlloc(options.get(), largest_block);
   TIFFOpenOptionsSetErrorHandlerExtR(options.get(), keep_error, this);
   TIFFOpenOptionsSetWarningHandlerExtR(options.get(), keep_warning, this);
-  // Unmapped, so that uncompressed pixels are copied once and their stated byte counts, which some
-  // programs write wrongly, do not matter.
+  // Mode "m" (no memory mapping): uncompressed pixels are copied once, and their stated byte
+  // counts, which some programs write wrongly, do not matter.
   handle_ = TIFFClientOpenExt(
       "TIFF", "rm", this, read, [](thandle_t, void*, tmsize_t) -> tmsize_t { return 0; }, seek,
       [](thandle_t) { return 0; },

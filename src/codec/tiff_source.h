@@ -13,8 +13,8 @@ namespace ibot::data {
 /// Owns libtiff's handle; its messages are kept here and printed nowhere.
 class TiffSource {
  public:
-  /// `largest_block` limits each of libtiff's allocations, in bytes. Throws DataError, naming
-  /// `name`, when the first directory cannot be read.
+  /// `largest_block` limits each allocation of libtiff, in bytes. Throws DataError, naming `name`,
+  /// if the first directory cannot be read.
   TiffSource(Bytes bytes, int64_t largest_block, const std::string& name);
   ~TiffSource();
   TiffSource(const TiffSource&) = delete;
@@ -22,12 +22,13 @@ class TiffSource {
   TIFF* handle() { return handle_; }
   /// Throws DataError with libtiff's first message, or `reason` without one, unless `ok`.
   void require(bool ok, const char* reason = "libtiff gives no reason") const;
-  /// From now on strips may hold more than their rows, as some programs fill the last one: zlib
-  /// decodes them whole, where libdeflate, which is faster, leaves bytes at the end unwritten.
+  /// From now on strips may hold more data than their rows, as some programs pad the last one.
+  /// Selects zlib, which decodes them completely: the faster libdeflate leaves bytes at the end
+  /// unwritten.
   void expect_more_than_rows();
-  /// The first warning since the last call of forget_warning().
+  /// The first warning since the last call to forget_warning().
   std::string warning() const { return warning_.data(); }
-  /// Tags that libtiff does not know are no reason to warn.
+  /// Discards warnings of the directory, such as unknown tags.
   void forget_warning() { warning_[0] = 0; }
 
  private:

@@ -9,8 +9,8 @@
 
 namespace ibot::data {
 
-// As libwebp's WebPAnimDecoder, which Pillow uses, begins an animation: the first frame on a canvas
-// of transparent black, whatever background colour and blending the file names.
+// The first canvas of libwebp's WebPAnimDecoder, which Pillow uses: the first frame on transparent
+// black, whatever background color and blending the file specifies.
 Image decode_webp(Bytes bytes, const std::string& name) {
   const WebPData data{bytes.data(), bytes.size()};
   const std::unique_ptr<WebPDemuxer, decltype(&WebPDemuxDelete)> demuxer(WebPDemux(&data),

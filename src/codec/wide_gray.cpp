@@ -17,8 +17,8 @@ bool is_number(Sample sample) {
   return true;
 }
 
-/// Pillow's mode I is signed: its unsigned samples from 2^31 on are negative. NaN, which C leaves
-/// undefined here, is 0 in Pillow's builds.
+/// Pillow's mode I is signed: unsigned samples of 2^31 and above become negative. NaN, whose
+/// conversion is undefined in C, is 0 in Pillow's builds.
 template <class Sample>
 uint8_t clipped(Sample sample) {
   if constexpr (std::is_same_v<Sample, uint32_t>) return clipped(static_cast<int32_t>(sample));
@@ -26,7 +26,7 @@ uint8_t clipped(Sample sample) {
   return sample >= Sample{255} ? 255 : static_cast<uint8_t>(sample);
 }
 
-/// The values that become 0 and 255.
+/// The values that map to 0 and 255.
 struct Limits {
   double low = 0;
   double high = 0;
@@ -39,7 +39,7 @@ Limits type_limits(int bits) {
   return {-std::exp2(bits - 1), std::exp2(bits - 1) - 1.0};
 }
 
-/// Infinite samples have no part in the range.
+/// Range of the finite samples.
 template <class Sample>
 Limits data_limits(std::span<const Sample> samples) {
   constexpr double kInfinite = std::numeric_limits<double>::infinity();
@@ -55,7 +55,7 @@ Limits data_limits(std::span<const Sample> samples) {
 
 uint8_t scaled(double value, const Limits& limits) {
   const double share = (value - limits.low) / (limits.high - limits.low);
-  // Written so that NaN, from the sample or of an image of one value, becomes 0.
+  // Negated so that NaN, from the sample or from 0 / 0 in a constant image, becomes 0.
   if (!(share > 0.0)) return 0;
   return static_cast<uint8_t>(std::min(share, 1.0) * 255.0 + 0.5);
 }
@@ -65,7 +65,7 @@ std::string percent(int64_t count, int64_t total) {
   return concat(100 * count / total, " %");
 }
 
-/// What clipping takes away; empty where it takes nothing.
+/// Describes what clipping loses; empty if nothing.
 template <class Sample>
 std::string notice_of_clipping(std::span<const Sample> samples, int bits) {
   int64_t above = 0;

@@ -9,6 +9,7 @@
 namespace ibot::data {
 namespace {
 
+// torchvision's constants of RandomResizedCrop, and the reference's range of blur radii.
 constexpr int kAttempts = 10;
 constexpr double kMinAspect = 3.0 / 4.0;
 constexpr double kMaxAspect = 4.0 / 3.0;
@@ -28,6 +29,7 @@ Box central_box(int64_t height, int64_t width) {
   return box;
 }
 
+/// A factor from [max(0, 1 - strength), 1 + strength].
 double factor(double strength, Rng& rng) {
   return rng.uniform(std::max(0.0, 1.0 - strength), 1.0 + strength);
 }
@@ -67,6 +69,8 @@ void color_jitter_(CropView crop, const JitterStrength& strength, Rng& rng) {
   const double contrast = factor(strength.contrast, rng);
   const double saturation = factor(strength.saturation, rng);
   const double hue = rng.uniform(-strength.hue, strength.hue);
+  // All factors are drawn before the order, whatever the strengths: the stream of random numbers
+  // does not depend on the options.
   std::array<int, 4> order{0, 1, 2, 3};
   for (int i = 0; i < 3; ++i) std::swap(order[i], order[rng.integer(i, 3)]);
   for (const int operation : order) {
@@ -81,7 +85,7 @@ void color_jitter_(CropView crop, const JitterStrength& strength, Rng& rng) {
         adjust_saturation_(crop, saturation);
         break;
       default:
-        // Even a shift by nothing rounds colours on their way through HSV.
+        // A shift of zero would still round colors on their way through 8-bit HSV.
         if (strength.hue > 0) adjust_hue_(crop, hue);
     }
   }
@@ -100,6 +104,7 @@ CropPlace augmented_crop(const ColumnPlanes& image, View view, const AugmentOpti
     color_jitter_(out, {options.brightness, options.contrast, options.saturation, options.hue},
                   rng);
   }
+  // The order of the reference: jitter, grayscale, blur, solarization.
   if (rng.uniform() < options.grayscale_prob) to_grayscale_(out);
   if (rng.uniform() < blur_prob(view, options)) {
     gaussian_blur_(out, rng.uniform(kMinBlur, kMaxBlur));

@@ -1,4 +1,4 @@
-// Mixing two values as Pillow does.
+// Blending of two values as Pillow does.
 #pragma once
 
 #include <algorithm>

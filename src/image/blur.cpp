@@ -11,16 +11,16 @@ namespace {
 
 constexpr int kPasses = 3;
 
-/// A box of fractional width: 2 * reach + 1 taps of weight `inner`, one of weight `outer` at each
-/// end, in 24-bit fixed point.
+/// A box of fractional width: 2 * reach + 1 taps of weight `inner` and one of weight `outer` at
+/// each end, in 24-bit fixed point.
 struct BoxFilter {
   int reach;
   uint32_t inner;
   uint32_t outer;
 };
 
-/// The box of which kPasses in a row come closest to a Gaussian of deviation `radius`. Float and
-/// double are mixed as Pillow does. Source: Gwosdek et al. 2011.
+/// The box whose kPasses-fold application best approximates a Gaussian of standard deviation
+/// `radius`. float and double are mixed as in Pillow, for equal bits. Source: Gwosdek et al. 2011.
 BoxFilter box_filter(float radius) {
   const float variance = radius * radius / kPasses;
   const auto length = static_cast<float>(std::sqrt(12.0 * variance + 1.0));
@@ -38,8 +38,11 @@ IBOT_SIMD_PART inline uint8_t rounded(uint32_t inner_sum, uint32_t outer_sum,
   return static_cast<uint8_t>((inner_sum * box.inner + outer_sum * box.outer + (1U << 23)) >> 24);
 }
 
-/// One pass over a line whose taps lie `step` bytes apart: neighbours in a row, or rows in a plane.
-/// `lines` points at 2 * reach + 3 line starts, the one of the output's own place in the middle.
+/// One pass over a line. `lines` holds the starts of 2 * reach + 3 input lines, the middle one at
+/// the output's own position: shifted copies of a row, or neighboring rows of a plane.
+///
+/// Radii of at most 2 pixels, all that pre-training draws, have a reach of 0 or 1: unrolled for
+/// them.
 IBOT_SIMD void filter_line(const uint8_t* const* lines, const BoxFilter box, int64_t length,
                            uint8_t* __restrict out) {
   const int last = 2 * box.reach + 2;
@@ -76,6 +79,7 @@ void blur_rows(uint8_t* plane, int64_t height, int64_t width, const BoxFilter& b
   }
 }
 
+// Rows first, then columns, each pass rounded to 8 bits: the order of Pillow.
 void blur_columns(uint8_t* plane, int64_t height, int64_t width, const BoxFilter& box) {
   const int64_t margin = box.reach + 1;
   thread_local std::vector<uint8_t> before;
@@ -86,6 +90,7 @@ void blur_columns(uint8_t* plane, int64_t height, int64_t width, const BoxFilter
     std::memcpy(before.data(), plane, before.size());
     for (int64_t y = 0; y < height; ++y) {
       for (int64_t k = 0; k <= 2 * margin; ++k) {
+        // Whole rows are the lines, so memory is read contiguously in this direction too.
         taps[k] = before.data() + std::clamp<int64_t>(y + k - margin, 0, height - 1) * width;
       }
       filter_line(taps.data(), box, width, plane + y * width);

@@ -9,6 +9,7 @@ namespace ibot::data {
 namespace {
 
 int64_t central_offset(int64_t size, int64_t crop) {
+  // Half to even, as Python's round() in torchvision.
   return static_cast<int64_t>(std::nearbyint(static_cast<double>(size - crop) / 2.0));
 }
 
@@ -25,6 +26,7 @@ void eval_transform(const Image& image, const EvalTransformOptions& options, Cro
   ResizePlan plan;
   plan.filter = options.filter;
   plan.box = {0, 0, image.height(), image.width()};
+  // The long side is truncated, as by torchvision.
   plan.height = options.resize_size * image.height() / shorter;
   plan.width = options.resize_size * image.width() / shorter;
   plan.top = central_offset(plan.height, options.crop_size);

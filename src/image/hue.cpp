@@ -7,9 +7,8 @@
 namespace ibot::data {
 namespace {
 
-// Loops without branches over arrays of fixed length, one result each: what compilers vectorise.
-// Their types are Pillow's, since rounding to float where it computes in double would move some
-// colours by one level.
+// Branch-free loops over arrays of fixed length, one result each, which compilers vectorize. Types
+// are Pillow's: rounding to float where it computes in double would move some colors by one level.
 
 struct Hsv {
   int hue[kBlock];
@@ -28,6 +27,7 @@ IBOT_SIMD_PART inline void to_hsv(const uint8_t* __restrict red, const uint8_t* 
     range[i] = out.value[i] - std::min(r, std::min(g, b));
   }
   for (int64_t i = 0; i < kBlock; ++i) {
+    // Gray pixels have range 0: any divisor gives hue 0, so no branch is needed.
     const auto divisor = static_cast<float>(std::max(range[i], 1));
     red_part[i] = static_cast<float>(out.value[i] - red[i]) / divisor;
     green_part[i] = static_cast<float>(out.value[i] - green[i]) / divisor;
@@ -45,6 +45,7 @@ IBOT_SIMD_PART inline void to_hsv(const uint8_t* __restrict red, const uint8_t* 
     sector[i] = static_cast<float>(static_cast<double>(base) + plus - minus);
   }
   for (int64_t i = 0; i < kBlock; ++i) {
+    // fmod(turned, 1) of a positive number.
     const double turned = sector[i] / 6.0 + 1.0;
     const auto circle = static_cast<float>(turned - static_cast<int>(turned));
     out.hue[i] = static_cast<int>(circle * 255.0);
@@ -54,7 +55,7 @@ IBOT_SIMD_PART inline void to_hsv(const uint8_t* __restrict red, const uint8_t* 
 IBOT_SIMD_PART inline void to_rgb(const Hsv& __restrict in, uint8_t* __restrict red,
                                   uint8_t* __restrict green, uint8_t* __restrict blue) {
   int sixth[kBlock];
-  // Value less the saturation's share that the position within the sixth of the circle leaves.
+  // Pillow's p, q and t: the lowest channel, and the ones that fall and rise within this sixth.
   int low[kBlock], falling[kBlock], rising[kBlock];
   float fraction[kBlock], strength[kBlock];
   for (int64_t i = 0; i < kBlock; ++i) {
@@ -72,7 +73,7 @@ IBOT_SIMD_PART inline void to_rgb(const Hsv& __restrict in, uint8_t* __restrict 
   }
   for (int64_t i = 0; i < kBlock; ++i) {
     const int s = sixth[i], v = in.value[i], p = low[i], q = falling[i], t = rising[i];
-    // Masks instead of choices, of which GCC makes branches.
+    // Bit masks: GCC turns conditional expressions into branches here.
     const int at0 = -(s == 0), at1 = -(s == 1), at2 = -(s == 2);
     const int at3 = -(s == 3), at4 = -(s == 4), at5 = -(s == 5);
     const int r = (v & (at0 | at5)) | (q & at1) | (p & (at2 | at3)) | (t & at4);
@@ -97,6 +98,7 @@ IBOT_SIMD void turn_hue(CropView crop, int turn) {
   for (int64_t i = 0; i < whole; i += kBlock) {
     turn_block(crop.plane(0) + i, crop.plane(1) + i, crop.plane(2) + i, turn);
   }
+  // The last, incomplete block, padded with zeros.
   uint8_t rest[3][kBlock] = {};
   for (int c = 0; c < 3; ++c) std::memcpy(rest[c], crop.plane(c) + whole, count - whole);
   turn_block(rest[0], rest[1], rest[2], turn);

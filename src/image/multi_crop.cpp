@@ -10,7 +10,7 @@ std::vector<CropPlace> multi_crop(const Image& image, const AugmentOptions& opti
   const int64_t count = options.global_crops + options.local_crops;
   IBOT_CHECK(static_cast<int64_t>(crops.size()) == count, "multi_crop: expected ", count,
              " crops, got ", crops.size());
-  // Kept between calls: the memory of one image a thread.
+  // Kept between calls: one image per thread, so that workers do not allocate per sample.
   thread_local ColumnPlanes planes;
   planes.assign(image);
   std::vector<CropPlace> places;

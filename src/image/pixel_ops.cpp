@@ -9,6 +9,7 @@ namespace ibot::data {
 namespace {
 
 IBOT_SIMD_PART inline int gray(int red, int green, int blue) {
+  // ITU-R 601-2 luma in 16-bit fixed point, Pillow's L mode.
   return (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
 }
 
@@ -33,7 +34,7 @@ IBOT_SIMD int64_t gray_sum(CropView crop) {
   const uint8_t* green = crop.plane(1);
   const uint8_t* blue = crop.plane(2);
   int64_t sum = 0;
-  // 32-bit partial sums: 2^16 grey values stay below 2^24.
+  // 32-bit partial sums vectorize better; 2^16 gray values sum to less than 2^24.
   for (int64_t begin = 0; begin < crop.plane_size(); begin += 1 << 16) {
     const int64_t end = std::min<int64_t>(begin + (1 << 16), crop.plane_size());
     int32_t part = 0;
@@ -72,6 +73,7 @@ void adjust_brightness_(CropView crop, double factor) {
 
 void adjust_contrast_(CropView crop, double factor) {
   const double mean = static_cast<double>(gray_sum(crop)) / static_cast<double>(crop.plane_size());
+  // Pillow rounds the mean half up, to an integer.
   blend_with_constant(crop.data, 3 * crop.plane_size(), static_cast<int>(mean + 0.5),
                       static_cast<float>(factor));
 }

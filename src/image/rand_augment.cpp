@@ -8,10 +8,11 @@
 namespace ibot::data {
 namespace {
 
+// timm's scale of levels; the fill color is ImageNet's mean.
 constexpr double kHighestLevel = 10.0;
 constexpr std::array<uint8_t, 3> kFill{124, 116, 104};
 
-/// An amount that is `highest` at level 10.
+/// An amount proportional to the level, `highest` at level 10.
 double amount(double level, double highest) { return level / kHighestLevel * highest; }
 
 void shift_(CropView crop, double x, double y) { warp_(crop, {.x0 = x, .y0 = y}, kFill); }
@@ -56,6 +57,7 @@ void rand_operation_(CropView crop, RandOperation operation, double level, bool 
 }
 
 void rand_augment_(CropView crop, const TrainingTransformOptions& options, Rng& rng) {
+  // timm draws all operations at once; here the draws interleave, with equal distribution.
   const auto& operations = EnumNames<RandOperation>::values;
   for (int64_t i = 0; i < options.rand_operations; ++i) {
     const auto operation = operations[rng.index(operations.size())].first;

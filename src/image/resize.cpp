@@ -11,6 +11,7 @@
 namespace ibot::data {
 namespace {
 
+// Pillow's PRECISION_BITS: 32 bits hold 8-bit samples times weights, with a sign and overshoot.
 constexpr int kFraction = 22;
 constexpr size_t kKeptBytes = size_t{64} << 20;
 
@@ -38,6 +39,7 @@ double filter_weight(Filter filter, double x) {
     case Filter::kBilinear:
       return 1.0 - d;
     case Filter::kBicubic: {
+      // Keys' kernel, factored as in Pillow.
       constexpr double a = -0.5;
       if (d < 1.0) return ((a + 2.0) * d - (a + 3.0)) * d * d + 1;
       return (((d - 5) * d + 8) * d - 4) * a;
@@ -48,10 +50,12 @@ double filter_weight(Filter filter, double x) {
   return 0.0;
 }
 
-/// Taps of output positions begin, …, begin + count - 1 of `in` positions resized to `out`.
+/// Taps of output positions begin, …, begin + count - 1 when `in` positions are resized to `out`.
+/// Tap k of position i reads input first[i] + k with weight weights[offset[i] + k].
 struct TapTable {
   TapTable(Filter filter, int64_t in, int64_t out, int64_t begin, int64_t count) {
     const double scale = static_cast<double>(in) / static_cast<double>(out);
+    // Downsampling widens the kernel by the scale (antialiasing); upsampling does not.
     const double stretch = std::max(scale, 1.0);
     const double reach = support(filter) * stretch;
     std::vector<double> exact;
@@ -90,8 +94,8 @@ struct Lines {
   int64_t stride;
 };
 
-/// out[x] = sum over k of weights[k] * line k [x], in 22-bit fixed point, for x below `length`,
-/// which is rounded up to whole blocks.
+/// out[x] = sum over k of weights[k] * line[k][x] in 22-bit fixed point, for x below `length`
+/// rounded up to whole blocks. One tap updates a whole block, which stays in vector registers.
 IBOT_SIMD void weighted_sum(Lines lines, const int32_t* weights, int64_t taps, int64_t length,
                             uint8_t* __restrict out) {
   for (int64_t x = 0; x < length; x += kBlock) {
@@ -107,11 +111,11 @@ IBOT_SIMD void weighted_sum(Lines lines, const int32_t* weights, int64_t taps, i
   }
 }
 
-/// Turns `rows` lines of `columns` pixels, each `step` bytes after the other, into `columns` lines
-/// of `rows` bytes.
+/// Transposes `rows` lines of `columns` pixels, `step` bytes apart, to `columns` lines of `rows`
+/// bytes: [rows, columns] → [columns, rows].
 IBOT_SIMD void transpose(Lines in, int64_t step, int64_t rows, int64_t columns, uint8_t* out,
                          int64_t out_stride) {
-  // So many rows at a time that their cache lines stay until all their pixels are used.
+  // Few enough rows that their cache lines stay cached until all of their pixels are used.
   constexpr int64_t kTile = 16;
   for (int64_t top = 0; top < rows; top += kTile) {
     const int64_t height = std::min(kTile, rows - top);
@@ -123,7 +127,7 @@ IBOT_SIMD void transpose(Lines in, int64_t step, int64_t rows, int64_t columns, 
   }
 }
 
-/// A block of 8-bit lines, reused from crop to crop.
+/// 8-bit lines whose memory is reused from crop to crop.
 struct LineBuffer {
   void resize(int64_t count, int64_t length) {
     stride = padded(length);
@@ -154,9 +158,9 @@ void ColumnPlanes::assign(const Image& image) {
   height_ = image.height();
   width_ = image.width();
   stride_ = padded(height_);
-  // A sum reads whole blocks from any row on, so up to one block beyond the last line.
+  // weighted_sum reads whole blocks from any row on, up to one block beyond the last line.
   const auto needed = static_cast<size_t>(3 * width_ * stride_ + kBlock);
-  // One huge image must not hold its memory in every thread for the rest of the run.
+  // One huge image must not keep its memory in every thread for the rest of the run.
   if (data_.capacity() > std::max(kKeptBytes, 4 * needed)) std::vector<uint8_t>().swap(data_);
   data_.resize(needed);
   for (int64_t channel = 0; channel < 3; ++channel) {
@@ -184,6 +188,7 @@ void resized_crop(const ColumnPlanes& image, const ResizePlan& plan, CropView ou
       weighted_sum(source, across.at(x), across.count(x), rows,
                    columns.line(plan.flip ? out.width - 1 - x : x));
     }
+    // [width, rows] → [rows, width]
     transpose(columns.from(0), 1, out.width, rows, lines.line(0), lines.stride);
     for (int64_t y = 0; y < out.height; ++y) {
       weighted_sum(lines.from(down.first[y] - top), down.at(y), down.count(y), out.width,

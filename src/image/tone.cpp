@@ -32,7 +32,7 @@ Histogram histogram(const uint8_t* pixels, int64_t count) {
   return counts;
 }
 
-/// Smallest and largest level that occurs.
+/// Smallest and largest level present.
 struct Range {
   int low = 0;
   int high = 0;
@@ -56,6 +56,7 @@ Curve stretching(const Histogram& counts) {
 Curve equalizing(const Histogram& counts) {
   const auto [low, high] = range_of(counts);
   const int64_t total = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  // As Pillow: the highest level present does not count, and the sum starts at half a step.
   const int64_t step = (total - counts[high]) / 255;
   if (step == 0) return curve_of([](int level) { return level; });
   int64_t sum = step / 2;
@@ -74,8 +75,8 @@ void apply_to_planes_(CropView crop, MakeCurve&& make_curve) {
   }
 }
 
-/// One row, given the three rows of the original around it. The weights 1, and 5 in the centre,
-/// over 13 never leave a half, so that integers round as Pillow's floats do.
+/// One row from the three rows of the original around it. The kernel (1, with 5 in the center) / 13
+/// never yields an exact half, so integer rounding agrees with Pillow's floats.
 IBOT_SIMD void sharpen_row(const uint8_t* above, const uint8_t* here, const uint8_t* below,
                            int64_t width, float factor, uint8_t* __restrict out) {
   for (int64_t x = 1; x + 1 < width; ++x) {

@@ -17,6 +17,7 @@ void training_transform(const Image& image, const TrainingTransformOptions& opti
   plan.width = out.width;
   plan.box = sample_box(image.height(), image.width(), options.scale, rng);
   plan.flip = rng.uniform() < options.flip_prob;
+  // Reused per thread, see multi_crop.
   thread_local ColumnPlanes planes;
   planes.assign(image);
   resized_crop(planes, plan, out);

@@ -10,15 +10,16 @@
 namespace ibot::data {
 namespace {
 
-/// Rounds to 15 decimals as Python does: to the nearest decimal number, then to the nearest double.
+/// Python's round(value, 15): to the nearest decimal, then to the nearest double. Multiplying by
+/// 1e15 would round differently.
 double rounded_to_15_decimals(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.15f", value);
   return std::strtod(text, nullptr);
 }
 
-/// The cubic through four values at distance 1, at `d` between the middle two. Pillow's order of
-/// operations decides the last bit.
+/// Keys' cubic (a = -1) through four values at unit distance, at `d` between the middle two.
+/// Pillow's order of operations decides the last bit.
 double cubic(double v1, double v2, double v3, double v4, double d) {
   const double linear = -v1 + v3;
   const double square = 2 * (v1 - v2) + v3 - v4;
@@ -30,7 +31,7 @@ uint8_t truncated(double value) {
   return value <= 0.0 ? 0 : value >= 255.0 ? 255 : static_cast<uint8_t>(value);
 }
 
-/// The four pixels of a line around a position, and how far it is from the second.
+/// The four pixels of a line around a position, and its distance from the second.
 struct Taps {
   Taps(double position, int64_t size) {
     const double floor = std::floor(position);
@@ -65,6 +66,7 @@ Affine rotation(double degrees, int64_t height, int64_t width) {
   const double x = static_cast<double>(width) / 2.0;
   const double y = static_cast<double>(height) / 2.0;
   const double minus_sine = rounded_to_15_decimals(-std::sin(angle));
+  // Pillow's order of additions, with its zero offset, decides the last bit.
   return {.xx = cosine,
           .xy = sine,
           .x0 = cosine * -x + sine * -y + 0.0 + x,

@@ -157,10 +157,10 @@ TEST(DecodeVariants, OtherKindsAreToldByName) {
       {"\x1F\x8B\x08\0"sv, "of gzip"},
       {"PK\x03\x04rest"sv, "of zip"},
       {"rate limit exceeded", "of text"},
-      {"\0\0\0\0\0\0\0\0\0\0"sv, "of zero alone"},
+      {"\0\0\0\0\0\0\0\0\0\0"sv, "of only zeros"},
       {"\1\2\3\4\5\6\7\x08"sv, "of another kind"},
-      {"P7\nWIDTH 1\n", "PAM (P7), which is not read"},
-      {"PF\n2 1\n-1.0\n", "PFM of colours (PF), which is not read"}};
+      {"P7\nWIDTH 1\n", "PAM (P7), which is not supported"},
+      {"PF\n2 1\n-1.0\n", "color PFM (PF), which is not supported"}};
   for (const auto& [bytes, name] : kinds) {
     EXPECT_NE(refusal(bytes).find(name), std::string::npos) << refusal(bytes);
     EXPECT_EQ(refusal(bytes).find("truncated"), std::string::npos) << refusal(bytes);

@@ -1,4 +1,4 @@
-// From the bytes of a file to pixels.
+// Decoding of image files.
 #pragma once
 
 #include <cstdint>
@@ -10,16 +10,16 @@
 
 namespace ibot::data {
 
-/// Goes up when decode makes other pixels of the same bytes, so that what was computed from the
-/// former ones is not taken for the same.
+/// Incremented when decode() produces other pixels from the same bytes, which invalidates cached
+/// features.
 inline constexpr int64_t kDecodingVersion = 2;
 
 enum class ImageFormat { kJpeg, kPng, kWebp, kGif, kBmp, kPnm, kTiff };
 
-/// "JPEG", "PNG", … as shown to a reader.
+/// "JPEG", "PNG", … for messages.
 std::string format_name(ImageFormat format);
 
-/// What the first bytes of an image say.
+/// Format and size, read from the first bytes of an image.
 struct ImageHeader {
   ImageFormat format{};
   int64_t width = 0;
@@ -27,35 +27,35 @@ struct ImageHeader {
 };
 
 /// Reads format and size from the content, whatever the file's name. Throws DataError, naming the
-/// file and what it is, when the bytes are no image of a known format, or one without pixels or of
-/// more than `max_pixels`. Allocates nothing.
+/// file and its kind, if the bytes are not an image of a known format, or one without pixels or
+/// with more than `max_pixels`. Allocates nothing.
 ImageHeader read_header(std::span<const uint8_t> bytes, const std::string& name,
                         int64_t max_pixels = DecodeOptions{}.max_pixels);
 
-/// The pixels as `PIL.Image.open(file).convert("RGB")` gives them: of several frames the first;
-/// alpha dropped, not blended; gray copied to three channels, gray of more than 8 bits as
-/// `options.gray_range` says; the high byte of other samples of 16 bits; CMYK taken as stored
-/// inverted; gamma, colour profiles and the orientation of EXIF ignored, that of TIFF applied; the
-/// end of a JPEG, PNG or GIF not missed once all pixels are there.
+/// The pixels that `PIL.Image.open(file).convert("RGB")` gives: the first of several frames; alpha
+/// dropped, not blended; gray copied to three channels, gray of more than 8 bits by
+/// `options.gray_range`; of other 16-bit samples the high byte; CMYK taken as stored inverted;
+/// gamma, color profiles and the EXIF orientation ignored, TIFF's orientation applied. A JPEG, PNG
+/// or GIF may lack its end once all pixels are there.
 ///
-/// Throws DataError, naming the file, when it is truncated, damaged or refused by read_header, or a
-/// JPEG of more than 256 scans. Prints nothing.
+/// Throws DataError, naming the file, if it is truncated, damaged or refused by read_header, or a
+/// JPEG of more than 256 scans. Prints nothing. Thread-safe.
 ///
-/// Source: Pillow 12.2; JPEG by libjpeg-turbo's accurate integer transform and smooth upsampling.
+/// Source: Pillow 12.2; JPEG with libjpeg-turbo's accurate integer IDCT and smooth upsampling.
 Image decode(std::span<const uint8_t> bytes, const std::string& name,
              const DecodeOptions& options = {});
 
-/// An image, and what its decoder disliked.
+/// An image and its decoder's complaints.
 struct CheckedImage {
   Image image;
-  /// libjpeg's first warning, such as of entropy-coded data that are corrupt; empty where there is
-  /// none, and for other formats.
+  /// First warning of libjpeg or libtiff, such as corrupt entropy-coded data; empty if none, and
+  /// for other formats.
   std::string warning;
-  /// What a reader should know of the values: gray samples of more than 8 bits that are cut off.
+  /// A remark on the values: gray samples of more than 8 bits that were clipped.
   std::string notice;
 };
 
-/// As decode; `image` holds the same pixels, whatever the warning.
+/// As decode(); the pixels are the same whether or not there is a warning.
 CheckedImage decode_checked(std::span<const uint8_t> bytes, const std::string& name,
                             const DecodeOptions& options = {});
 

@@ -10,9 +10,9 @@
 namespace ibot {
 namespace data {
 
-/// Which values of gray samples of more than 8 bits become 0 to 255: those that they are, the rest
-/// cut off, as Pillow's convert("RGB") does; the range of their type (0 to 1 of floats); from the
-/// smallest to the largest of the image.
+/// Which values of gray samples of more than 8 bits map to [0, 255]. kClip: [0, 255] itself, other
+/// values clipped, as Pillow's convert("RGB") does. kType: the range of the type, [0, 1] for
+/// floats. kData: from the smallest to the largest value of the image.
 enum class GrayRange { kClip, kType, kData };
 
 }  // namespace data
@@ -36,8 +36,9 @@ struct DecodeOptions {
   template <class Visitor>
   void fields(Visitor&& field) {
     field("gray_range", gray_range,
-          "gray of more than 8 bits: clip (white above 255, as Pillow) | type (scaled by the range "
-          "of its type) | data (from its smallest to its largest value)");
+          "conversion of gray with more than 8 bits: clip (at 255, as Pillow) | type (scaled from "
+          "the "
+          "range of its type) | data (scaled from its smallest to its largest value)");
     field("max_pixels", max_pixels, "largest image in pixels; larger ones are unreadable");
   }
 

@@ -1,4 +1,4 @@
-// The random changes of one crop.
+// Augmentation of one crop.
 #pragma once
 
 #include <array>
@@ -10,16 +10,17 @@
 
 namespace ibot::data {
 
-/// Which of the three recipes a crop follows: they differ in size, blur and solarisation.
+/// The recipe of a crop: the three differ in size, blur and solarization.
 enum class View { kFirstGlobal, kOtherGlobal, kLocal };
 
-/// Draws the box of a random resized crop: up to ten attempts at a share of the area within `scale`
-/// and an aspect within [3/4, 4/3], else the largest central box of a permitted aspect.
+/// Draws the box of a random resized crop: up to ten attempts at an area fraction within `scale`
+/// and an aspect ratio within [3/4, 4/3], otherwise the largest central box of a permitted aspect
+/// ratio.
 ///
 /// Source: torchvision `RandomResizedCrop`.
 Box sample_box(int64_t height, int64_t width, const std::array<double, 2>& scale, Rng& rng);
 
-/// Widths of the ranges that colour factors are drawn from; 0 leaves that property alone.
+/// Half-widths of the ranges of color factors; 0 leaves that property unchanged.
 struct JitterStrength {
   double brightness = 0.0;
   double contrast = 0.0;
@@ -27,19 +28,20 @@ struct JitterStrength {
   double hue = 0.0;
 };
 
-/// Changes brightness, contrast and saturation by factors within 1 -+ their strength and the hue by
-/// a share of the circle within -+ its strength, in random order.
+/// Scales brightness, contrast and saturation by factors drawn from [max(0, 1 - s), 1 + s] and
+/// shifts the hue by a fraction of the circle drawn from [-s, s], with s the strength of each, in
+/// random order.
 ///
 /// Source: torchvision `ColorJitter`.
 void color_jitter_(CropView crop, const JitterStrength& strength, Rng& rng);
 
-/// Where a crop was cut out of the image, and whether it was mirrored.
+/// The box of a crop within the image, and whether the crop was flipped.
 struct CropPlace {
   Box box;
   bool flip = false;
 };
 
-/// One crop with its colour jitter, grey, blur and solarisation, drawn from `rng`. Returns its
+/// One crop with its color jitter, grayscale, blur and solarization, drawn from `rng`. Returns its
 /// place.
 ///
 /// Source: reference `main_ibot.py` (DataAugmentationiBOT).

@@ -1,12 +1,13 @@
-// Where the pixels of one crop lie.
+// The pixels of one crop within a batch.
 #pragma once
 
 #include <cstdint>
 
 namespace ibot::data {
 
-/// Three planes (red, green, blue) of height x width bytes, one after the other: the layout of one
-/// row of a [B, 3, H, W] tensor, in which crops are made and changed in place. Owns nothing.
+/// Three consecutive planes (red, green, blue) of height x width bytes: the layout of one row of a
+/// [B, 3, H, W] tensor, into which crops are written and in which they are augmented in place.
+/// Non-owning.
 struct CropView {
   uint8_t* data = nullptr;
   int64_t height = 0;

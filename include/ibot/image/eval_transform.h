@@ -16,7 +16,7 @@ struct EvalTransformOptions {
   Filter filter = Filter::kBicubic;
 };
 
-/// Resizes the short side to resize_size and shows the central crop_size x crop_size pixels.
+/// Resizes the short side to resize_size and crops the central crop_size x crop_size pixels.
 ///
 ///   out   crop_size x crop_size
 ///

@@ -1,4 +1,4 @@
-// A decoded picture.
+// A decoded image.
 #pragma once
 
 #include <cstdint>
@@ -6,11 +6,11 @@
 
 namespace ibot::data {
 
-/// Owns height x width pixels of 8-bit RGB, row by row, the three channels of a pixel together.
+/// Owns 8-bit RGB pixels, [height, width, 3] in row-major order.
 class Image {
  public:
   Image() = default;
-  /// The pixels are left uninitialised.
+  /// The pixels are left uninitialized.
   Image(int64_t height, int64_t width)
       : height_(height), width_(width), data_(new uint8_t[3 * height * width]) {}
 

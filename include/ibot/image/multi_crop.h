@@ -12,20 +12,19 @@
 
 namespace ibot::data {
 
-/// What random decisions about a sample depend on.
+/// Key of the random numbers of a sample.
 struct SampleKey {
   uint64_t seed = 0;
   uint64_t epoch = 0;
   uint64_t sample = 0;
 };
 
-/// Fills one view a crop, the global ones first: crop i is drawn from stream `kCrop + i` of the
-/// key.
+/// Fills one view per crop, global ones first: crop i is drawn from stream `kCrop + i` of the key.
 ///
 ///   crops     global_crops views of global_size, then local_crops views of local_size
-///   returns   where each of them lies in the image
+///   returns   the place of each crop in the image
 ///
-/// Errors: another number or size of crops.
+/// Throws Error if number or size of the views differ from the options.
 std::vector<CropPlace> multi_crop(const Image& image, const AugmentOptions& options,
                                   const SampleKey& key, std::span<const CropView> crops);
 

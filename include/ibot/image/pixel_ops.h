@@ -1,34 +1,34 @@
-// Changes of a crop's colours and sharpness, in place; each equals Pillow 12 and torchvision 0.26
-// on 8-bit RGB images to the last bit.
+// In-place operations on color and sharpness; each equals Pillow 12 and torchvision 0.26 on 8-bit
+// RGB images bit for bit.
 #pragma once
 
 #include "ibot/image/crop_view.h"
 
 namespace ibot::data {
 
-/// Mirrors left and right.
+/// Flips horizontally.
 void flip_(CropView crop);
 
 /// Blends with black: x becomes factor * x.
 void adjust_brightness_(CropView crop, double factor);
 
-/// Blends with the crop's mean grey value, rounded to an integer.
+/// Blends with the crop's mean gray value, rounded to an integer.
 void adjust_contrast_(CropView crop, double factor);
 
-/// Blends each pixel with its own grey value.
+/// Blends each pixel with its own gray value.
 void adjust_saturation_(CropView crop, double factor);
 
-/// Turns the hue by `shift` of the whole circle, in [-0.5, 0.5], through 8-bit HSV.
+/// Shifts the hue by a fraction of the circle in [-0.5, 0.5], in 8-bit HSV.
 void adjust_hue_(CropView crop, double shift);
 
-/// Copies the grey value into all channels.
+/// Copies the gray value into all channels.
 void to_grayscale_(CropView crop);
 
-/// Blurs by three box filters a direction, which approximate a Gaussian of deviation `radius` > 0
-/// pixels; pixels beyond the edge repeat it.
+/// Blurs by three box filters per direction, which approximate a Gaussian of standard deviation
+/// `radius` > 0 pixels; edge pixels are replicated.
 void gaussian_blur_(CropView crop, double radius);
 
-/// Inverts values from `threshold` on; 0 inverts all, 256 none.
+/// Inverts values of at least `threshold`; 0 inverts all, 256 none.
 void solarize_(CropView crop, int threshold = 128);
 
 /// Adds `amount` to values below 128.
@@ -37,13 +37,13 @@ void solarize_add_(CropView crop, int amount);
 /// Keeps the `bits` highest bits of each value, in [0, 8].
 void posterize_(CropView crop, int bits);
 
-/// Stretches the values of each channel to the whole of [0, 255].
+/// Stretches the values of each channel linearly to [0, 255].
 void auto_contrast_(CropView crop);
 
-/// Makes the values of each channel about equally frequent.
+/// Equalizes the histogram of each channel.
 void equalize_(CropView crop);
 
-/// Blends with the crop smoothed over 3 x 3 pixels; pixels at the edge stay.
+/// Blends with the crop smoothed over 3 x 3 pixels; edge pixels are unchanged.
 void adjust_sharpness_(CropView crop, double factor);
 
 }  // namespace ibot::data

@@ -1,4 +1,4 @@
-// RandAugment: a few operations at random, of a common strength.
+// RandAugment: random operations of a common magnitude.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@
 namespace ibot {
 namespace data {
 
-/// The fifteen operations of the "increasing" set, in which a higher level always changes more.
+/// The fifteen operations of the "increasing" set, whose effect grows with the level.
 enum class RandOperation {
   kAutoContrast,
   kEqualize,
@@ -32,18 +32,17 @@ enum class RandOperation {
   kTranslateY
 };
 
-/// Applies one operation. Pixels that come from outside the crop are (124, 116, 104).
+/// Applies one operation. Pixels from outside the crop become (124, 116, 104).
 ///
 ///   level      strength in [0, 10]; at 9: 27 degrees, 1 bit kept, factors 0.19 or 1.81, shear 0.27
 ///              and so on
-///   negative   the other direction, or a factor below 1; without meaning for operations that have
-///              neither
+///   negative   opposite direction, or a factor below 1; ignored by operations that have neither
 ///
-/// Equal to Pillow 12 and timm 1.0 to the last bit.
+/// Equal to Pillow 12 and timm 1.0 bit for bit.
 void rand_operation_(CropView crop, RandOperation operation, double level, bool negative);
 
-/// Draws rand_operations operations with replacement; each is applied with probability 1/2 at a
-/// level from N(rand_magnitude, rand_magnitude_std), cut off at [0, 10], in either direction.
+/// Draws rand_operations operations with replacement; each is applied with probability 1/2, at a
+/// level from N(rand_magnitude, rand_magnitude_std) clipped to [0, 10], with a random sign.
 ///
 /// Source: Cubuk et al. 2020; timm's policy rand-m9-mstd0.5-inc1 with the default options.
 void rand_augment_(CropView crop, const TrainingTransformOptions& options, Rng& rng);

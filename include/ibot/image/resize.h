@@ -1,4 +1,4 @@
-// Cutting a box out of an image and resizing it, as Pillow does.
+// Cropping and resizing, as Pillow does.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +18,12 @@ struct Box {
   int64_t width = 0;
 };
 
-/// An image laid out for cutting many crops: three planes, each stored column after column, so that
-/// both passes of a resize are sums of whole contiguous lines.
+/// An image laid out for many crops: three planes in column-major order, so that both passes of a
+/// resize are sums of contiguous lines.
 class ColumnPlanes {
  public:
-  /// Takes over the pixels of `image`, reusing the memory of earlier ones unless that is above
-  /// 64 MiB and 4 times what this one needs.
+  /// Copies the pixels of `image`. Reuses the memory of earlier images unless it exceeds both 64
+  /// MiB and 4 times what this one needs.
   void assign(const Image& image);
   int64_t height() const { return height_; }
   int64_t width() const { return width_; }
@@ -40,8 +40,8 @@ class ColumnPlanes {
   std::vector<uint8_t> data_;
 };
 
-/// How a box becomes a crop: resized to height x width, of which the crop shows the part that
-/// begins at (top, left); mirrored last.
+/// From a box to a crop: the box is resized to height x width, the crop is the part that begins at
+/// (top, left), flipped horizontally if `flip`.
 struct ResizePlan {
   Box box;
   int64_t height = 0;
@@ -52,11 +52,10 @@ struct ResizePlan {
   bool flip = false;
 };
 
-/// Fills `out` with what `plan` shows of `image`; pixels outside the box have no influence.
+/// Fills `out` by `plan` from `image`; pixels outside the box have no influence.
 ///
-/// Source: Pillow 12 `Image.resize` after `Image.crop`, equal to the last bit: separable,
-/// antialiased, the horizontal pass first, each pass rounded to 8 bits, weights of 22 fractional
-/// bits.
+/// Source: Pillow 12 `Image.resize` after `Image.crop`, equal bit for bit: separable, antialiased,
+/// horizontal pass first, each pass rounded to 8 bits, weights with 22 fractional bits.
 void resized_crop(const ColumnPlanes& image, const ResizePlan& plan, CropView out);
 
 }  // namespace ibot::data

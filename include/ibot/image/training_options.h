@@ -1,4 +1,4 @@
-// Options of the training images of supervised evaluations.
+// Options of the training augmentation of supervised evaluations.
 #pragma once
 
 #include <array>
@@ -23,15 +23,16 @@ struct TrainingTransformOptions {
   template <class Visitor>
   void fields(Visitor&& field) {
     field("size", size, "side of an image in pixels");
-    field("scale", scale, "smallest and largest share of the image's area");
-    field("filter", filter, "of resizing: bilinear | bicubic | lanczos");
+    field("scale", scale, "[min, max] fraction of the image's area");
+    field("filter", filter, "resampling filter: bilinear | bicubic | lanczos");
     field("flip_prob", flip_prob, "probability of a horizontal flip");
     field("rand_operations", rand_operations,
-          "RandAugment operations, each done with probability 1/2; 0: colour jitter instead");
-    field("rand_magnitude", rand_magnitude, "mean strength of an operation, in [0, 10]");
-    field("rand_magnitude_std", rand_magnitude_std, "standard deviation of the strength");
+          "RandAugment operations, each applied with probability 1/2; 0: color jitter instead");
+    field("rand_magnitude", rand_magnitude, "mean magnitude of an operation, in [0, 10]");
+    field("rand_magnitude_std", rand_magnitude_std, "standard deviation of the magnitude");
     field("color_jitter", color_jitter,
-          "without RandAugment: brightness, contrast and saturation within 1 -+ this; 0: none");
+          "without RandAugment: brightness, contrast and saturation factors drawn from [1 - x, 1 + "
+          "x]");
   }
 
   void validate() const {

@@ -1,4 +1,4 @@
-// The random changes of a training image of a supervised evaluation.
+// Training augmentation of supervised evaluations.
 #pragma once
 
 #include "ibot/base/rng.h"
@@ -8,8 +8,8 @@
 
 namespace ibot::data {
 
-/// Fills `out` with a random resized crop, flipped half of the time, then changed by RandAugment
-/// or, without it, by colour jitter.
+/// Fills `out` with a random resized crop, flipped with probability flip_prob, then augmented by
+/// RandAugment or, without it, by color jitter.
 ///
 ///   out   size x size
 ///

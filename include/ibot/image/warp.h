@@ -1,4 +1,4 @@
-// Affine changes of a crop's geometry.
+// Affine warps of a crop.
 #pragma once
 
 #include <array>
@@ -8,8 +8,7 @@
 
 namespace ibot::data {
 
-/// Where a pixel comes from: that at column + 1/2 = x, row + 1/2 = y shows the point
-/// (xx · x + xy · y + x0, yx · x + yy · y + y0).
+/// Maps output to input coordinates: the pixel at x = column + 1/2, y = row + 1/2 shows the point
 struct Affine {
   double xx = 1.0;
   double xy = 0.0;
@@ -19,13 +18,13 @@ struct Affine {
   double y0 = 0.0;
 };
 
-/// The turn by `degrees`, counter-clockwise about the centre.
+/// Rotation by `degrees`, counterclockwise about the center.
 Affine rotation(double degrees, int64_t height, int64_t width);
 
-/// Replaces the crop by what `source` shows of it, interpolated by cubics over 4 x 4 pixels (Keys,
-/// a = -1, no antialias), pixels beyond the edge repeating it; points outside become `fill`.
+/// Resamples the crop by `source`: bicubic over 4 x 4 pixels (Keys, a = -1, no antialiasing), edge
+/// pixels replicated; points outside the crop become `fill`.
 ///
-/// Equal to Pillow 12 `Image.transform` and `Image.rotate` to the last bit.
+/// Equal to Pillow 12 `Image.transform` and `Image.rotate` bit for bit.
 void warp_(CropView crop, const Affine& source, const std::array<uint8_t, 3>& fill);
 
 }  // namespace ibot::data
