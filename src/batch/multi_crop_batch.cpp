@@ -12,19 +12,20 @@ struct Range {
   int64_t count;
 };
 
-/// The crops of some images, of rows that lie crop-major; page-locked like those.
+/// The crops of some images, from rows in crop-major order; pinned if the rows are.
 torch::Tensor crops_of(const torch::Tensor& rows, const Range& range) {
   if (!rows.defined()) return rows;
-  const auto part = rows.unflatten(0, {-1, range.images}).narrow(1, range.first, range.count);
+  const auto part =
+      rows.unflatten(0, {-1, range.images}).narrow(1, range.first, range.count);  // [V, b, ...]
   return torch::empty(part.sizes(), part.options().pinned_memory(part.is_pinned()))
       .copy_(part)
       .flatten(0, 1);
 }
 
-/// Where patches, numbered as those of all images' crops, lie among those of the range; -1:
-/// nowhere.
+/// Indices within the range of patches indexed over all images' crops; -1 if outside the range.
 ///
-///   patches  of one crop
+///   index    [M]   int64, (crop * images + image) * patches + patch
+///   patches        per crop
 torch::Tensor places_of(const torch::Tensor& index, int64_t patches, const Range& range) {
   const auto view = index.floor_divide(patches);
   const auto image = view.remainder(range.images) - range.first;
@@ -33,7 +34,7 @@ torch::Tensor places_of(const torch::Tensor& index, int64_t patches, const Range
   return torch::where(image.ge(0).logical_and(image.lt(range.count)), place, -1);
 }
 
-/// Of all patches the teacher sees, the global crops' before the local ones'.
+/// Indices into all patches of the teacher, those of global crops first.
 torch::Tensor teacher_places(const MultiCropBatch& batch, const Range& range) {
   const auto& index = batch.pairs.teacher;
   const auto global = batch.mask.numel();
@@ -61,7 +62,7 @@ PatchPairs pairs_of(const MultiCropBatch& batch, const Range& range) {
     all = torch::cat({student, local});
   }
   part.weight = pairs.weight.masked_select(all.ge(0));
-  // A pair's two crops are of one image.
+  // Both crops of a pair show the same image, so both are inside the range or neither is.
   if (pairs.teacher.defined()) part.teacher = kept(teacher_places(batch, range));
   return part;
 }
@@ -104,6 +105,7 @@ std::vector<MultiCropBatch> split(const MultiCropBatch& batch, int64_t parts) {
 
 MultiCropBatch prepared(const MultiCropBatch& batch, torch::Device device,
                         const Normalization& normalization) {
+  // Overlaps with computation if the batch is pinned.
   const auto moved = [device](const torch::Tensor& tensor) {
     return tensor.defined() ? tensor.to(device, /*non_blocking=*/true) : tensor;
   };

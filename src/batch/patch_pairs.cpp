@@ -10,17 +10,17 @@ namespace {
 torch::Tensor marked(const torch::Tensor& mask) {
   IBOT_CHECK(mask.dim() == 2 && mask.scalar_type() == torch::kBool,
              "masked_pairs: expected a bool mask [V, N], got ", mask.sizes());
-  return mask.flatten().nonzero().squeeze(1);
+  return mask.flatten().nonzero().squeeze(1);  // [M]
 }
 
-/// 1 / (number of marked patches of its view) of each marked patch.
+/// 1 / (number of marked patches in its view) for each marked patch: [M].
 torch::Tensor share_of_view(const torch::Tensor& mask, const torch::Tensor& indices) {
-  const auto per_view = mask.sum(1);  // [V]
-  const auto view = indices.floor_divide(mask.size(1));
+  const auto per_view = mask.sum(1);                     // [V]
+  const auto view = indices.floor_divide(mask.size(1));  // [M]
   return per_view.index_select(0, view).to(torch::kFloat).reciprocal();
 }
 
-/// The edges of a crop in its image; a mirrored one has left > right, so that `x` needs no case.
+/// The edges of a crop in its image. A flipped crop has left > right, so x() needs no case for it.
 struct Edges {
   double top, left, bottom, right;
 
@@ -28,22 +28,22 @@ struct Edges {
   double x(double share) const { return left + share * (right - left); }
 };
 
-/// The row or column, of `count` between `first` and `last`, that holds `position`; -1 outside.
-/// Its centre is the nearest one.
+/// Index of the cell, of `count` between `first` and `last`, that contains `position`, hence whose
+/// center is nearest; -1 outside.
 int64_t cell(double position, double first, double last, int64_t count) {
   const double share = (position - first) / (last - first);
   if (share < 0.0 || share >= 1.0) return -1;
   return static_cast<int64_t>(share * static_cast<double>(count));
 }
 
-double centre(int64_t index, int64_t count) {
+double center(int64_t index, int64_t count) {
   return (static_cast<double>(index) + 0.5) / static_cast<double>(count);
 }
 
-/// The patch of `other` under the centre of patch `index` of `own`; -1 outside.
-int64_t patch_at_centre(const Edges& own, const Edges& other, mask::PatchGrid grid, int64_t index) {
-  const double y = own.y(centre(index / grid.columns, grid.rows));
-  const double x = own.x(centre(index % grid.columns, grid.columns));
+/// The patch of `other` at the center of patch `index` of `own`; -1 outside.
+int64_t patch_at_center(const Edges& own, const Edges& other, mask::PatchGrid grid, int64_t index) {
+  const double y = own.y(center(index / grid.columns, grid.rows));
+  const double x = own.x(center(index % grid.columns, grid.columns));
   const int64_t row = cell(y, other.top, other.bottom, grid.rows);
   const int64_t column = cell(x, other.left, other.right, grid.columns);
   return row < 0 || column < 0 ? -1 : row * grid.columns + column;
@@ -79,10 +79,11 @@ PatchPairs pairs_by_position(const torch::Tensor& crop_box, mask::PatchGrid grid
   std::vector<int64_t> student, teacher;
   std::vector<float> weight;
   for (int64_t view = 0; view < views; ++view) {
+    // Crop-major order: the other crop of the same image is half the rows away.
     const int64_t other = (view + views / 2) % views;
     const size_t first = student.size();
     for (int64_t patch = 0; patch < grid.size(); ++patch) {
-      const int64_t match = patch_at_centre(edges(view), edges(other), grid, patch);
+      const int64_t match = patch_at_center(edges(view), edges(other), grid, patch);
       if (match < 0) continue;
       student.push_back(view * grid.size() + patch);
       teacher.push_back(other * grid.size() + match);

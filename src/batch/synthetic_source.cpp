@@ -7,7 +7,7 @@
 namespace ibot::batch {
 namespace {
 
-/// Masks of `crops` crops of each image, of which the first has number `first`, crop-major.
+/// Masks of crops `first`, …, `first + crops - 1` of all images, in crop-major order.
 torch::Tensor draw_masks(const SyntheticOptions& options, uint64_t epoch, int64_t first,
                          int64_t crops, mask::PatchGrid grid) {
   std::vector<torch::Tensor> masks;
@@ -19,7 +19,7 @@ torch::Tensor draw_masks(const SyntheticOptions& options, uint64_t epoch, int64_
           mask::sample_crop_mask(options.mask, options.mask.start_epoch, crop, grid, rng));
     }
   }
-  return torch::stack(masks);
+  return torch::stack(masks);  // [crops · images, N]
 }
 
 torch::Tensor draw_boxes(const SyntheticOptions& options, uint64_t epoch) {

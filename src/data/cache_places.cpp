@@ -30,7 +30,7 @@ fs::path full_path(const fs::path& path) {
 
 std::vector<fs::path> cache_places(const fs::path& path, const std::string& kind) {
   const auto full = full_path(path);
-  // A pattern may have wildcards in its folders too: beside the data is then where these begin.
+  // A pattern may have wildcards in its folders too: the cache goes to the folder before them.
   auto folder = full.parent_path();
   std::error_code error;
   while (!fs::is_directory(folder, error) && folder.has_relative_path()) {
@@ -51,7 +51,7 @@ void keep_in_cache(const std::vector<fs::path>& places,
   for (const auto& place : places) {
     std::error_code unwritable;
     if (place.parent_path() == cache_folder()) fs::create_directories(cache_folder(), unwritable);
-    // A name of its own first: ranks on several machines may write at once.
+    // A unique temporary name: ranks on several machines may write at the same time.
     const auto own = fs::path(concat(place.string(), '.', std::random_device()()));
     try {
       write(own);

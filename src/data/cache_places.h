@@ -1,4 +1,4 @@
-// Where what was learnt of a data set may be kept.
+// Locations of cached knowledge about a data set.
 #pragma once
 
 #include <filesystem>
@@ -8,18 +8,17 @@
 
 namespace ibot::data {
 
-/// The path from the root of the file system on, without links as far as it exists.
+/// The absolute path, with links resolved as far as it exists.
 std::filesystem::path full_path(const std::filesystem::path& path);
 
-/// Files to try in turn for what is known of `path`, which may be a pattern: beside it, that is in
-/// the last folder of its path that exists, and in the user's cache folder. `kind` ends their
-/// names.
+/// Candidate files for a cache about `path`, which may be a pattern, in order of preference: next
+/// to it, in the deepest folder of its path that exists, then in the user's cache folder. File
+/// names end in `kind`.
 std::vector<std::filesystem::path> cache_places(const std::filesystem::path& path,
                                                 const std::string& kind);
 
-/// Calls `write` with each place until one can be written; of folders it makes the user's cache
-/// folder alone. That none can is no error: the work is
-/// then done again next time.
+/// Calls `write` with each place until one succeeds; creates the user's cache folder but no other.
+/// Failing everywhere is not an error: the work is then repeated next time.
 void keep_in_cache(const std::vector<std::filesystem::path>& places,
                    const std::function<void(const std::filesystem::path&)>& write);
 

@@ -15,7 +15,8 @@ constexpr int64_t kSide = 32;
 constexpr int64_t kPlane = kSide * kSide;
 constexpr int64_t kPixels = 3 * kPlane;
 
-/// What differs between the two sets; the label that counts is the last byte before the pixels.
+/// Differences between the two sets. A record is label bytes, of which the last is the (fine)
+/// class, then 3 planes of 32 x 32 bytes.
 struct Layout {
   const char* folder;
   const char* names;

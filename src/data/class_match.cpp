@@ -9,7 +9,7 @@ namespace ibot::data {
 namespace {
 
 std::vector<int64_t> images_per_class(const Dataset& dataset) {
-  std::vector<int64_t> counts(dataset.class_names().size());
+  std::vector<int64_t> counts(dataset.class_names().size());  // [classes]
   for (int64_t sample = 0; sample < dataset.size(); ++sample) ++counts[dataset.label(sample)];
   return counts;
 }

@@ -1,4 +1,4 @@
-// Whether two sets of images are the same, told from as little reading as will do.
+// Identity of a set of images, from as little reading as possible.
 #pragma once
 
 #include <cstdint>
@@ -10,15 +10,15 @@
 
 namespace ibot::data {
 
-/// Names of the classes and the label of each sample, in order.
+/// Adds the class names and the label of each sample, in order.
 void add_labels(Hash& hash, const Dataset& images);
 
-/// Adds each of `count` files: its name, and its bytes where all together are few enough to be read
-/// at once, so that a copy is the same and an edit under an old time of change is not; else its
-/// size and the nanosecond of its last change.
+/// Adds each of `count` files: its name, and its bytes if all together are few enough to be read at
+/// once, so that copies are equal and edits that keep the modification time are not; otherwise its
+/// size and modification time in nanoseconds.
 ///
-///   path   where a file lies
-///   name   what it is called wherever the data lie
+///   path   path of a file
+///   name   its name, independent of the location of the data
 void add_files(Hash& hash, int64_t count, const std::function<std::string(int64_t)>& path,
                const std::function<std::string(int64_t)>& name);
 

@@ -1,4 +1,4 @@
-// A file as bytes.
+// The bytes of a file.
 #pragma once
 
 #include <cstdint>

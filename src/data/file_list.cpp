@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The class folder and the path below it that a line names.
+/// Class folder, and path below it, of a line.
 struct ListedName {
   std::string folder;
   std::string file;
@@ -57,7 +57,7 @@ std::vector<uint8_t> FileList::read(int64_t sample) const {
 }
 
 std::string FileList::content_hash() const {
-  // Where the folder that holds all of them ends in each path.
+  // Length of the common folder within each path.
   std::string_view common = entries_.front().path;
   for (const auto& entry : entries_) {
     const auto end =

@@ -1,4 +1,4 @@
-// What a folder holds.
+// The entries of a folder.
 #pragma once
 
 #include <filesystem>
@@ -9,14 +9,14 @@
 
 namespace ibot::data {
 
-/// Names, each kind sorted by code point.
+/// Names, sorted by code point.
 struct FolderEntries {
   std::vector<std::string> folders;
   std::vector<std::string> files;
 };
 
-/// A link counts as what it leads to, one that leads nowhere as a file. Names that is_passed_over
-/// are counted in `left_out` alone. Throws DataError when the folder cannot be read.
+/// A link counts as its target, a broken link as a file. Names for which is_passed_over() holds are
+/// only counted in `left_out`. Throws DataError if the folder cannot be read.
 FolderEntries entries_of(const std::filesystem::path& folder, LeftOut& left_out);
 
 }  // namespace ibot::data

@@ -1,15 +1,15 @@
-// Which files are images, by name.
+// Recognition of images by file name.
 #pragma once
 
 #include <string_view>
 
 namespace ibot::data {
 
-/// Whether the name ends in an extension of an image, in either case; see ImageFolder.
+/// Whether the name has the extension of an image, in either case; see ImageFolder.
 bool is_image_name(std::string_view name);
 
-/// Place of the name's extension in that list, the first where a sample has several images; -1
-/// where the name is none of an image.
+/// Index of the name's extension in that list; the lowest wins if a sample has several images. -1
+/// if the name is not that of an image.
 int image_rank(std::string_view name);
 
 }  // namespace ibot::data

@@ -84,6 +84,7 @@ std::string ending_of(std::string_view name) {
 }
 
 void LeftOut::add_hidden(const std::string& name) {
+  // The smallest name, not the first found: folders are listed by several threads.
   if (hidden++ == 0 || name < example) example = name;
 }
 

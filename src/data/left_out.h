@@ -1,4 +1,4 @@
-// What lies among the images of a data set and is not read, counted for the user.
+// Counts of files among the images of a data set that are not read.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace ibot::data {
 
-/// Counts names; beyond a thousand different ones, further ones count as "others".
+/// Counts names; after a thousand distinct ones, further ones count as "others".
 class Tally {
  public:
   void add(const std::string& name, int64_t count = 1);
@@ -23,28 +23,28 @@ class Tally {
   std::map<std::string, int64_t> counts_;
 };
 
-/// Whether a file or folder of this name is hidden (begins with a dot), or is one that operating
-/// systems and storage appliances leave in users' folders: __MACOSX, @eaDir, Thumbs.db, ...
+/// Whether a file or folder of this name is skipped: hidden (begins with a dot), or created by
+/// operating systems and storage appliances: __MACOSX, @eaDir, Thumbs.db, ...
 bool is_passed_over(std::string_view name);
-/// Whether that holds for any part of a path, "." and ".." apart.
+/// Whether that holds for any component of a path except "." and "..".
 bool has_part_passed_over(std::string_view path);
 
-/// ".heic" for IMG_1.HEIC; "no ending" where there is none of at most ten letters and digits.
+/// ".heic" for IMG_1.HEIC; "no ending" unless there is one of at most ten letters and digits.
 std::string ending_of(std::string_view name);
 
 struct LeftOut {
-  /// Hidden names and what systems leave; a folder counts as one. `example` is the first by name.
+  /// Number of skipped names; a folder counts as one. `example` is the first by name.
   int64_t hidden = 0;
   std::string example;
   Tally endings;
 
   void add_hidden(const std::string& name);
   void add(const LeftOut& other);
-  /// A line each, for the user.
+  /// One line each, for the user.
   std::vector<std::string> notes() const;
 };
 
-/// Of hidden names: "passed over 3 hidden names ...".
+/// The note on hidden names: "passed over 3 hidden names ...".
 std::string hidden_note(const LeftOut& left_out);
 
 }  // namespace ibot::data

@@ -1,4 +1,4 @@
-// One process of a machine looks through a data set while others wait for what it finds.
+// Serializes the listing of a data set among the processes of a machine.
 #pragma once
 
 #include <fcntl.h>
@@ -10,14 +10,14 @@
 
 namespace ibot::data {
 
-/// While one process lists a folder, or searches the shards in it, others wait for it. Some network
-/// file systems have no such lock: there each does it for itself.
+/// While one process lists a folder, or scans the shards in it, others wait and then use its
+/// result. Network file systems without flock: each process lists for itself.
 class ListingTurn {
  public:
   explicit ListingTurn(const std::filesystem::path& root)
       : folder_(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
     if (folder_ < 0 || ::flock(folder_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
-    // Shared, so that those who find no listing afterwards need not make one in turn.
+    // Shared, so that processes that then find no cached listing make theirs in parallel.
     while (::flock(folder_, LOCK_SH) != 0 && errno == EINTR) continue;
   }
   ~ListingTurn() {

@@ -16,7 +16,7 @@ namespace {
 using Bytes = std::span<const uint8_t>;
 
 constexpr size_t kHeaderBytes = 128;
-// The largest published file inflates to 5 MB; a damaged one must not take all memory.
+// The largest published file inflates to 5 MB; a damaged one must not exhaust memory.
 constexpr size_t kMostInflatedBytes = size_t{1} << 28;
 constexpr int kMaxDepth = 8;
 
@@ -66,7 +66,7 @@ struct Element {
   Bytes data;
 };
 
-/// Takes elements from the front of a buffer.
+/// Reads consecutive elements of a buffer.
 class Reader {
  public:
   Reader(Bytes bytes, const std::string& file) : bytes_(bytes), file_(file) {}
@@ -76,7 +76,7 @@ class Reader {
   Element next() {
     require(bytes_.size() >= 8);
     const auto first = number_at<uint32_t>(bytes_, 0);
-    // A small element: its length in the upper half of the type, its data in place of the length.
+    // Small element: length (2 bytes) and type (2 bytes), then up to 4 bytes of data.
     if (const uint32_t small = first >> 16; small != 0) {
       require(small <= 4);
       const Element element{first & 0xFFFF, bytes_.subspan(4, small)};
@@ -86,7 +86,7 @@ class Reader {
     const size_t length = number_at<uint32_t>(bytes_, 1);
     require(length <= bytes_.size() - 8);
     const Element element{first, bytes_.subspan(8, length)};
-    // Data is padded to eight bytes, but for a compressed element and at the end of the file.
+    // Data are padded to eight bytes, except in compressed elements and at the end of the file.
     const size_t padded = first == kCompressed ? length : (length + 7) / 8 * 8;
     bytes_ = bytes_.subspan(std::min(8 + padded, bytes_.size()));
     return element;
@@ -154,21 +154,21 @@ void read_struct(Reader& reader, size_t elements, int depth, MatArray& array) {
   }
 }
 
-/// The content of a matrix element; only the name of a kind that is not known.
+/// The content of a matrix element: flags, dimensions, name, data. Of unknown kinds only the name.
 MatArray read_array(Bytes content, const std::string& file, int depth) {
-  // An empty field may be an element without content.
+  // An empty field may be stored as an element without content.
   if (content.empty()) return {};
   Reader reader(content, file);
   reader.require(depth <= kMaxDepth);
   const auto flags = reader.next(kUint32);
   reader.require(flags.data.size() == 8);
   const uint32_t kind = flags.data[0];
-  double elements = 1;
+  double elements = 1;  // double: the product of damaged dimensions must not overflow
   for (const double extent : numbers_of(reader.next(kInt32), reader)) elements *= extent;
   MatArray array;
   const auto name = reader.next(kInt8).data;
   array.name.assign(name.begin(), name.end());
-  // Whatever an element is, it takes a byte.
+  // Every element takes at least one byte, which bounds `elements` for damaged files.
   const bool known =
       kind == kStructClass || kind == kCharClass || (kind >= kFirstNumeric && kind <= kLastNumeric);
   if (!known || elements == 0) return array;
@@ -185,7 +185,7 @@ MatArray read_array(Bytes content, const std::string& file, int depth) {
 std::vector<uint8_t> inflated(Bytes compressed, const std::string& file) {
   std::vector<uint8_t> content;
   z_stream stream{};
-  IBOT_CHECK(inflateInit(&stream) == Z_OK, "zlib: no memory left");
+  IBOT_CHECK(inflateInit(&stream) == Z_OK, "zlib: out of memory");
   stream.next_in = const_cast<uint8_t*>(compressed.data());
   stream.avail_in = static_cast<uInt>(compressed.size());
   int status = Z_OK;
@@ -222,6 +222,7 @@ MatArray read_mat_variable(const std::filesystem::path& path, const std::string&
   static_assert(std::endian::native == std::endian::little);
   const auto file = path.string();
   const auto bytes = file_bytes(file);
+  // Header: text up to byte 124, version 0x0100, then "IM" for little-endian.
   const bool is_mat =
       bytes.size() > kHeaderBytes && bytes[125] == 1 && bytes[126] == 'I' && bytes[127] == 'M';
   IBOT_CHECK_AS(DataError, is_mat, file, ": expected a little-endian MATLAB 5 file");

@@ -22,7 +22,7 @@ NameTable::NameTable(torch::Tensor text, torch::Tensor marks, int64_t size)
                 " of ", size, " names");
 }
 
-// Whatever a damaged file holds, nothing outside the text is read.
+// Clamped everywhere: whatever a damaged file holds, nothing outside the text is read.
 std::string_view NameTable::operator[](int64_t i) const {
   const std::string_view text(reinterpret_cast<const char*>(text_.const_data_ptr<uint8_t>()),
                               static_cast<size_t>(text_.size(0)));

@@ -1,4 +1,4 @@
-// Why a file cannot be opened: something about it, or about us.
+// Why a file cannot be opened: a fault of the file, or exhausted resources.
 #pragma once
 
 #include <cerrno>
@@ -13,8 +13,8 @@ inline bool is_exhaustion(int reason) {
   return reason == EMFILE || reason == ENFILE || reason == ENOMEM;
 }
 
-/// Throws, beginning with `name`, unless `reason`, an errno, is 0: DataError, which counts against
-/// the file; Error where the process or the machine lacks a resource, since the file may be whole.
+/// Throws, with `name` first, unless `reason`, an errno, is 0: DataError, which marks the file as
+/// bad; Error if the process or machine lacks a resource, since the file itself may be fine.
 inline void check_opened(int reason, const std::string& name) {
   IBOT_CHECK(!is_exhaustion(reason), name, ": cannot open: ", std::strerror(reason),
              "; raise the limit of open files (ulimit -n)");

@@ -1,4 +1,4 @@
-// The same work for many items, on several threads.
+// Parallel loop over items.
 #pragma once
 
 #include <atomic>
@@ -11,7 +11,7 @@
 
 namespace ibot::data {
 
-/// Calls `visit` for 0 to count - 1, each once, on `workers` threads; what it throws ends the visit
+/// Calls `visit` once for each of 0 to count - 1, on `workers` threads. An exception ends the loop
 /// and is rethrown.
 inline void for_each(int64_t count, int64_t workers, const std::function<void(int64_t)>& visit) {
   std::atomic<int64_t> next = 0;

@@ -1,4 +1,4 @@
-// Data sets as their owners publish them.
+// Data sets in the layout of their authors.
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -37,7 +37,7 @@ Json read_json(const fs::path& path) {
   return json;
 }
 
-/// Calls `use(json)`; a key that is missing or of another type is an error in `path`.
+/// Calls `use(json)`; a missing key or a wrong type becomes a DataError naming `path`.
 template <class Use>
 auto with_keys(const fs::path& path, Use&& use) {
   try {
@@ -47,7 +47,7 @@ auto with_keys(const fs::path& path, Use&& use) {
   }
 }
 
-/// What each category is called under `rank`.
+/// The name of each category at `rank`.
 std::vector<std::string> category_names(const fs::path& root, const std::string& rank) {
   return with_keys(root / "categories.json", [&](const Json& categories) {
     std::vector<std::string> names;
@@ -56,7 +56,7 @@ std::vector<std::string> category_names(const fs::path& root, const std::string&
   });
 }
 
-/// The classes by name, numbered as they first appear.
+/// Classes by name, numbered by first appearance.
 struct ClassNumbers {
   std::vector<std::string> names;
   std::map<std::string, int64_t> label;
@@ -78,7 +78,7 @@ ClassNumbers class_numbers(const fs::path& annotations, const std::vector<std::s
   });
 }
 
-/// The category in train_val2018/SUPER/CATEGORY/FILE.
+/// CATEGORY of train_val2018/SUPER/CATEGORY/FILE.
 size_t category_of(const std::string& file, const fs::path& source) {
   size_t begin = 0;
   for (int part = 0; part < 2 && begin != std::string::npos; ++part) {
@@ -116,7 +116,7 @@ FileList flowers(const fs::path& root, Split split) {
 FileList stanford_cars(const fs::path& root, Split split) {
   const auto file = root / "cars_annos.mat";
   const auto cars = read_mat_variable(file, "annotations");
-  // Path, four corners of a box, class, test flag.
+  // Fields: path, four corners of a box, class, test flag.
   const size_t width = cars.field_names.size();
   IBOT_CHECK_AS(DataError, width == 7, file.string(), ": expected annotations of 7 fields, got ",
                 width);

@@ -1,4 +1,4 @@
-// What is wrong with a file, without its name.
+// The reason in an error about a file, without the file's name.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace ibot::data {
 
-/// The text of an error about `path`, less the path that it begins with.
+/// The text of an error about `path`, without the leading path.
 inline std::string reason_of(const DataError& error, const std::string& path) {
   const std::string text = error.what();
   return text.starts_with(path + ": ") ? text.substr(path.size() + 2) : text;

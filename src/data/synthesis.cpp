@@ -14,17 +14,17 @@
 namespace ibot::data {
 namespace {
 
-// Deviations in grey values: of a picture's mean brightness and, at least and at most, of the
-// pixels around it. The tint's length in RGB space is a fraction of these.
+// Standard deviations in gray values: of an image's mean brightness, and of its pixels (minimum and
+// maximum). The tint's length in RGB space is a fraction of these.
 constexpr double kBrightness = 30.0;
 constexpr double kMinContrast = 25.0;
 constexpr double kMaxContrast = 50.0;
 constexpr double kTint = 9.0;
-constexpr double kHueSpread = 0.15;  // of the step between two classes, to either side
+constexpr double kHueSpread = 0.15;  // half-width, as a fraction of the step between two classes
 constexpr int kBlocks = 6;
 constexpr int kJpegQuality = 92;
 
-/// A field without sudden changes: normal draws on a coarse grid, interpolated.
+/// A smooth field: normal draws on a coarse grid, interpolated.
 cv::Mat smooth_field(int grid, int size, Rng& rng) {
   cv::Mat coarse(grid, grid, CV_32FC1);
   for (int y = 0; y < grid; ++y) {
@@ -35,21 +35,21 @@ cv::Mat smooth_field(int grid, int size, Rng& rng) {
   return field;
 }
 
-/// Grey clutter of mean 0 and deviation 1: shading at two scales and upright blocks.
+/// Gray clutter of mean 0 and standard deviation 1: shading at two scales and axis-aligned blocks.
 cv::Mat clutter(int size, Rng& rng) {
-  cv::Mat grey = smooth_field(4, size, rng) + 0.6 * smooth_field(9, size, rng);
+  cv::Mat gray = smooth_field(4, size, rng) + 0.6 * smooth_field(9, size, rng);
   for (int block = 0; block < kBlocks; ++block) {
     const auto length = [&] { return static_cast<int>(rng.integer(size / 8, size / 2 - 1)); };
     const auto corner = [&] { return static_cast<int>(rng.integer(0, size - 1)); };
     const cv::Rect place(corner(), corner(), length(), length());
-    grey(place & cv::Rect(0, 0, size, size)) += 0.9 * rng.normal();
+    gray(place & cv::Rect(0, 0, size, size)) += 0.9 * rng.normal();
   }
   cv::Scalar mean, deviation;
-  cv::meanStdDev(grey, mean, deviation);
-  return (grey - mean) / deviation[0];
+  cv::meanStdDev(gray, mean, deviation);
+  return (gray - mean) / deviation[0];
 }
 
-/// The direction of a hue in RGB space, orthogonal to grey, of length 1.
+/// Unit vector of a hue in RGB space, orthogonal to the gray axis: tints leave luminance unchanged.
 std::array<double, 3> tint_direction(double turn) {
   const double angle = 2.0 * std::numbers::pi * turn;
   const double u = std::cos(angle) / std::numbers::sqrt2;
@@ -107,7 +107,7 @@ Image draw_synthetic(const SynthesisOptions& options, Split split, int64_t label
   const auto size = static_cast<int>(options.size);
   const double brightness = 128.0 + kBrightness * rng.normal();
   const double contrast = rng.uniform(kMinContrast, kMaxContrast);
-  const auto grey = clutter(size, rng);
+  const auto gray = clutter(size, rng);
   const double turn = (static_cast<double>(label) + rng.uniform(-kHueSpread, kHueSpread)) /
                       static_cast<double>(options.classes);
   const auto direction = tint_direction(turn);
@@ -116,7 +116,7 @@ Image draw_synthetic(const SynthesisOptions& options, Split split, int64_t label
   for (int y = 0; y < size; ++y) {
     for (int x = 0; x < size; ++x) {
       const double tint = kTint * (0.7 + 0.6 / (1.0 + std::exp(-strength.at<float>(y, x))));
-      const double value = brightness + contrast * grey.at<float>(y, x);
+      const double value = brightness + contrast * gray.at<float>(y, x);
       for (int c = 0; c < 3; ++c) {
         image.row(y)[3 * x + c] =
             cv::saturate_cast<uint8_t>(value + tint * direction[static_cast<size_t>(c)]);
@@ -129,7 +129,7 @@ Image draw_synthetic(const SynthesisOptions& options, Split split, int64_t label
 void write_synthetic(const SynthesisOptions& options, const std::filesystem::path& root) {
   options.validate();
   require_empty(root);
-  // Drawn beside its place, so that an interrupted set is never taken for a whole one.
+  // Written to a temporary folder, so that an interrupted set is never taken for a complete one.
   const std::filesystem::path partial = without_slash(root).string() + ".partial";
   std::error_code error;
   std::filesystem::remove_all(partial, error);

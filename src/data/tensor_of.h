@@ -1,4 +1,4 @@
-// Tensors that take over a container's memory.
+// Tensors that own a container's memory.
 #pragma once
 
 #include <torch/types.h>
@@ -8,7 +8,7 @@
 
 namespace ibot::data {
 
-/// The elements of a vector or string, moved, as a tensor of `type`, whose elements are as large.
+/// Moves a vector or string into a tensor; the element size of `type` must equal the container's.
 template <class Container>
 torch::Tensor tensor_of(Container&& elements, torch::ScalarType type) {
   auto kept = std::make_shared<Container>(std::move(elements));

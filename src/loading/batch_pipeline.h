@@ -1,4 +1,4 @@
-// Threads that fill batches ahead of their use, delivered strictly in order.
+// Worker threads that fill batches in advance; batches are yielded strictly in order.
 #pragma once
 
 #include <ATen/Context.h>
@@ -18,8 +18,8 @@
 
 namespace ibot::data {
 
-/// The current GPU of the thread that makes it, if there is any. Page-locked memory belongs to the
-/// current GPU, which in a new thread is number 0 and may be another process's.
+/// The current GPU of the constructing thread, if any. Pinned memory is allocated in the context of
+/// the current GPU, which in a new thread is number 0 and may belong to another process.
 class CurrentGpu {
  public:
   CurrentGpu() {
@@ -33,16 +33,20 @@ class CurrentGpu {
   std::optional<c10::Device> device_;
 };
 
-/// A batch consists of tasks, which any threads run in any order; the result depends on neither.
+/// A batch consists of tasks, which any threads may run in any order without affecting the result.
+///
+/// One mutex guards all state. Tasks run unlocked; a slot's batch is touched only by its tasks
+/// until `unfinished` is 0, then only by next(), so it needs no lock of its own.
 template <class Batch>
 class BatchPipeline {
  public:
   struct Work {
-    /// Makes the next batch, in order; nothing at the end. Never called by two threads at once.
+    /// Creates the next batch, in order; nullopt at the end. Called under the mutex, by one thread
+    /// at a time.
     std::function<std::optional<Batch>()> open;
-    /// How many tasks fill it.
+    /// Number of tasks that fill a batch.
     std::function<int64_t(const Batch&)> tasks;
-    /// Runs one of them. Called by many threads at once.
+    /// Runs one task. Called concurrently.
     std::function<void(Batch&, int64_t task)> fill;
   };
 
@@ -65,7 +69,8 @@ class BatchPipeline {
     for (auto& thread : threads_) thread.join();
   }
 
-  /// The next batch; nothing at the end. Throws what opening or filling it threw, from then on.
+  /// The next batch; nullopt at the end. Rethrows what opening or filling it threw, also when
+  /// called again.
   std::optional<Batch> next() {
     std::unique_lock lock(mutex_);
     const auto begin = std::chrono::steady_clock::now();
@@ -98,7 +103,8 @@ class BatchPipeline {
     std::exception_ptr failure;
   };
 
-  /// The first batch with a task that nobody runs yet, opening one if there is room.
+  /// The first batch with a task that is not yet started, opening a new batch if there is room.
+  /// Earlier batches come first, so the head of the queue is finished as early as possible.
   std::shared_ptr<Slot> slot_with_task() {
     for (const auto& slot : queue_) {
       if (slot->started < slot->tasks) return slot;

@@ -1,4 +1,4 @@
-// The place of a loader in the order of its epochs.
+// Position of a loader within its epochs.
 #pragma once
 
 #include <algorithm>
@@ -12,15 +12,14 @@
 
 namespace ibot::data {
 
-/// Deals out the items of one batch after the other, epoch by epoch, each epoch in an order of its
-/// own.
+/// Yields the items of one batch after another, epoch by epoch, each epoch in its own order.
 template <class Item>
 class EpochWalk {
  public:
   struct Options {
     int64_t batch_size = 1;
     int64_t steps_per_epoch = 1;
-    /// Where it begins, and the epoch it ends before.
+    /// Start, and the epoch before which it ends.
     int64_t first_epoch = 0;
     int64_t first_step = 0;
     int64_t num_epochs = 1;
@@ -36,10 +35,10 @@ class EpochWalk {
       : options_(std::move(options)), epoch_(options_.first_epoch), step_(options_.first_step) {
     IBOT_CHECK(epoch_ >= 0 && step_ >= 0 && step_ <= options_.steps_per_epoch,
                "loader: expected a start within ", options_.steps_per_epoch,
-               " steps an epoch, got epoch ", epoch_, ", step ", step_);
+               " steps per epoch, got epoch ", epoch_, ", step ", step_);
   }
 
-  /// The next batch, of fewer items where the order ends within it; nothing after the last epoch.
+  /// The next batch, smaller if the order ends within it; nullopt after the last epoch.
   std::optional<Batch> next() {
     if (step_ == options_.steps_per_epoch) {
       ++epoch_;
@@ -56,7 +55,7 @@ class EpochWalk {
 
  private:
   const Options options_;
-  // Of the next batch.
+  // Position of the next batch.
   int64_t epoch_;
   int64_t step_;
   std::vector<Item> order_;

@@ -26,7 +26,7 @@ void sort_by_sample(std::vector<DamagedFile>& files) {
   });
 }
 
-/// Nothing for an image that does not decode, which `verify` is for.
+/// Empty if the image does not decode: finding those is the task of verify().
 std::string notice_of(Bytes bytes, ImageFormat format, const std::string& path,
                       const DecodeOptions& options) {
   if (!may_be_wide_gray(bytes, format)) return {};
@@ -99,7 +99,7 @@ Findings verify(const Dataset& dataset, int64_t workers, const DecodeOptions& op
   sort_by_sample(damaged);
   sort_by_sample(warnings);
   sort_by_sample(notices);
-  // A sample whose header is damaged may well be unreadable too.
+  // A sample may be reported twice: for its damaged header and because it does not decode.
   const auto same = [](const auto& a, const auto& b) {
     return a.sample >= 0 && a.sample == b.sample;
   };

@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kFilesPerDraft = 16;
 constexpr int64_t kDraftsAhead = 8;
-// Headers of an image and its label, the label, and the end of the archive.
+// Upper bound of bytes besides the image: tar headers of image and label, long names, the label,
+// and the end of the archive.
 constexpr int64_t kOverhead = 8 * 512;
 
 struct File {
@@ -30,7 +31,7 @@ struct File {
 
 using Draft = std::vector<File>;
 
-/// The files of `order` from `first` on, read ahead by threads.
+/// The files of `order` from `first` on, read in advance by worker threads.
 class FileStream {
  public:
   FileStream(const ImageFolder& source, const std::vector<int64_t>& order, int64_t first,
@@ -44,7 +45,7 @@ class FileStream {
                                int64_t i) { draft[i].bytes = read(source, draft[i].sample); }},
             workers, kDraftsAhead) {}
 
-  /// The next file, which stays so until it is dropped; null at the end.
+  /// The next file, unchanged until drop(); null at the end.
   const File* peek() {
     if (!draft_ || next_ == draft_->size()) {
       draft_ = pipeline_.next();
@@ -59,7 +60,7 @@ class FileStream {
     try {
       return source.read(sample);
     } catch (const DataError& error) {
-      // Without the name the plan would be another, and the shards there are of no use.
+      // Removing the file would change the plan and make the shards already written useless.
       throw DataError(concat(error.what(),
                              "; make it readable, or put an empty file in its place, which counts "
                              "as a damaged image, and repeat the call: what is packed stays; "
@@ -90,7 +91,7 @@ std::string shard_name(int64_t number, const char* extension) {
   return name;
 }
 
-/// What a folder of shards is made from: two calls with the same plan write the same bytes.
+/// Identity of what is packed: two calls with the same plan write the same bytes.
 std::string plan_of(const Listing& listing, const PackOptions& options) {
   Hash hash;
   for (const auto& name : listing.class_names()) hash.add(name + '\n');
@@ -102,7 +103,8 @@ std::string plan_of(const Listing& listing, const PackOptions& options) {
   return plan.dump();
 }
 
-/// Makes the folder, or finds the shards of an interrupted call in it.
+/// Creates the folder, or verifies that its shards come from an interrupted call with the same
+/// plan.
 void prepare_folder(const fs::path& out, const std::string& plan) {
   std::error_code error;
   fs::create_directories(out, error);
@@ -113,7 +115,7 @@ void prepare_folder(const fs::path& out, const std::string& plan) {
                   "choose another folder");
     return;
   }
-  // Of a call that was killed as it wrote the plan.
+  // Leftover of a call that was killed while it wrote the plan.
   fs::remove(concat((out / kPlanFile).string(), ".tmp"), error);
   IBOT_CHECK_AS(ConfigError, fs::is_empty(out), out.string(),
                 ": expected an empty folder, or one of an interrupted packing; choose another");
@@ -144,7 +146,8 @@ class Packer {
  private:
   fs::path part_path(int64_t number) const { return out_ / shard_name(number, "part"); }
 
-  /// Takes over the shards before the first that is missing. A part is written after its shard.
+  /// Collects the shards up to the first missing one. The index of a shard, its part, is written
+  /// after the shard, so a part implies a whole shard.
   void collect_parts() {
     while (fs::exists(part_path(summary_.shards))) {
       const auto part = read_index(part_path(summary_.shards));
@@ -154,7 +157,7 @@ class Packer {
     }
   }
 
-  /// Ends a call that was interrupted after all was written.
+  /// Completes a call that was interrupted after the index had been written.
   PackSummary clear_up() {
     const auto index = read_index(out_ / kIndexFile);
     summary_ = {.images = index.samples(),

@@ -15,8 +15,10 @@
 namespace ibot::data {
 namespace {
 
+// As in timm's RepeatAugSampler.
 constexpr int64_t kRepeatRounding = 256;
 
+// Runs long enough that reading outweighs seeking; 512 of them mix 65 536 samples.
 constexpr int64_t kRunLength = 128;
 constexpr int64_t kRunsMerged = 512;
 
@@ -30,7 +32,7 @@ void check_share(const char* what, int64_t dataset_size, Share share) {
              " samples and rank ", share.rank);
 }
 
-/// Every W-th of a whole order, padded by its beginning.
+/// Every W-th element of the global order, padded by its beginning.
 template <class Sample>
 std::vector<int64_t> share_of(const Sample* whole, int64_t dataset_size, Share share) {
   std::vector<int64_t> order(samples_per_rank(dataset_size, share));
@@ -45,7 +47,7 @@ void shuffle_(std::vector<Value>& values, Rng& rng) {
   for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.index(i)]);
 }
 
-/// Calls `put` with the samples of `runs`, merged at random.
+/// Calls `put` with the samples of `runs` in a random interleaving.
 void merge_runs(std::span<const int64_t> runs, int64_t dataset_size, Rng& rng,
                 const std::function<void(int64_t)>& put) {
   struct Reader {
@@ -58,7 +60,8 @@ void merge_runs(std::span<const int64_t> runs, int64_t dataset_size, Rng& rng,
   for (const int64_t run : runs) {
     const int64_t length = std::min(kRunLength, dataset_size - run * kRunLength);
     turns.insert(turns.end(), length, static_cast<uint16_t>(readers.size()));
-    // Begun anywhere, or those who met at the beginning of their runs would meet there again.
+    // Random starts: otherwise samples at the beginning of runs would always be merged with each
+    // other.
     readers.push_back({run * kRunLength, length, static_cast<int64_t>(rng.index(length))});
   }
   shuffle_(turns, rng);
@@ -74,7 +77,7 @@ void merge_runs(std::span<const int64_t> runs, int64_t dataset_size, Rng& rng,
 std::vector<int64_t> epoch_order(int64_t dataset_size, uint64_t seed, int64_t epoch, Share share) {
   check_share("epoch_order", dataset_size, share);
   const auto generator = at::detail::createCPUGenerator(seed + static_cast<uint64_t>(epoch));
-  // The numbers drawn do not depend on the type: half the memory where half the bits are enough.
+  // randperm draws the same permutation for both types; int32 takes half the memory.
   if (dataset_size <= std::numeric_limits<int32_t>::max()) {
     const auto permutation = at::randperm(dataset_size, generator, at::kInt);
     return share_of(permutation.const_data_ptr<int32_t>(), dataset_size, share);
@@ -92,7 +95,7 @@ std::vector<int64_t> stream_order(int64_t dataset_size, uint64_t seed, int64_t e
   std::vector<int64_t> order(samples_per_rank(dataset_size, share));
   const int64_t places = static_cast<int64_t>(order.size()) * share.world;
   int64_t place = 0;
-  // The whole order is never held; its beginning comes once more where it is padded.
+  // The global order is never held in memory; padding repeats its beginning.
   const auto put = [&](int64_t sample) {
     for (int64_t at = place++; at < places; at += dataset_size) {
       if (at % share.world == share.rank) order[at / share.world] = sample;

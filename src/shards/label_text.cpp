@@ -10,7 +10,7 @@ namespace {
 
 using CodePoints = std::vector<char32_t>;
 
-// Where the ten digits of each script begin: Unicode 15, category Nd, in the basic plane.
+// Zeros of the decimal digits of each script: Unicode 15, category Nd, basic multilingual plane.
 constexpr std::array<char32_t, 37> kZeros{
     U'0',   0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6,
     0x0C66, 0x0CE6, 0x0D66, 0x0DE6, 0x0E50, 0x0ED0, 0x0F20, 0x1040, 0x1090, 0x17E0,
@@ -19,7 +19,7 @@ constexpr std::array<char32_t, 37> kZeros{
 
 constexpr char32_t kByteOrderMark = 0xFEFF;
 
-/// Nothing where the text is no UTF-8.
+/// nullopt if the text is not UTF-8.
 std::optional<CodePoints> decoded(std::string_view text) {
   CodePoints points;
   for (size_t i = 0; i < text.size();) {
@@ -38,7 +38,7 @@ std::optional<CodePoints> decoded(std::string_view text) {
   return points;
 }
 
-// What Python's int() strips.
+// White space that Python's int() strips.
 bool is_space(char32_t c) {
   return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
          (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
@@ -46,7 +46,7 @@ bool is_space(char32_t c) {
 }
 
 void strip(CodePoints& points) {
-  // Some editors begin a text with it.
+  // Some editors write a byte order mark.
   if (!points.empty() && points.front() == kByteOrderMark) points.erase(points.begin());
   const auto begin = std::find_if_not(points.begin(), points.end(), is_space);
   const auto end = std::find_if_not(points.rbegin(), points.rend(), is_space).base();
@@ -93,6 +93,7 @@ std::optional<int64_t> python_int(std::string_view text) {
     const auto next = digit((*points)[i]);
     if (!next && ((*points)[i] != U'_' || !after_digit)) return std::nullopt;
     after_digit = next.has_value();
+    // Saturates instead of overflowing.
     if (next) value = value > (kLargest - *next) / 10 ? kLargest : value * 10 + *next;
   }
   if (!after_digit) return std::nullopt;

@@ -1,4 +1,4 @@
-// Labels as the texts that come with samples of shards.
+// Labels given as text with the samples of shards.
 #pragma once
 
 #include <cstdint>
@@ -8,16 +8,16 @@
 
 namespace ibot::data {
 
-/// Texts longer than this are no label.
+/// Longer texts are not labels.
 inline constexpr uint64_t kMaxLabelText = 256;
 
-/// The number that Python's int() makes of the text: white space around it, a sign, single
-/// underscores between digits, decimal digits of any script. Nothing where int() refuses the text;
-/// what 64 bits cannot hold becomes their largest or smallest number.
+/// The text as parsed by Python's int(): surrounding white space, a sign, single underscores
+/// between digits, decimal digits of any script. nullopt if int() would refuse it; saturates at the
+/// range of 64 bits.
 std::optional<int64_t> python_int(std::string_view text);
 
-/// The name that the text is, without white space around it: one line of UTF-8 without control
-/// characters. Nothing where it is none.
+/// The text as a class name, without surrounding white space: one line of UTF-8 without control
+/// characters; otherwise nullopt.
 std::optional<std::string> class_word(std::string_view text);
 
 }  // namespace ibot::data

@@ -41,7 +41,7 @@ std::string plain_key(const NameParts& parts) {
 }  // namespace
 
 MemberNames::MemberNames(const Listing& listing) : listing_(listing) {
-  // Files of one folder follow each other.
+  // Files of one folder are consecutive, so names need be unique within it only.
   std::string folder;
   std::unordered_set<std::string> taken;
   for (int64_t sample = 0; sample < listing.size(); ++sample) {

@@ -1,4 +1,4 @@
-// What images are called within shards.
+// Names of images within shards.
 #pragma once
 
 #include <string>

@@ -27,7 +27,7 @@ class ShardFiles::File {
   File& operator=(const File&) = delete;
 
   int get() const { return file_; }
-  /// Why it could not be opened; 0 where it was.
+  /// errno of a failed open; 0 if it is open.
   int error() const { return error_; }
 
  private:
@@ -44,12 +44,13 @@ std::shared_ptr<const ShardFiles::File> ShardFiles::open(int64_t shard,
                                                          const std::string& name) const {
   std::unique_lock lock(mutex_);
   if (files_[shard]) return files_[shard];
-  lock.unlock();  // a shared file system takes its time
+  lock.unlock();  // opening may take long on a shared file system
   auto opened = std::make_shared<const File>(paths_[shard]);
   while (is_exhaustion(opened->error()) && close_oldest(1)) {
     opened = std::make_shared<const File>(paths_[shard]);
   }
   check_opened(opened->error(), name);
+  // Another thread may have opened the same shard meanwhile; its descriptor is used.
   lock.lock();
   if (files_[shard]) return files_[shard];
   files_[shard] = opened;
@@ -59,11 +60,11 @@ std::shared_ptr<const ShardFiles::File> ShardFiles::open(int64_t shard,
   return opened;
 }
 
-/// Closes the file opened first, if at least `count` are open.
+/// Closes the file that was opened first if at least `count` are open.
 bool ShardFiles::close_oldest(size_t count) const {
   const std::lock_guard lock(mutex_);
   if (opened_.size() < count) return false;
-  // Readers that still hold it close it when they are done.
+  // Readers still using it hold a reference; the last one closes it.
   files_[opened_.front()].reset();
   opened_.pop_front();
   return true;

@@ -1,4 +1,4 @@
-// Open shards.
+// A cache of open shards.
 #pragma once
 
 #include <cstdint>
@@ -10,17 +10,17 @@
 
 namespace ibot::data {
 
-/// Reads parts of many files, of which it keeps the last 640 open: an epoch goes through 512 places
-/// at a time, and opening a file anew for every image is what shards are to spare. Fewer where the
-/// process may have no more. Safe to use from several threads.
+/// Reads parts of many files and keeps the last 640 open: stream_order() reads from 512 places in
+/// turn, and opening a file for every image is what shards are meant to avoid. Fewer if the process
+/// reaches its limit of open files. Thread-safe.
 class ShardFiles {
  public:
   explicit ShardFiles(std::vector<std::string> paths);
   ~ShardFiles();
 
   const std::string& path(int64_t shard) const { return paths_[shard]; }
-  /// Throws DataError, beginning with `name`, when the file cannot be opened or is too short; Error
-  /// when the process has no descriptor left.
+  /// Throws DataError, with `name` first, if the file cannot be opened or is too short; Error if
+  /// the process has no descriptor left.
   std::vector<uint8_t> read(int64_t shard, int64_t offset, int64_t size,
                             const std::string& name) const;
 

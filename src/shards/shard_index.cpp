@@ -17,7 +17,7 @@ constexpr const char* kFormat = "ibot shards 1";
 
 void check_column(const torch::Tensor& column, torch::ScalarType type, int64_t samples) {
   const bool sound = column.scalar_type() == type && column.dim() == 1 && column.size(0) == samples;
-  IBOT_CHECK_AS(DataError, sound, "expected one value a sample");
+  IBOT_CHECK_AS(DataError, sound, "expected one value per sample");
 }
 
 void check_consistent(const ShardIndex& index) {
@@ -36,9 +36,9 @@ void check_consistent(const ShardIndex& index) {
                 samples, " samples, got ", in_shards);
   const auto classes = static_cast<int64_t>(index.class_names.size());
   const int64_t lowest = index.hash.defined() ? 0 : -1;
-  const bool labelled =
+  const bool labeled =
       index.label.min().item<int64_t>() >= lowest && index.label.max().item<int64_t>() < classes;
-  IBOT_CHECK_AS(DataError, labelled, "expected labels below ", classes);
+  IBOT_CHECK_AS(DataError, labeled, "expected labels below ", classes);
 }
 
 ShardIndex parse_index(const io::Safetensors& content) {
@@ -160,7 +160,7 @@ ShardIndex read_index(const std::filesystem::path& file) {
     const std::string reason = error.what();
     throw DataError(reason.starts_with(file.string())
                         ? reason
-                        : concat(file.string(), ": no index of shards: ", reason));
+                        : concat(file.string(), ": not an index of shards: ", reason));
   }
 }
 

@@ -1,4 +1,4 @@
-// Where each sample lies in a set of tar shards.
+// Index of the samples in a set of tar shards.
 #pragma once
 
 #include <torch/types.h>
@@ -17,9 +17,9 @@ struct IndexedShard {
   std::string name;
   int64_t samples = 0;
   int64_t bytes = 0;
-  /// XXH3 of the whole file; empty where the shards were found, not packed.
+  /// XXH3 of the whole file; empty if the shards were found, not packed.
   std::string hash;
-  /// Of the file, in nanoseconds since 1970; 0 where they were packed, since copies are as good.
+  /// Modification time in nanoseconds since 1970; 0 for packed shards, whose copies are equivalent.
   int64_t modified_ns = 0;
 };
 
@@ -32,14 +32,14 @@ struct ShardSample {
   uint64_t hash = 0;
 };
 
-/// Samples in the order of the shards and of their places within. In 14 million samples 24 bytes
-/// each add up: the tensors may lie in a file that is mapped.
+/// Samples in the order of shards and of offsets within them. 24 bytes per sample matter for 14
+/// million of them, so the tensors may be views of a memory-mapped file.
 ///
-///   offset  [N]  int64   of the image's first byte within its shard
-///   size    [N]  int32   bytes; -1: a stretch of the shard that is damaged
-///   label   [N]  int32; -1, where the shards were found, not packed: no label, or one that cannot
-///                be read, for the reason in the name
-///   hash    [N]  int64   XXH3 of the bytes, or undefined where the shards were found, not packed
+///   offset  [N]  int64   of the image within its shard, in bytes
+///   size    [N]  int32   in bytes; -1: a damaged stretch of the shard
+///   label   [N]  int32   -1, only in found shards: no label, or an unusable one, with the reason
+///                        in the name
+///   hash    [N]  int64   XXH3 of the bytes; undefined in found shards
 ///   names        of the images within their shards
 struct ShardIndex {
   std::vector<IndexedShard> shards;
@@ -49,28 +49,28 @@ struct ShardIndex {
   torch::Tensor label;
   torch::Tensor hash;
   NameTable names;
-  /// What it was made from, in the maker's words.
+  /// What the index was made from, as a text to compare.
   std::string origin;
-  /// What the user should know of what was found; see Dataset::notes.
+  /// Remarks for the user; see Dataset::notes.
   std::vector<std::string> notes;
 
   int64_t samples() const { return names.size(); }
   ShardSample sample(int64_t i) const;
 };
 
-/// The part of an index that is `shards`, by their numbers, in that order.
+/// The index restricted to the shards with these indices, in that order.
 ShardIndex select_shards(const ShardIndex& index, const std::vector<int64_t>& shards);
 
 /// Collects samples shard by shard.
 class ShardIndexBuilder {
  public:
   void add(const ShardSample& sample);
-  /// All samples added since the last one are its.
+  /// Assigns all samples added since the previous call to `shard`.
   void end_shard(IndexedShard shard);
-  /// Samples and shards of another index, after those here.
+  /// Appends samples and shards of another index.
   void append(const ShardIndex& other);
   int64_t samples() const { return static_cast<int64_t>(offset_.size()); }
-  /// Everything added; the builder is then empty. Without hashes where `hashed` is false.
+  /// The index of everything added; the builder is then empty. Without hashes unless `hashed`.
   ShardIndex build(bool hashed);
 
  private:
@@ -83,10 +83,10 @@ class ShardIndexBuilder {
   NameTableBuilder names_;
 };
 
-/// Throws Error when it cannot be written.
+/// Throws Error if it cannot be written.
 void write_index(const std::filesystem::path& file, const ShardIndex& index);
 
-/// Maps the file. Throws DataError when it is missing, damaged, inconsistent or of another version.
+/// Maps the file. Throws DataError if it is missing, damaged, inconsistent or of another version.
 ShardIndex read_index(const std::filesystem::path& file);
 
 }  // namespace ibot::data

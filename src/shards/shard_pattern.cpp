@@ -45,7 +45,7 @@ Words split(const std::string& text, const std::string& separator) {
   return parts;
 }
 
-/// How much of the path, up to and with a slash, is an existing folder.
+/// Length of the longest prefix, up to and including a slash, that is an existing folder.
 size_t existing_prefix(const std::string& path) {
   for (size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0;
        slash = path.rfind('/', slash - 1)) {
@@ -61,7 +61,8 @@ std::optional<int64_t> parse_number(std::string_view text) {
   return value;
 }
 
-/// The numbers of FIRST..LAST or FIRST..LAST..STEP; as wide as the wider where one begins with 0.
+/// The numbers of FIRST..LAST or FIRST..LAST..STEP; zero-padded to the wider one if either begins
+/// with 0, as in a shell.
 Words range(const std::string& body) {
   const auto parts = split(body, "..");
   const auto first = parse_number(parts[0]);
@@ -85,7 +86,7 @@ Words range(const std::string& body) {
   return words;
 }
 
-/// Where the brace that opens at `open` closes, and the commas between its alternatives.
+/// Position of the brace that closes the one at `open`, and of the commas between its alternatives.
 struct Brace {
   size_t close = std::string::npos;
   std::vector<size_t> commas;
@@ -107,7 +108,7 @@ Brace brace_at(const std::string& text, size_t open) {
 
 Words expand_braces(const std::string& text);
 
-/// What a pair of braces stands for; itself where it has neither a comma nor a range.
+/// Expansion of one pair of braces; literal if it contains neither a comma nor a range.
 Words alternatives(const std::string& text, size_t open, const Brace& brace) {
   const auto body = text.substr(open + 1, brace.close - open - 1);
   Words words;
@@ -153,7 +154,8 @@ std::string escaped(const std::string& path) {
   return result;
 }
 
-/// Of what a wildcard finds, archives alone if there are any: tables and indices lie beside them.
+/// Restricts matches of a wildcard to archives, if there are any: other tools put tables and
+/// indices next to shards.
 void keep_archives(Words& files) {
   if (std::none_of(files.begin(), files.end(), is_archive_name)) return;
   std::erase_if(files, [](const std::string& file) { return !is_archive_name(file); });

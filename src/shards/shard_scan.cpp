@@ -18,7 +18,7 @@ namespace {
 
 constexpr uint64_t kMaxJson = 1 << 20;
 
-/// A name up to the first dot of its last part, and what follows the dot, in lower case.
+/// The name up to the first dot of its last component, and the rest after the dot in lower case.
 struct MemberName {
   std::string key;
   std::string ending;
@@ -49,11 +49,11 @@ struct Member {
 
 struct Label {
   int64_t code = kNoLabel;
-  /// Of kBadLabel.
+  /// Reason for kBadLabel.
   std::string fault;
 };
 
-/// What a file that is no archive begins with.
+/// Magic bytes of files that are mistaken for tar archives.
 struct OtherFormat {
   std::string_view magic;
   const char* name;
@@ -80,8 +80,7 @@ void refuse_other_format(const std::string& file) {
   std::ifstream(file, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(32));
   for (const auto& [magic, name, remedy] : kOtherFormats) {
     IBOT_CHECK_AS(DataError, !begin.starts_with(magic), file,
-                  ": expected a tar archive, in which each image has its place, got ", name, "; ",
-                  remedy);
+                  ": expected an uncompressed tar archive, got ", name, "; ", remedy);
   }
 }
 
@@ -100,17 +99,17 @@ class Scan {
   }
 
  private:
-  /// Of damage the key is empty.
+  /// The key is empty for damage.
   struct Found {
     ShardSample sample;
     std::string key;
-    /// "" but where names have several dots.
+    /// Empty unless the name has several dots.
     std::string stem;
   };
 
   void take(const io::TarEntry& entry) {
     if (entry.name.empty()) return take_damage(entry);
-    if (entry.name.ends_with('/')) return;  // a folder, as old archives have them
+    if (entry.name.ends_with('/')) return;  // a folder, as stored by old archivers
     if (has_part_passed_over(entry.name)) return found_.beside.hidden.add_hidden(entry.name);
     auto name = parse_name(entry.name);
     if (name.key.empty()) return found_.beside.strays.add("no ending");
@@ -130,7 +129,7 @@ class Scan {
     plain_.push_back(std::move(damage));
   }
 
-  /// Turns the members of one key, which follow each other, into samples.
+  /// Turns a run of members with one key into samples.
   void end_run() {
     const Member* best = nullptr;
     bool has_images = false;
@@ -211,7 +210,7 @@ class Scan {
     if (label.code == kBadLabel) note_fault_(sample, label.fault);
   }
 
-  /// That of STEM.cls in the run, or of STEM.json.
+  /// The label from STEM.cls in the run, else from STEM.json.
   Label label_of(const std::string& stem) {
     const std::string begin = stem.empty() ? "" : stem + ".";
     const auto text = place_in_run_.find(begin + "cls");
@@ -226,7 +225,7 @@ class Scan {
     return parse_label(entry, reader_.content(entry));
   }
 
-  /// Of its field "label"; none where it has no such field.
+  /// From the field "label"; kNoLabel if there is no such field.
   Label label_in_json(const io::TarEntry& entry) {
     if (!entry.damage.empty() || entry.size > kMaxJson) return {};
     const auto json = nlohmann::json::parse(reader_.content(entry), nullptr, false);
@@ -255,7 +254,8 @@ class Scan {
     return {kFirstWord - known->second, ""};
   }
 
-  /// Labels that do not lie beside their image, as of archives that hold all images first.
+  /// Assigns labels that are not adjacent to their image, as in archives that store all images
+  /// first.
   void join_labels_apart() {
     std::unordered_set<std::string> used;
     for (auto* list : {&plain_, &dotted_}) {

@@ -1,4 +1,4 @@
-// The samples of one shard that came without an index.
+// The samples of one shard without an index.
 #pragma once
 
 #include <string>
@@ -9,11 +9,11 @@
 
 namespace ibot::data {
 
-/// Every number below the largest label is a class with a name.
+/// Limit for numeric labels: every number up to the largest label becomes a class.
 inline constexpr int64_t kMaxClasses = 10'000'000;
 
-/// Labels of found samples that are no number: none; one that cannot be read, for a reason that
-/// stands in the sample's name; and from kFirstWord downwards the words that a shard found.
+/// Labels of found samples other than numbers: none; unusable, with the reason in the sample's
+/// name; and, from kFirstWord downward, indices of the shard's words.
 inline constexpr int64_t kNoLabel = -1;
 inline constexpr int64_t kBadLabel = -2;
 inline constexpr int64_t kFirstWord = -3;
@@ -21,12 +21,12 @@ inline constexpr int64_t kFirstWord = -3;
 /// Appends the reason to the sample's name.
 void note_fault_(ShardSample& sample, const std::string& reason);
 
-/// What a shard holds besides the images that are read.
+/// Members of a shard other than the images that are read.
 struct BesideImages {
   LeftOut hidden;
-  /// Images of samples that have another, by their ending.
+  /// Further images of samples, by their ending.
   Tally other_images;
-  /// Members of samples without an image, or of no sample.
+  /// Members of samples without an image, or without a key.
   Tally strays;
   int64_t repeated_keys = 0;
   int64_t links = 0;
@@ -35,9 +35,9 @@ struct BesideImages {
 };
 
 struct FoundShard {
-  /// Samples with an image whose ending is one word, and damaged stretches of the shard.
+  /// Samples with an image whose ending has no further dot, and damaged stretches of the shard.
   ShardIndex plain;
-  /// Images of the samples that have none such, each with its ending.
+  /// Images of samples without such an image, and their endings.
   ShardIndex dotted;
   std::vector<std::string> dotted_endings;
   /// The label kFirstWord - i is words[i].
@@ -45,7 +45,7 @@ struct FoundShard {
   BesideImages beside;
 };
 
-/// Throws DataError when the file cannot be read, or is no archive, saying what it is.
+/// Throws DataError if the file cannot be read, or, naming its format, if it is not a tar archive.
 FoundShard scan_shard(const IndexedShard& shard);
 
 }  // namespace ibot::data

@@ -1,4 +1,4 @@
-// Finding the samples of shards that came without an index.
+// Search for the samples of shards without an index.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace ibot::data {
 
-/// The index of the shards `files`, which `where` names: kept from an earlier search, or of a new
-/// one. Throws DataError when a shard cannot be opened or none holds an image.
+/// The index of the shards `files`, which `where` names: cached by an earlier search, or new.
+/// Throws DataError if a shard cannot be opened or none holds an image.
 ShardIndex found_index(const std::string& where, const std::vector<std::string>& files);
 
 }  // namespace ibot::data

@@ -38,7 +38,7 @@ bool is_folder_of_archives(const fs::path& folder) {
   return found;
 }
 
-/// Archives of a packed folder that its index does not know.
+/// A note on archives in a packed folder that its index does not list.
 std::optional<std::string> note_of_unknown(const fs::path& folder, const ShardIndex& index) {
   std::set<std::string> known;
   for (const auto& shard : index.shards) known.insert(fs::path(shard.name).filename());
@@ -51,7 +51,7 @@ std::optional<std::string> note_of_unknown(const fs::path& folder, const ShardIn
                 " does not list, the first one ", archives.front());
 }
 
-/// Images beside the archives of a folder, which are not read.
+/// A note on images next to the archives of a folder, which are not read.
 std::optional<std::string> note_of_files(const fs::path& folder) {
   LeftOut hidden;
   Tally images;
@@ -62,7 +62,7 @@ std::optional<std::string> note_of_files(const fs::path& folder) {
   return concat("left out ", images.total(), " images beside the archives: ", images.text());
 }
 
-/// The index that pack wrote into `folder`, its shards by their paths; nothing where there is none.
+/// The index that pack wrote to `folder`, with full paths of shards; nullopt if there is none.
 std::optional<ShardIndex> packed_index(const fs::path& folder) {
   std::error_code error;
   if (fs::exists(folder / kIndexFile, error)) {
@@ -71,11 +71,11 @@ std::optional<ShardIndex> packed_index(const fs::path& folder) {
     return index;
   }
   IBOT_CHECK_AS(DataError, !fs::exists(folder / kPlanFile, error), folder.string(),
-                ": packing was interrupted; run ibot-data pack again, which goes on from there");
+                ": packing was interrupted; run ibot-data pack again to complete it");
   return std::nullopt;
 }
 
-/// The part of a folder's index that is `files`.
+/// A folder's index restricted to `files`.
 ShardIndex restricted(ShardIndex index, const std::vector<std::string>& files) {
   std::map<std::string, int64_t> number_of;
   for (const auto& shard : index.shards) {
@@ -90,7 +90,7 @@ ShardIndex restricted(ShardIndex index, const std::vector<std::string>& files) {
   }
   std::vector<int64_t> all(index.shards.size());
   std::iota(all.begin(), all.end(), 0);
-  // Millions of rows are copied only where they must be.
+  // Avoids copying millions of rows if all shards are selected in order.
   return shards == all ? std::move(index) : select_shards(index, shards);
 }
 
@@ -111,7 +111,8 @@ ShardIndex index_of(const std::string& where) {
   for (const auto& file : files) folders.insert(fs::path(file).parent_path());
   std::optional<ShardIndex> index;
   for (const auto& each : folders) index = packed_index(each);
-  // Several packed folders number their classes each for itself: their labels are those of *.cls.
+  // Class indices of different packed folders are unrelated: then labels are read from *.cls
+  // instead.
   return index && folders.size() == 1 ? restricted(*std::move(index), files)
                                       : found_index(where, files);
 }
@@ -173,7 +174,8 @@ class ShardSet::Impl {
     return bytes;
   }
 
-  /// Damage of one shard: of all its bytes where it was packed, of its headers where it was found.
+  /// Damage of one shard: by the hash of all bytes if it was packed, by its headers if it was
+  /// found.
   std::vector<DamagedFile> damage(int64_t shard) const {
     const auto& [name, samples, bytes, hash, modified] = index_.shards[shard];
     std::vector<DamagedFile> damaged;
@@ -217,8 +219,8 @@ class ShardSet::Impl {
     const int64_t first = first_sample_[shard];
     for (int64_t sample = first; sample < first + index_.shards[shard].samples; ++sample) {
       const auto offset = static_cast<uint64_t>(offset_of(sample));
-      // A header lies before the content that it describes; a stretch that was damaged when it was
-      // found begins where it did then.
+      // Headers precede their content. A damaged stretch keeps the offset at which it was first
+      // found.
       const bool begins = offset > entry.begin || (offset == entry.begin && size_of(sample) < 0);
       if (begins && offset <= std::max(entry.offset, entry.begin + entry.size)) {
         damaged.push_back({sample, path(sample), entry.damage});

@@ -1,16 +1,16 @@
-// The seam between data and training: where batches come from.
+// Interface between data and training.
 #pragma once
 
 #include <optional>
 
 namespace ibot::batch {
 
-/// A finite stream of batches. Training and evaluation never see a file.
+/// A stream of batches. Training and evaluation see no files.
 template <class Batch>
 class BatchSource {
  public:
   virtual ~BatchSource() = default;
-  /// The next batch, or nothing at the end.
+  /// The next batch; nullopt at the end.
   virtual std::optional<Batch> next() = 0;
 };
 

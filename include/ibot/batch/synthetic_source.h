@@ -19,8 +19,8 @@ struct SyntheticOptions {
   uint64_t seed = 0;
 };
 
-/// An endless stream of batches of random pixels with masks drawn as in training and
-/// boxes drawn in an image of unit size.
+/// An endless stream of batches of random pixels, with masks drawn as in training and boxes drawn
+/// in an image of unit size.
 class SyntheticSource : public BatchSource<MultiCropBatch> {
  public:
   explicit SyntheticSource(const SyntheticOptions& options) : options_(options) {}

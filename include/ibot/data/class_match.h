@@ -1,4 +1,4 @@
-// Test images under the class numbers of the training images.
+// Test images with the class indices of the training images.
 #pragma once
 
 #include <string>
@@ -8,19 +8,19 @@
 
 namespace ibot::data {
 
-/// How the classes of a test set lie among those of a training set, by name.
+/// The classes of a test set matched by name to those of a training set.
 struct ClassMatch {
-  /// The training set's number of each class of the test set; -1 where it has none and no test
-  /// image is of that class.
+  /// Training index of each class of the test set; -1 for classes that neither training nor test
+  /// images have.
   std::vector<int64_t> label;
-  /// Classes with training but without test images.
+  /// Classes with training images but without test images.
   std::vector<std::string> untested;
   /// Classes of the training set without any image.
   std::vector<std::string> empty;
 };
 
-/// Throws DataError when images have no classes, when fewer than two classes have training images,
-/// and when test images are of a class that has none.
+/// Throws DataError if images have no classes, if fewer than two classes have training images, or
+/// if test images have a class without training images.
 ClassMatch match_classes(const Dataset& train, const Dataset& test);
 
 /// The images of `test` with the labels and class names of `train`; both must outlive it.
@@ -34,7 +34,7 @@ class MatchedDataset : public Dataset {
   std::string path(int64_t sample) const override { return test_.path(sample); }
   std::vector<uint8_t> read(int64_t sample) const override { return test_.read(sample); }
   const std::vector<std::string>& class_names() const override { return train_.class_names(); }
-  /// That of the test images, and their labels here.
+  /// Hash of the test images together with their labels in this data set.
   std::string content_hash() const override;
 
  private:

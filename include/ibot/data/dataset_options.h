@@ -1,4 +1,4 @@
-// Options of where labelled images come from.
+// Options of the source of labeled images.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@
 namespace ibot {
 namespace data {
 
-/// How a data set is laid out, as its owners publish it.
+/// Layout of a data set, as published by its authors.
 enum class DatasetKind { kFolder, kCifar10, kCifar100, kFlowers, kCars, kInat18, kInat19 };
 
 struct DatasetOptions {
@@ -27,15 +27,15 @@ struct DatasetOptions {
           "layout: folder (train/ and val/ image folders) | cifar10 | cifar100 (binary version) | "
           "flowers | cars | inat18 | inat19");
     field("train_list", train_list,
-          "file with the names of the training images to use, one a line, as SimCLRv2 publishes "
-          "them; folder alone; empty: all");
+          "file that lists the training images to use, one per line, as published with SimCLRv2; "
+          "only with kind folder; empty: all");
     field("rank", rank,
-          "taxonomic rank that is the class in iNaturalist: name, genus, family, ...");
+          "taxonomic rank that defines the classes of iNaturalist: name, genus, family, ...");
   }
 
   void validate() const {
     check_option(train_list.empty() || kind == DatasetKind::kFolder, "train_list",
-                 "expected none but with kind folder, got ", train_list);
+                 "expected none unless kind is folder, got ", train_list);
     check_option(!rank.empty(), "rank", "expected a name, got none");
   }
 };

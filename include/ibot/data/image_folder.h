@@ -1,4 +1,4 @@
-// A folder of images: one sub-folder a class, or none.
+// A folder of images: one subfolder per class, or none.
 #pragma once
 
 #include <filesystem>
@@ -8,21 +8,21 @@
 
 namespace ibot::data {
 
-/// All images below `root`. Classes are the sub-folders of the root, sorted by code point. A class
-/// holds the files of any depth whose names end in .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp
-/// .gif, in either case: its folders sorted by their full path, the files of each sorted by name.
-/// Links are followed. A class without images keeps its index.
+/// All images below `root`. Classes are the subfolders of the root, sorted by code point. A class
+/// holds the files at any depth whose names end in .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp
+/// .gif, in either case: its folders sorted by full path, the files of each sorted by name. Links
+/// are followed. A class without images keeps its index.
 ///
-/// Names that begin with a dot and what systems leave (__MACOSX, @eaDir, Thumbs.db, lost+found,
-/// ...) are passed over, as classes, folders and files; notes() counts them, files left out for
-/// their ending, and images beside the class folders. Where no sub-folder holds an image, those of
-/// the root itself are read, without classes (see has_classes).
+/// Names that begin with a dot and those that operating systems create (__MACOSX, @eaDir,
+/// Thumbs.db, lost+found, ...) are skipped, as classes, folders and files; notes() counts them,
+/// files with other extensions, and images next to the class folders. If no subfolder holds an
+/// image, the images of the root itself are read, without classes (see has_classes).
 ///
-/// A listing of `keep_listing_from` images or more is kept in a file and used again for as long as
-/// no folder changes; see current_listing.
+/// A listing of at least `keep_listing_from` images is cached in a file and reused as long as no
+/// folder changes; see current_listing.
 ///
-/// Throws DataError when the root or a folder in it is missing or unreadable, when it holds no
-/// image, and when links form a cycle.
+/// Throws DataError if the root or a folder in it is missing or unreadable, if it holds no image,
+/// or if links form a cycle.
 ///
 /// Source: torchvision `ImageFolder`, whose order decides sample ids.
 class ImageFolder : public Dataset {
@@ -35,8 +35,8 @@ class ImageFolder : public Dataset {
   std::vector<uint8_t> read(int64_t sample) const override;
   const std::vector<std::string>& class_names() const override { return listing_.class_names(); }
   std::vector<std::string> notes() const override { return listing_.notes(); }
-  /// Of each file its path below the root, and its bytes where all together take at most 64 MiB,
-  /// else its size and the nanosecond of its last change.
+  /// Hashes each file's path below the root, and its bytes if all files together take at most 64
+  /// MiB, otherwise its size and modification time in nanoseconds.
   std::string content_hash() const override;
 
   /// Paths relative to the root.

@@ -1,4 +1,4 @@
-// Which images lie below a folder, kept in a file so that a large tree is listed once.
+// The images below a folder, cached in a file so that a large tree is listed once.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +17,12 @@ struct ListedFolder {
   std::string path;
   int64_t label = 0;
   int64_t first_sample = 0;
-  /// Of the folder itself, in nanoseconds since 1970: entries that come or go change it.
+  /// Modification time of the folder itself, in nanoseconds since 1970: adding or removing entries
+  /// changes it.
   int64_t modified_ns = 0;
 };
 
-/// The images of an image folder in their order; see ImageFolder, which decides what is one.
+/// The images of an image folder in order; ImageFolder defines which files are images.
 class Listing {
  public:
   /// Folders in the order of their samples, names of all files in that order.
@@ -35,13 +36,13 @@ class Listing {
   const std::vector<std::string>& class_names() const { return class_names_; }
   const std::vector<std::string>& notes() const { return notes_; }
 
-  /// Whether no folder has changed since; looks at every folder, at no file.
+  /// Whether no folder has changed since. Checks every folder but no file.
   bool is_current(const std::filesystem::path& root) const;
-  /// Whether every folder had rested for two seconds when it was read: a change within a clock tick
-  /// of the reading would not show in its time.
+  /// Whether every folder had been unchanged for two seconds when it was read: a change within the
+  /// same clock tick as the listing would not alter the modification time.
   bool is_settled() const { return settled_; }
 
-  /// Throws Error when it cannot be written.
+  /// Throws Error if it cannot be written.
   void write(const std::filesystem::path& file, const std::filesystem::path& root) const;
 
  private:
@@ -59,15 +60,15 @@ class Listing {
 /// Lists the images below `root`, on several threads. Throws DataError as ImageFolder does.
 Listing list_images(const std::filesystem::path& root);
 
-/// A listing of `root` written before; its names stay in the file, which is mapped. Nothing when
-/// there is none, or it is damaged, of another version or of another folder.
+/// A listing of `root` written earlier, memory-mapped. nullopt if the file is missing, damaged, of
+/// another version or of another folder.
 std::optional<Listing> read_listing(const std::filesystem::path& file,
                                     const std::filesystem::path& root);
 
-/// The listing of `root`, for which processes of one machine wait for the first of them: a file
-/// that is current, or a new one, which is kept in a file when it has `keep_from` images or more
-/// and is settled. The file is `root`/../.NAME.ibot-listing, or where that cannot be written,
-/// $XDG_CACHE_HOME/ibot/HASH.ibot-listing (~/.cache without the variable).
+/// The current listing of `root`: cached, or made anew by one process while the others of the
+/// machine wait. A new listing is cached if it has at least `keep_from` images and is settled, in
+/// `root`/../.NAME.ibot-listing, or, if that is not writable, in
+/// $XDG_CACHE_HOME/ibot/HASH.ibot-listing (default ~/.cache).
 Listing current_listing(const std::filesystem::path& root, int64_t keep_from);
 
 }  // namespace ibot::data

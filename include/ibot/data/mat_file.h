@@ -1,4 +1,4 @@
-// Reading MATLAB 5 files: the arrays that data sets publish their labels in.
+// Reading of MATLAB 5 files, in which some data sets publish their labels.
 #pragma once
 
 #include <cstdint>
@@ -8,23 +8,23 @@
 
 namespace ibot::data {
 
-/// A numeric array, a string, or an array of structs, elements column by column.
+/// A numeric array, a string, or an array of structs, in column-major order.
 struct MatArray {
   std::string name;
   /// Values of a numeric array; the code units of a string.
   std::vector<double> numbers;
-  /// Of a struct array: names, and one array a field for each element, fields[element * names + i].
+  /// Of a struct array: field names, and the arrays fields[element * field_names.size() + field].
   std::vector<std::string> field_names;
   std::vector<MatArray> fields;
 
   std::string text() const { return {numbers.begin(), numbers.end()}; }
 };
 
-/// The variable `name`. Compressed elements are inflated; other kinds of variables are passed over.
-/// Every length is checked against what is left of the file.
+/// The variable `name`. Compressed elements are inflated; variables of other kinds are skipped.
+/// Every length is checked against the rest of the file.
 ///
-/// Throws DataError, naming the file, when it is damaged, of another version, or lacks the
-/// variable. Source: MathWorks, "MAT-File Format", level 5.
+/// Throws DataError, naming the file, if it is damaged, of another version, or lacks the variable.
+/// Source: MathWorks, "MAT-File Format", level 5.
 MatArray read_mat_variable(const std::filesystem::path& path, const std::string& name);
 
 }  // namespace ibot::data

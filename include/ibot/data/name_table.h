@@ -1,4 +1,4 @@
-// Millions of short names in little memory.
+// Compact storage of millions of short names.
 #pragma once
 
 #include <torch/types.h>
@@ -10,16 +10,16 @@
 
 namespace ibot::data {
 
-/// Names one after the other, each ended by a zero byte, with a mark at every 16th: a byte a
-/// character and a half for the rest, where a string each would take fifty. As tensors, which may
-/// lie in a file that is mapped.
+/// Zero-terminated names in one buffer, with an offset for every 16th: one byte per character
+/// and 1.5 bytes of overhead per name, where a std::string takes about fifty. Held as tensors,
+/// which may be views of a memory-mapped file.
 ///
 ///   text   [bytes]            uint8
-///   marks  [ceil(size / 16)]  int64, where names 0, 16, 32, ... begin
+///   marks  [ceil(size / 16)]  int64, offsets of names 0, 16, 32, ...
 class NameTable {
  public:
   NameTable() = default;
-  /// Throws DataError when the tensors are no such table.
+  /// Throws DataError if the tensors do not form such a table.
   NameTable(torch::Tensor text, torch::Tensor marks, int64_t size);
 
   int64_t size() const { return size_; }
@@ -34,7 +34,7 @@ class NameTable {
   int64_t size_ = 0;
 };
 
-/// Makes a table name by name. No name may hold a zero byte.
+/// Builds a table name by name. Names must not contain zero bytes.
 class NameTableBuilder {
  public:
   void add(std::string_view name);

@@ -1,4 +1,4 @@
-// A labelled image set that is drawn, to try the programs on.
+// A synthetic labeled image set for trying out the programs.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +22,11 @@ struct SynthesisOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("classes", classes, "tints, evenly spaced on the hue circle, 2 to 100");
-    field("train_per_class", train_per_class, "images of a class in train/");
-    field("val_per_class", val_per_class, "images of a class in val/");
+    field("classes", classes, "number of classes: tints evenly spaced on the hue circle, 2 to 100");
+    field("train_per_class", train_per_class, "images per class in train/");
+    field("val_per_class", val_per_class, "images per class in val/");
     field("size", size, "side of an image in pixels");
-    field("seed", seed, "of every image");
+    field("seed", seed, "random seed");
   }
 
   void validate() const {
@@ -41,17 +41,17 @@ struct SynthesisOptions {
 /// Names of the classes: tint_00, tint_01, …
 std::vector<std::string> tint_names(int64_t count);
 
-/// Draws one picture, a pure function of its arguments: grey clutter of random brightness and
-/// contrast under faintly tinted light, whose hue is the class.
+/// Draws one image, a pure function of its arguments: gray clutter of random brightness and
+/// contrast under a faint tint, whose hue is the class.
 ///
-/// Every crop of a picture shows its tint, which flips, jitter and blur keep, while all else
-/// differs from crop to crop: the tint is what self-distillation finds. To pixels and to a random
-/// network it is drowned by brightness and clutter, many times as strong.
+/// Every crop of an image shows its tint, which survives flips, jitter and blur, while everything
+/// else differs between crops: self-distillation finds the tint. In raw pixels and in features of a
+/// random network it is masked by brightness and clutter, which are many times as strong.
 Image draw_synthetic(const SynthesisOptions& options, Split split, int64_t label, int64_t index);
 
-/// Writes `root`/train/NAME/0000.jpg … and `root`/val/NAME/… for every class; `root` appears when
-/// the set is whole. Throws OptionError, DataError when `root` is a file or a folder that is not
-/// empty, Error when it cannot be written.
+/// Writes `root`/train/NAME/0000.jpg … and `root`/val/NAME/… for every class; `root` appears once
+/// the set is complete. Throws OptionError, DataError if `root` is a file or a folder that is not
+/// empty, Error if it cannot be written.
 void write_synthetic(const SynthesisOptions& options, const std::filesystem::path& root);
 
 }  // namespace ibot::data

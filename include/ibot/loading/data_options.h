@@ -19,15 +19,15 @@ struct DataOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field(
-        "path", path,
-        "image folder (one folder a class, or none; images at any depth) or tar shards (folder or "
-        "pattern)",
-        Effect::kNone);
+    field("path", path,
+          "image folder (one subfolder per class, or none; images at any depth) or tar shards "
+          "(folder "
+          "or pattern)",
+          Effect::kNone);
     decode.fields(field);
-    field("workers", workers, "decoding threads a rank", Effect::kNone);
-    field("prefetch_batches", prefetch_batches, "batches prepared ahead", Effect::kNone);
-    field("max_bad_share", max_bad_share, "end the run above this share of unreadable images",
+    field("workers", workers, "decoding threads per rank", Effect::kNone);
+    field("prefetch_batches", prefetch_batches, "batches loaded in advance", Effect::kNone);
+    field("max_bad_share", max_bad_share, "end the run above this fraction of unreadable images",
           Effect::kNone);
   }
 

@@ -1,4 +1,4 @@
-// Looking through a data set.
+// Inspection of a data set.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace ibot::data {
 
-/// Smallest, middle (the lower of two) and largest of some numbers.
+/// Minimum, median (the lower of two) and maximum.
 struct Spread {
   int64_t min = 0;
   int64_t median = 0;
@@ -21,31 +21,31 @@ struct Spread {
 struct DatasetSummary {
   int64_t images = 0;
   int64_t bytes = 0;
-  /// One count a class, in the order of class_names().
+  /// One count per class, in the order of class_names().
   std::vector<int64_t> images_per_class;
   /// Format name → images.
   std::map<std::string, int64_t> formats;
-  /// Of the readable images.
+  /// Over the readable images.
   Spread width;
   Spread height;
-  /// Files whose header is unreadable.
+  /// Files with an unreadable header.
   std::vector<DamagedFile> damaged;
-  /// Images that decode to something else than their values: see CheckedImage::notice.
+  /// Images whose values are altered by decoding: see CheckedImage::notice.
   std::vector<DamagedFile> notices;
 };
 
-/// Reads the header of every file, and decodes those whose gray may have more than 8 bits, on
+/// Reads the header of every file, and decodes those that may have gray of more than 8 bits, on
 /// `workers` threads.
 DatasetSummary summarize(const Dataset& dataset, int64_t workers,
                          const DecodeOptions& options = {});
 
-/// What verify finds, in the data set's order.
+/// Findings of verify(), in the order of the data set.
 struct Findings {
-  /// Containers of samples first, then samples that do not decode, or not to what was packed.
+  /// Damaged containers first, then samples that do not decode or differ from what was packed.
   std::vector<DamagedFile> damaged;
-  /// Samples that decode, though libjpeg warns of their data. Training takes them, as Pillow does.
+  /// Samples that decode with a warning. Training uses them, as Pillow does.
   std::vector<DamagedFile> warnings;
-  /// Images that decode to something else than their values: see CheckedImage::notice.
+  /// Images whose values are altered by decoding: see CheckedImage::notice.
   std::vector<DamagedFile> notices;
 };
 

@@ -1,4 +1,4 @@
-// The threaded stream of evaluation batches.
+// Multithreaded loader of evaluation batches.
 #pragma once
 
 #include <cstdint>
@@ -18,15 +18,15 @@ struct LabeledLoaderOptions {
   int64_t batch_size = 64;
   int64_t workers = 10;
   int64_t prefetch_batches = 4;
-  /// Samples from `begin` to before `end`; -1: the data set's end.
+  /// Range [begin, end) of samples; -1: to the end of the data set.
   int64_t begin = 0;
   int64_t end = -1;
-  /// Batches in page-locked memory, from which a GPU copies without waiting.
+  /// Pinned batches, for asynchronous copies to a GPU.
   bool pin_memory = false;
 };
 
-/// Delivers every sample of the range once, in the data set's order; the last batch may be smaller.
-/// A sample that does not decode is a DataError. The data set must outlive the loader.
+/// Yields every sample of the range once, in the data set's order; the last batch may be smaller. A
+/// sample that does not decode is a DataError. The data set must outlive the loader.
 class LabeledLoader : public batch::BatchSource<batch::LabeledBatch> {
  public:
   LabeledLoader(const Dataset& dataset, const LabeledLoaderOptions& options);

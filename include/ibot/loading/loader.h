@@ -1,4 +1,4 @@
-// The threaded stream of pre-training batches.
+// Multithreaded loader of pre-training batches.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 
 namespace ibot::data {
 
-/// A file that could not be decoded, met in `epoch` as `sample`.
+/// A sample that could not be decoded, and the epoch in which it was found.
 struct BadSample {
   int64_t sample = 0;
   int64_t epoch = 0;
@@ -25,12 +25,13 @@ struct BadSample {
   std::string reason;
 };
 
-/// Images with gray of more than 8 bits that is cut off, in the first epoch of a loader so far.
+/// Images with clipped gray of more than 8 bits, among those yielded so far in the loader's first
+/// epoch.
 struct ClippedGray {
   int64_t images = 0;
-  /// Of as many that were delivered in it.
+  /// Number of images yielded.
   int64_t of = 0;
-  /// The first one, and its notice.
+  /// The first such image and its notice.
   std::string path;
   std::string notice;
 };
@@ -44,25 +45,25 @@ struct MultiCropLoaderOptions {
   uint64_t seed = 0;
   int64_t batch_size = 1;
   Share share;
-  /// Where the stream begins, and the epoch it ends before.
+  /// Start of the stream, and the epoch before which it ends.
   int64_t first_epoch = 0;
   int64_t first_step = 0;
   int64_t num_epochs = 1;
-  /// Batches in page-locked memory, from which a GPU copies without waiting.
+  /// Pinned batches, for asynchronous copies to a GPU.
   bool pin_memory = false;
 };
 
-/// Delivers the batches of epochs first_epoch, …, num_epochs - 1 in order, steps_per_epoch() each,
-/// without a pause between epochs. A batch is a pure function of the options and its place in that
-/// order, whatever the number of threads or where the stream began.
+/// Yields the batches of epochs first_epoch, …, num_epochs - 1 in order, steps_per_epoch() each,
+/// without a pause between epochs. A batch is a pure function of the options and its position in
+/// that order, independent of the number of threads and of where the stream began.
 ///
-/// The order of an epoch is that of epoch_order, of stream_order for a data set that is a stream.
+/// The order within an epoch is epoch_order(), or stream_order() if the data set is a stream.
 ///
-/// A sample that does not decode is replaced by one behind it in the data set that does, the first
-/// of those at a distance of 1, 2, 4, 8, ... cropped with the random numbers of the lost one. Once
-/// the distinct files found bad are more than max_bad_share of the data set, next() throws
-/// DataError; so it does, as for any other failure of a thread, at the batch concerned, so that an
-/// error too comes at a fixed place in the order.
+/// A sample that does not decode is replaced by a later one of the data set, the first that decodes
+/// at a distance of 1, 2, 4, 8, ..., cropped with the random numbers of the lost one. Once the
+/// number of distinct bad files exceeds max_bad_share of the data set, next() throws DataError.
+/// Errors of worker threads are thrown by next() at the batch concerned, so they too occur at a
+/// reproducible position.
 ///
 /// The data set must outlive the loader.
 class MultiCropLoader : public batch::BatchSource<batch::MultiCropBatch> {
@@ -72,12 +73,12 @@ class MultiCropLoader : public batch::BatchSource<batch::MultiCropBatch> {
 
   std::optional<batch::MultiCropBatch> next() override;
   int64_t steps_per_epoch() const;
-  /// Seconds that next() has waited for its threads so far.
+  /// Total time that next() has waited for worker threads, in seconds.
   double waited_s() const;
-  /// The bad files met in the batches delivered since the last call, each only once.
+  /// Bad samples in the batches yielded since the last call, each reported once.
   std::vector<BadSample> take_bad_samples();
   const ClippedGray& clipped_gray() const;
-  /// Files that other ranks found bad count as if met here, from the next batch on.
+  /// Counts samples that other ranks found bad as if found here, from the next batch on.
   void add_bad_samples(const std::vector<int64_t>& samples);
 
  private:

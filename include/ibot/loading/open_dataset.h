@@ -1,4 +1,4 @@
-// From what the user names to its data set.
+// Opening of data sets by name.
 #pragma once
 
 #include <filesystem>
@@ -11,11 +11,11 @@
 
 namespace ibot::data {
 
-/// The images of an image folder, or of shards where names_shards says so. Throws DataError.
+/// The images of an image folder, or of shards if names_shards() holds. Throws DataError.
 std::unique_ptr<Dataset> open_images(const std::string& where, Labels labels = Labels::kUsed);
 
-/// The training or validation images below `root`, laid out as `options.kind` says. Data sets that
-/// call their second half a test set have it as kVal. Throws DataError, naming what is missing.
+/// The training or validation images below `root`, in the layout `options.kind`. kVal is the test
+/// set of data sets that call it so. Throws DataError, naming what is missing.
 std::unique_ptr<Dataset> open_dataset(const std::filesystem::path& root, Split split,
                                       const DatasetOptions& options);
 

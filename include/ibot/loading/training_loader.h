@@ -1,4 +1,4 @@
-// The threaded stream of training batches of supervised evaluations.
+// Multithreaded loader of training batches for supervised evaluations.
 #pragma once
 
 #include <cstdint>
@@ -18,36 +18,36 @@ struct TrainingLoaderOptions {
   DecodeOptions decode;
   uint64_t seed = 0;
   int64_t batch_size = 64;
-  /// How often a sample comes in an epoch, changed anew each time; see repeated_order. 1: once.
+  /// Repeated augmentation: occurrences of a sample per epoch, each augmented anew; see
+  /// repeated_order.
   int64_t repeats = 1;
-  /// Batches whose images are dealt to them in turn, as a sampler deals them to as many ranks: the
-  /// appearances of one sample, which follow each other, then lie in different batches.
+  /// Micro-batches per update. Images are interleaved over them as DistributedSampler interleaves
+  /// ranks, so repeats of an image fall into different micro-batches.
   int64_t batches_per_update = 1;
-  /// Whether an incomplete last batch is left out.
+  /// Whether an incomplete last batch is dropped.
   bool drop_last = true;
-  /// Batches of an epoch; the rest of it is left out. 0: all.
+  /// Maximum number of batches per epoch; the rest of the epoch is dropped. 0: no limit.
   int64_t max_steps_per_epoch = 0;
   Share share;
-  /// Where the stream begins, and the epoch it ends before.
+  /// Start of the stream, and the epoch before which it ends.
   int64_t first_epoch = 0;
   int64_t first_step = 0;
   int64_t num_epochs = 1;
   int64_t workers = 10;
   int64_t prefetch_batches = 4;
-  /// Batches in page-locked memory, from which a GPU copies without waiting.
+  /// Pinned batches, for asynchronous copies to a GPU.
   bool pin_memory = false;
 };
 
-/// Batches that one epoch of these options has. Throws DataError when there is none.
+/// Number of batches per epoch. Throws DataError if there is none.
 int64_t training_steps_per_epoch(int64_t dataset_size, const TrainingLoaderOptions& options);
 
-/// Delivers shuffled, randomly changed batches of epochs first_epoch, …, num_epochs - 1 in order,
-/// without a pause between epochs. A batch is a pure function of the options and its place in that
-/// order, whatever the number of threads or where the stream began: appearance r of a sample is
-/// drawn from stream `kCrop + r` of (seed, epoch, sample). The order of an epoch is that of
-/// epoch_order, of stream_order for a data set that is a stream; with repeats that of
-/// repeated_order. A sample that does not decode is a
-/// DataError at its batch. The data set must outlive the loader.
+/// Yields shuffled, augmented batches of epochs first_epoch, …, num_epochs - 1 in order, without a
+/// pause between epochs. A batch is a pure function of the options and its position in that order,
+/// independent of the number of threads and of where the stream began: occurrence r of a sample is
+/// augmented by stream `kCrop + r` of (seed, epoch, sample). The order within an epoch is
+/// epoch_order(), or stream_order() if the data set is a stream, or repeated_order() with repeats.
+/// A sample that does not decode is a DataError at its batch. The data set must outlive the loader.
 class TrainingLoader : public batch::BatchSource<batch::LabeledBatch> {
  public:
   TrainingLoader(const Dataset& dataset, const TrainingLoaderOptions& options);
@@ -55,7 +55,7 @@ class TrainingLoader : public batch::BatchSource<batch::LabeledBatch> {
 
   std::optional<batch::LabeledBatch> next() override;
   int64_t steps_per_epoch() const;
-  /// Seconds that next() has waited for its threads so far.
+  /// Total time that next() has waited for worker threads, in seconds.
   double waited_s() const;
 
  private:
