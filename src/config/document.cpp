@@ -15,8 +15,8 @@
 namespace ibot::config {
 namespace {
 
-// The length of the UTF-8 sequence at `at`, 0 when there is none. Overlong forms, surrogates and
-// code points above U+10FFFF do not matter here: yaml-cpp replaces them.
+// Length of the UTF-8 sequence at `at`; 0 if there is none. Overlong forms, surrogates and code
+// points above U+10FFFF do not matter here: yaml-cpp replaces them.
 size_t sequence_length(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t lead = byte(at);
@@ -33,8 +33,8 @@ size_t sequence_length(std::string_view text, size_t at) {
   return length;
 }
 
-// Builds the tree from the parser's events. Its node interface would keep duplicate keys without a
-// word and expand aliases without a bound.
+// Builds the tree from the parser's events: the node interface of yaml-cpp silently keeps duplicate
+// keys and expands aliases without bound.
 class Builder : public YAML::EventHandler {
  public:
   Node root() { return root_ ? std::move(*root_) : Node{}; }
@@ -55,7 +55,7 @@ class Builder : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     Node node = make(Node::Kind::kScalar, mark, tag, anchor);
-    node.quoted = tag == "!";  // the tag that the parser gives to quoted text
+    node.quoted = tag == "!";  // yaml-cpp's tag of quoted text
     node.text = value;
     attach(std::move(node));
   }
@@ -158,7 +158,7 @@ std::string shown(std::string text) {
   constexpr size_t kMost = 60;
   const bool is_long = text.size() > kMost;
   if (is_long) text.resize(kMost);
-  // A character that was cut through would make the message invalid.
+  // A truncated multi-byte character would make the message invalid UTF-8.
   while (is_long && !text.empty() && static_cast<uint8_t>(text.back()) >= 0x80) text.pop_back();
   std::replace_if(
       text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) < 0x20; }, ' ');

@@ -11,7 +11,7 @@ namespace ibot::config {
 constexpr size_t kMaxBytes = 1 << 20;
 constexpr size_t kMaxDepth = 8;
 
-/// A value of the document and where it stands. Only the member of its kind is filled.
+/// A value of the document with its line. Only the members of its kind are filled.
 struct Node {
   enum class Kind { kNull, kScalar, kList, kMap };
 
@@ -23,7 +23,7 @@ struct Node {
   std::vector<Node> values;  // of a map or a list
 };
 
-/// What is wrong with a document, and in which line.
+/// An error in a document, with its line.
 class DocumentError : public std::runtime_error {
  public:
   DocumentError(int line, const std::string& problem) : std::runtime_error(problem), line_(line) {}
@@ -36,10 +36,10 @@ class DocumentError : public std::runtime_error {
 /// Throws DocumentError unless the text is UTF-8 without control characters.
 void check_text(std::string_view text);
 
-/// Parses one document; a null node when there is none. Throws DocumentError.
+/// Parses one document; a null node if there is none. Throws DocumentError.
 Node parse_document(std::string_view text);
 
-/// The text as a message can hold it: one line of at most 60 bytes.
+/// The text shortened for a message: one line of at most 60 bytes.
 std::string shown(std::string text);
 
 /// The value in a few words, for messages.

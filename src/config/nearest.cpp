@@ -21,7 +21,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::optional<std::string> nearest(std::string_view word,
                                    const std::vector<std::string>& candidates) {
-  // The table of distances is quadratic; no name of ours is anywhere near this long.
+  // The table of distances is quadratic, and no key is nearly this long.
   constexpr size_t kLongest = 100;
   if (word.size() > kLongest) return std::nullopt;
   std::optional<std::string> best;

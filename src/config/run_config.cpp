@@ -11,14 +11,14 @@ void check_whole_patches(const char* key, int64_t size, int64_t patch_size) {
                (size / patch_size + 1) * patch_size);
 }
 
-/// Masks lie on the grid of output tokens, which stages coarsen.
+/// Masks are defined on the grid of output tokens, which is coarser in networks with stages.
 void check_whole_tokens(const char* key, int64_t size, const models::BackboneOptions& backbone) {
   const auto pixels = models::token_pixels(backbone);
   check_option(size % pixels == 0, key, "expected a multiple of ", pixels,
                ", the pixels of an output token of ", backbone.arch, ", got ", size);
 }
 
-/// The crops whose patches learn exist.
+/// Checks that the crops whose patches take part in the loss exist.
 void check_learning_crops(const mask::MaskOptions& mask, const data::AugmentOptions& augment) {
   check_option(mask.views != mask::MaskViews::kAll || augment.local_crops > 0, "mask.views",
                "expected global or first_global without local crops, got all");
@@ -27,7 +27,7 @@ void check_learning_crops(const mask::MaskOptions& mask, const data::AugmentOpti
                ", got ", augment.global_crops);
 }
 
-/// Statistics of a part of a batch are not the batch's.
+/// Batch statistics of a micro-batch differ from those of the batch.
 void check_accumulation(const train::TrainOptions& train, models::HeadNorm norm) {
   const bool whole = norm == models::HeadNorm::kNone || norm == models::HeadNorm::kLayer;
   check_option(train.accumulate_steps == 1 || whole, "train.accumulate_steps",

@@ -7,7 +7,8 @@ class Misfits {
  public:
   explicit Misfits(int64_t epochs) : epochs_(epochs) {}
 
-  /// `key` holds `value`, with which something lasts until `end`, both in epochs.
+  /// Reports `key` with `value` if its schedule, which ends at `end`, does not end before the run;
+  /// both in epochs.
   void check(const char* key, int64_t value, int64_t end, const char* consequence) {
     if (value == 0 || end < epochs_) return;
     lines_.push_back(concat(key, ": expected an end before that of the run, train.epochs ", epochs_,
@@ -20,8 +21,8 @@ class Misfits {
   std::vector<std::string> lines_;
 };
 
-/// Epochs until both temperatures have arrived; one that does not move has at once, and that of
-/// patches does not where no patch is ever masked.
+/// Epochs until both temperature ramps have ended. A constant temperature has no ramp, and the
+/// patch temperature does not count if no patch is ever masked.
 int64_t end_of_ramps(const RunConfig& config) {
   const auto& loss = config.loss;
   const auto length = loss.warmup_teacher_temp_epochs;

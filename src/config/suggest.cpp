@@ -13,7 +13,7 @@ std::vector<std::string> section_names(const Sections& sections) {
   return names;
 }
 
-// The names of one section's keys, or of all when `only` is empty.
+// Names of one section's keys, or of all keys if `only` is empty.
 std::vector<std::string> key_names(const Sections& sections, const std::string& only) {
   std::vector<std::string> names;
   for (const Section& section : sections) {
@@ -23,7 +23,7 @@ std::vector<std::string> key_names(const Sections& sections, const std::string& 
   return names;
 }
 
-// The key of that name; of several the one whose section is nearest.
+// The key of that name; among several, the one whose section name is nearest.
 std::optional<std::string> key_named(const Sections& sections, const std::string& near_section,
                                      const std::string& name) {
   std::optional<std::string> best;
@@ -48,6 +48,7 @@ std::optional<std::string> meant(const Sections& sections, const std::string& ke
   }
   const std::string section = key.substr(0, point);
   const std::string name = key.substr(point + 1);
+  // An exact name in another section is likelier than a similar name in this one.
   if (const auto elsewhere = key_named(sections, section, name)) return elsewhere;
   const auto close = nearest(name, key_names(sections, section));
   if (close) return key_named(sections, section, *close);

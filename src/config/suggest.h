@@ -1,4 +1,4 @@
-// What an unknown section or key was meant to be.
+// Suggestions for unknown sections and keys.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace ibot::config {
 
-/// "; did you mean optim.lr?" for an unknown "section.key" or, without a point, an unknown section;
-/// the keys of the only section, or a hint where to look, when nothing is near.
+/// "; did you mean optim.lr?" for an unknown "section.key" or, without a dot, an unknown section.
+/// If nothing is near: the keys of the only section, or a hint where to look.
 std::string suggest(const Sections& sections, const std::string& key);
 
 }  // namespace ibot::config

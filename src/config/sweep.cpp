@@ -44,7 +44,7 @@ std::vector<std::string> alternatives(const std::string& assignment) {
   return result;
 }
 
-// "-lr=0.001" of "optim.lr=0.001", with letters only that need no quotes in a shell.
+// "-lr=0.001" of "optim.lr=0.001", restricted to characters that need no quotes in a shell.
 std::string folder_part(const std::string& assignment) {
   const size_t equals = assignment.find('=');
   const size_t point = assignment.rfind('.', equals);

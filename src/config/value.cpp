@@ -39,7 +39,7 @@ std::string name_of(const EnumSlot& slot) {
   return names;
 }
 
-// Each `parse` returns whether the node fits.
+// Each parse() returns whether the node fits.
 bool is_plain(const Node& node) { return node.kind == Node::Kind::kScalar && !node.quoted; }
 
 template <class Number>

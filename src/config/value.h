@@ -1,4 +1,4 @@
-// Values of keys, between the document and the structs.
+// Conversion of values between the document and the option structs.
 #pragma once
 
 #include <string>
@@ -8,8 +8,7 @@
 
 namespace ibot::config {
 
-/// Stores the node's value; otherwise says what was expected and returns it, for a message. An
-/// empty string means success.
+/// Stores the node's value. Returns an empty string, or what was expected if the node does not fit.
 std::string assign(const FieldSlot& slot, const Node& node);
 
 /// The value as YAML on one line.

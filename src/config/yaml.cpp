@@ -44,7 +44,7 @@ void store(const Field& field, const Node& node, const std::string& key, const s
   origins[key] = origin;
 }
 
-// Reads one file's tree into the sections.
+// Applies the tree of one file to the sections.
 class FileReader {
  public:
   FileReader(const Sections& sections, const std::string& name, Origins& origins)
@@ -100,7 +100,7 @@ class FileReader {
   Origins& origins_;
 };
 
-// Text is taken as it is, since a shell has its own quotes; but quotes that are there are YAML's.
+// Text is taken literally, since the shell has its own quotes; quotes that remain are YAML's.
 Node parse_override(const Field& field, const std::string& text) {
   const bool quoted = !text.empty() && (text.front() == '"' || text.front() == '\'');
   if (!std::holds_alternative<std::string*>(field.slot) || quoted) {
@@ -151,7 +151,7 @@ std::string read_config_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   IBOT_CHECK_AS(ConfigError, file && !is_folder, path.string(), ": expected a YAML file, found ",
                 is_folder ? "a folder" : "none");
-  // One byte more than allowed tells a file that is too large, even one without an end.
+  // Reading one byte more than allowed detects files that are too large, even endless ones.
   std::string text(kMaxBytes + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));

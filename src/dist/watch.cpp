@@ -154,7 +154,7 @@ void Watch::judge_silence() {
   for (size_t i = 0; i < signs_.size(); ++i) {
     if (i == rank_ || signs_[i].ended || signs_[i].changed >= last) continue;
     last = signs_[i].changed;
-    trouble_ = concat(name_of(i), " has given no sign of life for ", seconds(limit),
+    trouble_ = concat(name_of(i), " has sent no heartbeat for ", seconds(limit),
                       " s: it has died or is stopped");
   }
 }

@@ -4,8 +4,8 @@
 
 namespace ibot::models {
 
-// Each in a file of its own. Another architecture is one more such file, its name here and in the
-// list below; the contract test then runs over its samples.
+// Each in its own file. A new architecture adds such a file, and its function here and to the list
+// below; the contract test then runs over its samples.
 Architecture vit_architecture();
 Architecture swin_architecture();
 

@@ -37,7 +37,8 @@ int64_t square_side(int64_t cells) {
 torch::Tensor resize_square(const torch::Tensor& cells, int64_t side) {
   const auto stored = square_side(cells.size(0));
   if (stored == 0 || side == 0) return {};
-  const auto map = cells.to(torch::kFloat).t().reshape({1, cells.size(1), stored, stored});
+  const auto map =
+      cells.to(torch::kFloat).t().reshape({1, cells.size(1), stored, stored});  // [1, C, S, S]
   const auto resized = at::upsample_bicubic2d(map, {side, side}, /*align_corners=*/false);
   return resized.reshape({cells.size(1), side * side}).t().contiguous().to(cells.dtype());
 }
@@ -84,7 +85,7 @@ BackboneOptions infer_patches(const Shapes& shapes) {
 
 double mlp_ratio(int64_t hidden, int64_t width) {
   const auto ratio = static_cast<double>(hidden) / static_cast<double>(width);
-  // Times the width it is cut to an integer again, which a quotient rounded down would miss.
+  // The hidden width is truncated from ratio * width: a ratio rounded down would give one less.
   const bool low = static_cast<int64_t>(ratio * static_cast<double>(width)) < hidden;
   return low ? std::nextafter(ratio, 2 * ratio) : ratio;
 }

@@ -35,7 +35,7 @@ HeadOptions infer_head(const Weights& weights) {
     return found->second;
   };
   HeadOptions options;
-  torch::Tensor last = find("mlp.weight");  // of a single layer
+  torch::Tensor last = find("mlp.weight");  // a head of a single layer
   options.layers = last.defined() ? 1 : 0;
   for (int64_t number = 0; number < kMostHeadLayers && !find("mlp.weight").defined(); ++number) {
     const auto weight = find(concat("mlp.", number, ".weight"));
@@ -45,6 +45,7 @@ HeadOptions infer_head(const Weights& weights) {
   }
   IBOT_CHECK_AS(CheckpointError, last.defined() && last.dim() == 2, weights.source,
                 ": expected a projection head, found none");
+  // Files do not distinguish bn, syncbn and csyncbn: the same tensors.
   const auto norm = find("mlp.1.weight");
   if (norm.defined() && norm.dim() == 1) {
     options.norm = find("mlp.1.running_mean").defined() ? HeadNorm::kBatch : HeadNorm::kLayer;
@@ -54,6 +55,7 @@ HeadOptions infer_head(const Weights& weights) {
   options.bottleneck_dim = first.defined() ? last.size(0) : 0;
   options.prototypes = first.defined() ? first.size(0) : last.size(0);
   options.patch_prototypes = second.defined() ? second.size(0) : options.prototypes;
+  // Sharing is storage sharing: a .pth stores a shared layer once under both names.
   options.shared = !second.defined() ||
                    second.const_data_ptr() == (first.defined() ? first : last).const_data_ptr();
   const auto lengths = find("last_layer.weight_g");
@@ -72,7 +74,7 @@ std::vector<std::string> missing_tensors(const Weights& weights) {
       missing.push_back(name);
     }
   };
-  // How many heads there are changes no shape.
+  // The number of heads changes no shape.
   const auto backbone = infer_backbone(weights, 1);
   const auto first = weights.tensors.lower_bound("head.");
   if (first == weights.tensors.end() || !first->first.starts_with("head.")) {

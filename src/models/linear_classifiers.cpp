@@ -20,7 +20,7 @@ struct Layer {
   torch::Tensor bias;
 };
 
-/// "12.module.linear.weight" is "linear.weight" of classifier 12; of a single one there is no
+/// "12.module.linear.weight" is "linear.weight" of classifier 12; a single classifier has no
 /// number.
 struct Place {
   int64_t number = 0;
@@ -39,7 +39,7 @@ Place place_of(const std::string& name) {
   return place;
 }
 
-/// By number; empty where no tensor is one of a linear classifier.
+/// Layers by number; empty if no tensor belongs to a linear classifier.
 std::map<int64_t, Layer> layers_in(const Tensors& tensors) {
   std::map<int64_t, Layer> layers;
   for (const auto& [name, tensor] : tensors) {
@@ -71,7 +71,7 @@ std::optional<LinearClassifiers> stacked(const Tensors& tensors, const std::stri
       .source = source, .weight = torch::stack(weights), .bias = torch::stack(biases)};
 }
 
-/// The file that ibot-eval keeps of a linear probe: all classifiers as they were after an epoch.
+/// The state file of ibot-eval's linear probe: all classifiers after an epoch.
 std::optional<LinearClassifiers> own_classifiers(const io::Safetensors& file,
                                                  const std::string& source) {
   const auto weight = file.tensors.find("weight");
@@ -116,7 +116,7 @@ std::optional<LinearClassifiers> classifiers_of(const io::Value& root, const std
   const auto heads = result->weight.size(0);
   if (heads == 1) result->best = 0;
   const auto* best = root.dict()->find("best_acc_hidx");
-  // The merged file names the sweep's classifier and holds that alone.
+  // combine_ckpt.py stores only the best classifier but keeps its index in the sweep.
   if (best != nullptr && best->integer() && heads > 1) {
     IBOT_CHECK_AS(CheckpointError, *best->integer() >= 0 && *best->integer() < heads, source,
                   ": best_acc_hidx: expected one of ", heads, " classifiers, got ",

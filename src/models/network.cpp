@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kInitialStd = 0.02;
 
-/// Layers are initialised as a whole; other parameters by their name.
+/// Layers are initialized as a whole; other parameters by name.
 void initialize_layer_(torch::nn::Module& layer, const at::Generator& generator) {
   if (auto* linear = layer.as<torch::nn::LinearImpl>()) {
     nn::truncated_normal_(linear->weight, kInitialStd, generator);

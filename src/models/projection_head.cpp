@@ -26,14 +26,15 @@ ProjectionHeadImpl::ProjectionHeadImpl(const HeadOptions& options, int64_t embed
     linears_.push_back(register_module("mlp", torch::nn::Linear(embed_dim, output)));
   } else {
     const bool normed = options.norm != HeadNorm::kNone;
-    // Layers lie under the numbers that the reference's sequential container gives them.
+    // The reference's Sequential numbers linear layers, norms and activations consecutively.
     const auto mlp = register_module("mlp", std::make_shared<torch::nn::Module>());
     for (int64_t i = 0; i < options.layers; ++i) {
       const auto name = std::to_string(i * (normed ? 3 : 2));
       linears_.push_back(mlp->register_module(
           name, torch::nn::Linear(i == 0 ? embed_dim : options.hidden_dim,
                                   i == options.layers - 1 ? output : options.hidden_dim)));
-      // The reference uses one norm after every hidden layer; it lies under its first name.
+      // The reference reuses one norm after every hidden layer; it is registered under its first
+      // name.
       if (i == 0 && options.norm == HeadNorm::kLayer) {
         layer_norm_ = mlp->register_module(
             "1", torch::nn::LayerNorm(torch::nn::LayerNormOptions({options.hidden_dim})));
@@ -57,18 +58,18 @@ ProjectionHeadImpl::ProjectionHeadImpl(const HeadOptions& options, int64_t embed
 
 bool ProjectionHeadImpl::mixes_tokens() const { return !batch_norm_.is_empty(); }
 
-// Statistics over all images and tokens of the call; one instance serves both hidden layers, so
-// that its running statistics move twice a call.
-torch::Tensor ProjectionHeadImpl::normalise(const torch::Tensor& hidden) {
+// Statistics over all images and tokens of the call. One instance serves all hidden layers, so its
+// running statistics are updated once per hidden layer and call.
+torch::Tensor ProjectionHeadImpl::normalize(const torch::Tensor& hidden) {
   if (layer_norm_) return layer_norm_->forward(hidden);
   if (!batch_norm_) return hidden;
-  const auto rows = hidden.flatten(0, -2);
-  if (options_.norm != HeadNorm::kCentreSyncBatch) {
+  const auto rows = hidden.flatten(0, -2);  // [tokens, hidden]
+  if (options_.norm != HeadNorm::kCenterSyncBatch) {
     return nn::batch_norm(*batch_norm_, rows, group_).view(hidden.sizes());
   }
-  // Centre-only: subtract the running mean, leave the scale, then let the statistics move.
-  // Of a copy: the backward pass needs the mean as it was.
-  const auto centred = torch::batch_norm(
+  // csyncbn only centers: subtract the running mean, keep the scale, then update the statistics.
+  // The mean is cloned, since the backward pass needs it unchanged.
+  const auto centered = torch::batch_norm(
       rows, batch_norm_->weight, batch_norm_->bias, batch_norm_->running_mean.clone(),
       torch::ones_like(batch_norm_->running_var), false, 0.0, batch_norm_->options.eps(), false);
   if (is_training()) {
@@ -76,7 +77,7 @@ torch::Tensor ProjectionHeadImpl::normalise(const torch::Tensor& hidden) {
     batch_norm_->running_var.fill_(1.0);
     nn::batch_norm(*batch_norm_, rows, group_);
   }
-  return centred.view(hidden.sizes());
+  return centered.view(hidden.sizes());
 }
 
 torch::Tensor ProjectionHeadImpl::activate(const torch::Tensor& hidden) const {
@@ -86,10 +87,10 @@ torch::Tensor ProjectionHeadImpl::activate(const torch::Tensor& hidden) const {
 torch::Tensor ProjectionHeadImpl::trunk(const torch::Tensor& tokens) {
   auto x = tokens;
   for (size_t i = 0; i + 1 < linears_.size(); ++i) {
-    x = activate(normalise(linears_[i]->forward(x)));
+    x = activate(normalize(linears_[i]->forward(x)));
   }
   if (!last_layer_) return x;
-  // In half precision the squared norm would under- or overflow, and 1e-12 is zero.
+  // float32: in half precision the squared norm under- or overflows, and 1e-12 is zero.
   return torch::nn::functional::detail::normalize(linears_.back()->forward(x).to(torch::kFloat),
                                                   2.0, -1, 1e-12, std::nullopt);
 }

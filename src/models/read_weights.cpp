@@ -20,7 +20,7 @@ constexpr size_t kShownKeys = 8;
 
 using Tensors = std::map<std::string, torch::Tensor>;
 
-/// Both of them lie in one file, of which the other is never taken in place of one.
+/// A file may hold both networks; one is never substituted for the other.
 bool is_side(std::string_view key) { return key == "student" || key == "teacher"; }
 
 void add(Weights& weights, const std::string& name, const torch::Tensor& tensor) {
@@ -45,7 +45,7 @@ std::string joined(const std::vector<std::string>& names) {
                                    : text;
 }
 
-/// What stands before the names of a network in others of that file: "net" of "net.norm.weight".
+/// Prefixes before names of our networks among other tensors: "net" of "net.norm.weight".
 std::vector<std::string> prefixes_in(const std::vector<std::string>& names) {
   std::set<std::string> prefixes;
   for (const auto& name : names) {
@@ -59,7 +59,7 @@ std::vector<std::string> prefixes_in(const std::vector<std::string>& names) {
   return {prefixes.begin(), prefixes.end()};
 }
 
-/// Keys whose dict holds tensors of a network.
+/// Keys whose dict contains tensors of a network.
 std::vector<std::string> networks_in(const io::Dict& root) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : root.items) {
@@ -74,7 +74,7 @@ std::vector<std::string> networks_in(const io::Dict& root) {
   return keys;
 }
 
-/// "; the file has keys …; name the network's with --key: …" of what is known of either.
+/// "; the file has keys …; name the network's with --key: …", as far as known.
 std::string key_hint(const std::vector<std::string>& keys,
                      const std::vector<std::string>& networks) {
   std::string text;
@@ -108,7 +108,7 @@ Weights checked(Weights weights, const std::vector<std::string>& keys,
                                is_side(key) ? "; choose the other network" : hint));
 }
 
-/// Those whose names begin with the key, without it; all where the file has no such parts.
+/// Tensors whose names begin with the key, without that prefix; all if the file has no such parts.
 Weights weights_of_names(Weights weights, const Tensors& tensors, const std::string& key) {
   const auto prefix = key + ".";
   const auto first = tensors.lower_bound(prefix);
@@ -148,7 +148,7 @@ Tensors read_shard(const std::filesystem::path& path) {
   return tensors;
 }
 
-/// Names of the shards that an index lists: files beside it.
+/// Names of the shards that an index lists: files in its folder.
 std::set<std::string> shards_of(const std::filesystem::path& index) {
   const auto json =
       nlohmann::json::parse(io::read_file(index), nullptr, /*allow_exceptions=*/false);
@@ -181,7 +181,7 @@ Weights read_shards(const std::filesystem::path& index, const std::string& key) 
   return weights_of_names({.source = index.string(), .format = "shards"}, tensors, key);
 }
 
-/// A dict below `key`, or the one that it wraps.
+/// The dict under `key`, or the dict that it wraps.
 const io::Dict* part_of(const io::Dict& dict, const std::string& key) {
   const auto* found = dict.find(key);
   if (found == nullptr || found->dict() == nullptr) return nullptr;
@@ -212,7 +212,7 @@ Section section(const io::Dict& root, const std::string& source, const std::stri
   return {"", &root};
 }
 
-/// As YAML has it; what is none of its scalars and lists as "<what it is>".
+/// The value as YAML; values other than scalars and lists as "<kind>".
 std::string yaml_text(const io::Value& value) {
   if (const auto flag = value.boolean()) return *flag ? "true" : "false";
   if (const auto whole = value.integer()) return std::to_string(*whole);
@@ -239,7 +239,7 @@ std::map<std::string, std::string> official_arguments(const io::Dict& root) {
   return arguments;
 }
 
-/// Of a run of ours that was written for the official program.
+/// The configuration in a checkpoint that we wrote in the official format.
 std::string own_config(const io::Dict& root) {
   const auto* own = root.find("ibot");
   const auto* config =
@@ -247,8 +247,8 @@ std::string own_config(const io::Dict& root) {
   return config == nullptr || config->text() == nullptr ? "" : *config->text();
 }
 
-/// The section's tensors by name. A tensor of the network that is none here is an error: it would
-/// be missing below for a reason that nobody is told.
+/// The section's tensors by name. A network tensor that could not be read (sparse, quantized) is an
+/// error here: later it would be reported as missing, without the reason.
 Tensors dense_tensors(const io::Dict& section, const std::string& source) {
   Tensors tensors;
   for (const auto& [name, value] : section.items) {

@@ -13,7 +13,7 @@ constexpr int64_t kMaxStages = 8;
 constexpr std::string_view kStage = "layers.";
 constexpr std::string_view kDownsample = ".downsample.";
 
-/// Stages of a preset; the width doubles from each to the next.
+/// Stages of a preset; the width doubles from stage to stage.
 struct Stages {
   int64_t embed_dim;
   std::vector<int64_t> depth;
@@ -67,7 +67,7 @@ int64_t last_patch_pixels(const BackboneOptions& options) {
   return options.patch_size << (swin_shape(options).size() - 1);
 }
 
-/// Blocks of the first `stages` stages.
+/// Number of blocks in the first `stages` stages.
 int64_t blocks_of(const SwinShape& shape, size_t stages) {
   int64_t count = 0;
   for (size_t i = 0; i < std::min(stages, shape.size()); ++i) count += shape[i].depth;
@@ -79,13 +79,14 @@ int64_t blocks(const BackboneOptions& options) {
   return blocks_of(shape, shape.size());
 }
 
-/// Blocks of one stage on a map of side x side tokens. Padding takes part in attention.
+/// FLOPs of a stage's blocks on a map of side x side tokens. Padding tokens take part in attention.
 double stage_flops(const BackboneOptions& options, const SwinStage& stage, int64_t side) {
   const auto width = static_cast<double>(stage.width);
   const auto padded = (side + stage.window - 1) / stage.window * stage.window;
   const auto attending = static_cast<double>(padded * padded);
   const auto tokens = static_cast<double>(side * side);
   const auto window = static_cast<double>(stage.window * stage.window);
+  // Per token: queries, keys, values and output projection 4 D², scores and weighted sum 2 w² D.
   const double attention = (4.0 * width + 2.0 * window) * width * attending;
   const double mlp = 2.0 * options.mlp_ratio * width * width * tokens;
   return 2.0 * static_cast<double>(stage.depth) * (attention + mlp);
@@ -98,6 +99,7 @@ double flops(const BackboneOptions& options, int64_t image_size) {
       2.0 * patch_pixels(options) * static_cast<double>(shape.front().width * side * side);
   for (size_t i = 0; i < shape.size(); ++i) {
     flops += stage_flops(options, shape[i], side);
+    // Patch merging pads odd maps; its linear layer maps 4 D to 2 D: 8 D² multiply-adds per token.
     side = (side + 1) / 2;
     const auto width = static_cast<double>(shape[i].width);
     if (i + 1 < shape.size()) flops += 16.0 * width * width * static_cast<double>(side * side);
@@ -117,7 +119,7 @@ std::string described(const BackboneOptions& options) {
   return concat("width ", widths, ", depth ", depths, ", heads ", heads, ", window ", windows);
 }
 
-/// The merging of patches at the end of a stage is of the layer of the stage's last block.
+/// Patch merging at the end of a stage belongs to the layer of the stage's last block.
 std::optional<int64_t> layer(const BackboneOptions& options, const std::string& name) {
   if (starts_with_any(name, {"patch_embed.", "masked_embed"})) return 0;
   if (!name.starts_with(kStage)) return std::nullopt;
@@ -129,14 +131,14 @@ std::optional<int64_t> layer(const BackboneOptions& options, const std::string& 
   return blocks_of(shape, stage) + std::stoll(part.substr(kBlocks.size())) + 1;
 }
 
-/// A map of each head, resized: [(2w - 1)², heads].
+/// Resizes the map of each head: [(2w - 1)², heads].
 /// Source: reference `swin_transformer.py` (init_weights: bias tables).
 torch::Tensor resize_bias_table(const torch::Tensor& stored, at::IntArrayRef wanted) {
   if (stored.dim() != 2 || wanted.size() != 2 || stored.size(1) != wanted[1]) return {};
   return resize_square(stored, square_side(wanted[0]));
 }
 
-/// "layers.1.downsample.norm.weight" of stage 1 as that of stage 1 + `by`.
+/// "layers.1.downsample.norm.weight" with stage 1 replaced by 1 + `by`.
 std::string moved(const std::string& name, size_t stage_at, int64_t by) {
   const auto length = number_at(name, stage_at);
   const auto stage = std::stoll(name.substr(stage_at, length - 1));
@@ -154,8 +156,8 @@ std::string for_timm(std::string name) {
   return moves ? moved(name, kStage.size(), 1) : name;
 }
 
-/// Our place for the layers between stages: at the end of the stage before, as in the reference.
-/// timm 0.9 and later have them at the beginning of the next.
+/// Moves downsampling to the end of the preceding stage, as in the reference; timm 0.9 and later
+/// have it at the beginning of the next.
 void restore_downsampling(std::map<std::string, torch::Tensor>& tensors) {
   const auto prefix = concat("backbone.", kStage);
   std::vector<std::string> names;
@@ -166,7 +168,7 @@ void restore_downsampling(std::map<std::string, torch::Tensor>& tensors) {
     names.push_back(name);
   }
   if (first) return;
-  // In ascending order: each takes the place that the one before has left.
+  // Ascending order: each name moves to the one that the previous move has vacated.
   for (const auto& name : names) {
     auto entry = tensors.extract(name);
     entry.key() = moved(name, prefix.size(), -1);
@@ -176,8 +178,8 @@ void restore_downsampling(std::map<std::string, torch::Tensor>& tensors) {
 
 bool holds(const Weights& weights) { return Shapes(weights).count(std::string(kStage)) > 0; }
 
-/// Heads and windows are the sizes of the bias tables. A last window smaller than the first is the
-/// whole map there and tells the image size; elsewhere it is taken for the usual one.
+/// Heads and windows follow from the sizes of the bias tables. A last window smaller than the first
+/// is the whole map and reveals the image size; otherwise the default is assumed.
 BackboneOptions infer(const Weights& weights, int64_t /*heads*/) {
   const Shapes shapes(weights);
   auto options = infer_patches(shapes);

@@ -8,7 +8,7 @@ namespace {
 
 BackboneOutput with_mean(const torch::Tensor& tokens) { return {tokens.mean(1), tokens}; }
 
-/// Each cell of a square grid as the square of patches that it covers: [B, G·G] → [B, side·side].
+/// Expands each cell of a square grid to the patches that it covers: [B, G·G] → [B, side·side].
 torch::Tensor spread_cells(const torch::Tensor& mask, int64_t side) {
   const auto cells = nn::map_side(mask.size(1));
   IBOT_CHECK(cells > 0 && side % cells == 0,
@@ -87,6 +87,7 @@ torch::Tensor SwinTransformer::embed(const torch::Tensor& images, const torch::T
   IBOT_CHECK(mask.dim() == 2 && mask.size(0) == tokens.size(0), "swin: expected a mask of ",
              tokens.size(0), " images, got shape ", mask.sizes());
   const auto patches = spread_cells(mask, nn::map_side(tokens.size(1)));
+  // The cast keeps the tokens' half precision under autocast; where() would promote to float32.
   tokens = torch::where(patches.unsqueeze(-1), masked_embed_.to(tokens.dtype()), tokens);
   return nn::drop_tokens(tokens, context_, is_training());
 }
@@ -113,12 +114,12 @@ std::vector<BackboneOutput> SwinTransformer::intermediate(const torch::Tensor& i
   const auto blocks = count_blocks();
   IBOT_CHECK(count > 0 && count <= blocks, "backbone: expected 1 to ", blocks, " last blocks, got ",
              count);
-  const auto normalised = blocks - shape_.back().depth;  // from this block on
+  const auto normalized = blocks - shape_.back().depth;  // from this block on
   std::vector<BackboneOutput> outputs;
   run_stages(embed(images, {}),
              [&](int64_t number, nn::SwinBlock&, const torch::Tensor&, const torch::Tensor& after) {
                if (number < blocks - count) return;
-               outputs.push_back(with_mean(number < normalised ? after : norm_->forward(after)));
+               outputs.push_back(with_mean(number < normalized ? after : norm_->forward(after)));
              });
   return outputs;
 }

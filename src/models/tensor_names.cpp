@@ -18,6 +18,7 @@ bool remove_prefix(std::string& name, std::string_view prefix) {
 }  // namespace
 
 std::optional<std::string> own_name(std::string name) {
+  // Wrappers may be nested in any order, as in module.backbone._orig_mod.
   bool in_backbone = false;
   for (bool wrapped = true; wrapped;) {
     wrapped = remove_prefix(name, "module.") || remove_prefix(name, "_orig_mod.");

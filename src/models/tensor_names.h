@@ -1,4 +1,4 @@
-// What other programs call the tensors of our networks.
+// Names that other programs give to the tensors of our networks.
 #pragma once
 
 #include <optional>
@@ -6,7 +6,7 @@
 
 namespace ibot::models {
 
-/// Our name of a tensor; none where it belongs to no backbone and no projection head.
+/// Our name of a tensor; nullopt if it belongs to neither a backbone nor a projection head.
 std::optional<std::string> own_name(std::string name);
 
 }  // namespace ibot::models

@@ -55,8 +55,10 @@ torch::Tensor VisionTransformer::embed(const torch::Tensor& images, const torch:
     IBOT_CHECK(masked_embed_.defined(), "backbone: got a mask but has no mask token");
     IBOT_CHECK(mask.sizes() == tokens.sizes().slice(0, 2), "backbone: expected a mask of shape ",
                tokens.sizes().slice(0, 2), ", got ", mask.sizes());
+    // The cast keeps the tokens' half precision under autocast; where() would promote to float32.
     tokens = torch::where(mask.unsqueeze(-1), masked_embed_.to(tokens.dtype()), tokens);
   }
+  // As in the reference: at the native size positions are used unchanged, otherwise interpolated.
   const bool native = height == width && patches.size() == pos_embed_.size(1) - 1;
   const auto positions =
       nn::interpolate_pos_embed(pos_embed_, patches.rows, patches.columns, native);
@@ -64,7 +66,8 @@ torch::Tensor VisionTransformer::embed(const torch::Tensor& images, const torch:
   tokens = nn::drop_tokens(torch::cat({first, tokens}, 1) + positions, context_, is_training());
   if (!register_tokens_.defined()) return tokens;
   const auto registers = register_tokens_.expand({images.size(0), -1, -1}).to(tokens.dtype());
-  return torch::cat({tokens.narrow(1, 0, 1), registers, tokens.slice(1, 1)}, 1);
+  return torch::cat({tokens.narrow(1, 0, 1), registers, tokens.slice(1, 1)},
+                    1);  // [B, 1 + R + N, D]
 }
 
 torch::Tensor VisionTransformer::patches_of(const torch::Tensor& tokens) const {
@@ -81,8 +84,8 @@ BackboneOutput VisionTransformer::finish(const torch::Tensor& tokens) {
     const auto patch_tokens = patches_of(tokens);
     return {fc_norm_->forward(patch_tokens.mean(1)), patch_tokens};
   }
-  const auto normalised = norm_->forward(tokens);
-  return {normalised.select(1, 0), patches_of(normalised)};
+  const auto normalized = norm_->forward(tokens);
+  return {normalized.select(1, 0), patches_of(normalized)};
 }
 
 BackboneOutput VisionTransformer::forward(const torch::Tensor& images, const torch::Tensor& mask) {
@@ -92,13 +95,15 @@ BackboneOutput VisionTransformer::forward(const torch::Tensor& images, const tor
 SelectedTokens VisionTransformer::forward_selected(const torch::Tensor& images,
                                                    const torch::Tensor& mask,
                                                    const torch::Tensor& selected) {
-  // A mean over all patches leaves none out.
+  // Mean pooling reads every patch: nothing can be skipped.
   if (fc_norm_) return Backbone::forward_selected(images, mask, selected);
   const auto tokens = run_blocks(embed(images, mask), blocks_.size() - 1);  // [B, 1 + R + N, D]
   const auto count = tokens.size(1);
   const auto first =
       torch::arange(tokens.size(0), torch::TensorOptions(torch::kLong).device(images.device())) *
       count;
+  // The last block computes queries, projection and MLP only for rows that are read; keys and
+  // values need all of them.
   const auto rows = [&] {
     if (!selected.defined()) return first;
     // Patch n of image b is row b · (P + N) + P + n, with the P tokens before the patches.
@@ -106,7 +111,8 @@ SelectedTokens VisionTransformer::forward_selected(const torch::Tensor& images,
     const auto image = selected.floor_divide(count - before);
     return torch::cat({first, selected + (image + 1) * before});
   }();
-  const auto x = norm_->forward(blocks_.back()->forward_rows(tokens, rows, context_));
+  const auto x =
+      norm_->forward(blocks_.back()->forward_rows(tokens, rows, context_));  // [B + M, D]
   if (!selected.defined()) return {x, {}};
   return {x.narrow(0, 0, first.size(0)), x.narrow(0, first.size(0), selected.size(0))};
 }

@@ -43,6 +43,7 @@ double flops(const BackboneOptions& options, int64_t image_size) {
   const auto patches = static_cast<double>(mask_grid(options, image_size).size());
   const auto width = static_cast<double>(shape.embed_dim);
   const auto tokens = patches + 1.0 + static_cast<double>(options.registers);
+  // Multiply-adds per block: four D x D projections and the MLP; scores and weighted sum.
   const double linear = (4.0 + 2.0 * options.mlp_ratio) * width * width * tokens;
   const double attention = 2.0 * tokens * tokens * width;
   return 2.0 * (static_cast<double>(shape.depth) * (linear + attention) +
@@ -64,7 +65,7 @@ std::optional<int64_t> layer(const BackboneOptions&, const std::string& name) {
   return embeds ? std::optional<int64_t>(0) : std::nullopt;
 }
 
-/// Class position kept, grid resized: [1, 1 + S·S, D] → [1, 1 + N, D].
+/// Keeps the class position and resizes the grid: [1, 1 + S·S, D] → [1, 1 + N, D].
 /// Source: reference `run_class_finetuning.py` (pos_embed).
 torch::Tensor resize_positions(const torch::Tensor& stored, at::IntArrayRef wanted) {
   if (stored.dim() != 3 || wanted.size() != 3 || stored.size(0) != 1 || wanted[0] != 1 ||
@@ -77,8 +78,8 @@ torch::Tensor resize_positions(const torch::Tensor& stored, at::IntArrayRef want
   return torch::cat({positions.slice(0, 0, 1), patches}).unsqueeze(0);
 }
 
-/// What keeps that many position embeddings from being a class token's and those of a square of
-/// patches, where it is the class token's that is missing; else empty.
+/// Explains a number of position embeddings that is a square of patches without the class token's;
+/// empty for any other number.
 std::string missing_position(int64_t positions) {
   if (square_side(positions - 1) > 0 || square_side(positions) == 0) return {};
   return concat("expected ", positions + 1,
@@ -90,7 +91,7 @@ std::string position_problem(const torch::Tensor& stored) {
   return stored.dim() == 3 ? missing_position(stored.size(1)) : "";
 }
 
-/// DINOv2 trains blocks in chunks, `blocks.1.10.norm1.weight`; the second number counts all blocks.
+/// DINOv2 groups blocks in chunks, `blocks.1.10.norm1.weight`; the second number counts all blocks.
 void remove_chunk(std::string& name) {
   constexpr std::string_view kBlocks = "blocks.";
   if (!name.starts_with(kBlocks)) return;
@@ -113,8 +114,9 @@ std::string for_timm(std::string name) {
   return name;
 }
 
-/// With registers timm adds positions to the patches alone (`no_embed_class`), or to the registers
-/// too. The sums are the same with the class token's position in the token, or a register's.
+/// With registers, timm adds positions only to patches (`no_embed_class`), or to registers too. Our
+/// sums are the same if a register's position is added to the register, and if the class token,
+/// which timm stores with its position added, gets position 0.
 void restore_positions(std::map<std::string, torch::Tensor>& tensors) {
   const auto found = tensors.find("backbone.register_tokens");
   const auto grid = tensors.find("backbone.pos_embed");
@@ -136,7 +138,7 @@ void restore_positions(std::map<std::string, torch::Tensor>& tensors) {
   }
 }
 
-/// The way back: with registers, positions of the patches alone.
+/// The inverse for timm: with registers, positions are those of patches only.
 void join_class_position(std::map<std::string, torch::Tensor>& tensors) {
   if (tensors.count("register_tokens") == 0) return;
   auto& positions = tensors.at("pos_embed");
@@ -145,7 +147,7 @@ void join_class_position(std::map<std::string, torch::Tensor>& tensors) {
   positions = positions.slice(1, 1).contiguous();
 }
 
-/// Side of the patches' square in positions that begin with the class token's.
+/// Side of the square of patches, given positions that begin with the class token's.
 int64_t patch_side(const Shapes& shapes, int64_t positions) {
   const auto square = [](int64_t cells) { return square_side(cells) > 0; };
   shapes.check(square(positions - 1) || !square(positions - 2) || !shapes.has_other("dist_token"),
@@ -170,7 +172,7 @@ int64_t heads_of(const Shapes& shapes, const Weights& weights, int64_t width, in
   return width / kUsualHeadWidth;
 }
 
-/// What no network of this row has instead.
+/// Refuses variants that this row does not implement.
 void check_parts(const Shapes& shapes) {
   shapes.check(shapes.has("pos_embed"),
                "expected a backbone.pos_embed, found none; the backbones here add learnt positions "
@@ -193,7 +195,7 @@ BackboneOptions infer(const Weights& weights, int64_t heads) {
   options.image_size = options.patch_size * patch_side(shapes, positions[1]);
   options.mlp_ratio = mlp_ratio(shapes.of("blocks.0.mlp.fc1.weight", 2)[0], options.embed_dim);
   options.qkv_bias = shapes.has("blocks.0.attn.qkv.bias");
-  // How it began is not told by what it became; any value above 0 builds the same layers.
+  // Trained scales do not reveal their initial value; any value above 0 builds the same layers.
   options.layer_scale = shapes.has("blocks.0.gamma_1") ? 0.1 : 0.0;
   options.mean_pooling = shapes.has("fc_norm.weight") && !shapes.has("norm.weight");
   if (shapes.has("register_tokens")) options.registers = shapes.of("register_tokens", 3)[1];
@@ -203,10 +205,10 @@ BackboneOptions infer(const Weights& weights, int64_t heads) {
   return options;
 }
 
-// A trace would keep the batch size of its example, since sizes are plain integers in C++. So the
-// forward pass is written out here once more, in TorchScript; the tests compare the two.
+// Tracing would freeze the batch size of the example, since sizes are plain integers in C++. The
+// forward pass is therefore written out in TorchScript; tests compare the two.
 
-/// One linear layer or norm: "torch.linear(x, self.fc1.weight, self.fc1.bias)".
+/// A linear layer: "torch.linear(x, self.fc1.weight, self.fc1.bias)".
 std::string linear(const std::string& x, const std::string& layer, bool bias = true) {
   return concat("torch.linear(", x, ", self.", layer, ".weight, ",
                 bias ? concat("self.", layer, ".bias") : "None", ")");
@@ -328,7 +330,7 @@ Architecture vit_architecture() {
                       .is_token = true,
                       .resized = resize_positions,
                       .problem = position_problem},
-                     // As DINOv2 draws them.
+                     // Initialized as in DINOv2.
                      {.name = "register_tokens", .initial_std = 1e-6, .is_token = true}},
       .structure = {"cls_token", "pos_embed", "reg_token", "register_tokens", "patch_embed.",
                     "blocks.", "norm_pre."},

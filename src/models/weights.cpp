@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kBackbone = "backbone.";
 constexpr const char* kMaskToken = "backbone.masked_embed";
 
-/// The layers of the file's backbone that the module lacks make it another architecture.
+/// Refuses backbone layers in the file that the module lacks: the file holds another architecture.
 void check_unused(const Weights& weights, const std::string& name) {
   const auto& all = architectures();
   const bool structural =
@@ -25,7 +25,7 @@ void check_unused(const Weights& weights, const std::string& name) {
                 ": expected a tensor of this backbone; the file holds another architecture");
 }
 
-/// What is known of a tensor that does not fit.
+/// A hint on a tensor that does not fit.
 std::string shape_hint(const std::string& name, const torch::Tensor& stored) {
   const auto* parameter = own_parameter(name);
   if (parameter != nullptr && parameter->problem != nullptr) {
@@ -46,7 +46,7 @@ torch::Tensor fitted(const Weights& weights, const std::string& name, const torc
   return resized;
 }
 
-/// Others' mask tokens are drawn for another decoder or another layout: ours is then left as it is.
+/// Mask tokens of other methods belong to another decoder or layout: ours then keeps its value.
 bool is_foreign_mask(const std::string& name, const torch::Tensor& stored, at::IntArrayRef wanted) {
   return name == kMaskToken && stored.sizes() != wanted;
 }
@@ -99,7 +99,7 @@ LoadReport load_weights_(torch::nn::Module& module, const Weights& weights,
     copies.emplace_back(tensor, value);
   }
   for (const auto& [name, tensor] : weights.tensors) {
-    // A layer that the file keeps under two names is used under either.
+    // A layer that the file stores under two names counts as used under both.
     if (name.rfind(prefix, 0) != 0 || own.count(name) > 0 || is_derived(name) ||
         used.count(tensor.const_data_ptr()) > 0)
       continue;
@@ -109,6 +109,7 @@ LoadReport load_weights_(torch::nn::Module& module, const Weights& weights,
   report.unused.insert(report.unused.end(), weights.others.begin(), weights.others.end());
   IBOT_CHECK_AS(CheckpointError, !copies.empty(), weights.source,
                 ": expected tensors of this network, found none of their names");
+  // Only after all checks: a refusal must not leave the module half loaded.
   for (auto& [to, from] : copies) to.copy_(from);
   return report;
 }

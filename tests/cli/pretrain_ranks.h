@@ -130,7 +130,7 @@ class PretrainRanks : public PretrainFolder {
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
     EXPECT_EQ(survivor.status, 1);
     EXPECT_THAT(survivor.err, ::testing::HasSubstr("error: ranks: rank 1 on "));
-    EXPECT_THAT(survivor.err, ::testing::HasSubstr("has given no sign of life for 5 s"));
+    EXPECT_THAT(survivor.err, ::testing::HasSubstr("has sent no heartbeat for 5 s"));
     ranks[1]->interrupt(SIGKILL);
   }
 

@@ -60,7 +60,7 @@ TEST_F(PretrainRanks, AStoppedRankIsNamedAndEndsTheJob) {
       [](pid_t, const std::vector<pid_t>& ranks) { ::kill(rank_number(ranks, "1"), SIGSTOP); });
   EXPECT_EQ(result.status, 1);
   EXPECT_THAT(result.err, HasSubstr("error: ranks: rank 1 on "));
-  EXPECT_THAT(result.err, HasSubstr("has given no sign of life for 2 s"));
+  EXPECT_THAT(result.err, HasSubstr("has sent no heartbeat for 2 s"));
 }
 
 TEST_F(PretrainRanks, AKilledRankIsNamedWhereNoLauncherTellsOfIt) {

@@ -186,7 +186,7 @@ TEST_F(Ladder, ASpoiledImageReachesNothing) {
 
 // What batch norm has seen outlives the step; centre-only batch norm reads it in training.
 TEST_F(Ladder, ASpoiledImageReachesNoRunningStatistic) {
-  for (const auto norm : {models::HeadNorm::kBatch, models::HeadNorm::kCentreSyncBatch}) {
+  for (const auto norm : {models::HeadNorm::kBatch, models::HeadNorm::kCenterSyncBatch}) {
     SCOPED_TRACE(static_cast<int>(norm));
     auto step_options = testing::tiny_step_options();
     step_options.head.norm = norm;

@@ -116,7 +116,7 @@ constexpr double kAccumulation = 1e-5;
 TEST(Ranks, TwoTrainAsOneWithTheirImages) {
   IBOT_NEEDS_RANKS();
   for (const auto norm : {models::HeadNorm::kNone, models::HeadNorm::kLayer,
-                          models::HeadNorm::kBatch, models::HeadNorm::kCentreSyncBatch}) {
+                          models::HeadNorm::kBatch, models::HeadNorm::kCenterSyncBatch}) {
     SCOPED_TRACE(enum_name(norm));
     auto options = step_options();
     options.head.norm = norm;

@@ -1,4 +1,4 @@
-// Everything a pre-training run can be told, in the order of the stream.
+// All options of a pre-training run, in the order of the data flow.
 #pragma once
 
 #include "ibot/eval/evaluation_options.h"
@@ -45,9 +45,9 @@ struct RunConfig {
   }
 };
 
-/// Throws OptionError, its key "section.key", unless every section is in range and they fit each
-/// other: crops are whole numbers of patches, and those that are compared exist. Whether a path, a
-/// device or a precision can be used is found out by who uses it.
+/// Throws OptionError, its key "section.key", unless every section is in range and sections are
+/// consistent: crop sizes are multiples of the patch size, and the crops that the loss compares
+/// exist. Paths, devices and precisions are checked where they are used.
 void validate(const RunConfig& config);
 
 }  // namespace ibot::config

@@ -1,4 +1,4 @@
-// Schedules that reach beyond the end of their run.
+// Schedules that extend beyond the end of the run.
 #pragma once
 
 #include <string>
@@ -8,11 +8,11 @@
 
 namespace ibot::config {
 
-/// One line for each key of a schedule that the run ends within, with the key's value and the
-/// length of the run; empty where all fit. Nothing fails by it, but such a run does not do what its
-/// configuration says.
+/// One line for each schedule key whose schedule does not end before the run, with its value and
+/// the length of the run; empty if all fit. This is not an error, but such a run does not do what
+/// its configuration says.
 ///
-///   steps_per_epoch   with it, train.max_steps is seen as the end as far as the warm-up goes
+///   steps_per_epoch   used to compare train.max_steps with the warm-up
 std::vector<std::string> unfinished_schedules(const RunConfig& config, int64_t steps_per_epoch);
 
 }  // namespace ibot::config

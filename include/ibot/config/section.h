@@ -1,4 +1,4 @@
-// The keys of a configuration as data, whatever struct holds them.
+// The keys of a configuration as data, independent of the struct that holds them.
 #pragma once
 
 #include <array>
@@ -18,16 +18,16 @@ namespace ibot::config {
 struct EnumSlot {
   std::vector<std::string> choices;
   std::function<std::string()> name;
-  /// Sets the enumerator of that name; false when there is none.
+  /// Sets the enumerator of that name; false if there is none.
   std::function<bool(const std::string& name)> assign;
 };
 
-/// Where the value of a key lives; one alternative a type that is_field_type admits.
+/// Pointer to the value of a key; one alternative for each type that is_field_type admits.
 using FieldSlot = std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*,
                                std::vector<double>*, std::vector<std::string>*,
                                std::array<double, 2>*, std::array<double, 3>*, EnumSlot>;
 
-/// One key: `name` within its section, what it means, its value, and whether that changes results.
+/// One key: `name` within its section, description, value, and whether the value changes results.
 struct Field {
   std::string name;
   std::string text;
@@ -56,7 +56,7 @@ FieldSlot slot_of(T& value) {
   }
 }
 
-/// The keys of a struct of options structs, in order. The result points into `config`, which has a
+/// The keys of a struct of option structs, in order. The result points into `config`, which has a
 /// member template `sections(visitor)` like RunConfig's.
 template <class Config>
 Sections sections_of(Config& config) {

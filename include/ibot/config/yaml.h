@@ -1,4 +1,4 @@
-// Configurations as YAML: read, override, check, write, explain.
+// Configurations as YAML: reading, overriding, validation, writing, explanation.
 //
 // A configuration is any struct with a member template `sections(visitor)`, such as RunConfig, made
 // of options structs (ibot/base/fields.h). Precedence: defaults < file < overrides.
@@ -15,31 +15,31 @@
 
 namespace ibot::config {
 
-/// Where each key that is no default was set: "section.key" to "run.yaml:14" or "command line".
+/// Where each non-default key was set: "section.key" → "run.yaml:14" or "command line".
 using Origins = std::map<std::string, std::string>;
 
-/// Sets what the YAML text states and notes where.
+/// Sets the keys that the YAML text states and records their origin.
 ///
 ///   name   of the file, for messages and origins
 ///
-/// Throws ConfigError with name, line and key: text that is not UTF-8, not YAML or above 1 MB,
+/// Throws ConfigError with name, line and key for text that is not UTF-8, not YAML or above 1 MB,
 /// anchors, aliases and tags, nesting above 8, a section or key that is unknown (with the nearest
 /// one) or stated twice, a value of another type. Empty text changes nothing.
 void apply_yaml(const Sections& sections, std::string_view text, const std::string& name,
                 Origins& origins);
 
-/// Sets what `section.key=value` states, the last of several for one key. A value is written as in
+/// Applies `section.key=value`; the last of several for one key counts. A value is written as in
 /// YAML: `[0, 0.3]`, `off`, `1e-3`; a list of one number needs no brackets, text no quotes. Throws
 /// ConfigError.
 void apply_override(const Sections& sections, const std::string& assignment, Origins& origins);
 
-/// Content of a configuration file. Throws ConfigError when there is none or it is above 1 MB.
+/// Content of a configuration file. Throws ConfigError if it is missing or above 1 MB.
 std::string read_config_file(const std::filesystem::path& path);
 
-/// Rethrows a refusal of "section.key" with the place where that key was set.
+/// Rethrows an error about "section.key" with the origin of that key.
 [[noreturn]] void refuse(const OptionError& error, const Origins& origins);
 
-/// Each section's own ranges; an OptionError names "section.key".
+/// Validates each section by itself; an OptionError names "section.key".
 template <class Config>
 void validate_sections(Config config) {
   config.sections([](const std::string& name, const auto& options) {
@@ -51,8 +51,8 @@ void validate_sections(Config config) {
   });
 }
 
-/// The ranges of every section and, where `validate(config)` is declared beside the struct, what
-/// sections ask of each other. Throws ConfigError with the key and where it was set.
+/// Validates every section and, if `validate(config)` is declared for the struct, their
+/// consistency. Throws ConfigError with the key and its origin.
 template <class Config>
 void check(const Config& config, const Origins& origins = {}) {
   try {
@@ -66,7 +66,7 @@ void check(const Config& config, const Origins& origins = {}) {
   }
 }
 
-/// The configuration of a YAML text and overrides, checked.
+/// The validated configuration of a YAML text and overrides.
 template <class Config>
 Config parse_config(std::string_view text, const std::string& name,
                     const std::vector<std::string>& overrides = {}) {
@@ -79,7 +79,7 @@ Config parse_config(std::string_view text, const std::string& name,
   return config;
 }
 
-/// The same of a file; without one (an empty path) of the overrides alone.
+/// The same from a file; with an empty path, from the overrides only.
 template <class Config>
 Config read_config(const std::filesystem::path& path,
                    const std::vector<std::string>& overrides = {}) {
@@ -88,7 +88,7 @@ Config read_config(const std::filesystem::path& path,
 
 enum class Comments { kNone, kText };
 
-/// Every key in order as YAML; reading it gives equal values, doubles to the bit.
+/// All keys in order as YAML; reading it back gives equal values, doubles bit for bit.
 std::string write_sections(const Sections& sections, Comments comments);
 
 template <class Config>
@@ -98,7 +98,8 @@ std::string write_config(Config config, Comments comments = Comments::kText) {
 
 enum class Keys { kAll, kOfResults };
 
-/// Every value by "section.key", as YAML on one line; of all keys, or of those that change results.
+/// All values by "section.key", each as one line of YAML; optionally only those that change
+/// results.
 std::map<std::string, std::string> flat_values_of(const Sections& sections, Keys keys);
 
 template <class Config>
@@ -106,8 +107,8 @@ std::map<std::string, std::string> flat_values(Config config, Keys keys = Keys::
   return flat_values_of(sections_of(config), keys);
 }
 
-/// What `key` ("section.key", or a section for all its keys) means: text, type, default and value.
-/// Throws ConfigError for an unknown one.
+/// Explains `key` ("section.key", or a section for all its keys): description, type, default,
+/// value. Throws ConfigError for an unknown one.
 std::string explain_key(const Sections& sections, const Sections& defaults, const std::string& key);
 
 template <class Config>

@@ -12,10 +12,10 @@ namespace ibot::models {
 
 struct BackboneOptions;
 
-/// Width of the output tokens. Throws OptionError on options that no architecture can have.
+/// Width of the output tokens. Throws OptionError on options that no architecture supports.
 int64_t output_width(const BackboneOptions& options);
 
-/// Side in pixels of what one output token stands for. Throws as output_width.
+/// Side of the image area of one output token, in pixels. Throws as output_width.
 int64_t token_pixels(const BackboneOptions& options);
 
 struct BackboneOptions {
@@ -36,21 +36,23 @@ struct BackboneOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("arch", arch, "preset, such as vit_small or swin_tiny; an unknown name lists all");
-    field("patch_size", patch_size, "side of a patch in pixels; 4 with swin");
-    field("window_size", window_size, "side in tokens of swin's attention windows");
+    field("arch", arch, "preset such as vit_small or swin_tiny; an unknown name lists all");
+    field("patch_size", patch_size, "side of a patch in pixels; must be 4 for swin");
+    field("window_size", window_size, "side of swin's attention windows in tokens");
     field("image_size", image_size,
-          "side in pixels that vit's position embeddings and swin's windows are made for");
-    field("drop_path", drop_path, "stochastic depth of the student's last block, rising from 0");
-    field("masked_modeling", masked_modeling, "replace masked patches of the student's input");
-    field("embed_dim", embed_dim, "width, of swin that of the first stage; 0: the preset's");
-    field("depth", depth, "number of blocks, of swin one for each stage; []: the preset's");
-    field("heads", heads, "attention heads, of swin one for each stage; []: the preset's");
-    field("mlp_ratio", mlp_ratio, "hidden width of a block's MLP over embed_dim");
+          "image side in pixels for which vit's position embeddings and swin's windows are built");
+    field("drop_path", drop_path,
+          "drop-path rate of the student's last block, rising linearly from 0");
+    field("masked_modeling", masked_modeling,
+          "replace the student's masked patches by a mask token");
+    field("embed_dim", embed_dim, "width, for swin of the first stage; 0: the preset's");
+    field("depth", depth, "number of blocks, for swin per stage; []: the preset's");
+    field("heads", heads, "attention heads, for swin per stage; []: the preset's");
+    field("mlp_ratio", mlp_ratio, "hidden width of the MLPs divided by the embedding width");
     field("qkv_bias", qkv_bias, "bias of queries, keys and values");
-    field("layer_scale", layer_scale, "initial scale of each residual branch; 0: none");
-    field("mean_pooling", mean_pooling, "class token: normalised mean of the patch tokens");
-    field("registers", registers, "learnt register tokens of vit, left out of its outputs");
+    field("layer_scale", layer_scale, "LayerScale: initial scale of residual branches; 0: none");
+    field("mean_pooling", mean_pooling, "use the normalized mean patch token as class token");
+    field("registers", registers, "learned register tokens of vit, excluded from its output");
   }
 
   void validate() const {

@@ -10,7 +10,7 @@
 namespace ibot {
 namespace models {
 
-enum class HeadNorm { kNone, kBatch, kSyncBatch, kCentreSyncBatch, kLayer };
+enum class HeadNorm { kNone, kBatch, kSyncBatch, kCenterSyncBatch, kLayer };
 enum class HeadActivation { kGelu, kRelu };
 
 struct HeadOptions {
@@ -27,16 +27,16 @@ struct HeadOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("prototypes", prototypes, "outputs for the class token");
-    field("patch_prototypes", patch_prototypes, "outputs for patch tokens of a head not shared");
-    field("shared", shared, "one prototype layer of the student for class and patch tokens");
-    field("shared_teacher", shared_teacher, "the same for the teacher");
+    field("prototypes", prototypes, "output dimension for class tokens");
+    field("patch_prototypes", patch_prototypes, "output dimension for patch tokens if not shared");
+    field("shared", shared, "share the student's prototypes between class and patch tokens");
+    field("shared_teacher", shared_teacher, "share the teacher's prototypes likewise");
     field("layers", layers, "linear layers before the prototypes");
     field("hidden_dim", hidden_dim, "width of the hidden layers");
-    field("bottleneck_dim", bottleneck_dim, "width of the normalised bottleneck; 0: none");
-    field("norm_last_layer", norm_last_layer, "keep the student's prototypes at unit length");
-    field("norm", norm, "after each hidden layer: none | bn | syncbn | csyncbn | ln");
-    field("activation", activation, "gelu | relu");
+    field("bottleneck_dim", bottleneck_dim, "width of the L2-normalized bottleneck; 0: none");
+    field("norm_last_layer", norm_last_layer, "keep the student's prototypes at unit norm");
+    field("norm", norm, "norm after each hidden layer: none | bn | syncbn | csyncbn | ln");
+    field("activation", activation, "activation of hidden layers: gelu | relu");
   }
 
   void validate() const {
@@ -64,7 +64,7 @@ struct EnumNames<models::HeadNorm> {
       {{models::HeadNorm::kNone, "none"},
        {models::HeadNorm::kBatch, "bn"},
        {models::HeadNorm::kSyncBatch, "syncbn"},
-       {models::HeadNorm::kCentreSyncBatch, "csyncbn"},
+       {models::HeadNorm::kCenterSyncBatch, "csyncbn"},
        {models::HeadNorm::kLayer, "ln"}}};
 };
 

@@ -1,4 +1,4 @@
-// Linear classifiers on frozen features, from files: the official sweep and ours.
+// Linear classifiers on frozen features, read from files of the official programs and ours.
 #pragma once
 
 #include <torch/types.h>
@@ -12,7 +12,7 @@
 
 namespace ibot::models {
 
-/// Those of one file, on the same features of width F.
+/// The H classifiers of one file, on the same features of width F.
 ///
 ///   weight   [H, C, F]   float32
 ///   bias     [H, C]      float32
@@ -20,20 +20,20 @@ struct LinearClassifiers {
   std::string source;  // the file, for messages
   torch::Tensor weight;
   torch::Tensor bias;
-  int64_t best = -1;                // the classifier that the file calls best; -1: it does not say
-  std::optional<double> best_top1;  // in percent, when it was
+  int64_t best = -1;                // index that the file marks as best; -1: none
+  std::optional<double> best_top1;  // its accuracy in percent
   std::optional<int64_t> epoch;     // epochs trained
 };
 
-/// The classifiers of a .pth at hand: `{head}.module.linear.{weight,bias}` of a sweep,
-/// `module.linear.*` of a single one, or `linear.*` beside a backbone, below `state_dict` or bare;
-/// none where it has no such tensors. Throws CheckpointError where they do not fit together.
+/// The classifiers of a .pth in memory: `{head}.module.linear.{weight,bias}` of a sweep,
+/// `module.linear.*` of a single one, or `linear.*` next to a backbone, under `state_dict` or at
+/// the top; nullopt if there are no such tensors. Throws CheckpointError if they are inconsistent.
 ///
 /// Source: the reference's eval_linear.py, eval_linear_multi.py and combine_ckpt.py.
 std::optional<LinearClassifiers> classifiers_of(const io::Value& root, const std::string& source);
 
-/// The same of a file, of ibot-eval's linear.safetensors too. Throws CheckpointError where the file
-/// is refused.
+/// The same for a file, including ibot-eval's linear.safetensors. Throws CheckpointError if the
+/// file is refused.
 std::optional<LinearClassifiers> read_classifiers(const std::filesystem::path& path);
 
 }  // namespace ibot::models

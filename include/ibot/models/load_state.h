@@ -1,4 +1,4 @@
-// Tensors that a checkpoint brings back.
+// Restoring tensors from a checkpoint.
 #pragma once
 
 #include <torch/types.h>
@@ -8,8 +8,8 @@
 
 namespace ibot::models {
 
-/// Copies into each tensor of `own` the one of its name in `stored`. Throws CheckpointError on
-/// missing and on further names and on another shape, before anything is changed.
+/// Copies the tensor of the same name in `stored` into each tensor of `own`. Throws CheckpointError
+/// on missing names, unknown names and different shapes, before anything is changed.
 void load_state_(const std::map<std::string, torch::Tensor>& own,
                  const std::map<std::string, torch::Tensor>& stored);
 

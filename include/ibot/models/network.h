@@ -1,4 +1,4 @@
-// Backbone and head together: what is trained.
+// Backbone and projection head, the network that is trained.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -10,7 +10,7 @@
 
 namespace ibot::models {
 
-/// Parameters lie under `backbone.` and `head.`, as in the reference.
+/// Parameters are named `backbone.…` and `head.…`, as in the reference.
 struct Network : torch::nn::Module {
   Network(const BackboneOptions& backbone_options, const HeadOptions& head_options, Role role);
 
@@ -18,15 +18,15 @@ struct Network : torch::nn::Module {
   ProjectionHead head{nullptr};
 };
 
-/// Draws all initial values: linear weights truncated normal with deviation 0.02 and bias 0,
-/// LayerNorm 1 and 0, class token and positions as linear weights, mask token 0, patch convolution
-/// and prototypes uniform in +-1/sqrt(fan_in).
+/// Draws all initial values: linear weights from a truncated normal of standard deviation 0.02,
+/// biases 0, LayerNorm 1 and 0, class token and positions as linear weights, mask token 0, patch
+/// convolution and prototypes uniform in ±1/sqrt(fan_in).
 ///
 /// Source: reference `vision_transformer.py`, `head.py` (_init_weights).
 void initialize_(torch::nn::Module& network, at::Generator generator);
 
-/// Copies values between parameters and buffers of equal name; names of one side only are left.
-/// Throws CheckpointError where shapes differ.
+/// Copies values between parameters and buffers of equal name; other names are left alone. Throws
+/// CheckpointError if shapes differ.
 void copy_values_(const torch::nn::Module& from, torch::nn::Module& to);
 
 /// Parameters, then buffers, by name.

@@ -1,4 +1,4 @@
-// The projection head: tokens to prototype scores.
+// The projection head, from tokens to prototype scores.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -18,7 +18,7 @@ namespace ibot::models {
 /// Source: Salimans & Kingma 2016; the reference's weight_norm'ed `last_layer`.
 class PrototypesImpl : public torch::nn::Module {
  public:
-  /// `learn_norm` makes g trainable; it starts at 1 and otherwise stays there.
+  /// g starts at 1 and is trainable if `learn_norm`.
   PrototypesImpl(int64_t width, int64_t count, bool learn_norm);
   /// [..., width] → [..., count]
   torch::Tensor forward(const torch::Tensor& features);
@@ -29,33 +29,33 @@ class PrototypesImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Prototypes);
 
-/// An MLP with an L2-normalised bottleneck, shared by class and patch tokens, and linear prototype
-/// layers, one for both or one each. The two halves are separate calls, since everything after
-/// `trunk` is linear: mean scores are the scores of mean features.
+/// An MLP with an L2-normalized bottleneck, shared by class and patch tokens, followed by linear
+/// prototype layers, one for both or one each. Trunk and scores are separate calls: everything
+/// after the trunk is linear, so mean scores equal the scores of mean features.
 ///
 /// Source: paper section 3.2; reference `models/head.py` (iBOTHead).
 class ProjectionHeadImpl : public torch::nn::Module {
  public:
-  /// `shared`: one prototype layer for class and patch tokens. `learn_norm`: trainable lengths.
+  /// `shared`: one prototype layer for class and patch tokens. `learn_norm`: trainable norms.
   ProjectionHeadImpl(const HeadOptions& options, int64_t embed_dim, bool shared, bool learn_norm);
 
   /// tokens [..., D] → features [..., F], F = bottleneck_dim, or hidden_dim without a bottleneck.
   torch::Tensor trunk(const torch::Tensor& tokens);
   /// features [..., F] → [..., prototypes]
   torch::Tensor class_logits(const torch::Tensor& features);
-  /// features [..., F] → [..., patch_prototypes], or prototypes where shared
+  /// features [..., F] → [..., patch_prototypes], or prototypes if shared
   torch::Tensor patch_logits(const torch::Tensor& features);
 
-  /// The ranks over which batch norm takes its statistics; alone at first.
+  /// Sets the ranks over which batch norm computes statistics; initially one rank alone.
   void set_group(dist::Group group) { group_ = std::move(group); }
-  /// Whether the trunk's result for one token depends on the others (batch norm).
+  /// Whether the trunk's output for one token depends on other tokens (batch norm).
   bool mixes_tokens() const;
-  /// Outputs of patch_logits.
+  /// Output dimension of patch_logits().
   int64_t patch_prototypes() const { return patch_prototypes_; }
   bool shared() const { return shared_; }
 
  private:
-  torch::Tensor normalise(const torch::Tensor& hidden);
+  torch::Tensor normalize(const torch::Tensor& hidden);
   torch::Tensor activate(const torch::Tensor& hidden) const;
 
   HeadOptions options_;

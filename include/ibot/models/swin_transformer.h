@@ -10,9 +10,9 @@
 
 namespace ibot::models {
 
-/// One stage of a Swin transformer. `window` and `shift` are those of its blocks, of which only
-/// every second is shifted; they follow from the map that `image_size` gives, whatever the size of
-/// an image later: a map no larger than the window is one window, without shift.
+/// One stage of a Swin transformer. Only every second block is shifted by `shift`. Window and shift
+/// follow from the map size at `image_size`, whatever the size of later images: a map no larger
+/// than the window is one window, without shift.
 struct SwinStage {
   int64_t width = 0;
   int64_t depth = 0;
@@ -25,24 +25,24 @@ struct SwinStage {
 
 using SwinShape = std::vector<SwinStage>;
 
-/// The shape that `options.arch` names, a Swin transformer, with the overrides of `options`.
-/// Throws OptionError on a name of another kind, on options that it does not have, on lists of
-/// different lengths, on heads that do not divide the width of their stage, and on an image size
-/// that leaves the last stage without a token.
+/// The shape of `options.arch`, a Swin transformer, with the overrides of `options`. Throws
+/// OptionError on another architecture, on options that Swin lacks, on lists of different lengths,
+/// on heads that do not divide the width of their stage, and on an image size that leaves the last
+/// stage without a token.
 SwinShape swin_shape(const BackboneOptions& options);
 
-/// Blocks of one map size and, but in the last stage, the merging of their patches.
+/// Blocks of one map size and, except in the last stage, patch merging.
 struct SwinStageImpl : torch::nn::Module {
   std::vector<nn::SwinBlock> blocks;
   nn::PatchMerging downsample{nullptr};
 };
 
 /// Attention within windows, shifted in every second block, in stages that halve the map and double
-/// the width. The class token is the mean of the normalised patch tokens. The student's mask token
-/// takes the place of masked patches after the patch embedding's norm.
+/// the width. The class token is the mean of the normalized patch tokens. The student's mask token
+/// replaces masked patches after the norm of the patch embedding.
 ///
-/// Images are square; their patch tokens are those of the last stage. A mask is a square grid of
-/// cells, each of which covers the same number of patches: that of `grid`, or a finer one.
+/// Images must be square; patch tokens are those of the last stage. A mask is a square grid of
+/// cells that cover equal numbers of patches: the grid of grid(), or a finer one.
 ///
 /// Source: Liu et al. 2021; names and details of the reference's `swin_transformer.py`.
 class SwinTransformer : public Backbone {
@@ -56,11 +56,11 @@ class SwinTransformer : public Backbone {
   mask::PatchGrid grid(int64_t height, int64_t width) const override;
   void set_context(nn::BlockContext context) override;
 
-  /// Softmax attention of every block, each as last_attention's.
+  /// Softmax attention of every block, in the layout of last_attention().
   std::vector<torch::Tensor> attentions(const torch::Tensor& images);
 
  private:
-  /// Sees the block of this number, counted over all stages, and the tokens before and after it.
+  /// Receives a block, its index over all stages, and the tokens before and after it.
   using Observe = std::function<void(int64_t number, nn::SwinBlock& block,
                                      const torch::Tensor& before, const torch::Tensor& after)>;
 

@@ -16,14 +16,14 @@ struct VitShape {
   bool operator==(const VitShape&) const = default;
 };
 
-/// The shape that `options.arch` names, a ViT, with the overrides of `options`.
-/// Throws OptionError on a name of another kind, on lists of more than one number, and on heads
-/// that do not divide the width.
+/// The shape of `options.arch`, a ViT, with the overrides of `options`. Throws OptionError on
+/// another architecture, on lists of more than one number, and on heads that do not divide the
+/// width.
 VitShape vit_shape(const BackboneOptions& options);
 
-/// ViT with a class token, learnt position embeddings and, as the student, a mask token that takes
-/// the place of masked patches before positions are added. Register tokens follow the class token
-/// once positions are added, have none of their own, and are no part of any output.
+/// ViT with a class token, learned position embeddings and, in the student, a mask token that
+/// replaces masked patches before positions are added. Register tokens are inserted after the class
+/// token once positions have been added; they have no positions and are part of no output.
 ///
 /// Source: Dosovitskiy et al. 2021; names and details of the reference's `vision_transformer.py`.
 /// Registers: Darcet et al. 2024; names and details of DINOv2's `vision_transformer.py`.
@@ -41,7 +41,7 @@ class VisionTransformer : public Backbone {
   mask::PatchGrid grid(int64_t height, int64_t width) const override;
   void set_context(nn::BlockContext context) override;
 
-  /// Patch tokens, masked, with class token, positions and registers: what enters the first block,
+  /// Input of the first block: masked patch tokens with class token, positions and registers,
   /// [B, 1 + R + N, D].
   torch::Tensor embed(const torch::Tensor& images, const torch::Tensor& mask = {});
 

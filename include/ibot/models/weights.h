@@ -1,4 +1,4 @@
-// Weights from files: ours, the official .pth, and those of timm, DINO and DINOv2.
+// Weights from files: ours, the official .pth files, and those of timm, DINO and DINOv2.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -15,72 +15,72 @@
 
 namespace ibot::models {
 
-/// One network of a file, under this framework's names: `backbone.…` and `head.…`.
+/// One network of a file, with this framework's names: `backbone.…` and `head.…`.
 struct Weights {
   std::string source;  // the file, for messages
   std::string format;  // "safetensors", "pth (zip)" or "pth (legacy)"
-  std::string key;     // the part of the file that was read; empty where it has no parts
+  std::string key;     // the part of the file that was read; empty if it has no parts
   std::map<std::string, torch::Tensor> tensors;
-  std::vector<std::string> others;               // tensors of no backbone and no projection head
+  std::vector<std::string> others;               // tensors outside backbone and projection head
   std::string config;                            // of the run that wrote the file, as YAML
   std::map<std::string, std::string> arguments;  // of the official program, as YAML values
 };
 
-/// Reads the network `key` ("teacher" or "student") of a file that holds both, else the one network
-/// there is: a .pth may keep it under `state_dict`, `model` or `module`. Any other `key` names a
-/// dict of a .pth, or what the names of its tensors begin with. Prefixes of wrappers (`module.`,
-/// `backbone.`, `encoder.`) and the names of timm and DINOv2 (`ls1.gamma`, `mask_token`,
-/// parametrised weight norm, chunks of blocks, downsampling of Swin in the next stage, `reg_token`
-/// and positions of patches alone) become ours. A `.json` is read as the index of shards that lie
-/// beside it.
+/// Reads the network `key` ("teacher" or "student") of a file that holds both, otherwise the only
+/// network: a .pth may keep it under `state_dict`, `model` or `module`. Any other `key` names a
+/// dict of a .pth, or a prefix of tensor names. Prefixes of wrappers (`module.`, `backbone.`,
+/// `encoder.`) are removed, and names and layouts of timm and DINOv2 become ours (`ls1.gamma`,
+/// `mask_token`, parametrized weight norm, chunks of blocks, Swin's downsampling in the next stage,
+/// `reg_token`, position embeddings without class position). A `.json` is read as the index of
+/// weight shards next to it.
 ///
-/// Throws CheckpointError where the file is refused, lacks the network, or holds no tensor that
-/// belongs to a backbone or a head, with the keys at hand.
+/// Throws CheckpointError if the file is refused, lacks the network, or holds no tensor of a
+/// backbone or a head, listing the available keys.
 Weights read_weights(const std::filesystem::path& path, const std::string& key = "teacher");
 
-/// Whether read_weights takes the file for an index of shards.
+/// Whether read_weights() treats the file as an index of shards.
 bool is_shard_index(const std::filesystem::path& path);
 
-/// The same of a .pth at hand.
+/// The same for a .pth in memory.
 Weights weights_of(const io::Value& root, const std::string& source, const std::string& key);
 
-/// The options of the backbone that the shapes tell of. Heads leave no trace in a shape: `heads`
-/// where above 0, else those of the official arguments' preset, else width / 64.
+/// Infers backbone options from tensor shapes. Shapes do not reveal the number of heads: `heads` if
+/// above 0, otherwise that of the preset in the official arguments, otherwise width / 64.
 ///
-/// Throws CheckpointError where shapes do not fit together or the heads cannot be told.
+/// Throws CheckpointError if shapes are inconsistent or the heads cannot be determined.
 BackboneOptions infer_backbone(const Weights& weights, int64_t heads = 0);
 
-/// The options of the projection head that the shapes tell of. Its layers are shared where one
-/// tensor lies under both names or there is only one. Throws CheckpointError where there is none.
+/// Infers head options from tensor shapes. Prototypes are shared if one tensor is stored under both
+/// names or there is only one. Throws CheckpointError if there is no head.
 HeadOptions infer_head(const Weights& weights);
 
-/// Names of the tensors that the file's own backbone, and its head where it has one, should have
-/// and lacks, or has in another shape; the mask token is no part of them. Throws as infer_backbone.
+/// Names of tensors that the file's own backbone, and its head if it has one, should have but lacks
+/// or has in another shape; the mask token is not counted. Throws as infer_backbone.
 std::vector<std::string> missing_tensors(const Weights& weights);
 
-/// A backbone's tensors, by names without `backbone.`, with the names and the layout of timm 0.9
-/// and later, which has no mask token and computes what is derived.
+/// Converts a backbone's tensors, named without `backbone.`, to the names and layout of timm 0.9
+/// and later, which has no mask token and computes derived tensors itself.
 std::map<std::string, torch::Tensor> timm_tensors(std::map<std::string, torch::Tensor> tensors);
 
-/// Whether a tensor of that name is computed from the options and neither learnt nor loaded.
+/// Whether a tensor of that name is computed from the options, neither learned nor loaded.
 bool is_derived(std::string_view name);
 
-/// What became of the tensors, by name.
+/// Result of loading, by tensor name.
 struct LoadReport {
-  std::vector<std::string> loaded;   // the resized ones among them
-  std::vector<std::string> resized;  // position embeddings and bias tables of another size
-  std::vector<std::string> missing;  // in the module alone: left as they were
-  std::vector<std::string> unused;   // in the file alone
+  std::vector<std::string> loaded;   // including the resized ones
+  std::vector<std::string> resized;  // position embeddings and bias tables
+  std::vector<std::string> missing;  // only in the module: unchanged
+  std::vector<std::string> unused;   // only in the file
 };
 
-/// Fills the parameters and buffers of `module`, whose names with `prefix` before them are those of
-/// the weights: "" for a Network, "backbone." for a Backbone.
+/// Loads parameters and buffers of `module`, whose names are prefixed by `prefix` in the weights:
+/// "" for a Network, "backbone." for a Backbone.
 ///
-/// A mask token of another shape, that of another method's decoder, is unused.
+/// A mask token of another shape, which belongs to another method's decoder, is left unused.
 ///
-/// Throws CheckpointError before anything is changed: where no name fits, a shape differs and
-/// cannot be resized, a backbone's tensor other than the mask token is missing, or one of its
-/// layers in the file is none of the module's.
+/// Throws CheckpointError, before anything is changed, if no name matches, a shape differs and
+/// cannot be resized, a backbone tensor other than the mask token is missing, or the file has
+/// backbone layers that the module lacks.
 LoadReport load_weights_(torch::nn::Module& module, const Weights& weights,
                          const std::string& prefix = "");
 
