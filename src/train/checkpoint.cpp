@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kFormat = "ibot-checkpoint";
 constexpr int kFormatVersion = 1;
 
-/// Checks the format and its version; returns the parts that lie in the metadata.
+/// Checks format and version; returns the parts stored in the metadata.
 Checkpoint parse_header(const std::filesystem::path& path,
                         const std::map<std::string, std::string>& metadata) {
   const auto entry = [&](const char* key) {
@@ -44,8 +44,8 @@ void check_exists(const std::filesystem::path& path) {
                 ": expected a checkpoint, found no such file");
 }
 
-/// Manifests of a folder in the order in which they are tried: those named by step before the kept
-/// ones, which another run may have left, and the newest first.
+/// Manifests of a folder in the order in which they are tried: those named by step first, since
+/// kept ones may be left from another run; newest first.
 std::vector<std::filesystem::path> candidates(const std::filesystem::path& folder) {
   struct Candidate {
     bool by_step;
@@ -63,7 +63,7 @@ std::vector<std::filesystem::path> candidates(const std::filesystem::path& folde
       try {
         step = read_manifest(path).step;
       } catch (const Error&) {
-        step = -1;  // tried last, where find_damage tells what is wrong
+        step = -1;  // tried last, when find_damage() reports the reason
       }
     }
     found.push_back({by_step, step, path});
@@ -76,12 +76,12 @@ std::vector<std::filesystem::path> candidates(const std::filesystem::path& folde
   return paths;
 }
 
-/// The file of a manifest's own name.
+/// The checkpoint file that a manifest is named after.
 std::filesystem::path file_of(const std::filesystem::path& manifest) {
   return std::filesystem::path(manifest).replace_extension(".safetensors");
 }
 
-/// As load_checkpoint, of a file that is known to be as it was written, or has no manifest.
+/// As load_checkpoint, for a file already verified or without a manifest.
 Checkpoint load_whole(const std::filesystem::path& path) {
   check_exists(path);
   auto content = io::read_safetensors(path);
@@ -147,7 +147,7 @@ std::optional<RestoredCheckpoint> restore_newest(const std::filesystem::path& fo
   for (const auto& damage : damaged) reasons += (reasons.empty() ? "" : ", ") + damage;
   throw CheckpointError(concat(folder.string(), ": all ", damaged.size(),
                                " checkpoints are damaged: ", reasons,
-                               "; use --resume none to start anew"));
+                               "; use --resume none to start over"));
 }
 
 }  // namespace ibot::train

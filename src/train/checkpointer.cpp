@@ -25,7 +25,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// What a folder holds, as far as it can be listed: a range-for would throw where it cannot.
+/// Entries of a folder, as far as it can be listed; a range-for would throw on an error.
 std::vector<fs::path> list(const fs::path& folder) {
   std::vector<fs::path> paths;
   std::error_code problem;
@@ -36,7 +36,7 @@ std::vector<fs::path> list(const fs::path& folder) {
   return paths;
 }
 
-/// Removes what killed writes left.
+/// Removes the leftovers of killed writes.
 void clear_leftovers(const fs::path& folder) {
   std::error_code ignored;
   for (const auto& path : list(folder)) {
@@ -71,10 +71,13 @@ void Checkpointer::adopt(const Checkpoint& checkpoint, const std::vector<std::st
 
 void Checkpointer::start(Checkpoint checkpoint, std::vector<std::string> names) {
   writing_ = checkpoint.run.step;
+  // Other ranks only count the steps: all must agree on the checkpoint for a rollback.
   if (options_.rank != 0) {
     steps_.insert(writing_);
     return;
   }
+  // The snapshot reuses its memory, so the previous write must have ended; `this` outlives the
+  // thread, since the destructor waits.
   snapshot_->take(checkpoint.tensors);
   checkpoint.tensors.clear();
   pending_ = std::async(std::launch::async, [this, checkpoint = std::move(checkpoint),
@@ -93,6 +96,7 @@ std::optional<SaveResult> Checkpointer::finished() {
 std::optional<SaveResult> Checkpointer::wait() {
   if (!pending_.valid()) return std::nullopt;
   const auto result = pending_.get();
+  // Old checkpoints are removed only now, when the new one is complete.
   if (result.problem.empty()) {
     steps_.insert(writing_);
     while (static_cast<int64_t>(steps_.size()) > options_.keep_last) steps_.erase(steps_.begin());
@@ -110,7 +114,7 @@ std::optional<Checkpoint> Checkpointer::newest(int64_t step) const {
   return std::nullopt;
 }
 
-// Anything that goes wrong here is told, not thrown: training goes on without this checkpoint.
+// Errors are returned, not thrown: training continues without this checkpoint.
 SaveResult Checkpointer::write(Checkpoint checkpoint, const std::vector<std::string>& names) const {
   const auto start = std::chrono::steady_clock::now();
   const auto step = checkpoint.run.step;
@@ -123,12 +127,14 @@ SaveResult Checkpointer::write(Checkpoint checkpoint, const std::vector<std::str
                       .ibot_version = kVersion,
                       .commit = commit()};
     clear_leftovers(options_.folder);
+    // Order: file, then manifest, then further names. A kill in between leaves a checkpoint that is
+    // either ignored (no manifest) or complete, and adopt() creates the missing names.
     manifest.files[result.file.filename()] = save_checkpoint(result.file, checkpoint);
     write_manifest(manifest_of(result.file), manifest);
     promote(result.file, names);
   } catch (const std::exception& problem) {
     result.problem = problem.what();
-    // Without a manifest it counts for nothing, and takes the room that the next one needs.
+    // Without a manifest the file is useless, and it takes the space that the next one needs.
     std::error_code ignored;
     if (!fs::exists(manifest_of(result.file), ignored)) fs::remove(result.file, ignored);
   }
@@ -148,7 +154,7 @@ void Checkpointer::promote(const fs::path& file, const std::vector<std::string>&
   }
 }
 
-// A file that cannot be removed costs room and nothing else: the next save tries again.
+// A file that cannot be removed only costs space: the next save tries again.
 void Checkpointer::prune() const {
   std::set<std::string> kept;
   for (const auto step : steps_) {
@@ -163,7 +169,7 @@ void Checkpointer::prune() const {
     (path.extension() == ".json" ? manifests : files).push_back(path);
   }
   std::error_code ignored;
-  // Manifests first: none must name a file that is gone.
+  // Manifests first: none may name a file that no longer exists.
   for (const auto& path : manifests) fs::remove(path, ignored);
   for (const auto& path : files) fs::remove(path, ignored);
 }

@@ -1,4 +1,4 @@
-// A point in a device's work.
+// A point in a device's stream of work.
 #pragma once
 
 #include <c10/core/Event.h>
@@ -9,7 +9,7 @@
 
 namespace ibot::train {
 
-/// Marks what the device was given so far. Reached at once on a CPU.
+/// Marks the work submitted so far. Always reached on a CPU.
 class DeviceMark {
  public:
   explicit DeviceMark(torch::Device device) {

@@ -11,7 +11,7 @@
 namespace ibot::train {
 namespace {
 
-/// Operations of the head's MLP for one token.
+/// FLOPs of the head's MLP for one token.
 double trunk_flops(const models::HeadOptions& head, double width) {
   const auto output = static_cast<double>(head.bottleneck_dim);
   const auto hidden = static_cast<double>(head.hidden_dim);
@@ -20,7 +20,7 @@ double trunk_flops(const models::HeadOptions& head, double width) {
   return 2.0 * (width * hidden + inner * hidden * hidden + hidden * output);
 }
 
-/// Operations of the prototypes for one token.
+/// FLOPs of the prototypes for one token.
 double prototype_flops(const models::HeadOptions& head) {
   const auto input = head.bottleneck_dim > 0 ? head.bottleneck_dim : head.hidden_dim;
   return 2.0 * static_cast<double>(input * head.prototypes);
@@ -69,10 +69,12 @@ double step_flops(const models::BackboneOptions& backbone, const models::HeadOpt
       globals * global + locals * local +
       (globals + locals + paired) * (trunk_flops(head, width) + prototype_flops(head));
   const double taught_locals = masks_local ? locals : 0.0;
+  // The teacher's trunk runs on all tokens, since the center follows the mean over all patches.
   const double teacher =
       globals * global + taught_locals * local +
       (globals * (1.0 + patches) + taught_locals * local_patches) * trunk_flops(head, width) +
       (globals + paired + 1.0) * prototype_flops(head);
+  // A backward pass costs two forward passes: gradients of inputs and of weights.
   return 3.0 * student + teacher;
 }
 

@@ -12,15 +12,16 @@
 namespace ibot::train {
 namespace {
 
-constexpr int64_t kMostImages = 128;  // of which the singular values cost a few milliseconds
+constexpr int64_t kMostImages = 128;  // their singular values take a few milliseconds
 constexpr int64_t kFewestImages = 8;
 constexpr double kLeastInformation = 0.01;  // nats
 constexpr double kLeastRank = 1.05;
-constexpr int64_t kCertain = 5;  // samples in a row
+constexpr int64_t kCertain = 5;  // consecutive samples
 constexpr double kSpike = 6.0;   // standard deviations
-constexpr int64_t kLasting = 3;  // intervals in a row
+constexpr int64_t kLasting = 3;  // consecutive intervals
 
-/// Of each row of probabilities, in nats. A target of a few certain values has entropy 0, not NaN.
+/// Entropy of each row of probabilities, in nats: [..., K] → [...]. special_entr is 0 at 0, where
+/// -p log p would be NaN.
 torch::Tensor entropy(const torch::Tensor& probabilities) {
   return at::special_entr(probabilities).sum(-1);
 }
@@ -33,9 +34,11 @@ HealthSample sample_health(const loss::Targets& targets, const torch::Tensor& cl
   const torch::NoGradGuard no_grad;
   const nn::AutocastScope full_precision(class_token.device().type(), std::nullopt);
   const auto mean_entropy = entropy(targets.cls).mean();
-  // Without a masked patch there is nothing to average.
+  // Without masked patches the mean would be NaN.
   const auto patch_entropy =
       targets.patch.size(0) > 0 ? entropy(targets.patch).mean() : torch::zeros_like(mean_entropy);
+  // Mutual information of target and image; sharp but equal targets have 0, and so have uniform
+  // ones.
   const auto information = entropy(targets.cls.mean(0)) - mean_entropy;
   return {.scalars = torch::stack(
               {mean_entropy, patch_entropy, information, center.norm(), patch_center.norm()}),
@@ -64,16 +67,16 @@ double effective_rank(const torch::Tensor& features) {
 }
 
 std::optional<std::string> HealthWatch::judge(int64_t step, const HealthRecord& health) {
-  // What is not finite is another fault than a collapse.
+  // Non-finite values are another fault than collapse.
   const bool judged =
       step >= first_step_ && images_ >= kFewestImages && std::isfinite(health.information_cls);
   const bool collapsed =
       health.information_cls < kLeastInformation || health.feature_rank < kLeastRank;
   in_a_row_ = judged && collapsed ? in_a_row_ + 1 : 0;
   if (in_a_row_ != kCertain) return std::nullopt;
-  return concat("the teacher has collapsed: its targets tell ", health.information_cls,
-                " nats about an image (class entropy ", health.entropy_cls,
-                "), its features have rank ", health.feature_rank,
+  return concat("the teacher has collapsed: its targets carry ", health.information_cls,
+                " nats of information about the image (class entropy ", health.entropy_cls,
+                "), its features have effective rank ", health.feature_rank,
                 "; a lower loss.teacher_temp, a longer schedule.warmup_epochs, a lower optim.lr or "
                 "head.norm_last_layer=true may help");
 }
@@ -81,10 +84,11 @@ std::optional<std::string> HealthWatch::judge(int64_t step, const HealthRecord& 
 std::optional<SpikeWatch::Verdict> SpikeWatch::judge(double z) {
   in_a_row_ = z > kSpike ? in_a_row_ + 1 : 0;
   if (in_a_row_ == 0) return std::nullopt;
-  return Verdict{concat("the loss lies ", z, " standard deviations above its running mean",
-                        in_a_row_ >= kLasting ? concat(", ", in_a_row_, " intervals in a row") : "",
-                        "; a lower optim.lr or optim.clip_grad may help if it happens often"),
-                 in_a_row_ >= kLasting};
+  return Verdict{
+      concat("the loss is ", z, " standard deviations above its running mean",
+             in_a_row_ >= kLasting ? concat(", for ", in_a_row_, " consecutive intervals") : "",
+             "; a lower optim.lr or optim.clip_grad may help if it happens often"),
+      in_a_row_ >= kLasting};
 }
 
 }  // namespace ibot::train

@@ -15,14 +15,14 @@ bool is_sgd(OptimizerKind kind) {
   return kind == OptimizerKind::kSgd || kind == OptimizerKind::kNesterov;
 }
 
-/// The optimiser's tensors: their beginnings in our state, their names in the file's entries.
+/// Optimizer tensors: prefixes in our state and names in the file's entries.
 std::vector<std::pair<std::string, std::string>> moments_of(OptimizerKind kind) {
   if (is_sgd(kind)) return {{"momentum.", "momentum_buffer"}};
   if (kind == OptimizerKind::kLars) return {{"momentum.", "mu"}};
   return {{"exp_avg.", "exp_avg"}, {"exp_avg_sq.", "exp_avg_sq"}};
 }
 
-/// Names in the order of the file's numbers, and how many of them decay.
+/// Parameter names in the order of the file's numbers; the first `decaying` have weight decay.
 struct Numbering {
   std::vector<std::string> names;
   size_t decaying = 0;
@@ -39,8 +39,8 @@ Numbering numbering_of(const TrainStep& step) {
   return numbering;
 }
 
-/// Names that the reference gives to a layer besides its first: a head's shared prototypes and the
-/// one norm after every hidden layer.
+/// Further names of a layer in the reference: shared prototypes, and the one norm that is reused
+/// after every hidden layer.
 std::vector<std::pair<std::string, std::string>> aliases(const models::HeadOptions& head,
                                                          bool shared) {
   std::vector<std::pair<std::string, std::string>> result;
@@ -114,6 +114,7 @@ class OfficialReader {
     const auto& optimizer = dict(*root_.dict(), "optimizer");
     const auto numbering = numbering_of(step_);
     check_groups(optimizer, numbering);
+    // Parameters without an entry, such as frozen prototypes, have zero moments.
     for (const auto& [name, value] : step_.optimizer().state()) {
       result_.tensors["optim." + name] = torch::zeros_like(value, torch::kCPU);
     }
@@ -144,7 +145,7 @@ class OfficialReader {
     for (const auto& [beginning, key] : moments_of(step_.options().optim.optimizer)) {
       result_.tensors["optim." + beginning + name] = tensor(entry(moments, key), name + ": " + key);
     }
-    // SGD's entries count no steps.
+    // SGD's entries have no step count.
     const auto* count = moments.find("step");
     if (count == nullptr) return;
     const double steps = count->tensor() != nullptr && count->tensor()->numel() == 1
@@ -181,7 +182,7 @@ class OfficialReader {
     }
     const auto epoch = entry(*root_.dict(), "epoch").integer();
     check(epoch && *epoch >= 0 && *epoch < (1 << 30), "epoch: expected a count");
-    // Not from the optimiser's counts: steps that overflowed are not in them.
+    // The optimizer's step counts do not give the step: they exclude steps that overflowed.
     result_.run.epochs = *epoch;
   }
 
@@ -205,7 +206,7 @@ class OfficialWriter {
   OfficialWriter(const Checkpoint& checkpoint, const TrainStep& step)
       : tensors_(checkpoint.tensors), rest_(checkpoint.tensors), step_(step) {}
 
-  /// `beginning`: "module." where the reference wraps the network.
+  /// `beginning`: "module." if the reference wraps the network in DistributedDataParallel.
   io::Dict network(const std::string& key, const models::Network& network, bool shared,
                    const std::string& beginning) {
     io::Dict result{{}, "collections.OrderedDict"};
@@ -255,7 +256,7 @@ class OfficialWriter {
                     ""};
   }
 
-  /// What nothing else took.
+  /// The tensors without a place in the official layout.
   io::Dict rest() const {
     io::Dict rest;
     for (const auto& [name, tensor] : rest_) rest.items.emplace_back(name, tensor);
@@ -270,7 +271,7 @@ class OfficialWriter {
     return found->second;
   }
 
-  /// Empty for a parameter that never took a step.
+  /// Empty for a parameter that has never been updated.
   io::Dict moments(const std::string& name) {
     const auto steps = take("optim.step." + name);
     io::Dict entry;
@@ -332,7 +333,7 @@ io::Value to_official(const Checkpoint& checkpoint, const TrainStep& step,
   OfficialWriter writer(checkpoint, step);
   const auto& head = step.options().head;
   const auto& networks = step.networks();
-  // The teacher too is wrapped where batch statistics are shared among ranks.
+  // The reference wraps the teacher too if its head has batch norm.
   const bool wrapped = networks.teacher().head->mixes_tokens();
   io::Dict root;
   const auto add = [&](const char* key, io::Value value) { root.items.emplace_back(key, value); };

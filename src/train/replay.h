@@ -1,4 +1,4 @@
-// Batches of steps that did not count, in files.
+// Files of batches from non-finite steps.
 #pragma once
 
 #include <filesystem>
@@ -7,8 +7,8 @@
 
 namespace ibot::train {
 
-/// Writes a batch as the loader gave it: tensors under the names of its fields, `pairs.…` among
-/// them, and the step and the number of views in the metadata.
+/// Writes a batch as it came from the loader: tensors named as its fields, including `pairs.…`;
+/// step and number of views are metadata.
 void write_batch(const std::filesystem::path& path, int64_t step,
                  const batch::MultiCropBatch& batch);
 

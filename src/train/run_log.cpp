@@ -17,7 +17,7 @@ double wall_time_s() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-/// The lines of `text` that a resumed run does not write again.
+/// The lines of `text` that a resumed run will not write again.
 std::string kept_lines(const std::string& text, const std::string& key, int64_t limit) {
   std::string kept;
   size_t start = 0;
@@ -31,13 +31,13 @@ std::string kept_lines(const std::string& text, const std::string& key, int64_t 
   return kept;
 }
 
-/// Whether a step's value is among TensorBoard's scalars.
+/// Whether a value of a step is written to TensorBoard.
 bool is_drawn(const std::string& key) {
   if (key.rfind("loss", 0) == 0) return key != "loss_z";
   return key == "grad_norm" || key == "images_per_s" || key == "data_wait" || key == "mfu";
 }
 
-/// By the names of their fields.
+/// Values by field name.
 std::array<std::pair<const char*, double>, 6> entries(const HealthRecord& health) {
   return {{{"entropy_cls", health.entropy_cls},
            {"entropy_patch", health.entropy_patch},
@@ -64,7 +64,7 @@ RunLog::RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_
       keys_(std::move(keys)),
       log_(output / "log.txt", "epoch", step / steps_per_epoch),
       metrics_(output / "metrics.jsonl", "step", step + 1),
-      // A run from scratch also drops epoch 0, whose values lie at step 0.
+      // A run from scratch also drops epoch 0, whose values are stored at step 0.
       events_(output / "tensorboard", step == 0 ? 0 : step + 1) {}
 
 RunLog::~RunLog() {
@@ -73,7 +73,7 @@ RunLog::~RunLog() {
     metrics_.flush();
     events_.flush();
   } catch (const Error& problem) {
-    if (warn_) warn_(concat(problem.what(), "; lines that waited for room are lost"));
+    if (warn_) warn_(concat(problem.what(), "; log lines that were queued are lost"));
   }
 }
 
@@ -83,7 +83,7 @@ void RunLog::attempt(const std::function<void()>& write) {
     waiting_ = false;
   } catch (const Error& problem) {
     if (!waiting_ && warn_) {
-      warn_(concat(problem.what(), "; lines wait in memory until there is room"));
+      warn_(concat(problem.what(), "; log lines are queued in memory until there is room"));
     }
     waiting_ = true;
   }
@@ -119,7 +119,7 @@ void RunLog::on_step(const StepRecord& record) {
   attempt([&] { metrics_.append(line.dump()); });
 }
 
-// Keys are the official ones, of pre-training their order too.
+// Official keys; for pre-training also in the official order.
 void RunLog::on_epoch(const EpochRecord& record) {
   TermValues entries{{"loss", record.loss}};
   entries.insert(entries.end(), record.terms.begin(), record.terms.end());

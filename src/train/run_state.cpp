@@ -10,7 +10,7 @@
 
 namespace ibot::train {
 
-// Fields that came later have defaults; the others must be there.
+// Fields added in later versions have defaults; the others are required.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LossTrend, count, mean, variance)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(BestCheckpoint, step, score, identity, metrics)
 
@@ -70,6 +70,8 @@ double LossTrend::add(double loss) {
   const double deviation = loss - mean;
   const double score = count >= kEnough && variance > 0 ? deviation / std::sqrt(variance) : 0.0;
   ++count;
+  // A plain mean at first, then an exponential moving average; West's update keeps the variance
+  // non-negative.
   const double weight = std::max(1.0 / static_cast<double>(count), 1.0 / kMemory);
   mean += weight * deviation;
   variance = (1.0 - weight) * (variance + weight * deviation * deviation);

@@ -11,13 +11,13 @@
 
 namespace ibot::train {
 
-/// Its memory is kept from one copy to the next, page-locked where tensors come from a GPU.
+/// Its memory is reused from copy to copy, pinned if tensors come from a GPU.
 class Snapshot {
  public:
-  /// Copies. The host does not wait for a GPU: later work there comes after the copy.
+  /// Starts the copies. The host does not wait for a GPU: its later work is ordered after the copy.
   void take(const std::map<std::string, torch::Tensor>& tensors);
 
-  /// The copies, once they are complete; waits for them.
+  /// Waits for the copies and returns them.
   const std::map<std::string, torch::Tensor>& tensors() const;
 
  private:

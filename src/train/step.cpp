@@ -16,7 +16,8 @@ at::Generator make_generator(torch::Device device) {
   return at::globalContext().defaultGenerator(device).clone();
 }
 
-/// Share of images on which both networks choose the same prototype across the first two views.
+/// Fraction of images for which the teacher in the first and the student in the second view choose
+/// the same prototype.
 torch::Tensor agreement(const torch::Tensor& cluster, const torch::Tensor& student_logits) {
   const auto images = cluster.size(0);
   const auto chosen = student_logits.narrow(0, images, images).argmax(-1);
@@ -60,17 +61,17 @@ TrainStep::TrainStep(const StepOptions& options, torch::Device device, dist::Gro
 }
 
 struct TrainStep::Sums {
-  double weight = 1.0;  // of one part
+  double weight = 1.0;  // 1 / number of micro-batches
   StepResult result;
   std::vector<torch::Tensor> clusters;
-  // Of the teacher's class scores, of its patch scores, and of whether the loss is not finite: on
-  // one rank as good as on all.
+  // [K + K' + 1]: means of the teacher's class scores and patch scores, and whether the loss is not
+  // finite; one all-reduce for all three.
   torch::Tensor means;
   dist::Pending means_reduced;
 };
 
-// Every part begins with the same numbers and takes its own, so that drop path is a function of an
-// image's place in the whole batch.
+// Every micro-batch restarts the generator and takes its own slice of the numbers, so drop path is
+// a function of an image's position in the whole batch.
 void TrainStep::prepare(int64_t part, int64_t parts, int64_t images, int64_t step) {
   auto draw = Rng(options_.seed, static_cast<uint64_t>(step), 0, kDevice);
   generator_.set_current_seed(draw.bits());
@@ -116,6 +117,8 @@ void TrainStep::add_part(const batch::MultiCropBatch& batch, const StepInputs& i
     add(terms[i].value, loss.terms[i].value.detach() * sums.weight);
   }
   if (last) {
+    // All micro-batches have been summed: the all-reduce of the means overlaps with the backward
+    // pass.
     const auto not_finite = sums.result.loss.total.isfinite().logical_not();
     sums.means = torch::cat({sums.means, not_finite.to(torch::kFloat).view(1)});
     sums.means_reduced = group_.start_all_reduce_(sums.means, dist::Reduction::kMean);
@@ -125,7 +128,8 @@ void TrainStep::add_part(const batch::MultiCropBatch& batch, const StepInputs& i
   (scaler_ ? scaler_->scaled(part) : part).backward();
 }
 
-// The targets of all parts and ranks are those of the centers before the step.
+// Centers move after the loss: targets of all micro-batches and ranks use the centers before the
+// step.
 void TrainStep::move_centers(Sums& sums) {
   sums.means_reduced.wait();
   const auto classes = options_.head.prototypes;

@@ -64,12 +64,13 @@ void StepWindow::add(StepColumns step) {
 }
 
 WindowResults StepWindow::read(const dist::Group& group) {
+  // One all-reduce per window instead of one per step and value.
   const auto reduced = torch::stack(rows_);
   group.all_reduce_(reduced, dist::Reduction::kMean);
   WindowResults results;
   results.columns = columns_;
   results.rows = reduced.to(torch::kCPU, torch::kDouble);  // [steps, columns]
-  group.check();  // a GPU whose group has lost a rank returns, but with nothing of worth
+  group.check();  // after a lost rank, a GPU returns meaningless values
   *this = {};
   return results;
 }

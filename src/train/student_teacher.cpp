@@ -7,7 +7,7 @@
 namespace ibot::train {
 namespace {
 
-/// All tokens as rows: class tokens first.
+/// All tokens as rows, class tokens first.
 torch::Tensor all_rows(const models::BackboneOutput& output) {
   return torch::cat({output.class_token, output.patch_tokens.flatten(0, 1)});  // [B·(1 + N), D]
 }
@@ -29,7 +29,7 @@ loss::StudentOutput split_scores(models::ProjectionHead& head, const torch::Tens
 
 torch::Tensor most_similar_patches(const torch::Tensor& patches) {
   const auto views = patches.size(0), count = patches.size(1);
-  // Half precision cannot tell near neighbours apart.
+  // float32: half precision cannot distinguish near neighbors.
   const nn::AutocastScope full_precision(patches.device().type(), std::nullopt);
   const auto unit = patches.to(torch::kFloat) /
                     patches.to(torch::kFloat).norm(2, -1, true).clamp_min(1e-12);  // [2·B, N, D]
@@ -50,7 +50,7 @@ StudentTeacher::StudentTeacher(const models::BackboneOptions& backbone,
   models::initialize_(*student_, at::detail::createCPUGenerator(seed));
   models::copy_values_(*student_, *teacher_);
   if (!head.shared && head.shared_teacher) {
-    // The reference's teacher holds its one layer under both names, and the second copy wins.
+    // The reference's teacher registers its one layer under both names, and the second copy wins.
     const torch::NoGradGuard no_grad;
     const auto from = student_->named_parameters();
     for (auto& parameter : teacher_->named_parameters()) {
@@ -73,15 +73,13 @@ loss::TeacherOutput StudentTeacher::teacher_forward(const batch::MultiCropBatch&
   if (batch.pairs.student_local.defined()) {
     rows = torch::cat({rows, backbone.forward(batch.local).patch_tokens.flatten(0, 1)});
   }
-  const auto features = head->trunk(rows);  // [G·B·(1 + N), F], and L·B·n with masked local crops
+  const auto features = head->trunk(rows);  // [G·B·(1 + N) (+ L·B·n if local crops are masked), F]
   const auto patches = features.narrow(0, views, features.size(0) - views);
-  const auto learnt_from = batch.pairs.teacher.defined()
-                               ? batch.pairs.teacher
-                               : most_similar_patches(output.patch_tokens);
-  const auto used =
-      torch::cat({features.narrow(0, 0, views), patches.index_select(0, learnt_from)});
+  const auto targets = batch.pairs.teacher.defined() ? batch.pairs.teacher
+                                                     : most_similar_patches(output.patch_tokens);
+  const auto used = torch::cat({features.narrow(0, 0, views), patches.index_select(0, targets)});
   const auto scores = split_scores(head, used, views);
-  // A mean taken in half precision would lose what the center needs.
+  // float32: a mean in half precision loses the small differences that the center follows.
   const nn::AutocastScope full_precision(patches.device().type(), std::nullopt);
   const auto mean = head->patch_logits(patches.to(torch::kFloat).mean(0, true)).squeeze(0);
   return {scores.class_logits, scores.patch_logits, mean, output.class_token, output.patch_tokens};
@@ -89,7 +87,7 @@ loss::TeacherOutput StudentTeacher::teacher_forward(const batch::MultiCropBatch&
 
 struct StudentTeacher::UsedRows {
   models::SelectedTokens tokens;
-  models::SelectedTokens features;  // where the head mixes tokens
+  models::SelectedTokens features;  // if the head mixes tokens
 };
 
 StudentTeacher::UsedRows StudentTeacher::used_rows(const torch::Tensor& crops,
@@ -99,7 +97,7 @@ StudentTeacher::UsedRows StudentTeacher::used_rows(const torch::Tensor& crops,
   auto& backbone = *student_->backbone;
   const auto seen = masked_modeling_ ? mask : torch::Tensor();
   if (!head->mixes_tokens()) return {.tokens = backbone.forward_selected(crops, seen, selected)};
-  // Batch statistics span every token of a resolution, so every token has to pass.
+  // Batch norm statistics span all tokens of a resolution, so all tokens must pass the head.
   const auto rows = all_rows(backbone.forward(crops, seen));
   const auto used = [&, views = crops.size(0)](const torch::Tensor& all) {
     const auto patches = all.narrow(0, views, all.size(0) - views);

@@ -85,13 +85,14 @@ std::map<std::string, torch::Tensor> Trainer::tensors() {
 void Trainer::load(std::map<std::string, torch::Tensor> tensors, bool roll_back) {
   const auto clusters = tensors.extract(kClusterEntry);
   step_.load_state(tensors);
-  if (roll_back) return;  // the epoch's table counts on
+  if (roll_back) return;  // the epoch's cluster table is not rolled back
   clusters_.clear();
   if (!clusters.empty()) clusters_.add_counts(clusters.mapped());
 }
 
 void Trainer::complete(StepRecord& record) {
   const auto& group = step_.group();
+  // Labels come from the host, clusters from the device: one transfer per interval.
   const auto labels = group.all_gather(torch::cat(std::exchange(step_labels_, {})));
   const auto clusters = group.all_gather(torch::cat(std::exchange(step_clusters_, {})));
   clusters_.add(labels.flatten(), clusters.flatten().to(torch::kCPU));
@@ -112,7 +113,7 @@ void Trainer::judge(const StepRecord& record) {
                 spike->text);
 }
 
-// adjacc, the accuracy under the best assignment, is switched off in pre-training there too.
+// adjacc, the accuracy under the best assignment, is disabled in the reference's pre-training too.
 void Trainer::complete(EpochRecord& record) {
   const auto metrics = clusters_.metrics();
   record.more = {{"acc", record.at("agreement")},

@@ -292,7 +292,7 @@ TEST(RunLog, WaitsForRoom) {
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
   std::signal(SIGXFSZ, handler);
   ASSERT_EQ(warnings.size(), 1u);
-  EXPECT_NE(warnings[0].find("lines wait in memory"), std::string::npos) << warnings[0];
+  EXPECT_NE(warnings[0].find("lines are queued in memory"), std::string::npos) << warnings[0];
   log.on_fault({.step = 4, .kind = "save_failed", .text = "no room"});
   log.on_epoch({.step = 8, .epoch = 1});
   log.on_epoch_end();
@@ -323,7 +323,7 @@ TEST(RunLog, TellsAtTheEndOfLinesThatFoundNoRoom) {
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
   std::signal(SIGXFSZ, handler);
   ASSERT_EQ(warnings.size(), 2u);
-  EXPECT_NE(warnings[1].find("lines that waited for room are lost"), std::string::npos);
+  EXPECT_NE(warnings[1].find("lines that were queued are lost"), std::string::npos);
 }
 
 TEST(RunLog, WritesTheOfficialKeysAndDropsWhatARestartRepeats) {

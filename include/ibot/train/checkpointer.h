@@ -1,4 +1,4 @@
-// Writes a run's checkpoints while it goes on, and keeps the right ones.
+// Writes a run's checkpoints in the background and prunes old ones.
 #pragma once
 
 #include <filesystem>
@@ -13,7 +13,7 @@
 
 namespace ibot::train {
 
-/// `folder` exists. Of several ranks the first one writes; all of them take the same calls.
+/// `folder` exists. Rank 0 writes; all ranks make the same calls.
 struct CheckpointerOptions {
   std::filesystem::path folder;
   int64_t keep_last = 2;
@@ -22,7 +22,7 @@ struct CheckpointerOptions {
   int64_t global_batch = 1;
 };
 
-/// What became of a write: `problem` is empty when the checkpoint stands.
+/// Result of a write; `problem` is empty if it succeeded.
 struct SaveResult {
   int64_t step = 0;
   std::filesystem::path file;
@@ -32,33 +32,35 @@ struct SaveResult {
 
 class Snapshot;
 
-/// FOLDER/step-00001234.safetensors and its manifest, `last.safetensors` as a further name of the
-/// newest, and further names, with manifests, of those to keep. Each is whole or absent; an old one
-/// goes when a new one stands. One write at a time, in a thread, from a copy of the tensors.
+/// Maintains FOLDER/step-00001234.safetensors with manifests, `last.safetensors` as a link to the
+/// newest, and further named links, with manifests, to those to keep. Each file is whole or absent;
+/// an old one is removed only after a new one is complete. One write at a time, in a background
+/// thread, from a copy of the tensors.
 class Checkpointer {
  public:
   explicit Checkpointer(CheckpointerOptions options);
-  /// Waits for a write under way.
+  /// Waits for a pending write.
   ~Checkpointer();
   Checkpointer(const Checkpointer&) = delete;
   Checkpointer& operator=(const Checkpointer&) = delete;
 
-  /// Says that the run goes on from `checkpoint`. Where that is a file of the folder, those of
-  /// earlier steps count as this run's too, and what a kill may have left undone after it was
-  /// written is done: it becomes the last one and takes its further names. Checkpoints of other
-  /// runs in the folder go at the first save. Throws Error where a name cannot be written.
+  /// Declares that the run resumes from `checkpoint`. If that is a file of the folder, those of
+  /// earlier steps count as this run's too, and steps that a kill may have left undone after it was
+  /// written are completed: it becomes the last one and gets its further names. Checkpoints of
+  /// other runs in the folder are removed at the first save. Throws Error if a name cannot be
+  /// written.
   void adopt(const Checkpoint& checkpoint, const std::vector<std::string>& names);
 
-  /// Copies the tensors and starts to write them; a GPU copies when it comes to it. `names` are
-  /// further ones for the file, such as "best". No write may be under way.
+  /// Copies the tensors (asynchronously from a GPU) and starts to write them. `names` are further
+  /// names of the file, such as "best". No write may be pending.
   void start(Checkpoint checkpoint, std::vector<std::string> names);
 
-  /// The result of the write if it has ended since start; tells of each once.
+  /// The result of the write if it has finished; each result is returned once.
   std::optional<SaveResult> finished();
-  /// The same at the write's end; nothing when none is under way.
+  /// Waits for the pending write and returns its result; nullopt if none is pending.
   std::optional<SaveResult> wait();
 
-  /// The newest whole checkpoint of this run at `step` or before; no write may be under way.
+  /// The newest undamaged checkpoint of this run at `step` or earlier; no write may be pending.
   std::optional<Checkpoint> newest(int64_t step) const;
 
   /// FOLDER/last.safetensors

@@ -1,4 +1,4 @@
-// Arithmetic of a training step, counted from the shapes.
+// FLOPs of a training step, counted from shapes.
 #pragma once
 
 #include <torch/types.h>
@@ -10,8 +10,8 @@
 
 namespace ibot::train {
 
-/// Views of one image and the mean shares of their patches whose scores are compared; the teacher
-/// sees local crops where theirs is above 0.
+/// Views of one image, and the mean fractions of their patches that enter the loss; the teacher
+/// sees local crops if local_masked_ratio is above 0.
 struct ViewCounts {
   int64_t global_crops = 2;
   int64_t global_size = 224;
@@ -21,9 +21,9 @@ struct ViewCounts {
   double local_masked_ratio = 0.0;
 };
 
-/// Floating-point operations, a multiply-add counted as two, of the backbone's forward pass for one
-/// image of `image_size` pixels: matrix products and attention; norms and activations, below one
-/// percent, are left out.
+/// FLOPs (a multiply-add counts as two) of the backbone's forward pass for one image of
+/// `image_size` pixels: matrix products and attention. Norms and activations, below one percent,
+/// are not counted.
 double backbone_flops(const models::BackboneOptions& options, int64_t image_size);
 
 /// Floating-point operations a second of large matrix products of this type on this device, the
@@ -31,8 +31,8 @@ double backbone_flops(const models::BackboneOptions& options, int64_t image_size
 /// random numbers.
 double product_flops_per_s(torch::Device device, torch::ScalarType type);
 
-/// Useful operations of one training step for one image: forward and backward of the student,
-/// counted as three forwards, and one forward of the teacher, heads on used tokens only.
+/// Useful FLOPs of one training step for one image: forward and backward of the student, counted as
+/// three forwards, and one forward of the teacher, with heads on used tokens only.
 double step_flops(const models::BackboneOptions& backbone, const models::HeadOptions& head,
                   const ViewCounts& views);
 

@@ -1,4 +1,4 @@
-// Whether the teacher still tells images apart.
+// Collapse and spike detection.
 #pragma once
 
 #include <torch/types.h>
@@ -12,16 +12,16 @@
 
 namespace ibot::train {
 
-/// What a HealthRecord is made of, still on the device.
+/// The raw values of a HealthRecord, still on the device.
 ///
-///   scalars   [5]      the record's fields but for the last
+///   scalars   [5]      the record's fields except the last
 ///   features  [n, D]   class tokens of at most 128 images
 struct HealthSample {
   torch::Tensor scalars;
   torch::Tensor features;
 };
 
-/// Of a step of `images` images.
+/// Samples a step of `images` images.
 ///
 ///   class_token   [G·B, D]    the teacher's
 ///   center        [1, K]
@@ -30,26 +30,26 @@ HealthSample sample_health(const loss::Targets& targets, const torch::Tensor& cl
                            const torch::Tensor& center, const torch::Tensor& patch_center,
                            int64_t images);
 
-/// Means over the ranks of `group`. Waits for the device.
+/// Means over the ranks of `group`. Synchronizes with the device.
 HealthRecord read_health(const HealthSample& sample, const dist::Group& group = {});
 
-/// exp of the entropy of the normalised singular values: 1 when all rows are alike but for their
-/// length, at most the number of rows or columns; 0 when a value is not finite.
+/// exp of the entropy of the normalized singular values: 1 if all rows are parallel, at most the
+/// number of rows or columns; 0 if a value is not finite.
 ///
 ///   features  [n, D]
 ///
 /// Source: Garrido et al. 2023 (RankMe), eq. 1.
 double effective_rank(const torch::Tensor& features);
 
-/// Tells of a collapse: class targets that are the same for every image, uniform or not, or class
-/// tokens of one direction. One sample may look like that, several in a row do not by chance;
-/// before the learning rate has risen it is no wonder, and fewer than eight images cannot tell.
+/// Detects collapse: class targets that are the same for every image, uniform or not, or class
+/// tokens of a single direction. Several consecutive samples are required. Not judged during
+/// warm-up or with fewer than eight images.
 class HealthWatch {
  public:
   /// Steps before `first_step` are not judged.
   HealthWatch(int64_t first_step, int64_t images) : first_step_(first_step), images_(images) {}
 
-  /// A warning at the sample that makes it certain, and after every recovery anew.
+  /// A warning at the decisive sample; again after every recovery.
   std::optional<std::string> judge(int64_t step, const HealthRecord& health);
 
  private:
@@ -58,7 +58,7 @@ class HealthWatch {
   int64_t in_a_row_ = 0;
 };
 
-/// Tells of a loss that lies far above its course: of each such interval, and whether it lasts.
+/// Detects a loss far above its running mean: each such interval, and whether the spike lasts.
 class SpikeWatch {
  public:
   struct Verdict {

@@ -1,4 +1,4 @@
-// What a checkpoint consists of: written last, it says that the files it names are whole.
+// The manifest of a checkpoint. It is written last: its existence implies that its files are whole.
 #pragma once
 
 #include <cstdint>
@@ -11,27 +11,27 @@
 
 namespace ibot::train {
 
-/// `step` and `samples` count what was trained on, over all ranks; `files` lie beside the manifest.
+/// `step` and `samples` count training over all ranks; `files` are in the folder of the manifest.
 struct Manifest {
   int64_t step = 0;
   int64_t samples = 0;
   int64_t world_size = 1;
   std::string config_hash;
   std::string ibot_version;
-  std::string commit;  // of the program; empty where that is not known
+  std::string commit;  // of the program; empty if unknown
   std::map<std::string, io::FileDigest> files;
 };
 
-/// Written as JSON, whole or not at all. Throws Error as io::write_file does.
+/// Writes JSON, atomically. Throws Error as io::write_file does.
 void write_manifest(const std::filesystem::path& path, const Manifest& manifest);
 
-/// Throws CheckpointError on a file that is no manifest or one of a later version, and Error where
+/// Throws CheckpointError for a file that is not a manifest or is of a later version, and Error if
 /// it cannot be read.
 Manifest read_manifest(const std::filesystem::path& path);
 
-/// The first thing wrong with the manifest or with the files that it names: missing, of another
-/// size, of other content. Nothing when the checkpoint is whole. Throws CheckpointError on a
-/// manifest of a later version, which is not damage.
+/// The first damage of the manifest or its files: missing, of another size, of other content;
+/// nullopt if the checkpoint is whole. Throws CheckpointError for a manifest of a later version,
+/// which is not damage.
 std::optional<std::string> find_damage(const std::filesystem::path& manifest);
 
 }  // namespace ibot::train

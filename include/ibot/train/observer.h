@@ -1,4 +1,4 @@
-// What a run tells those who watch it.
+// Events of a run and the observers that receive them.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,12 @@
 
 namespace ibot::train {
 
-/// How the teacher's targets and features stand, at one step.
+/// State of the teacher's targets and features at one step.
 ///
 ///   entropy_cls, entropy_patch  mean entropy of the targets of class tokens and patches, in nats
-///   information_cls             what class targets tell about images: entropy of their mean less
-///                               their mean entropy, in nats; 0 when all images have the same one
+///   information_cls             mutual information of class targets and images, in nats: entropy
+///   of
+///                               the mean target minus the mean entropy; 0 if all targets are equal
 ///   center_norm, …_patch        L2 norms of the centers
 ///   feature_rank                effective rank of the teacher's class tokens
 struct HealthRecord {
@@ -27,7 +28,7 @@ struct HealthRecord {
   double feature_rank = 0.0;
 };
 
-/// The steps since the last record: means of losses and gradient norm, schedule values of the last
+/// Steps since the last record: means of losses and gradient norm, schedule values of the last
 /// step. `step` counts finished steps.
 struct StepRecord {
   int64_t step = 0;
@@ -39,18 +40,18 @@ struct StepRecord {
   std::optional<double> momentum = std::nullopt;  // of the teacher
   double grad_norm = 0.0;
   double images_per_s = 0.0;
-  double data_wait = 0.0;    // share of the time spent waiting for data
+  double data_wait = 0.0;    // fraction of the time spent waiting for data
   double flops_per_s = 0.0;  // useful operations of all ranks; 0: not counted
   double mfu = 0.0;          // their share of what large matrix products reach on these devices
   int64_t memory_bytes = 0;
-  double loss_z = 0.0;  // largest of the steps' losses, in deviations from their running mean
-  int64_t skipped = 0;  // steps that were not finite; means leave them out
-  std::optional<HealthRecord> health = std::nullopt;  // where the last step ended an interval
+  double loss_z = 0.0;  // largest loss, in standard deviations above the running mean
+  int64_t skipped = 0;  // non-finite steps, excluded from means
+  std::optional<HealthRecord> health = std::nullopt;  // if the last step ended an interval
 };
 
-/// Means over all steps of a finished epoch. `more` is what the kind of training adds, under the
-/// official programs' names: of pre-training acc, nmi, ari, fscore and adjacc, how the teacher's
-/// prototypes agree with the labels.
+/// Means over all steps of a finished epoch. `more` holds what the kind of training adds, under the
+/// official programs' names: acc, nmi, ari, fscore and adjacc in pre-training, the agreement of the
+/// teacher's prototypes with the labels.
 struct EpochRecord {
   int64_t step = 0;
   int64_t epoch = 0;
@@ -60,7 +61,7 @@ struct EpochRecord {
   double weight_decay = 0.0;
   TermValues more;
 
-  /// One of `more`; 0 where it is not among them.
+  /// An entry of `more`; 0 if absent.
   double at(const std::string& name) const {
     for (const auto& [known, value] : more) {
       if (known == name) return value;
@@ -69,22 +70,22 @@ struct EpochRecord {
   }
 };
 
-/// An evaluation in the middle of a run; accuracies in percent. `score` is what the best checkpoint
-/// is chosen by, the higher the better; without one it takes no part.
+/// An evaluation during a run; accuracies in percent. The best checkpoint is chosen by `score`,
+/// higher is better; without a score the evaluation does not count for it.
 struct EvaluationRecord {
   int64_t step = 0;
   int64_t epoch = 0;
   std::string name;
   std::map<std::string, double> metrics;
   std::optional<double> score = std::nullopt;
-  std::string identity = {};  // of the data and options that the score belongs to
+  std::string identity = {};  // of the data and options of the evaluation
   TermValues log = {};        // entries of the epoch's line in log.txt
 };
 
-/// Something that went wrong and that the run survived.
+/// A fault that the run survived.
 ///
 ///   kind  save_failed | skipped | rolled_back | loss_spike | collapse
-///   text  what, where and what to do about it, in one line
+///   text  what, where and remedy, in one line
 struct FaultRecord {
   int64_t step = 0;
   int64_t epoch = 0;
@@ -92,7 +93,7 @@ struct FaultRecord {
   std::string text;
 };
 
-/// Watches a run; the trainer itself neither prints nor evaluates.
+/// Receives the events of a run; the trainer itself neither prints nor evaluates.
 class Observer {
  public:
   virtual ~Observer() = default;
@@ -101,7 +102,7 @@ class Observer {
   virtual void on_evaluation(const EvaluationRecord&) {}
   /// After the epoch's evaluations.
   virtual void on_epoch_end() {}
-  /// Of a checkpoint that stands.
+  /// After a checkpoint has been written.
   virtual void on_checkpoint(const std::filesystem::path&) {}
   virtual void on_fault(const FaultRecord&) {}
 };

@@ -9,24 +9,24 @@
 
 namespace ibot::train {
 
-/// Whether a .pth holds a whole run: both networks and the optimiser.
+/// Whether a .pth holds a whole run: both networks and the optimizer.
 bool is_official_checkpoint(const io::Value& root);
 
-/// What `step` needs to go on from the file: networks, optimiser moments, centers, loss scale. The
-/// optimiser's entries are numbered there: the parameters that decay in the network's order, then
-/// the others; one without entry never took a step. Of the run's position `epochs` alone is in the
-/// file; of files that we wrote everything comes back.
+/// The state that `step` needs to resume from the file: networks, optimizer moments, centers, loss
+/// scale. Optimizer entries are numbered there: parameters with weight decay in network order, then
+/// the others; a parameter without an entry has never been updated. Of the run's position the file
+/// holds only `epochs`; files that we wrote restore everything.
 ///
 ///   source   the file, for messages
 ///
-/// Throws CheckpointError where something is missing, of another shape or of another optimiser.
+/// Throws CheckpointError if something is missing, of another shape or of another optimizer.
 Checkpoint from_official(const io::Value& root, const std::string& source, const TrainStep& step);
 
-/// The reverse: a file whose networks, optimiser, centers and epoch the official program resumes
-/// from, and whose networks its evaluations read. `checkpoint.run` and `checkpoint.config`, and
-/// tensors that the official layout has no place for, lie beside them under `ibot`.
+/// The inverse: a file whose networks, optimizer, centers and epoch the official program can
+/// resume, and whose networks its evaluations read. `checkpoint.run`, `checkpoint.config` and
+/// tensors without a place in the official layout are stored under `ibot`.
 ///
-///   values       learning rate and weight decay that the optimiser's groups show
+///   values       learning rate and weight decay of the optimizer's groups
 ///   arguments    the official program's arguments
 io::Value to_official(const Checkpoint& checkpoint, const TrainStep& step,
                       const optim::StepValues& values, const io::Dict& arguments);

@@ -1,4 +1,4 @@
-// The files a run writes as it goes: log.txt, metrics.jsonl and TensorBoard events.
+// Log files of a run: log.txt, metrics.jsonl and TensorBoard events.
 #pragma once
 
 #include <filesystem>
@@ -14,13 +14,13 @@
 
 namespace ibot::train {
 
-/// A file of one JSON object a line. Opening it for a run that goes on from a checkpoint drops the
-/// lines that the run will write again: those whose `key` is `limit` or more, and a torn last line.
+/// A file of one JSON object per line. Opening it for a resumed run drops the lines that the run
+/// will write again, those whose `key` is `limit` or more, and a torn last line.
 class JsonLines {
  public:
   JsonLines(const std::filesystem::path& path, const std::string& key, int64_t limit);
-  /// One line, in the file before the call returns. Throws Error when it has to wait for room, as
-  /// io::AppendFile says.
+  /// Appends one line, which is in the file when the call returns. Throws Error if the disk is full
+  /// and the line was queued, see io::AppendFile.
   void append(const std::string& object);
   /// As io::AppendFile::flush.
   void flush() { file_->flush(); }
@@ -29,19 +29,19 @@ class JsonLines {
   std::optional<io::AppendFile> file_;
 };
 
-/// What log.txt has under other keys in one official program than in another.
+/// Keys of log.txt that differ between the official programs.
 struct LogKeys {
   std::string weight_decay = "wd";
   std::vector<std::pair<std::string, int64_t>> constants = {};  // in every line
 };
 
-/// Writes OUT/log.txt with the official keys, a line an epoch after its evaluations,
-/// OUT/metrics.jsonl and OUT/tensorboard. A full disk does not end the run: lines wait until there
-/// is room.
+/// Writes OUT/log.txt with the official keys, one line per epoch after its evaluations,
+/// OUT/metrics.jsonl and OUT/tensorboard. A full disk does not end the run: lines are queued until
+/// there is room.
 class RunLog : public Observer {
  public:
-  /// `step` finished steps are already in the files. `warn` is told when lines begin to wait, and
-  /// when at the end there still was no room for some.
+  /// `step` finished steps are already in the files. `warn` is called when lines begin to be
+  /// queued, and at the end if some could not be written.
   RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_per_epoch,
          std::function<void(const std::string&)> warn = {}, LogKeys keys = {});
   ~RunLog() override;
@@ -53,7 +53,7 @@ class RunLog : public Observer {
   void on_fault(const FaultRecord& record) override;
 
  private:
-  /// The line of log.txt that grows.
+  /// The line of log.txt under construction.
   struct EpochLine {
     TermValues entries;
     int64_t epoch = 0;

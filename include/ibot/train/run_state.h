@@ -1,4 +1,4 @@
-// Where a run stands: the part of a checkpoint that is not a tensor.
+// State of a run: the part of a checkpoint that is not tensors.
 #pragma once
 
 #include <cstdint>
@@ -9,65 +9,66 @@
 
 namespace ibot::train {
 
-/// Values of the loss's terms by name, their weights included, in the order of the loss.
+/// Weighted values of the loss terms by name, in the order of the loss.
 using TermValues = std::vector<std::pair<std::string, double>>;
 
-/// Sums over the steps of the running epoch, for its means. `skipped` steps count in `lr` and
-/// `weight_decay` only.
+/// Sums over the steps of the current epoch, for its means. `skipped` steps count only in `lr` and
+/// `weight_decay`.
 struct EpochSums {
   int64_t steps = 0;
   double loss = 0.0;
   TermValues terms;
   double lr = 0.0;
   double weight_decay = 0.0;
-  TermValues more;  // of further columns, by name
+  TermValues more;  // further columns, by name
   int64_t skipped = 0;
 };
 
-/// Adds by name; the sums are then those of `more`, in its order.
+/// Adds by name; the result has the names of `more`, in its order.
 void add_by_name(TermValues& sums, const TermValues& more);
 
-/// Where the loss has been: running mean and variance over some hundred steps.
+/// Running mean and variance of the loss over about two hundred steps.
 struct LossTrend {
   int64_t count = 0;
   double mean = 0.0;
   double variance = 0.0;
 
-  /// Adds a step's loss; returns how many standard deviations above the mean of those before it
-  /// lay, 0 until there are enough of them to tell.
+  /// Adds the loss of a step; returns how many standard deviations it lies above the mean of
+  /// earlier ones, 0 until there are fifty.
   double add(double loss);
 };
 
-/// The checkpoint that scored best in the run's own evaluations; step 0: none yet. Scores of
-/// another identity are not comparable; versions before 0.2 noted none.
+/// The checkpoint with the best score in the run's own evaluations; step 0: none yet. Scores of
+/// different identities are not comparable; versions before 0.2 stored none.
 struct BestCheckpoint {
   int64_t step = 0;
   double score = 0.0;
   std::string identity;
-  std::map<std::string, double> metrics = {};  // of that evaluation
+  std::map<std::string, double> metrics = {};  // metrics of that evaluation
 };
 
-/// `step` counts finished steps; with the options it determines everything but tensors and sums.
-/// `steps_per_epoch` tells whether the data are still as many as they were, `global_batch` whether
-/// a step still has as many images, however many ranks share them; 0: not known. Of a run of the
-/// official program `epochs` alone is known, the finished ones, until the data tell their steps.
+/// `step` counts finished steps; with the options it determines everything except tensors and sums.
+/// `steps_per_epoch` detects a data set of another size, `global_batch` another number of images
+/// per step, however many ranks share them; 0: unknown. Of a run of the official program only
+/// `epochs`, the finished ones, is known until the data set gives the number of steps.
 struct RunState {
   int64_t step = 0;
   int64_t steps_per_epoch = 0;
-  int64_t images = 0;  // of the data set: of another number the order is another; 0: not known
+  int64_t images = 0;  // size of the data set, which determines the order; 0: unknown
   int64_t global_batch = 0;
   int64_t epochs = 0;
   EpochSums sums;
   LossTrend trend;
   BestCheckpoint best;
 
-  /// The state itself where steps_per_epoch is known, else after `epochs` epochs of `steps`.
+  /// The state itself if steps_per_epoch is known, otherwise after `epochs` epochs of `steps`
+  /// steps.
   RunState with_steps(int64_t steps) const;
 
-  /// As JSON, doubles exact.
+  /// As JSON; doubles are exact.
   std::string to_json() const;
-  /// Throws CheckpointError on text that to_json did not write; versions before 0.2 wrote neither
-  /// trend nor best.
+  /// Throws CheckpointError for text that to_json() did not write; versions before 0.2 wrote
+  /// neither trend nor best.
   static RunState from_json(const std::string& text);
 };
 

@@ -1,4 +1,4 @@
-// One training step: forward, loss, backward, clipping, update, moving average.
+// One training step: forward, loss, backward, gradient clipping, update, EMA.
 #pragma once
 
 #include <map>
@@ -19,7 +19,7 @@
 
 namespace ibot::train {
 
-/// What a step is built from.
+/// Options of a step.
 struct StepOptions {
   models::BackboneOptions backbone;
   models::HeadOptions head;
@@ -33,8 +33,8 @@ struct StepOptions {
   dist::Compression compress_gradients = dist::Compression::kNone;
 };
 
-/// The values of one step; pure functions of the options and the step's number. `watch` asks for
-/// the step's health; with `skip_nonfinite` the step may turn out not to count.
+/// Inputs of one step, pure functions of the options and the step number. `watch` requests the
+/// step's health; with `skip_nonfinite` a non-finite step is skipped.
 struct StepInputs {
   int64_t step = 0;
   optim::StepValues values;
@@ -43,20 +43,21 @@ struct StepInputs {
   bool skip_nonfinite = false;
 };
 
-/// The values of step `step` of a run.
+/// Inputs of step `step` of a run.
 StepInputs step_inputs(const StepOptions& options, const optim::ScheduleOptions& schedule,
                        int64_t mask_start_epoch, const optim::RunLength& length, int64_t step);
 
-/// Results of one step, all still on the device; of this rank's images, but for grad_norm.
+/// Results of one step, still on the device; over this rank's images, except grad_norm.
 ///
 ///   loss       total and terms, weighted
-///   grad_norm  scalar, of all ranks' gradients before clipping
-///   agreement  scalar, share of images whose most likely prototype is the same for the teacher in
+///   grad_norm  scalar, of the gradients averaged over ranks, before clipping
+///   agreement  scalar, fraction of images whose most likely prototype is the same for the teacher
+///   in
 ///              the first and the student in the second global view
 ///   cluster    [B]   int64, the teacher's most likely prototype in the first global view
-///   faulty     float32 scalar, 1 when the loss, or but for fp16 a gradient, was not finite;
+///   faulty     float32 scalar, 1 if the loss or, except in fp16, a gradient was not finite;
 ///              undefined without skip_nonfinite
-///   health     of the teacher, where it was asked for
+///   health     of the teacher, if requested
 struct StepResult {
   loss::LossTerms loss;
   torch::Tensor grad_norm;
@@ -66,27 +67,27 @@ struct StepResult {
   std::optional<HealthSample> health;
 };
 
-/// Networks, loss, optimiser and scaler, and the step over them. Nothing in a step waits for the
+/// Networks, loss, optimizer and scaler, and the step over them. A step never synchronizes with the
 /// device. Equal options, state and inputs give equal results on one device and thread count.
 ///
-/// A batch may be shared out among ranks, each of which has as many images, rank r of W those at
-/// places r, r + W, …; and a rank's images may come in several parts. The results are those of the
-/// whole batch, up to the order in which floats are added: drop path, gradients, centers and batch
-/// norm's statistics, of which the last need whole batches.
+/// A batch may be distributed over ranks with equal numbers of images, rank r of W having those at
+/// positions r, r + W, …, and each rank's images may be split into micro-batches. Results equal
+/// those of the whole batch up to the order of float additions: drop path, gradients, centers and
+/// batch norm statistics; the last require whole batches per rank.
 ///
-/// With skip_nonfinite a step whose loss or gradients are not finite changes neither weights nor
-/// moments; the teacher still moves towards the student as it stands, and centers follow what is
-/// finite. Without such a step nothing is different. In fp16 a gradient out of range is the loss
-/// scale's affair and no fault until the scale is below 1.
+/// With skip_nonfinite, a step with a non-finite loss or gradient changes neither weights nor
+/// moments; the teacher still moves toward the student as it is, and centers follow finite values.
+/// Finite steps are unaffected. In fp16, gradient overflow is handled by the loss scale and is not
+/// a fault until the scale falls below 1.
 ///
 /// Source: paper algorithm 1; reference `main_ibot.py` (train_one_epoch).
 class TrainStep {
  public:
-  /// Throws ConfigError where the device lacks the precision.
+  /// Throws ConfigError if the device does not support the precision.
   TrainStep(const StepOptions& options, torch::Device device, dist::Group group = {});
 
-  /// `parts` are of equal size, on the device and normalised. Throws ConfigError on several with
-  /// batch norm in the head.
+  /// `parts` are micro-batches of equal size, normalized and on the device. Throws ConfigError for
+  /// several with batch norm in the head.
   StepResult run(const std::vector<batch::MultiCropBatch>& parts, const StepInputs& inputs);
   StepResult run(const batch::MultiCropBatch& batch, const StepInputs& inputs) {
     return run(std::vector{batch}, inputs);
@@ -100,15 +101,15 @@ class TrainStep {
   const dist::Group& group() const { return group_; }
 
   /// Everything the next step depends on, by name: `student.…`, `teacher.…`, `loss.…`, `optim.…`,
-  /// `scaler.…`. Tensors share storage with the step, but for the optimiser's of other ranks, for
-  /// which all ranks have to ask together.
+  /// `scaler.…`. Tensors share storage with the step, except optimizer tensors of other ranks, for
+  /// which all ranks must call this together.
   std::map<std::string, torch::Tensor> state() const;
-  /// Takes back what state() gave. Throws CheckpointError on missing or extra names and on another
-  /// shape, before anything is changed.
+  /// Restores the result of state(). Throws CheckpointError on missing or unknown names and on
+  /// different shapes, before anything is changed.
   void load_state(const std::map<std::string, torch::Tensor>& state);
 
  private:
-  /// Sums over the parts of a batch.
+  /// Sums over the micro-batches of a batch.
   struct Sums;
 
   void prepare(int64_t part, int64_t parts, int64_t images, int64_t step);

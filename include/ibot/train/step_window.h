@@ -1,4 +1,4 @@
-// Results of steps that wait on the device.
+// Results of steps, collected on the device.
 #pragma once
 
 #include <torch/types.h>
@@ -11,17 +11,17 @@
 
 namespace ibot::train {
 
-/// What a step leaves on the device: scalars, of the same names in every step, "loss" among them.
-/// "loss_NAME" is a term of the loss, "grad_norm", where there is one, the gradient's norm; the
-/// means over an epoch of all others are the epoch's.
+/// Scalars of a step, on the device, with the same names in every step, including "loss".
+/// "loss_NAME" is a term of the loss, "grad_norm", if present, the norm of the gradient; all others
+/// are averaged over the epoch.
 ///
-///   faulty  float32 scalar, 1 where the step does not count; undefined where all do
+///   faulty  float32 scalar, 1 if the step does not count; undefined if all do
 struct StepColumns {
   std::vector<std::pair<std::string, torch::Tensor>> scalars;
   torch::Tensor faulty = {};
 };
 
-/// What a window's steps gave, on the host, as means over ranks.
+/// Results of the steps of a window, on the host, averaged over ranks.
 class WindowResults {
  public:
   torch::Tensor rows;  // [steps, columns], float64
@@ -34,19 +34,21 @@ class WindowResults {
   WindowResults counted() const;
   int64_t steps() const { return rows.size(0); }
   double sum(const std::string& name) const;
-  /// Sums of the loss's terms, in their order.
+  /// Sums of the loss terms, in their order.
   TermValues term_sums() const;
-  /// Sums of the columns that are neither losses nor the gradient's norm.
+  /// Sums of the columns other than losses and gradient norm.
   TermValues more_sums() const;
 };
 
-/// Gathers the results of steps without waiting for the device; read() is the one place that does.
+/// Collects results of steps without synchronizing; read() is the only place that waits for the
+/// device.
 class StepWindow {
  public:
   void add(StepColumns step);
   bool empty() const { return rows_.empty(); }
 
-  /// Everything since the last read. All ranks read together. Throws Error where a rank was lost.
+  /// Everything since the last read. All ranks must call it together. Throws Error if a rank was
+  /// lost.
   WindowResults read(const dist::Group& group);
 
  private:

@@ -36,24 +36,25 @@ struct TrainOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("epochs", epochs, "passes over the data that the schedules span");
+    field("epochs", epochs, "number of epochs, which the schedules span");
     field("batch_size", batch_size, "images per rank and step");
-    field("seed", seed, "of weights, sample order, crops, masks and drop path");
-    field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
+    field("seed", seed, "random seed of weights, sample order, crops, masks and drop path");
+    field("precision", precision,
+          "data type of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
     field("device", device, "auto | cpu | cuda | cuda:N", Effect::kNone);
     field("max_steps", max_steps, "stop after this many steps; 0: after all epochs", Effect::kNone);
-    field("save_every_epochs", save_every_epochs,
-          "keep a checkpoint of every so many epochs; 0: none", Effect::kNone);
+    field("save_every_epochs", save_every_epochs, "keep a checkpoint every N epochs; 0: none",
+          Effect::kNone);
     field("save_every_steps", save_every_steps,
-          "renew the last checkpoint within an epoch every so many steps; 0: at its end only",
+          "update the last checkpoint every N steps; 0: only at the end of an epoch",
           Effect::kNone);
-    field("keep_last", keep_last, "newest checkpoints that stay; the run falls back on older ones",
+    field("keep_last", keep_last, "number of newest checkpoints to keep, as fallbacks",
           Effect::kNone);
-    field(
-        "on_nonfinite", on_nonfinite,
-        "loss or gradient not finite: off, train on | on, skip the step, then roll back, then end "
-        "| strict, end",
-        Effect::kNone);
+    field("on_nonfinite", on_nonfinite,
+          "non-finite loss or gradient: off (ignore) | on (skip the step, then roll back, then "
+          "end) | "
+          "strict (end)",
+          Effect::kNone);
     field("on_collapse", on_collapse,
           "teacher targets carry no information about the image, or the loss stays far above its "
           "running mean: warn | stop",
@@ -63,16 +64,16 @@ struct TrainOptions {
     field("accumulate_steps", accumulate_steps,
           "gradient accumulation: micro-batches per rank and update; saves memory", Effect::kNone);
     field("checkpoint_activations", checkpoint_activations,
-          "compute each block's activations again in the backward pass, for less memory",
+          "activation checkpointing: recompute activations in the backward pass; saves memory",
           Effect::kNone);
-    field("shard_optimizer", shard_optimizer,
-          "each rank keeps the optimiser's moments of a part of the tensors only", Effect::kNone);
+    field("shard_optimizer", shard_optimizer, "shard optimizer moments over ranks; saves memory",
+          Effect::kNone);
     field("compress_gradients", compress_gradients,
           "data type of the gradient all-reduce: none (float32) | fp16 | bf16");
     field("rank_timeout_s", rank_timeout_s,
-          "end the run when a rank has given no sign of life for so long", Effect::kNone);
+          "end the run if a rank sends no heartbeat for this long", Effect::kNone);
     field("stall_timeout_s", stall_timeout_s,
-          "end the run when a rank that lives keeps the others waiting in a step for so long",
+          "end the run if a live rank keeps the others waiting within a step for this long",
           Effect::kNone);
   }
 

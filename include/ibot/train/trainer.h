@@ -1,4 +1,4 @@
-// Pre-training as a loop.
+// The pre-training loop.
 #pragma once
 
 #include <filesystem>
@@ -25,19 +25,19 @@ struct TrainerOptions {
   optim::RunLength length;
   batch::Normalization normalization;
   double flops_per_image = 0.0;       // useful operations of a step; 0: not counted
-  int64_t images = 0;                 // of the data set; 0: not known
-  std::filesystem::path checkpoints;  // folder; exists
-  std::filesystem::path replay;       // folder of batches that were not finite; empty: none
-  std::string config;                 // kept in every checkpoint
+  int64_t images = 0;                 // size of the data set; 0: unknown
+  std::filesystem::path checkpoints;  // existing folder
+  std::filesystem::path replay;       // folder for non-finite batches; empty: none
+  std::string config;                 // stored in every checkpoint
 };
 
-/// Runs steps from a source of batches. Of several ranks each has its share of the data.
+/// Runs steps over a source of batches; each rank has its share of the data.
 class Trainer final : public Loop {
  public:
   Trainer(const TrainerOptions& options, TrainStep& step, std::vector<Observer*> observers);
 
-  /// As Loop::run, from batches that begin where the state stands: the first is that of step
-  /// `state().step`. train.on_collapse=stop ends with DivergenceError too.
+  /// As Loop::run. The first batch must be that of step `state().step`. train.on_collapse=stop ends
+  /// with DivergenceError too.
   Ending run(batch::BatchSource<batch::MultiCropBatch>& batches);
 
  private:
@@ -59,10 +59,10 @@ class Trainer final : public Loop {
   HealthWatch health_;
   SpikeWatch spikes_;
   metrics::ClusterTable clusters_;
-  // Of the steps since the last record, still on the device.
+  // Steps since the last record, still on the device.
   std::vector<torch::Tensor> step_labels_;
   std::vector<torch::Tensor> step_clusters_;
-  std::optional<HealthSample> sample_;  // of the last one
+  std::optional<HealthSample> sample_;  // of the last step
 };
 
 }  // namespace ibot::train
