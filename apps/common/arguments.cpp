@@ -22,7 +22,7 @@ constexpr const char* kFooter =
 constexpr size_t kNameColumns = 32;
 constexpr size_t kTextColumns = 64;
 
-// CLI11 leaves long descriptions to the terminal.
+// CLI11 does not wrap long descriptions.
 class HelpLayout : public CLI::Formatter {
  public:
   HelpLayout() { column_width(kNameColumns); }
@@ -91,11 +91,11 @@ void add_common_arguments(CLI::App& app, CommonArguments& arguments) {
                               ", LibTorch " TORCH_VERSION ")"),
                        "print the versions and exit");
   app.add_option("--threads", arguments.threads,
-                 "threads of one operation; default: LibTorch's choice")
+                 "threads per operation; default: LibTorch's choice")
       ->check(CLI::Range(1, 4096))
       ->option_text("N");
   app.add_option("--log-level", arguments.log_level,
-                 "least severe log lines shown: trace, debug, info (default), warning, error, "
+                 "minimum level of log lines shown: trace, debug, info (default), warning, error, "
                  "critical or off")
       ->check(CLI::IsMember(log_levels()))
       ->option_text("LEVEL");

@@ -14,8 +14,8 @@
 namespace ibot::apps {
 namespace {
 
-/// As in configs/README.md. Architecture and shapes are seen in the tensors and come from there;
-/// paths and processes are matters of a machine.
+/// The table of configs/README.md. Architecture and shapes are inferred from tensors; paths and
+/// processes belong to a machine, not to the run.
 constexpr std::array<std::pair<const char*, const char*>, 37> kOfficial{
     {{"out_dim", "head.prototypes"},
      {"patch_out_dim", "head.patch_prototypes"},
@@ -64,7 +64,7 @@ int64_t heads_in(const std::vector<std::string>& overrides) {
   return heads;
 }
 
-/// `section.key=value` of each key of the section.
+/// Appends `section.key=value` for each key of the section.
 void append_section(std::vector<std::string>& overrides, const config::RunConfig& config,
                     const std::string& section) {
   for (const auto& [key, value] : config::flat_values(config)) {
@@ -72,7 +72,7 @@ void append_section(std::vector<std::string>& overrides, const config::RunConfig
   }
 }
 
-/// Crops of whole patches where the default sides are none of them: the next ones above.
+/// Rounds default crop sizes up to multiples of the patch size where they are not.
 void append_crop_sizes(std::vector<std::string>& overrides, const config::RunConfig& config) {
   const auto patch = models::token_pixels(config.backbone);
   for (const auto& [key, side] : {std::pair{"augment.global_size", config.augment.global_size},
@@ -99,7 +99,8 @@ io::Value value_of(const T& slot) {
   }
 }
 
-/// The reference hands `drop_path` to its ViTs alone: other backbones have their constructor's.
+/// The reference passes `drop_path` only to ViTs; other backbones use the value of their
+/// constructor.
 std::string value_of_argument(const models::Weights& weights, const std::string& argument,
                               const std::string& value) {
   const auto arch = weights.arguments.find("arch");

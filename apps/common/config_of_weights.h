@@ -1,4 +1,4 @@
-// From weights to the configuration that builds their networks.
+// Recovers from weights the configuration that builds their networks.
 #pragma once
 
 #include <string>
@@ -10,16 +10,16 @@
 
 namespace ibot::apps {
 
-/// Overrides, `section.key=value`, that make up for the configuration which the file lacks: the
-/// backbone and head that the shapes tell of, then the official arguments where it has them, then
-/// `overrides`, of which backbone.heads counts where shapes cannot tell. Throws CheckpointError.
+/// Overrides, `section.key=value`, for a file without configuration: backbone and head inferred
+/// from shapes, then the official arguments if it has them, then `overrides`, whose backbone.heads
+/// is used where shapes do not determine it. Throws CheckpointError.
 std::vector<std::string> overrides_of_weights(const models::Weights& weights,
                                               const std::vector<std::string>& overrides);
 
-/// The part of these that the official arguments tell.
+/// The part of these that the official arguments give.
 std::vector<std::string> overrides_of_arguments(const models::Weights& weights);
 
-/// The arguments of the official program that say what `config` says.
+/// The arguments of the official program that correspond to `config`.
 io::Dict official_arguments(config::RunConfig config);
 
 }  // namespace ibot::apps

@@ -9,7 +9,7 @@
 namespace ibot::apps {
 namespace {
 
-// Back to the first column, then erase to the end of the line.
+// Carriage return, then erase to the end of the line.
 constexpr std::string_view kErase = "\r\x1b[K";
 
 bool is_terminal(std::FILE* stream) {
@@ -50,7 +50,7 @@ void Console::print_line(std::string_view text) {
 void Console::show(std::string_view text) {
   if (!live_) return;
   const std::lock_guard lock(mutex_);
-  // A character in the last column would make some terminals wrap.
+  // Some terminals wrap after a character in the last column.
   shown_ = cut_to_width(text, std::max(1, width() - 1));
   write(kErase);
   write(shown_);

@@ -1,4 +1,4 @@
-// A text stream shared by plain lines and one live line.
+// A text stream for plain lines and one live line.
 #pragma once
 
 #include <cstdio>
@@ -8,8 +8,8 @@
 
 namespace ibot::apps {
 
-/// Writes whole lines, and on a terminal keeps one live line below them. Where the stream is not a
-/// terminal no control code is ever written. Safe to use from several threads.
+/// Writes whole lines and, on a terminal, keeps one live line below them. Writes no control codes
+/// if the stream is not a terminal. Thread-safe.
 class Console {
  public:
   explicit Console(std::FILE* stream);
@@ -18,12 +18,12 @@ class Console {
 
   /// Whether a live line can be shown: a terminal, and TERM is not "dumb".
   bool is_live() const { return live_; }
-  /// Columns of the terminal; 80 where unknown.
+  /// Columns of the terminal; 80 if unknown.
   int width() const;
 
   /// Writes a line; a live line stays below it.
   void print_line(std::string_view text);
-  /// Replaces the live line, cut to the terminal's width; does nothing elsewhere.
+  /// Replaces the live line, cut to the terminal's width; does nothing if there is none.
   void show(std::string_view text);
   /// Removes the live line.
   void clear();

@@ -1,4 +1,4 @@
-// What a data set has to tell its user.
+// Notes of data sets in the log.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace ibot::apps {
 
-/// One warning a note; `where` is what the user named.
+/// Logs one warning per note; `where` is what the user named.
 inline void log_notes(const std::string& where, const data::Dataset& dataset) {
   for (const auto& note : dataset.notes()) log_warning(concat(where, ": ", note));
 }

@@ -24,13 +24,12 @@ torch::Device parse_device(const std::string& key, const std::string& name) {
 
 int64_t gpu_count() { return at::globalContext().getAcceleratorHooksInterface().deviceCount(); }
 
-/// Where a launcher shows each process its own GPU alone, that is number 0 for all.
+/// If the launcher exposes only its own GPU to each process, that GPU is number 0 for all of them.
 int64_t own_gpu(const std::string& key, const dist::Launch& launch) {
   const auto count = gpu_count();
   if (count == 1) return 0;
   IBOT_CHECK_AS(ConfigError, launch.local_rank < count, key, ": expected at most ", count,
-                " processes on this node, which has as many GPUs; found number ",
-                launch.local_rank);
+                " processes on this node, one per GPU; found local rank ", launch.local_rank);
   return launch.local_rank;
 }
 

@@ -1,4 +1,4 @@
-// From the name of a device to the device.
+// Selection of a device by name.
 #pragma once
 
 #include <torch/types.h>
@@ -9,10 +9,9 @@
 
 namespace ibot::apps {
 
-/// "auto" is a GPU where there is one, else the CPU; of "auto" and "cuda" the processes of a node
-/// each have their own. A GPU is the current one from then on. Throws ConfigError, which begins
-/// with `key`, on a name that is no device, on a GPU that is not there, and where several processes
-/// of a node would share one.
+/// "auto" is a GPU if there is one, otherwise the CPU; for "auto" and "cuda" each process of a node
+/// has its own GPU, which becomes the current one. Throws ConfigError, with `key` first, for an
+/// invalid name, for a GPU that does not exist, and if several processes of a node would share one.
 torch::Device choose_device(const std::string& key, const std::string& name,
                             const dist::Launch& launch = {});
 

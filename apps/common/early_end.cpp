@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kVariable = "SLURM_JOB_END_TIME";
 
-/// Seconds until the end of the job, where that is known and lies ahead.
+/// Seconds until the end of the job, if known and in the future.
 std::optional<double> seconds_left() {
   const char* text = std::getenv(kVariable);
   if (text == nullptr) return std::nullopt;
@@ -24,8 +24,8 @@ std::optional<double> seconds_left() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const double left = static_cast<double>(end) - std::chrono::duration<double>(now).count();
   if (parsed.ec == std::errc() && *parsed.ptr == '\0' && left > 0) return left;
-  log_warning(concat(kVariable, ": expected a time to come in seconds since 1970, got ", text,
-                     "; the run takes no notice of it"));
+  log_warning(concat(kVariable, ": expected a future time in seconds since 1970, got ", text,
+                     "; it is ignored"));
   return std::nullopt;
 }
 
@@ -37,7 +37,8 @@ EarlyEnd::EarlyEnd(int64_t look_every)
   if (!left) return;
   limit_ =
       asked_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(*left));
-  log_info(concat("the job ends in ", format_duration(*left), "; the run will leave before"));
+  log_info(
+      concat("the job ends in ", format_duration(*left), "; the run will save and exit before"));
 }
 
 bool EarlyEnd::due(double save_s) {

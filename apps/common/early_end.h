@@ -1,4 +1,4 @@
-// Why a run is to end before its last step.
+// Reasons to end a run before its last step.
 #pragma once
 
 #include <chrono>
@@ -9,20 +9,18 @@ namespace ibot::apps {
 /// A signal, or the end of the batch job's time.
 class EarlyEnd {
  public:
-  /// Reads Slurm's SLURM_JOB_END_TIME where it is set. The wall clock is asked this once: what is
-  /// left is then counted by a clock that does not jump. A time that has passed already is no
-  /// limit.
+  /// Reads Slurm's SLURM_JOB_END_TIME if set. The wall clock is read only once; the remaining time
+  /// is then measured by a monotonic clock. A time in the past is ignored.
   ///
-  ///   look_every   steps between looks at `due`: several ranks act together on what it says
+  ///   look_every   steps between evaluations of due(): ranks act on it together
   explicit EarlyEnd(int64_t look_every);
 
-  /// Asked after every step; true when the run is to save and leave. Time is up when what is left
-  /// is less than half a minute, two of the longest steps so far besides those until the next look,
-  /// and two saves of `save_s`
-  /// seconds.
+  /// To be called after every step; true if the run should save and exit. Time is up when the
+  /// remaining time is below half a minute, plus two of the longest steps so far and those until
+  /// the next call, plus two saves of `save_s` seconds.
   bool due(double save_s);
 
-  /// The exit status when it was due.
+  /// The exit status after due() was true.
   int status() const;
 
  private:

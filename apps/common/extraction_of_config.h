@@ -1,4 +1,4 @@
-// From a run's configuration to how its images become features.
+// Feature extraction options from a run's configuration.
 #pragma once
 
 #include "ibot/config/run_config.h"
@@ -6,7 +6,7 @@
 
 namespace ibot::apps {
 
-/// Of a process alone, without a cache.
+/// For a single process, without a cache.
 inline evaluation::ExtractionOptions extraction_options(const config::RunConfig& config,
                                                         const eval::FeatureOptions& features) {
   return {.features = features,

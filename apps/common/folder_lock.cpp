@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// "process 4711 on node17", as the holder of a lock wrote it.
+/// "process 4711 on node17", as written by the holder of a lock.
 std::string holder_in(const fs::path& lock) {
   const auto text = io::read_file(lock);
   return text.empty() ? "another process" : text.substr(0, text.find('\n'));
@@ -33,7 +33,7 @@ std::string name_of(pid_t process) {
   return concat("process ", process, " on ", known ? host.data() : "an unknown machine");
 }
 
-/// Whether the holder of a lock is known to run. One that is ending has no command line any more.
+/// Whether the holder of a lock is known to be running. An exiting process has no command line.
 bool runs(const std::string& holder) {
   pid_t process = 0;
   if (std::sscanf(holder.c_str(), "process %d", &process) != 1) return false;
@@ -41,8 +41,8 @@ bool runs(const std::string& holder) {
   return std::ifstream(concat("/proc/", process, "/cmdline")).peek() != EOF;
 }
 
-/// Locks for this process alone; 0, or what was wrong as errno. A process that was killed may take
-/// seconds to leave its GPU and holds its lock until then: only one that runs is not waited for.
+/// Takes an exclusive lock; returns 0 or errno. A killed process may take seconds to release its
+/// GPU and holds its lock until then, so holders that are not known to be running are waited for.
 int lock_alone(int file, const fs::path& path) {
   using Clock = std::chrono::steady_clock;
   constexpr std::chrono::seconds kPatience{10};
@@ -77,7 +77,7 @@ FolderLock::FolderLock(const fs::path& output) {
     return;
   }
   const auto holder = name_of(::getpid()) + '\n';
-  // Only for the message above: a full disk must not keep a run from starting.
+  // The content only serves the message above: a full disk must not prevent a run from starting.
   if (::ftruncate(file_, 0) != 0 || ::write(file_, holder.data(), holder.size()) < 0) {
     log_debug(concat(path.string(), ": cannot be written: ", std::strerror(errno)));
   }

@@ -1,17 +1,17 @@
-// One program at a time in a folder of results.
+// Exclusive use of a folder of results.
 #pragma once
 
 #include <filesystem>
 
 namespace ibot::apps {
 
-/// Holds the folder of a run for this process while it lives: its writing into files that another
-/// run writes would spoil both. A run that was killed holds nothing.
+/// Locks the folder of a run for this process: two runs writing the same files would corrupt them.
+/// The lock of a killed process is released by the system.
 class FolderLock {
  public:
-  /// Locks OUT/.lock. Throws RequestError naming the process and its machine that hold it: at once
-  /// if that process is known to run, else after ten seconds in which it may end. A file system
-  /// without locks is told of in the log and not a reason to refuse.
+  /// Locks OUT/.lock. Throws RequestError naming the process and machine that hold it: immediately
+  /// if that process is known to be running, otherwise after ten seconds in which it may exit. A
+  /// file system without locks is logged and not refused.
   explicit FolderLock(const std::filesystem::path& output);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;

@@ -5,8 +5,9 @@
 namespace ibot::apps {
 
 void check_identity(const Identity& identity, const std::string& kept, const std::string& file) {
-  const auto differing = kept.empty() ? "weights, images and keys that were not noted yet"
-                                      : identity.differences(kept);
+  const auto differing = kept.empty()
+                             ? "weights, images and keys that an earlier version did not record"
+                             : identity.differences(kept);
   IBOT_CHECK_AS(RequestError, differing.empty(), file, ": begun with other inputs: ", differing,
                 "; choose another --output or remove it");
 }

@@ -1,4 +1,4 @@
-// Refusing what was kept for something else.
+// Refusal of results that belong to other inputs.
 #pragma once
 
 #include <string>
@@ -17,10 +17,10 @@ std::map<std::string, std::string> result_values(const Config& config) {
   return config::flat_values(config, config::Keys::kOfResults);
 }
 
-/// Throws RequestError, which names what differs and what to do, unless `file` was kept under this
+/// Throws RequestError, naming the differences and the remedy, unless `file` was written under this
 /// identity.
 ///
-///   kept   its text as the file has it; empty: of an earlier version, which noted none
+///   kept   identity stored in the file; empty: written by an earlier version, which stored none
 void check_identity(const Identity& identity, const std::string& kept, const std::string& file);
 
 }  // namespace ibot::apps

@@ -1,4 +1,4 @@
-// The labelled images that a user names.
+// Labeled images named by the user.
 #pragma once
 
 #include <filesystem>
@@ -9,10 +9,10 @@
 
 namespace ibot::apps {
 
-/// Its notes are warnings in the log.
+/// Notes are logged as warnings.
 class LabeledImages : public evaluation::LabeledImages {
  public:
-  /// Throws RequestError where the images cannot be used.
+  /// Throws RequestError if the images cannot be used.
   LabeledImages(const std::filesystem::path& root, const data::DatasetOptions& options)
       : evaluation::LabeledImages(
             open_input([&] { return evaluation::LabeledImages(root, options); })) {

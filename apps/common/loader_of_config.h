@@ -1,4 +1,4 @@
-// From a run's configuration to the stream of its batches.
+// Loader options from a run's configuration.
 #pragma once
 
 #include "ibot/config/run_config.h"
@@ -7,7 +7,7 @@
 
 namespace ibot::apps {
 
-/// Of one rank that begins at the beginning.
+/// For a single rank, from the first step.
 inline data::MultiCropLoaderOptions loader_options(const config::RunConfig& config) {
   return {.data = config.data,
           .augment = config.augment,

@@ -31,19 +31,20 @@ constexpr std::array kPassedOn{SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 constexpr std::string_view kError = "error: ";
 
 std::string describe(int status) {
-  if (WIFEXITED(status)) return concat("ended with status ", WEXITSTATUS(status));
+  if (WIFEXITED(status)) return concat("exited with status ", WEXITSTATUS(status));
   return concat("was killed by signal ", WTERMSIG(status), " (", ::strsignal(WTERMSIG(status)),
                 ")");
 }
 
-/// Whether a rank ended because it was told to leave. A signal kills one that does not catch it yet
-/// or no longer. Batch systems send it to ranks as well, so it need not have passed through here.
+/// Whether a rank exited because it was asked to stop. A signal kills ranks that do not catch it
+/// yet or any more. Batch systems signal ranks directly, so it need not have passed through this
+/// process.
 bool stopped(int status) {
   if (WIFEXITED(status)) return WEXITSTATUS(status) == kTimeIsUp || WEXITSTATUS(status) > 128;
   return std::find(kPassedOn.begin(), kPassedOn.end(), WTERMSIG(status)) != kPassedOn.end();
 }
 
-/// The exit status of this program after a rank that ended so.
+/// The exit status of this program for the wait status of a rank.
 int exit_status(int status) {
   if (WIFEXITED(status)) return WEXITSTATUS(status);
   return stopped(status) ? stop_status_of(WTERMSIG(status)) : kRunFailed;
@@ -57,7 +58,8 @@ sigset_t signals_of_interest() {
   return set;
 }
 
-/// Blocks those signals in this thread and all that it starts, for a descriptor to tell of them.
+/// Blocks these signals in this thread and all threads it starts; a descriptor reports them
+/// instead.
 class BlockedSignals {
  public:
   BlockedSignals() {
@@ -81,7 +83,7 @@ class BlockedSignals {
   int descriptor_ = -1;
 };
 
-/// Strings as exec wants them.
+/// Strings in the form that exec takes.
 class Words {
  public:
   explicit Words(std::vector<std::string> words) : words_(std::move(words)) {
@@ -115,7 +117,7 @@ std::vector<std::string> environment_of(int64_t rank, int64_t count, uint16_t po
     if (std::none_of(own.begin(), own.end(), same)) variables.emplace_back(text);
   }
   for (const auto& [name, value] : own) variables.push_back(name + "=" + value);
-  // Ranks with as many threads as there are cores, each, wait for each other.
+  // With one thread per core in every rank, ranks compete for the cores.
   const auto share = std::max<int64_t>(std::thread::hardware_concurrency() / count, 1);
   if (!has_threads) variables.push_back("OMP_NUM_THREADS=" + std::to_string(share));
   return variables;
@@ -125,9 +127,9 @@ std::vector<std::string> environment_of(int64_t rank, int64_t count, uint16_t po
 struct Rank {
   int64_t number = 0;
   pid_t process = -1;
-  int errors = -1;      // reading end of its standard error; -1: it has ours
-  std::string partial;  // a line that is not whole yet
-  std::string error;    // its last line of error
+  int errors = -1;      // read end of its standard error; -1: it inherits ours
+  std::string partial;  // an incomplete line
+  std::string error;    // its last error line
   bool ended = false;
   int status = 0;
 };
@@ -158,7 +160,7 @@ class LocalRanks {
   dist::RankStore store_;
   std::optional<std::chrono::milliseconds> end_grace_;
   std::vector<Rank> ranks_;
-  Rank* decisive_ = nullptr;  // the first that did not end with status 0
+  Rank* decisive_ = nullptr;  // the first with a status other than 0
   Clock::time_point deadline_ = Clock::time_point::max();
 };
 
@@ -179,7 +181,7 @@ LocalRanks::~LocalRanks() {
   }
 }
 
-// Between fork and exec only what is safe beside other threads: no memory is taken.
+// Between fork and exec only async-signal-safe calls: other threads may hold the allocator's lock.
 void LocalRanks::start(int64_t number, int64_t count, const std::vector<std::string>& words) {
   Words arguments(words), environment(environment_of(number, count, store_.port()));
   std::array<int, 2> pipe{-1, -1};
@@ -191,8 +193,9 @@ void LocalRanks::start(int64_t number, int64_t count, const std::vector<std::str
   IBOT_CHECK(process >= 0, "--nproc: cannot start a process: ", std::strerror(errno));
   if (process == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // The parent may have died before prctl().
     if (::getppid() != parent) ::_exit(kRunFailed);
-    // A group of its own: a terminal's signals come from this program alone, and once.
+    // Its own process group: Ctrl-C reaches a rank only through this program, and once.
     ::setpgid(0, 0);
     signals_.unblock();
     if (piped) {
@@ -245,7 +248,7 @@ void LocalRanks::take_signals() {
   }
 }
 
-/// The others have so long to end from now on, if not less already.
+/// Limits the time the others have to exit from now on.
 void LocalRanks::leave_others(std::chrono::milliseconds time) {
   deadline_ = std::min(deadline_, Clock::now() + time);
 }
@@ -257,7 +260,7 @@ void LocalRanks::note_end(Rank& rank) {
   decisive_ = &rank;
   if (WIFEXITED(rank.status) && stopped(rank.status)) return;
   leave_others(kGrace);
-  // One that ended by itself has told the others why.
+  // A rank that exited by itself has told the others why.
   if (WIFSIGNALED(rank.status)) store_.report_lost(rank.number, describe(rank.status));
 }
 
@@ -270,7 +273,7 @@ void LocalRanks::collect_ended() {
   if (Clock::now() < deadline_) return;
   for (auto& rank : ranks_) {
     if (rank.ended) continue;
-    if (rank.error.empty()) rank.error = "did not end with the others";
+    if (rank.error.empty()) rank.error = "did not exit with the others";
     ::kill(rank.process, SIGKILL);
   }
 }
@@ -290,7 +293,7 @@ void LocalRanks::wait_for_events() {
   }
 }
 
-/// Rank 0 has told its own; a request that is wrong is wrong for all.
+/// Rank 0 has printed its own error; an invalid request is invalid for all ranks alike.
 void LocalRanks::tell_failures() const {
   const auto& first = ranks_.front();
   if (WIFEXITED(first.status) && WEXITSTATUS(first.status) == kWrongRequest) return;
@@ -321,8 +324,9 @@ int LocalRanks::run() {
 }  // namespace
 
 void add_nproc_argument(CLI::App& app, std::optional<int64_t>& count) {
-  app.add_option("--nproc", count,
-                 "start so many ranks on this machine; default: what the launcher says, else one")
+  app.add_option(
+         "--nproc", count,
+         "number of ranks to start on this machine; default: as set by the launcher, else one")
       ->check(CLI::Range(1, 1024))
       ->option_text("N");
 }

@@ -11,7 +11,7 @@
 namespace ibot::apps {
 namespace {
 
-// spdlog's own sinks would write across the live line.
+// spdlog's own sinks would overwrite the live line.
 class ConsoleSink : public spdlog::sinks::base_sink<std::mutex> {
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {

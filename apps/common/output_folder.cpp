@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The folders that have to be created for `folder` to be there, the deepest first.
+/// The missing folders on the path to `folder`, deepest first.
 std::vector<fs::path> missing_folders(const fs::path& folder) {
   std::vector<fs::path> missing;
   std::error_code unknown;
@@ -40,7 +40,7 @@ void prepare_folder(const fs::path& folder) {
 
 void check_folder(const fs::path& folder) {
   const auto missing = missing_folders(folder);
-  // Empty ones alone go again: another process may have begun to write there.
+  // Removes only empty ones: another process may have begun to write there.
   const auto clean = [&] {
     std::error_code problem;
     for (const auto& path : missing) fs::remove(path, problem);
@@ -58,7 +58,7 @@ void check_file(const fs::path& file) {
   std::error_code unknown;
   IBOT_CHECK_AS(RequestError, !fs::is_directory(file, unknown), file.string(),
                 ": expected a file to write, got a folder");
-  // Beside it, as it will be written itself, so that what is there stays.
+  // A trial file next to it, so that an existing file stays unchanged.
   const auto trial = file.string() + ".writable";
   const int descriptor = ::open(trial.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   IBOT_CHECK_AS(RequestError, descriptor >= 0, "cannot write ", file.string(), ": ",

@@ -1,4 +1,4 @@
-// Where results go: looked at before the work begins.
+// Output folders, checked before work begins.
 #pragma once
 
 #include <filesystem>
@@ -9,8 +9,8 @@ namespace ibot::apps {
 /// system's reason.
 void prepare_folder(const std::filesystem::path& folder);
 
-/// Checks that prepare_folder would do and leaves nothing behind: a request that is refused
-/// afterwards, or a dry run, leaves no folder.
+/// Checks that prepare_folder() would succeed and leaves nothing behind, so that a request refused
+/// later, or a dry run, creates no folder.
 void check_folder(const std::filesystem::path& folder);
 
 /// Checks that a file of that name can be written. Throws RequestError with the system's reason.

@@ -36,7 +36,7 @@ double seconds_between(std::chrono::steady_clock::time_point from,
 
 void RateEstimate::add(double counts, double seconds) {
   if (seconds <= 0) return;
-  // Until enough was seen, all of it counts alike: the first draw must not dominate for a minute.
+  // A plain mean at first: otherwise the first interval would dominate for a minute.
   observed_s_ += seconds;
   const double weight = std::min(1.0, seconds / std::min(observed_s_, kMemory_s));
   per_second_ += weight * (counts / seconds - per_second_);

@@ -6,8 +6,8 @@
 
 namespace ibot::apps {
 
-/// Meets the ranks that a launcher has started, if it has, and logs what they wait for. Throws
-/// ConfigError where variables or the device make no sense.
+/// Joins the ranks started by a launcher, if any, and logs what they wait for. Throws ConfigError
+/// if environment variables or the device are inconsistent.
 dist::Group join_ranks(torch::Device device, const train::TrainOptions& timeouts);
 
 }  // namespace ibot::apps

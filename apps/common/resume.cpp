@@ -9,11 +9,11 @@ std::optional<train::Checkpoint> newest_checkpoint(const std::filesystem::path& 
   auto restored = train::restore_newest(folder);
   if (!restored) return std::nullopt;
   for (const auto& damage : restored->damaged) {
-    log_warning(concat("damaged checkpoint passed over: ", damage));
+    log_warning(concat("damaged checkpoint skipped: ", damage));
   }
   if (!restored->damaged.empty()) {
     log_warning(
-        concat("the run goes on from an earlier one: ", restored->checkpoint.source.string()));
+        concat("the run resumes from an earlier one: ", restored->checkpoint.source.string()));
   }
   return std::move(restored->checkpoint);
 }

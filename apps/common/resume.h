@@ -1,4 +1,4 @@
-// Where a run goes on.
+// The checkpoint from which a run resumes.
 #pragma once
 
 #include <filesystem>
@@ -8,8 +8,8 @@
 
 namespace ibot::apps {
 
-/// The newest checkpoint of a folder that is whole, none in a folder without; damaged ones that are
-/// passed over are named in the log. Throws CheckpointError where all are damaged.
+/// The newest undamaged checkpoint of a folder; nullopt if it has none. Damaged ones that were
+/// skipped are logged. Throws CheckpointError if all are damaged.
 std::optional<train::Checkpoint> newest_checkpoint(const std::filesystem::path& folder);
 
 }  // namespace ibot::apps

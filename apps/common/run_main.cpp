@@ -23,14 +23,14 @@ int fail(ExitStatus status, const std::string& message) {
   return status;
 }
 
-// A full disk behind a redirected standard output must not pass for success.
+// If standard output is redirected to a full disk, the program must not report success.
 int flushed(int status) {
   std::cout.flush();
   if (std::cout.good() || status != kDone) return status;
   return fail(kRunFailed, "standard output: writing failed");
 }
 
-/// Shards stay open by the hundred in each set; the usual 1024 suit programs of another time.
+/// Every data set keeps hundreds of shards open; the usual soft limit of 1024 files is too low.
 void raise_limit_of_open_files() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -66,7 +66,7 @@ int run_main(CLI::App& app, int argc, char** argv, const std::function<int()>& b
   } catch (const c10::Error& error) {
     return fail(kRunFailed, error.what_without_backtrace());
   } catch (const std::bad_alloc&) {
-    return fail(kRunFailed, "memory: none left");
+    return fail(kRunFailed, "out of memory");
   } catch (const std::exception& error) {
     return fail(kRunFailed, error.what());
   }

@@ -12,7 +12,7 @@ namespace ibot::apps {
 /// Exit status of a program.
 enum ExitStatus : int { kDone = 0, kRunFailed = 1, kWrongRequest = 2 };
 
-/// What the user named is missing or unusable; programs exit with 2.
+/// An input named by the user is missing or unusable; programs exit with 2.
 class RequestError : public Error {
  public:
   using Error::Error;
@@ -24,9 +24,9 @@ class RequestError : public Error {
 /// otherwise 1.
 int run_main(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 
-/// Calls `open`, which looks at an input that the user named; any ibot::Error from it becomes a
-/// RequestError: the same data that is missing before a run and damaged in its midst differ in
-/// exit status.
+/// Calls `open`, which examines an input that the user named, and converts any ibot::Error to a
+/// RequestError: data that are missing before a run and data damaged during one have different exit
+/// statuses.
 template <class Open>
 auto open_input(Open&& open) {
   try {

@@ -15,6 +15,7 @@ static_assert(std::atomic<int>::is_always_lock_free, "a handler may touch lock-f
 extern "C" void remember_stop(int signal_number) {
   int none = 0;
   received.compare_exchange_strong(none, signal_number);
+  // A second Ctrl-C ends the process at once.
   std::signal(SIGINT, SIG_DFL);
 }
 
@@ -24,7 +25,7 @@ void handle_stop_signals(void (*handler)(int)) {
   struct sigaction action {};
   action.sa_handler = handler;
   sigemptyset(&action.sa_mask);
-  // Reads and writes under way go on: the signal is no reason for them to fail.
+  // Restarts interrupted system calls: they must not fail because of the signal.
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);

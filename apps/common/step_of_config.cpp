@@ -12,8 +12,8 @@ double mean_ratio(const mask::MaskOptions& options) {
          static_cast<double>(options.ratio.size());
 }
 
-/// Mean share of a global crop's patches that learn. Of pairs by position, which only crops that
-/// overlap whole have, it is the upper bound.
+/// Mean fraction of a global crop's patches in the loss. For pairs by position it is the upper
+/// bound, reached only by crops that overlap completely.
 double paired_share(const config::RunConfig& config) {
   if (config.mask.pairs != mask::PatchPairing::kMasked) return 1.0;
   const bool first_only = config.mask.views == mask::MaskViews::kFirstGlobal;

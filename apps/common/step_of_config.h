@@ -1,4 +1,4 @@
-// From a run's configuration to its training step.
+// Training step options from a run's configuration.
 #pragma once
 
 #include "ibot/config/run_config.h"
@@ -8,7 +8,7 @@ namespace ibot::apps {
 
 train::StepOptions step_options(const config::RunConfig& config);
 
-/// Useful operations of one step for one image.
+/// Useful FLOPs of one step for one image.
 double useful_step_flops(const config::RunConfig& config);
 
 }  // namespace ibot::apps

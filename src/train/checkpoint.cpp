@@ -23,10 +23,9 @@ Checkpoint parse_header(const std::filesystem::path& path,
     const auto found = metadata.find(key);
     return found == metadata.end() ? std::string() : found->second;
   };
-  IBOT_CHECK_AS(
-      CheckpointError, entry("format") == kFormat, path.string(),
-      ": expected a checkpoint of ibot-train, got another safetensors file; begin with its "
-      "weights by --init-from");
+  IBOT_CHECK_AS(CheckpointError, entry("format") == kFormat, path.string(),
+                ": expected a checkpoint of ibot-train, got another safetensors file; use its "
+                "weights with --init-from");
   const auto version = entry("format_version");
   IBOT_CHECK_AS(CheckpointError, version == std::to_string(kFormatVersion), path.string(),
                 ": expected checkpoint version ", kFormatVersion, ", got ",

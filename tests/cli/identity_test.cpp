@@ -186,7 +186,7 @@ TEST_F(KeptResults, AStateOfAnEarlierVersionIsRefused) {
   io::write_safetensors(folder_ / "out/linear.safetensors", content);
   fs::remove_all(folder_ / "out/checkpoints");
   expect_refusal(evaluate("linear", "set", "out"),
-                 "weights, images and keys that were not noted yet");
+                 "weights, images and keys that an earlier version did not record");
 }
 
 TEST_F(KeptResults, ASecondEvaluationIntoTheFolderIsRefused) {

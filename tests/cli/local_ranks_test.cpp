@@ -60,7 +60,7 @@ TEST(LocalRanksDeathTest, OneThatHangsInItsEndIsNamedAndEnded) {
   for (const auto& [others, status] : {std::pair{0, 1}, {kTimeIsUp, kTimeIsUp}}) {
     ::setenv("IBOT_TEST_STATUS", std::to_string(others).c_str(), 1);
     EXPECT_EXIT(run_two(std::chrono::milliseconds(100)), ::testing::ExitedWithCode(status),
-                "rank 1: error: did not end with the others");
+                "rank 1: error: did not exit with the others");
   }
 }
 

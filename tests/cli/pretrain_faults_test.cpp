@@ -55,9 +55,9 @@ TEST_F(PretrainFaults, ADamagedNewestCheckpointIsPassedOver) {
     EXPECT_THAT(
         result.err,
         AllOf(
-            HasSubstr("warning damaged checkpoint passed over: run/checkpoints/step-00000010"),
+            HasSubstr("warning damaged checkpoint skipped: run/checkpoints/step-00000010"),
             HasSubstr(reason),
-            HasSubstr("warning the run goes on from an earlier one: run/checkpoints/step-00000008"),
+            HasSubstr("warning the run resumes from an earlier one: run/checkpoints/step-00000008"),
             HasSubstr("resumed at step 8 of 16")));
     expect_same_weights("plain", "run");
     expect_same_logs("plain", "run");
@@ -121,7 +121,7 @@ TEST_F(PretrainFaults, LeavesBeforeTheJobEnds) {
   finish("run");
   expect_same_weights("plain", "run");
   EXPECT_EQ(ignored.status, 0) << ignored.err;
-  EXPECT_THAT(ignored.err, HasSubstr("warning SLURM_JOB_END_TIME: expected a time to come"));
+  EXPECT_THAT(ignored.err, HasSubstr("warning SLURM_JOB_END_TIME: expected a future time"));
 }
 
 }  // namespace

@@ -61,7 +61,7 @@ TEST(HealthWatch, WarnsOnceOfACollapseThatLasts) {
   for (int i = 0; i < 4; ++i) EXPECT_FALSE(watch.judge(100, collapsed));
   const auto warning = watch.judge(101, one_direction);
   ASSERT_TRUE(warning.has_value());
-  EXPECT_THAT(*warning, HasSubstr("features have rank 1.01"));
+  EXPECT_THAT(*warning, HasSubstr("features have effective rank 1.01"));
   EXPECT_THAT(*warning, HasSubstr("loss.teacher_temp"));
   EXPECT_FALSE(watch.judge(102, collapsed));
   EXPECT_FALSE(watch.judge(103, well));
