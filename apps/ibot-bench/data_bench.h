@@ -1,4 +1,4 @@
-// Timing the way from image files to batches.
+// Benchmark from image files to batches.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Timing k-NN classification of random features.
+// Benchmark of k-NN classification with random features.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace ibot::apps {
 
-/// Sizes as of ImageNet's training set under ViT-S.
+/// Default sizes: ImageNet's training set with ViT-S.
 struct KnnBenchOptions {
   int64_t rows = 1281167;
   int64_t width = 384;

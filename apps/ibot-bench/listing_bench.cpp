@@ -61,7 +61,7 @@ void bench_listing(const ListingBenchOptions& options, int repetitions, Figures&
   const auto listing = open();
   time("listing.order_of_8_ranks", [&] { data::epoch_order(size, 0, 0, {0, 8}); });
   time("listing.stream_order_of_8_ranks", [&] { data::stream_order(size, 0, 0, {0, 8}); });
-  // An eighth of all names, from everywhere: what a rank looks at in an epoch.
+  // An eighth of all names, scattered: what one rank of eight reads in an epoch.
   size_t characters = 0;
   time("listing.epoch_of_8_ranks", [&] {
     for (const int64_t sample : data::epoch_order(size, 0, 0, {0, 8})) {

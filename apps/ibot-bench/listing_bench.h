@@ -1,4 +1,4 @@
-// Timing a listing of many images, without the images.
+// Benchmark of a listing of many images, without the images.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace ibot::apps {
 
-/// Sizes as of ImageNet-22K.
+/// Default sizes: ImageNet-22K.
 struct ListingBenchOptions {
   std::string file;
   int64_t images = 14'197'122;

@@ -1,4 +1,4 @@
-// Timing the training step and its parts on synthetic batches.
+// Benchmarks of the training step and its parts on synthetic batches.
 #pragma once
 
 #include <torch/types.h>

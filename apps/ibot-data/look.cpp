@@ -43,7 +43,7 @@ Json as_json(const std::vector<data::DamagedFile>& files) {
   return list;
 }
 
-/// How many, and the first ones.
+/// Their number and the first few.
 Json as_json_notices(const std::vector<data::DamagedFile>& notices) {
   return {{"images", notices.size()}, {"first", as_json(first_of(notices))}};
 }
@@ -64,7 +64,7 @@ Json as_json(const data::DatasetSummary& summary, const data::Dataset& dataset) 
           {"notes", dataset.notes()}};
 }
 
-// File names need not be UTF-8, which JSON must be.
+// JSON must be UTF-8, file names need not be.
 std::string text_of(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }
@@ -73,11 +73,11 @@ std::ostream& operator<<(std::ostream& out, const data::Spread& spread) {
   return out << spread.min << " to " << spread.max << ", median " << spread.median;
 }
 
-/// Whose values are not all kept; no damage.
+/// Images whose values are clipped, which is not damage.
 void print_notices(const std::vector<data::DamagedFile>& notices) {
   if (notices.empty()) return;
   std::cout << notices.size()
-            << " with gray of more than 8 bits that is cut off; --gray-range type or data (key "
+            << " with gray of more than 8 bits that is clipped; --gray-range type or data (key "
                "data.gray_range) scales it\n";
   for (const auto& file : first_of(notices))
     std::cout << "  " << file.path << ": " << file.reason << '\n';
@@ -107,9 +107,9 @@ void add_look_arguments(CLI::App& command, LookArguments& arguments) {
   command
       .add_option(
           "DIR", arguments.folder,
-          "Image folder (one sub-folder a class, or none), or folder or pattern of tar shards")
+          "Image folder (one subfolder per class, or none), or folder or pattern of tar shards")
       ->required();
-  command.add_option("--workers", arguments.workers, "Threads; 0: one a core")
+  command.add_option("--workers", arguments.workers, "Threads; 0: one per core")
       ->check(CLI::Range(0, 4096));
   std::map<std::string, data::GrayRange> ranges;
   for (const auto& [range, name] : EnumNames<data::GrayRange>::values)

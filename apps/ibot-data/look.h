@@ -11,7 +11,7 @@ namespace ibot::apps {
 
 struct LookArguments {
   std::string folder;
-  int64_t workers = 0;  // 0: one a core
+  int64_t workers = 0;  // 0: one per core
   data::DecodeOptions decode;
   bool json = false;
 };
@@ -19,10 +19,10 @@ struct LookArguments {
 /// Adds DIR, --workers, --gray-range, --max-pixels and --json.
 void add_look_arguments(CLI::App& command, LookArguments& arguments);
 
-/// Prints what the folder or the shards hold; returns the exit status.
+/// Prints a summary of the folder or shards; returns the exit status.
 int show_info(const LookArguments& arguments);
 
-/// Prints every damaged file with its reason; returns 1 when there is one.
+/// Prints every damaged file with its reason; returns 1 if there is any.
 int show_damage(const LookArguments& arguments);
 
 }  // namespace ibot::apps

@@ -1,4 +1,4 @@
-// ibot-data: looks through image sets, packs them into shards and draws one to try things on.
+// ibot-data: inspects image sets, packs them into shards and generates a synthetic one.
 #include <CLI/App.hpp>
 
 #include "common/run_main.h"
@@ -7,9 +7,8 @@
 #include "ibot-data/synth.h"
 
 int main(int argc, char** argv) {
-  CLI::App app(
-      "Inspects image sets, packs them into tar shards, generates a small one to try things with.",
-      "ibot-data");
+  CLI::App app("Inspects image sets, packs them into tar shards, generates a small synthetic one.",
+               "ibot-data");
   app.require_subcommand(1);
   ibot::apps::LookArguments arguments;
 
@@ -22,7 +21,8 @@ int main(int argc, char** argv) {
   auto* pack = app.add_subcommand("pack", "Writes an image folder as tar shards for WebDataset");
   ibot::apps::add_pack_arguments(*pack, pack_arguments);
   ibot::apps::SynthArguments synth_arguments;
-  auto* synth = app.add_subcommand("synth", "Draws a labelled image set, the same on every call");
+  auto* synth =
+      app.add_subcommand("synth", "Generates a labeled image set, the same on every call");
   ibot::apps::add_synth_arguments(*synth, synth_arguments);
 
   return ibot::apps::run_main(app, argc, argv, [&] {

@@ -13,7 +13,7 @@
 namespace ibot::apps {
 
 void add_pack_arguments(CLI::App& command, PackArguments& arguments) {
-  command.add_option("SRC", arguments.source, "Image folder: one sub-folder a class, or none")
+  command.add_option("SRC", arguments.source, "Image folder: one subfolder per class, or none")
       ->required();
   command
       .add_option(
@@ -23,7 +23,8 @@ void add_pack_arguments(CLI::App& command, PackArguments& arguments) {
       ->required();
   command.add_option("--shard-size", arguments.shard_bytes, "Largest shard: 1G, 256M, bytes")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false));
-  command.add_option("--seed", arguments.seed, "Of the order, in which images are shuffled once");
+  command.add_option("--seed", arguments.seed,
+                     "Random seed of the order, in which images are shuffled once");
   command.add_option("--workers", arguments.workers, "Threads that read images")
       ->check(CLI::Range(1, 4096));
 }

@@ -1,4 +1,4 @@
-// The subcommand that draws an image set.
+// The subcommand that generates an image set.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -15,7 +15,7 @@ struct SynthArguments {
 /// Adds OUT and the settings, and explains these in the help.
 void add_synth_arguments(CLI::App& command, SynthArguments& arguments);
 
-/// Draws the set and prints what it holds; returns the exit status.
+/// Generates the set and prints a summary; returns the exit status.
 int make_set(const SynthArguments& arguments);
 
 }  // namespace ibot::apps

@@ -1,4 +1,4 @@
-// What ibot-model can do with a file of weights.
+// The subcommands of ibot-model.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace ibot::apps {
 
-/// Prints what the file holds, of its network `key` where it is neither student nor teacher.
+/// Prints the contents of the file; `key` names its network if that is neither student nor teacher.
 /// Returns the exit status, as all of these do.
 int show_info(const std::string& file, const std::string& key);
 
@@ -18,7 +18,7 @@ struct ConvertArguments {
   std::vector<std::string> overrides;
 };
 
-/// Writes the part of `from` to `to` in the format of its ending.
+/// Writes the part of `from` to `to`, in the format given by the extension of `to`.
 int convert(const ConvertArguments& arguments);
 
 struct ExportArguments {

@@ -24,8 +24,8 @@ bool is_pth(const std::string& path) {
 
 constexpr std::string_view kBackbone = "backbone.";
 
-/// What the shapes do not tell a later reader, the number of heads first of all: the configuration
-/// as YAML, empty where nobody has said anything beyond the shapes.
+/// Information that later readers cannot infer from shapes, above all the number of heads: the
+/// configuration as YAML; empty if nothing is known beyond the shapes.
 std::string config_text(const ModelFile& file, const models::Weights& weights,
                         const std::vector<std::string>& overrides) {
   if (overrides.empty() && (!weights.config.empty() || weights.arguments.empty())) {
@@ -35,11 +35,11 @@ std::string config_text(const ModelFile& file, const models::Weights& weights,
     return config::write_config(config_of(file, overrides));
   } catch (const RequestError&) {
     if (!overrides.empty()) throw;
-    return {};  // arguments that do not tell the heads either
+    return {};  // the arguments do not give the number of heads either
   }
 }
 
-/// A .pth with the configuration beside its networks, where our programs look for it.
+/// A .pth with the configuration next to its networks, where our programs look for it.
 void write_pth(const std::string& to, io::Dict root, const std::string& config) {
   if (!config.empty()) {
     root.items.emplace_back("ibot", io::Dict{{{"config", config}}, ""});
@@ -54,7 +54,7 @@ void write_safetensors(const std::string& to, std::map<std::string, torch::Tenso
   io::write_safetensors(to, file);
 }
 
-/// The backbone's tensors by their bare names.
+/// The backbone's tensors by name, without prefix.
 io::Dict bare_backbone(const models::Weights& weights) {
   io::Dict backbone{{}, "collections.OrderedDict"};
   for (const auto& [name, tensor] : weights.tensors) {
@@ -74,8 +74,8 @@ void convert_backbone(const models::Weights& weights, const std::string& to,
   write_safetensors(to, models::timm_tensors(std::move(tensors)), config);
 }
 
-/// For all official programs: those that evaluate strip `module.` and `backbone.`, unsup_cls.py
-/// needs both, and run_class_finetuning.py takes the bare backbone under `model`.
+/// For all official programs: evaluations strip `module.` and `backbone.`, unsup_cls.py requires
+/// both, and run_class_finetuning.py reads the bare backbone under `model`.
 void convert_network(const models::Weights& weights, const std::string& key, const std::string& to,
                      const std::string& config) {
   if (!is_pth(to)) return write_safetensors(to, weights.tensors, config);
@@ -86,7 +86,7 @@ void convert_network(const models::Weights& weights, const std::string& key, con
   write_pth(to, io::Dict{{{key, network}, {"model", bare_backbone(weights)}}, ""}, config);
 }
 
-/// Throws RequestError where the checkpoint lacks what a run goes on from.
+/// Throws RequestError if the checkpoint lacks tensors that a run needs to resume.
 void check_whole(const ModelFile& file, const train::Checkpoint& checkpoint,
                  const train::TrainStep& step) {
   std::string missing;
@@ -103,7 +103,7 @@ void check_whole(const ModelFile& file, const train::Checkpoint& checkpoint,
 void convert_all(const ModelFile& file, const ConvertArguments& arguments) {
   const auto config = config_of(file, arguments.overrides);
   auto options = step_options(config);
-  options.precision = train::Precision::kFp32;  // a matter of the device that trains
+  options.precision = train::Precision::kFp32;  // irrelevant here, and fp16 requires a GPU
   const train::TrainStep step(options, torch::kCPU);
   train::Checkpoint checkpoint;
   if (file.checkpoint) {
@@ -138,7 +138,7 @@ int convert(const ConvertArguments& arguments) {
   IBOT_CHECK_AS(RequestError, !std::filesystem::equivalent(arguments.from, arguments.to, none),
                 "OUT: expected another file than IN, got ", arguments.to);
   check_file(arguments.to);
-  // A key that is none is refused where no part needs it, too.
+  // Unknown keys are refused even if no part needs them.
   if (!arguments.overrides.empty()) config_of(file, arguments.overrides);
   if (arguments.part == "all") {
     convert_all(file, arguments);

@@ -14,7 +14,7 @@
 namespace ibot::apps {
 namespace {
 
-/// The parameters of `module` in a program's module of the same structure.
+/// Copies the parameters of `module` to a TorchScript module of the same structure.
 torch::jit::Module scripted(const torch::nn::Module& module, const std::string& name,
                             const std::shared_ptr<torch::jit::CompilationUnit>& unit) {
   torch::jit::Module result("__torch__." + name, unit, /*shouldMangle=*/true);
@@ -28,7 +28,7 @@ torch::jit::Module scripted(const torch::nn::Module& module, const std::string& 
   return result;
 }
 
-/// The module of a dotted name below `program`.
+/// The submodule with this dotted name.
 torch::jit::Module module_at(torch::jit::Module module, const std::string& name) {
   std::istringstream parts(name);
   for (std::string part; std::getline(parts, part, '.');) module = module.attr(part).toModule();

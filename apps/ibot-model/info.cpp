@@ -20,7 +20,7 @@ void print_row(const char* label, const std::string& text) {
   std::printf("%-13s %s\n", label, text.c_str());
 }
 
-/// Of the backbone or the head of one network.
+/// Summary of the backbone or head of one network.
 struct PartSummary {
   int64_t tensors = 0;
   int64_t parameters = 0;
@@ -28,8 +28,8 @@ struct PartSummary {
   std::string hash;
 };
 
-/// A tensor under two names counts once, under the first. The hash is of names, dtypes, shapes and
-/// bytes in the order of the names: the same in every format.
+/// A tensor stored under two names counts once, under the first. The hash covers names, dtypes,
+/// shapes and bytes in the order of names: it is the same in every format.
 PartSummary summarize(const models::Weights& weights, const std::string& prefix) {
   PartSummary summary;
   Hash hash;
@@ -68,7 +68,7 @@ void print_networks(const ModelFile& file) {
   }
 }
 
-/// Percentages are those that the file states.
+/// Accuracies are those stated in the file.
 void print_classifiers(const models::LinearClassifiers& linear) {
   print_row("classifiers", concat(linear.weight.size(0), " of ", linear.weight.size(1),
                                   " classes, features of width ", linear.weight.size(2)));
@@ -86,7 +86,7 @@ std::string architecture(const ModelFile& file) {
     return concat(options.arch, ": ", models::architecture_of(options.arch).described(options),
                   ", patch ", options.patch_size, ", image ", options.image_size);
   } catch (const Error& error) {
-    // The heads cannot be told; all else can.
+    // The number of heads is unknown; everything else can still be printed.
     return concat("unknown: ", error.what());
   }
 }
@@ -106,7 +106,7 @@ std::string position(const ModelFile& file) {
   return concat("epoch ", *epoch->integer());
 }
 
-/// Options that the file states, where they differ from the defaults.
+/// Options stated in the file that differ from the defaults.
 void print_options(const ModelFile& file) {
   const auto& weights = file.networks.front();
   if (!weights.config.empty()) {

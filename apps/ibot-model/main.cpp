@@ -1,4 +1,4 @@
-// ibot-model: what a file of weights holds, and the same in another format.
+// ibot-model: inspects, converts and exports files of weights.
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -18,21 +18,21 @@ struct Arguments {
 void add_overrides(CLI::App& command, std::vector<std::string>& overrides) {
   command
       .add_option("section.key=value", overrides,
-                  "what the file does not tell: backbone.heads=6 of a backbone of unusual width")
+                  "what the file does not contain, such as backbone.heads=6 for an unusual width")
       ->option_text("...");
 }
 
 void add_key(CLI::App& command, std::string& key) {
   command
       .add_option("--key", key,
-                  "which network of the file: teacher (default) or student of one that holds both, "
-                  "else the key that it lies under")
+                  "which network of the file: teacher (default) or student if it holds both, "
+                  "otherwise the key under which it is stored")
       ->option_text("teacher|student|NAME");
 }
 
 void add_commands(CLI::App& app, Arguments& arguments) {
   app.require_subcommand(1);
-  auto* info = app.add_subcommand("info", "print what a file of weights holds");
+  auto* info = app.add_subcommand("info", "print the contents of a file of weights");
   info->add_option("FILE", arguments.file, "a checkpoint, a .safetensors or a .pth")
       ->option_text(" ")
       ->required();
@@ -45,11 +45,10 @@ void add_commands(CLI::App& app, Arguments& arguments) {
       ->required();
   convert->add_option("OUT", to.to, "a .safetensors or a .pth")->option_text(" ")->required();
   convert
-      ->add_option(
-          "--part", to.part,
-          "backbone (default): in a .safetensors under the names of timm, in a .pth as "
-          "the official scripts extract it; network: backbone and head, which the official "
-          "evaluations read; all: the whole run with its optimiser, to go on from")
+      ->add_option("--part", to.part,
+                   "backbone (default): in a .safetensors with the names of timm, in a .pth as "
+                   "the official scripts extract it; network: backbone and head, as the official "
+                   "evaluations read them; all: the whole run with its optimizer, to resume from")
       ->check(CLI::IsMember({"backbone", "network", "all"}))
       ->option_text("backbone|network|all");
   add_key(*convert, to.key);
@@ -69,7 +68,7 @@ void add_commands(CLI::App& app, Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Looks into files of weights and converts them.", "ibot-model");
+  CLI::App app("Inspects and converts files of weights.", "ibot-model");
   Arguments arguments;
   add_commands(app, arguments);
   return ibot::apps::run_main(app, argc, argv, [&] {

@@ -14,7 +14,7 @@ constexpr const char* kClassifiers = "linear classifiers";
 
 bool is_side(const std::string& key) { return key == "student" || key == "teacher"; }
 
-/// A sweep's classifiers come alone, or beside the backbone that they were trained on.
+/// Classifiers of a sweep are stored alone or next to the backbone that they were trained on.
 void read_network_beside(ModelFile& file, const std::string& key) {
   try {
     file.networks.push_back(models::weights_of(file.root, file.path.string(), key));
@@ -44,7 +44,7 @@ void read_torch(ModelFile& file, const std::string& wanted) {
     file.content = "weights of one network";
   } else {
     file.content = train::is_official_checkpoint(file.root) ? "official training checkpoint"
-                                                            : "networks without optimiser";
+                                                            : "networks without optimizer";
   }
 }
 

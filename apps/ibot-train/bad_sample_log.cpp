@@ -49,12 +49,12 @@ void BadSampleLog::warn_of_clipped_gray() {
   const auto& gray = loader_.clipped_gray();
   if (gray.images == 0) return;
   gray_told_ = true;
-  log_warning(concat("data: gray of more than 8 bits is cut off at 255 in ", gray.images,
+  log_warning(concat("data: gray of more than 8 bits is clipped at 255 in ", gray.images,
                      " of the first ", gray.of, " images, such as ", gray.path, " (", gray.notice,
                      "); data.gray_range scales it, `ibot-data verify` counts such images"));
 }
 
-// Ranks gather as many numbers as the one with the most has; those of the others are padded.
+// all_gather needs equal sizes: shorter lists are padded to the longest.
 void BadSampleLog::share() {
   constexpr int64_t kNone = -1;
   const auto most = torch::tensor(static_cast<int64_t>(unshared_.size()));
@@ -68,7 +68,7 @@ void BadSampleLog::share() {
   unshared_.clear();
 }
 
-// The file appears with the first bad image.
+// The file is created with the first bad image.
 void BadSampleLog::append(const data::BadSample& bad) {
   if (!listed_.insert(bad.sample).second) return;
   if (!lines_) lines_.emplace(path_, "sample", std::numeric_limits<int64_t>::max());

@@ -1,4 +1,4 @@
-// Unreadable images of a run, told as they are met.
+// Log of a run's unreadable images.
 #pragma once
 
 #include <filesystem>
@@ -11,13 +11,13 @@
 
 namespace ibot::apps {
 
-/// Passes a loader's batches on; every bad image met in them goes to the log and, as one JSON
-/// object a line, to OUT/bad_samples.jsonl, of another rank than 0 to its own
-/// OUT/bad_samples.rankN.jsonl. A resumed run adds to that file what it does not name
-/// yet, any other begins it anew. Every `share_every_steps` batches the ranks tell each other which
-/// they met, so that the limit is one on what all have met together; all take the same calls.
+/// Forwards a loader's batches. Every bad image in them is logged and written, as one JSON object
+/// per line, to OUT/bad_samples.jsonl; ranks other than 0 have their own
+/// OUT/bad_samples.rankN.jsonl. A resumed run appends new ones to that file, any other run starts
+/// it afresh. Every `share_every_steps` batches ranks exchange their findings, so that the limit
+/// applies to all together; all ranks make the same calls.
 ///
-/// Rank 0 warns once of gray that is cut off, with the first batch that has any.
+/// Rank 0 warns once about clipped gray, at the first batch that has any.
 class BadSampleLog : public batch::BatchSource<batch::MultiCropBatch> {
  public:
   BadSampleLog(data::MultiCropLoader& loader, const std::filesystem::path& output,
@@ -36,7 +36,7 @@ class BadSampleLog : public batch::BatchSource<batch::MultiCropBatch> {
   std::filesystem::path path_;
   bool gray_told_ = false;
   std::set<int64_t> listed_;       // samples in the file
-  std::vector<int64_t> unshared_;  // samples that other ranks have not been told of
+  std::vector<int64_t> unshared_;  // samples not yet sent to other ranks
   std::optional<train::JsonLines> lines_;
 };
 

@@ -38,6 +38,7 @@ int dry_run(const config::RunConfig& config, train::TrainStep& step,
         {config.train.epochs, steps_per_epoch, config.train.batch_size * ranks}, i);
     const auto loss = step.run(parts, inputs).loss.total.item<double>();  // waits for the device
     IBOT_CHECK_AS(DivergenceError, std::isfinite(loss), "dry run: loss ", loss, " at step ", i);
+    // The second step's time: the first includes allocation and warm-up.
     seconds = std::chrono::duration<double>(Clock::now() - start).count();
   }
   if (step.group().rank() != 0) return kDone;

@@ -1,4 +1,4 @@
-// What a run will cost, found out in a few steps.
+// Estimate of the cost of a run from two steps.
 #pragma once
 
 #include "ibot/batch/batch_source.h"
@@ -8,7 +8,7 @@
 
 namespace ibot::apps {
 
-/// Runs two steps and prints parameters, operations and memory of a step, images a second and the
+/// Runs two steps and prints parameters, FLOPs and memory of a step, images per second and the
 /// hours of the full run, as one JSON object. Returns the exit status.
 int dry_run(const config::RunConfig& config, train::TrainStep& step,
             batch::BatchSource<batch::MultiCropBatch>& batches, int64_t steps_per_epoch);

@@ -13,11 +13,11 @@ evaluation::InRun open(const config::RunConfig& config, std::vector<evaluation::
       [&] { return evaluation::InRun(std::move(tasks), config.eval.path, config.train.epochs); });
 }
 
-/// Options of k-NN are those of the section eval.
+/// Options of k-NN are in the section `eval`.
 Identity identity_of(const config::RunConfig& config, const evaluation::InRun& in_run) {
   const auto& task = in_run.tasks().front();
   const auto& about = task.evaluation->about();
-  // 1 compared classes by their places instead of their names.
+  // Version 1 compared classes by index instead of name.
   Identity identity(about.name + " of a run", about.version + 1);
   if (about.reads.features()) identity.add_images(*in_run.images());
   if (task.data != nullptr) identity.add_hash("data", task.data->hash());
@@ -75,10 +75,10 @@ void InRunEvaluations::tell(const Task& task, evaluation::Source& source,
     const auto record = record_of(task, source, now);
     for (auto* observer : now.observers) observer->on_evaluation(record);
   } catch (const dist::PeerError&) {
-    throw;  // no step can follow
+    throw;  // training cannot continue without the rank
   } catch (const std::exception& error) {
     const auto text = concat("evaluation ", task.evaluation->about().name, " after epoch ",
-                             now.epoch, " failed: ", error.what(), "; training goes on without it");
+                             now.epoch, " failed: ", error.what(), "; training continues");
     for (auto* observer : now.observers) {
       observer->on_fault({now.step, now.epoch, "evaluation_failed", text});
     }

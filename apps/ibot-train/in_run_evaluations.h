@@ -1,4 +1,4 @@
-// Evaluations in the middle of a run, on its teacher.
+// Evaluations of the teacher during a run.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@
 
 namespace ibot::apps {
 
-/// When it is, and who hears of it.
+/// Time and audience of an evaluation.
 ///
 ///   step     finished steps
 ///   glance   called after every batch; may throw
@@ -24,21 +24,21 @@ struct EvaluationTime {
   std::function<void()> glance;
 };
 
-/// Evaluates a teacher on eval.path every few epochs as `ibot-eval` does. The first of eval.tasks
-/// chooses the best checkpoint.
+/// Evaluates a teacher on eval.path every few epochs, as `ibot-eval` does. The first of eval.tasks
+/// selects the best checkpoint.
 class InRunEvaluations {
  public:
-  /// Opens the data, so that what cannot be evaluated ends the run before it starts. Throws
+  /// Opens the data, so that a task that cannot run is refused before training starts. Throws
   /// RequestError.
   InRunEvaluations(const config::RunConfig& config, std::vector<evaluation::Planned> tasks);
 
-  /// The record of the first task where it is due after the epoch, for the trainer. Records of the
-  /// others, or faults where they fail, go to the observers; what the first throws is thrown.
+  /// The record of the first task if it is due after the epoch, for the trainer. Records of other
+  /// tasks, or their failures, go to the observers; an exception of the first task is thrown.
   std::optional<train::EvaluationRecord> evaluate(const models::Network& teacher,
                                                   torch::Device device,
                                                   const EvaluationTime& now) const;
 
-  /// What scores of the first task belong to, weights apart.
+  /// Identity of scores of the first task, without the weights.
   const Identity& identity() const { return identity_; }
 
  private:

@@ -17,7 +17,7 @@ namespace {
 
 using ibot::apps::TrainRequest;
 
-/// --print-config and --explain, which concern one configuration.
+/// --print-config and --explain, which require a single configuration.
 int tell(const ibot::apps::TrainArguments& arguments, const std::vector<TrainRequest>& requests) {
   IBOT_CHECK_AS(ibot::ConfigError, requests.size() == 1,
                 "ibot-train: expected one configuration to print, got a sweep of ",
@@ -28,7 +28,7 @@ int tell(const ibot::apps::TrainArguments& arguments, const std::vector<TrainReq
   return ibot::apps::kDone;
 }
 
-/// One run, or those of a sweep one after the other until one is stopped.
+/// One run, or those of a sweep in sequence until one is stopped or fails.
 int run_all(const std::vector<TrainRequest>& requests, const ibot::apps::Ranks& ranks) {
   for (const auto& request : requests) {
     if (requests.size() > 1) ibot::apps::log_info("run " + request.output.string());
@@ -49,7 +49,7 @@ int run(const ibot::apps::TrainArguments& arguments, const std::vector<std::stri
   const auto device =
       ibot::apps::choose_device("train.device", options.device, ibot::dist::launch_of_process());
   const ibot::apps::Ranks ranks{ibot::apps::join_ranks(device, options), device};
-  ibot::apps::catch_stop_signals();  // now that there is something to save
+  ibot::apps::catch_stop_signals();  // from here on there may be something to save
   if (ranks.group.rank() != 0) ibot::apps::start_logging("warning");
   try {
     return run_all(requests, ranks);
@@ -64,7 +64,7 @@ int run(const ibot::apps::TrainArguments& arguments, const std::vector<std::stri
 }  // namespace
 
 int main(int argc, char** argv) {
-  ibot::apps::leave_on_stop_signals();  // ranks may wait long for each other: nothing to save yet
+  ibot::apps::leave_on_stop_signals();  // while ranks wait for each other there is nothing to save
   CLI::App app("Pre-trains a vision transformer on images without labels, as iBOT does.",
                "ibot-train");
   ibot::apps::TrainArguments arguments;

@@ -17,15 +17,14 @@ namespace {
 
 io::Value read_run(const std::string& file) {
   auto root = io::read_torch_file(file).root;
-  IBOT_CHECK_AS(
-      CheckpointError, train::is_official_checkpoint(root), file,
-      ": expected a whole run to go on from (student, teacher and optimizer), found none; "
-      "begin with its weights by --init-from ",
-      file);
+  IBOT_CHECK_AS(CheckpointError, train::is_official_checkpoint(root), file,
+                ": expected a whole run to resume (student, teacher and optimizer), found none; "
+                "use its weights with --init-from ",
+                file);
   return root;
 }
 
-/// `config` with what the file's arguments say of keys that matter.
+/// `config` with the values that the file's arguments give for keys that change results.
 config::RunConfig told_config(const config::RunConfig& config, const models::Weights& weights) {
   if (!weights.config.empty()) {
     return config::parse_config<config::RunConfig>(weights.config, weights.source, {});
@@ -38,7 +37,7 @@ config::RunConfig told_config(const config::RunConfig& config, const models::Wei
   return told;
 }
 
-/// As many images a step keep the learning rate what it was.
+/// The learning rate scales with the number of images per step.
 void warn_of_other_batch(const models::Weights& weights, int64_t global_batch) {
   const auto number = [&](const char* name) {
     const auto found = weights.arguments.find(name);
@@ -46,8 +45,8 @@ void warn_of_other_batch(const models::Weights& weights, int64_t global_batch) {
   };
   const auto before = number("batch_size_per_gpu") * number("world_size");
   if (before <= 0 || before == global_batch) return;
-  log_warning(concat(weights.source, ": its run had steps of ", before, " images, this one has ",
-                     global_batch, "; set train.batch_size or the number of ranks to go on alike"));
+  log_warning(concat(weights.source, ": its run had ", before, " images per step, this one has ",
+                     global_batch, "; set train.batch_size or the number of ranks to keep it"));
 }
 
 }  // namespace
@@ -77,7 +76,8 @@ train::Checkpoint official_checkpoint(const TrainRequest& request, const train::
                 "; restore these keys, or leave CONFIG out and take them from the file");
   warn_of_other_batch(weights, request.config.train.batch_size * step.group().size());
   auto checkpoint = train::from_official(root, file, step);
-  // Another precision has no loss scale to go on with, or begins with its own.
+  // The loss scale belongs to the precision: dropped if this run has none, fresh if the file has
+  // none.
   const auto own = step.state();
   std::erase_if(checkpoint.tensors, [&](const auto& entry) {
     return entry.first.starts_with("scaler.") && own.count(entry.first) == 0;

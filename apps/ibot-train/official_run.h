@@ -1,4 +1,4 @@
-// Going on from a checkpoint of the official program.
+// Resuming from a checkpoint of the official program.
 #pragma once
 
 #include <string>
@@ -13,15 +13,15 @@ namespace ibot::apps {
 /// Whether `--resume` names a .pth.
 bool resumes_official(const std::string& resume);
 
-/// The configuration of the run in the file, as far as its arguments and shapes tell, with
-/// `overrides`. Throws RequestError where the file is refused, ConfigError.
+/// The configuration of the run in the file, as far as its arguments and shapes determine it, with
+/// `overrides`. Throws RequestError if the file is refused, and ConfigError.
 config::RunConfig config_of_official(const std::string& file,
                                      const std::vector<std::string>& overrides);
 
-/// The file's run for `step`, which is of the request's configuration. It goes on at the beginning
-/// of an epoch. Throws RequestError where the file holds no whole run, or says of a key that
-/// changes results another value than the request; the images of a step and the precision are
-/// matters of the machine, of which the file tells only a part.
+/// The file's run for `step`, which has the request's configuration; it resumes at the beginning of
+/// an epoch. Throws RequestError if the file holds no whole run, or if a key that changes results
+/// has another value than in the request. Images per step and precision depend on the machine and
+/// may differ.
 train::Checkpoint official_checkpoint(const TrainRequest& request, const train::TrainStep& step);
 
 }  // namespace ibot::apps

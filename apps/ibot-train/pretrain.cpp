@@ -27,7 +27,7 @@
 namespace ibot::apps {
 namespace {
 
-/// The stream of this rank from the step on that comes next.
+/// Loader options of this rank, starting at the next step.
 data::MultiCropLoaderOptions rank_loader_options(const config::RunConfig& config,
                                                  const Ranks& ranks, int64_t next_step,
                                                  int64_t steps_per_epoch) {
@@ -67,7 +67,7 @@ void announce(const config::RunConfig& config, const data::Dataset& images, int6
   const auto count = ranks.group.size();
   const auto classes = has_classes(images) ? concat("in ", images.class_names().size(), " classes")
                                            : std::string("without classes");
-  log_info(concat(images.size(), " images ", classes, "; ", steps_per_epoch, " steps an epoch on ",
+  log_info(concat(images.size(), " images ", classes, "; ", steps_per_epoch, " steps per epoch on ",
                   count == 1 ? "" : std::to_string(count) + " ranks, this one on ", ranks.device));
 }
 
@@ -75,24 +75,23 @@ void warn_of_schedules(const config::RunConfig& config, int64_t steps_per_epoch)
   for (const auto& line : config::unfinished_schedules(config, steps_per_epoch)) log_warning(line);
 }
 
-/// Not an error: who has taken out a damaged image wants to go on.
+/// Not an error: a user who has removed a damaged image wants to resume.
 void warn_of_other_images(const data::Dataset& images, const train::RunState& before) {
   if (before.images == 0 || before.images == images.size()) return;
-  log_warning(concat("data: expected ", before.images, " images, as the run has had, got ",
-                     images.size(),
-                     "; the order of the running epoch is another one from here on: some images "
-                     "come twice in it, others not at all"));
+  log_warning(concat("data: expected ", before.images, " images, as before, got ", images.size(),
+                     "; the order of the current epoch changes from here on: some images "
+                     "occur twice in it, others not at all"));
 }
 
-/// Both networks begin with the weights of a file; the mask token and heads that it lacks stay as
-/// they were drawn. A run that goes on from a checkpoint has no use for them.
+/// Initializes both networks with the weights of a file; mask token and heads that it lacks keep
+/// their random values. Ignored by a run that resumes from a checkpoint.
 void begin_with_weights(const TrainRequest& request, train::TrainStep& step,
                         const std::optional<train::Checkpoint>& checkpoint) {
   if (request.init_from.empty()) return;
   open_input([&] {
     if (checkpoint) {
-      io::MappedFile file(request.init_from);  // refused where it is absent
-      log_info(concat("--init-from ", request.init_from, ": ignored, the run goes on from ",
+      io::MappedFile file(request.init_from);  // throws if absent
+      log_info(concat("--init-from ", request.init_from, ": ignored, the run resumes from ",
                       checkpoint->source.string()));
       return;
     }
@@ -106,8 +105,9 @@ void begin_with_weights(const TrainRequest& request, train::TrainStep& step,
   });
 }
 
-/// Steps of an epoch: of a run that goes on what it has had. The reference pads to whole samples a
-/// rank, so that with the same global batch another number of ranks may have one step more or less.
+/// Steps per epoch; a resumed run keeps the number it started with. The reference pads to equal
+/// numbers of samples per rank, so with the same global batch another number of ranks may give one
+/// step more or less.
 int64_t steps_of_epoch(const data::Dataset& images, const config::RunConfig& config, int64_t ranks,
                        const std::optional<train::Checkpoint>& checkpoint) {
   const auto own = open_input(
@@ -125,20 +125,21 @@ std::unique_ptr<InRunEvaluations> open_evaluations(const config::RunConfig& conf
   return std::make_unique<InRunEvaluations>(config, std::move(planned));
 }
 
-/// A best checkpoint that other images or options chose is compared with none that these choose.
+/// Discards a best checkpoint that was selected with other images or options: scores are not
+/// comparable.
 void forget_foreign_best(const InRunEvaluations& evaluations, train::RunState& run) {
   if (run.best.step == 0) return;
   const auto differing = run.best.identity.empty()
-                             ? "inputs that were not noted yet"
+                             ? "inputs that an earlier version did not record"
                              : evaluations.identity().differences(run.best.identity);
   if (differing.empty()) return;
   log_warning(concat("eval: the best checkpoint so far, of step ", run.best.step,
-                     ", was chosen by other evaluations (", differing,
-                     ") and no longer counts; the next evaluation chooses anew"));
+                     ", was selected by other evaluations (", differing,
+                     ") and no longer counts; the next evaluation selects a new one"));
   run.best = {};
 }
 
-/// What rank 0 does besides training: writes, shows and evaluates.
+/// Observers of rank 0: log files and console.
 struct Record {
   Record(const TrainRequest& request, const train::TrainerOptions& options, int64_t first)
       : files(request.output, first, options.length.steps_per_epoch, log_warning),
@@ -152,15 +153,15 @@ struct Record {
   RunConsole shown;
 };
 
-/// What a run begins with.
+/// Initial state of a run.
 struct Beginning {
   std::optional<train::Checkpoint> checkpoint;
   int64_t steps_per_epoch = 0;
-  std::unique_ptr<InRunEvaluations> evaluations;  // of rank 0
+  std::unique_ptr<InRunEvaluations> evaluations;  // on rank 0
 };
 
-/// Reads everything that the request names; `step` has the weights to begin with afterwards, but
-/// for those of the checkpoint.
+/// Reads everything that the request names. Afterwards `step` has its initial weights, except those
+/// of the checkpoint.
 Beginning prepare(const TrainRequest& request, const Ranks& ranks, const data::Dataset& images,
                   train::TrainStep& step) {
   const auto& config = request.config;
@@ -173,7 +174,8 @@ Beginning prepare(const TrainRequest& request, const Ranks& ranks, const data::D
   return beginning;
 }
 
-/// Trains from a checkpoint, or from the start, to the end or to an early one; the exit status.
+/// Trains from a checkpoint or from scratch until the end or an early stop; returns the exit
+/// status.
 int train_run(const TrainRequest& request, const Ranks& ranks, const data::Dataset& images,
               train::TrainStep& step) {
   const auto& config = request.config;
@@ -186,7 +188,8 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   const auto steps_per_epoch = beginning.steps_per_epoch;
   if (leads) prepare_output(request.output);
   if (leads && !lock) lock.emplace(request.output);
-  // Nothing refuses the request from here on: a refusal leaves no folder and is the only line.
+  // The request cannot be refused from here on: a refusal must leave no folder and print a single
+  // line.
   announce(config, images, steps_per_epoch, ranks);
   EarlyEnd early_end(ranks.group.size() == 1 ? 1 : config.train.log_every_steps);
   auto options = trainer_options(request, ranks.group.size(), images.size(), steps_per_epoch);
@@ -224,7 +227,7 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   return ending == train::Ending::kDone ? kDone : early_end.status();
 }
 
-/// Whether a run of the request would be refused is found out first.
+/// The dry run: first checks everything for which the run would be refused.
 int try_run(const TrainRequest& request, const Ranks& ranks, const data::Dataset& images,
             train::TrainStep& step) {
   const auto& config = request.config;
@@ -244,8 +247,8 @@ int pretrain(const TrainRequest& request, const Ranks& ranks) {
   const auto& images = *dataset;
   train::TrainStep step(step_options(config), ranks.device, ranks.group);
   if (request.dry_run) return try_run(request, ranks, images, step);
-  // The reason that one rank may have had alone. None leaves while rank 0 saves: a launcher may
-  // take the first to leave for the end of all.
+  // A single rank may have received the stop signal. No rank exits while rank 0 saves: a launcher
+  // may take the first exit for the end of all.
   const auto status = torch::tensor(train_run(request, ranks, images, step));
   ranks.group.all_reduce_(status, dist::Reduction::kMax);
   return status.item<int>();

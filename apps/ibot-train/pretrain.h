@@ -13,7 +13,7 @@ struct TrainRequest {
   config::RunConfig config;
   std::filesystem::path output;  // folder of the run
   std::string resume;            // "auto", "none" or the path of a checkpoint
-  std::string init_from;         // a file of weights to begin with; empty: random ones
+  std::string init_from;         // file of initial weights; empty: random
   std::string init_key = "teacher";
   bool dry_run = false;
   bool quiet = false;  // no progress
@@ -25,8 +25,8 @@ struct Ranks {
   torch::Device device = torch::kCPU;
 };
 
-/// Trains as asked and returns the exit status; rank 0 alone writes and shows anything. Every rank
-/// sees the same files.
+/// Trains as requested and returns the exit status. Only rank 0 writes and displays. All ranks must
+/// see the same files.
 int pretrain(const TrainRequest& request, const Ranks& ranks);
 
 }  // namespace ibot::apps

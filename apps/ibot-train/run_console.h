@@ -1,4 +1,4 @@
-// What a run shows on the terminal.
+// Console output of a run.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,8 @@
 
 namespace ibot::apps {
 
-/// A progress line with rate, time left and loss; a log line an epoch and an evaluation; a warning
-/// of each fault.
+/// A progress line with rate, time left and loss; a log line per epoch and evaluation; a warning
+/// for each fault.
 class RunConsole : public train::Observer {
  public:
   /// Steps from `first` to `total`, each of `images` images.

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Whether it is a key of an evaluation, which changes nothing of the run that it looks at.
+/// Whether the key belongs to an evaluation, which does not affect training.
 bool of_evaluation(const std::string& key) {
   bool found = key.starts_with("eval.");
   eval::EvaluationOptions().sections([&](const std::string& section, const auto&) {
@@ -68,14 +68,14 @@ std::optional<train::Checkpoint> find_checkpoint(const TrainRequest& request,
     const bool known = checkpoint->run.global_batch > 0;
     IBOT_CHECK(!known || checkpoint->run.global_batch == global_batch, source,
                ": expected steps of ", checkpoint->run.global_batch,
-               " images over all ranks, as the run has had, got ", global_batch, ", ",
+               " images over all ranks, as before, got ", global_batch, ", ",
                request.config.train.batch_size, " on each of ", ranks,
                "; change train.batch_size or the number of ranks, choose another --output, or use "
-               "--resume none to start anew");
+               "--resume none to start over");
     if (known) before.train.batch_size = request.config.train.batch_size;
     const auto differing = differing_keys(before, request.config);
     IBOT_CHECK(differing.empty(), source, ": written by another configuration: ", differing,
-               "; restore these keys, choose another --output, or use --resume none to start anew");
+               "; restore these keys, choose another --output, or use --resume none to start over");
     return checkpoint;
   });
 }

@@ -15,24 +15,22 @@ namespace ibot::apps {
 /// with the system's reason.
 void prepare_output(const std::filesystem::path& output);
 
-/// Checks what prepare_output and FolderLock would, and leaves nothing behind: for a dry run.
+/// Performs the checks of prepare_output and FolderLock and leaves nothing behind: for a dry run.
 void check_output(const std::filesystem::path& output);
 
-/// Writes OUT/config.yaml, with which the run can be repeated.
+/// Writes OUT/config.yaml, which reproduces the run.
 void write_resolved_config(const TrainRequest& request);
 
-/// "optim.lr 0.001 -> 0.002" for each key that differs and changes results; empty where none does.
+/// "optim.lr 0.001 -> 0.002" for each key that differs and changes results; empty if none does.
 std::string differing_keys(const config::RunConfig& before, const config::RunConfig& now);
 
-/// The checkpoint that `request.resume` asks for: none for "none", the newest of the folder that is
-/// whole if there is one for "auto", else the file of that name, which may be the official
-/// program's, read for `step`. Damaged ones that are passed over
-/// are named in the log.
+/// The checkpoint requested by `request.resume`: none for "none"; for "auto" the newest undamaged
+/// one of the folder, if any; otherwise the file of that name, which may be one of the official
+/// program, read for `step`. Damaged ones that were skipped are logged.
 ///
-/// Throws RequestError when the file is missing or damaged, or all of the folder's are, and when
-/// the configuration that wrote it differs from the request's in a key that changes results, naming
-/// every such key. Another number of ranks changes none as long as all ranks together have the same
-/// batch.
+/// Throws RequestError if the file, or every checkpoint of the folder, is missing or damaged, and
+/// if the configuration that wrote it differs from the request in keys that change results, naming
+/// them all. The number of ranks does not count as long as the global batch is the same.
 std::optional<train::Checkpoint> find_checkpoint(const TrainRequest& request,
                                                  const train::TrainStep& step);
 

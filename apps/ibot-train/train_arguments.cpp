@@ -12,25 +12,25 @@ namespace ibot::apps {
 
 void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
   app.add_option("CONFIG", arguments.words,
-                 "a YAML file (default: the built-in values), then what differs from it, each as "
-                 "section.key=value; '{a, b}' for a value makes a run of each")
+                 "a YAML file (default: built-in values), then overrides, each as "
+                 "section.key=value; '{a, b}' for a value runs a sweep over its elements")
       ->option_text("section.key=value ...");
   app.add_option("--output", arguments.output,
                  "folder of the run; default: runs/ and CONFIG's name")
       ->option_text("DIR");
   app.add_option(
          "--resume", arguments.resume,
-         "go on from the run's last checkpoint if there is one (default), from none, or from "
-         "this file, which may be the official program's; its arguments are then the "
-         "configuration where no CONFIG is given")
+         "resume from the run's last checkpoint if there is one (default), from none, or from "
+         "this file, which may be one of the official program; without CONFIG, its arguments are "
+         "then the configuration")
       ->option_text("auto|none|PATH");
   app.add_option("--init-from", arguments.init_from,
-                 "weights that both networks begin with, instead of random ones: a checkpoint, a "
-                 ".pth or safetensors; the heads too where the file has them")
+                 "initial weights of both networks: a checkpoint, a "
+                 ".pth or safetensors; the heads too if the file has them")
       ->option_text("FILE");
   app.add_option("--init-key,--key", arguments.init_key,
-                 "which network of that file: teacher (default) or student of one that holds both, "
-                 "else the key that it lies under")
+                 "which network of that file: teacher (default) or student if it holds both, "
+                 "otherwise the key under which it is stored")
       ->option_text("teacher|student|NAME");
   add_nproc_argument(app, arguments.nproc);
   app.add_flag("--print-config", arguments.print_config,
@@ -38,8 +38,8 @@ void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
   app.add_option("--explain", arguments.explain, "explain a key, or every key of a section")
       ->option_text("KEY");
   app.add_flag("--dry-run", arguments.dry_run,
-               "build everything, run two steps, print what a full run would take");
-  app.add_flag("--quiet", arguments.quiet, "no progress and no log lines but warnings");
+               "build everything, run two steps, print the cost of a full run");
+  app.add_flag("--quiet", arguments.quiet, "no progress, and only warnings in the log");
 }
 
 namespace {

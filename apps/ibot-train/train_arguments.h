@@ -25,8 +25,8 @@ struct TrainArguments {
 
 void add_train_arguments(CLI::App& app, TrainArguments& arguments);
 
-/// The runs that were asked for, several where an override is a set in braces; every configuration
-/// is checked before the first begins. Throws ConfigError.
+/// The requested runs, several if an override is a set in braces; every configuration is validated
+/// before the first run begins. Throws ConfigError.
 std::vector<TrainRequest> train_requests(const TrainArguments& arguments);
 
 }  // namespace ibot::apps

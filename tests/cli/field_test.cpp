@@ -114,7 +114,7 @@ TEST_F(Field, GrayThatIsCutOffIsToldAndScaled) {
               HasSubstr("% of pixels above 255, 5 % of pixels below 0"));
   const auto trained = train_on("grey16/u16png", "clipped");
   EXPECT_EQ(trained.status, 0) << trained.err;
-  EXPECT_THAT(trained.err, HasSubstr("gray of more than 8 bits is cut off at 255 in"));
+  EXPECT_THAT(trained.err, HasSubstr("gray of more than 8 bits is clipped at 255 in"));
 }
 
 TEST_F(Field, RefusedImagesAreToldByTheirTrueReason) {

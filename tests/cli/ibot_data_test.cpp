@@ -105,7 +105,7 @@ TEST_F(IbotData, CountsGrayThatIsCutOff) {
     EXPECT_EQ(first["path"], "set/train/tint_01/0002.jpg");
     EXPECT_EQ(first["reason"], "gray of 16 bits: 50 % of pixels above 255");
     EXPECT_THAT(run("ibot-data", {command, "set/train"}).out,
-                HasSubstr("1 with gray of more than 8 bits that is cut off"));
+                HasSubstr("1 with gray of more than 8 bits that is clipped"));
     const auto scaled = run("ibot-data", {command, "set/train", "--json", "--gray-range", "data"});
     EXPECT_EQ(Json::parse(scaled.out)["notices"]["images"], 0);
   }

@@ -289,7 +289,7 @@ TEST_F(InRunKnn, TheBestOfOtherImagesNoLongerCounts) {
     words.insert(words.end(), evaluated.begin(), evaluated.end());
     return words;
   };
-  const std::string forgotten = "was chosen by other evaluations (";
+  const std::string forgotten = "was selected by other evaluations (";
   ASSERT_EQ(train("run", with({"train.max_steps=6"})).status, 0);
   const auto same = train("run", with({"train.max_steps=12", "eval.batch_size=5"}));
   EXPECT_THAT(same.err, Not(HasSubstr(forgotten)));

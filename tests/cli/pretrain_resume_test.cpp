@@ -110,8 +110,8 @@ TEST_F(PretrainResume, TakesTheConfigurationOfTheOfficialProgram) {
 TEST_F(PretrainResume, TellsWhatIsNoRunToGoOnFrom) {
   const auto file = (golden_root() / "13_checkpoint/backbone_teacher.pth").string();
   expect_failure(train("run", {"--resume", file}), 2,
-                 "expected a whole run to go on from (student, teacher and optimizer), found none; "
-                 "begin with its weights by --init-from " +
+                 "expected a whole run to resume (student, teacher and optimizer), found none; "
+                 "use its weights with --init-from " +
                      file);
 }
 
@@ -122,7 +122,7 @@ TEST_F(PretrainResume, TellsThatInitFromIsIgnored) {
   const auto again = train("run", {"--init-from", weights, "train.max_steps=3"});
   EXPECT_EQ(again.status, 0) << again.err;
   EXPECT_THAT(again.err,
-              HasSubstr("--init-from " + weights + ": ignored, the run goes on from run/"));
+              HasSubstr("--init-from " + weights + ": ignored, the run resumes from run/"));
   EXPECT_THAT(again.err, Not(HasSubstr("student from")));
   expect_failure(train("run", {"--init-from", "none.pth"}), 2, "cannot read none.pth");
 }
@@ -175,7 +175,7 @@ TEST_F(PretrainResume, TakesOtherWorkersAndEvaluations) {
 
 // Of as many steps an epoch, but in another order.
 TEST_F(PretrainResume, TellsOfAnotherNumberOfImages) {
-  const std::string warning = "warning data: expected 16 images, as the run has had, got 15";
+  const std::string warning = "warning data: expected 16 images, as before, got 15";
   finish("run", {"train.max_steps=6"});
   EXPECT_THAT(train("run", {"train.max_steps=7"}).err, Not(HasSubstr(warning)));
   std::filesystem::remove(folder_ / "set/train/tint_00/0003.jpg");

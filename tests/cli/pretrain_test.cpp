@@ -40,7 +40,7 @@ TEST_F(Pretrain, SmokeConfigTrains) {
                          "data.path=set/train", "--output", "run", "--threads", "1"});
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_EQ(result.out, "");
-  EXPECT_THAT(result.err, HasSubstr("16 images in 2 classes; 2 steps an epoch on cpu"));
+  EXPECT_THAT(result.err, HasSubstr("16 images in 2 classes; 2 steps per epoch on cpu"));
   EXPECT_THAT(result.err, HasSubstr("done at step 4; checkpoint: run/checkpoints/last"));
   EXPECT_EQ(steps("run"), 4);
 }
@@ -195,7 +195,7 @@ TEST_F(Pretrain, WarnsOnceOfGrayThatIsCutOff) {
   std::ofstream(folder_ / "set/train/tint_00/0003.jpg", std::ios::binary) << gray;
   const auto clipped = train("run", {"train.max_steps=6"});
   ASSERT_EQ(clipped.status, 0) << clipped.err;
-  const std::string warning = "gray of more than 8 bits is cut off at 255 in 1 of the first ";
+  const std::string warning = "gray of more than 8 bits is clipped at 255 in 1 of the first ";
   const auto place = clipped.err.find(warning);
   ASSERT_NE(place, std::string::npos) << clipped.err;
   EXPECT_EQ(clipped.err.find(warning, place + 1), std::string::npos);
