@@ -124,7 +124,7 @@ TEST(Recipes, OfPublishedRunsTellCommandsCostResultAndSource) {
   }
 }
 
-/// Images a step that the first lines of a file announce, by the launch line's ranks.
+/// Ranks that a file's launch line starts.
 int64_t announced_ranks(const std::string& text) {
   std::smatch match;
   const std::regex launch("--nnodes ([0-9]+) --nproc_per_node ([0-9]+)");
@@ -139,7 +139,7 @@ TEST(Recipes, RanksTimesImagesAreThePublishedBatch) {
     const auto text = text_of(path);
     const auto batch = read_config<RunConfig>(path).train.batch_size * announced_ranks(text);
     std::smatch match;
-    const std::regex step("([0-9]+)\\s+(# )?a\\s+(# )?step");
+    const std::regex step("([0-9]+)\\s+(# )?per\\s+(# )?step");
     ASSERT_TRUE(std::regex_search(text, match, step));
     EXPECT_EQ(batch, std::stoll(match[1]));
     EXPECT_TRUE(batch == 1024 || batch == 1040 || batch == 2040) << batch;
