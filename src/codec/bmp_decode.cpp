@@ -73,6 +73,7 @@ Layout layout_of(int bits, const std::array<uint32_t, 4>& masks, const std::stri
 
 /// Masks are at the same offset, within headers of 52 bytes or more and after shorter ones.
 std::array<uint32_t, 4> read_masks(Bytes bytes, const Header& header, const std::string& name) {
+  // At byte 40 of the header: behind one of 40 bytes, within a longer one.
   const bool has_alpha = header.size >= 56;
   constexpr size_t kMasks = kFileHeader + 40;
   IBOT_CHECK_AS(DataError, bytes.size() >= kMasks + 16, name, ": BMP file is truncated");
@@ -114,6 +115,7 @@ Header read_bmp_header(Bytes bytes, const std::string& name) {
   header.height = core ? number(6, 2) : std::abs(int64_t{static_cast<int32_t>(number(8, 4))});
   header.bits = static_cast<int>(number(core ? 10 : 14, 2));
   if (!core) {
+    // The top byte of a negative height, as Pillow tests it: rows from top to bottom.
     header.bottom_up = number(11, 1) != 0xFF;
     header.compression = number(16, 4);
     header.colors = number(32, 4);
@@ -178,6 +180,8 @@ class Runs {
 
   /// Executes one instruction; false at the end of the bitmap.
   bool step() {
+    // Count and index of a run; after a count of 0: end of row, end of bitmap, skip, or as many
+    // literals.
     const int count = bytes_[at_];
     const int value = bytes_[at_ + 1];
     at_ += 2;
@@ -200,6 +204,7 @@ class Runs {
 
   bool end_row() {
     const auto width = static_cast<size_t>(width_);
+    // Pixels that are never written have index 0.
     pixels_.resize((pixels_.size() + width - 1) / width * width);
     x_ = 0;
     return true;
@@ -207,6 +212,7 @@ class Runs {
 
   bool skip() {
     if (!has(2)) return false;
+    // Columns to the right and rows on.
     const auto passed = bytes_[at_] + bytes_[at_ + 1] * width_;
     at_ += 2;
     const auto left = width_ * header_.height - static_cast<int64_t>(pixels_.size());
@@ -242,6 +248,7 @@ class Runs {
 /// A `bits`-bit value scaled to 8 bits as Pillow does.
 uint8_t widened(int value, int bits) {
   const int largest = (1 << bits) - 1;
+  // Rounds down, as Pillow does.
   return static_cast<uint8_t>((value & largest) * 255 / largest);
 }
 

@@ -61,6 +61,8 @@ bool has_colors(const ColorMapObject* map) {
 /// The gray ramp if there are no colors; black for indices beyond the last.
 Table colors_of(const GifFileType& file) {
   Table table{};
+  // The frame's own color table goes before the global one; without either, indices are gray
+  // levels.
   const ColorMapObject* map = has_colors(file.Image.ColorMap) ? file.Image.ColorMap
                               : has_colors(file.SColorMap)    ? file.SColorMap
                                                               : nullptr;
@@ -127,6 +129,8 @@ class Decoder {
     int code = 0;
     GifByteType* block = nullptr;
     check(DGifGetExtension(file_.get(), &code, &block) == GIF_OK, file_->Error);
+    // Graphic control extension: a length byte, flags (bit 0: transparency), delay (2), color
+    // index.
     const bool control = code == GRAPHICS_EXT_FUNC_CODE && block != nullptr && block[0] >= 4;
     if (control && (block[1] & 1) != 0) transparent_ = block[4];
     while (block != nullptr) {

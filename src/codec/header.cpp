@@ -141,6 +141,7 @@ std::string format_name(ImageFormat format) {
 }
 
 bool may_be_wide_gray(Bytes bytes, ImageFormat format) {
+  // In IHDR: bit depth, then color type, 0 for gray. PNM: P2 and P5 are gray, Pf gray floats.
   constexpr size_t kPngDepth = 24;
   if (format == ImageFormat::kPng) {
     return bytes.size() > kPngDepth + 1 && bytes[kPngDepth] == 16 && bytes[kPngDepth + 1] == 0;
@@ -161,6 +162,7 @@ ImageHeader read_header(Bytes bytes, const std::string& name, int64_t max_pixels
                 " file is truncated within its header");
   IBOT_CHECK_AS(DataError, size->width > 0 && size->height > 0, name, ": expected pixels, got ",
                 size->width, " x ", size->height);
+  // A quotient, because the product may overflow.
   IBOT_CHECK_AS(DataError, size->width <= max_pixels / size->height, name, ": expected at most ",
                 max_pixels, " pixels (data.max_pixels), got ", size->width, " x ", size->height);
   return {*format, size->width, size->height};

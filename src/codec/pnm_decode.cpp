@@ -78,6 +78,7 @@ bool is_bitmap(const PnmHeader& header) { return header.kind == '1' || header.ki
 /// Gray of more than 8 bits is scaled to 16 bits, everything else to 8.
 uint16_t scaled(int64_t sample, const PnmHeader& header) {
   const double full = header.wide_gray() ? 65535.0 : 255.0;
+  // In double and rounding half to even, as Python's round() in Pillow.
   const double value = static_cast<double>(sample) / static_cast<double>(header.max_value) * full;
   return static_cast<uint16_t>(std::min(std::nearbyint(value), full));
 }
@@ -111,6 +112,7 @@ std::vector<uint16_t> raw_samples(Bytes bytes, const PnmHeader& header, int64_t 
   check_whole(bytes, header, count * sample_bytes, name);
   std::vector<uint16_t> samples(count);
   for (int64_t i = 0; i < count; ++i) {
+    // Values above max_value are not an error here: scaled() clips them, as Pillow does.
     const uint32_t value = read_big(bytes, header.begin + i * sample_bytes, sample_bytes);
     samples[i] = scaled(value, header);
   }
@@ -118,6 +120,7 @@ std::vector<uint16_t> raw_samples(Bytes bytes, const PnmHeader& header, int64_t 
 }
 
 std::vector<uint16_t> raw_bits(Bytes bytes, const PnmHeader& header, const std::string& name) {
+  // Rows begin at whole bytes, the leftmost pixel in the highest bit; 1 is black.
   const int64_t row_bytes = (header.width + 7) / 8;
   check_whole(bytes, header, row_bytes * header.height, name);
   std::vector<uint16_t> samples;

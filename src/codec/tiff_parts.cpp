@@ -37,6 +37,7 @@ TiffParts::TiffParts(TiffSource& source, const TiffLayout& layout, int64_t max_p
                 height_);
   const int64_t bits = layout.bits * (layout.planar ? 1 : layout.samples);
   stored_row_bytes_ = (int64_t{width_} * bits + 7) / 8;
+  // libtiff's own row size must agree, or rows would be read past the end of its buffer.
   const int64_t expected = tiled_ ? TIFFTileRowSize(tiff) : TIFFScanlineSize(tiff);
   IBOT_CHECK_AS(DataError, stored_row_bytes_ == expected, name, ": expected TIFF rows of ",
                 stored_row_bytes_, " bytes, got ", expected);
@@ -46,6 +47,7 @@ bool TiffParts::next(TiffPart& part) {
   if (y_ >= layout_.height) return false;
   part.x = x_;
   part.y = y_;
+  // Tiles at the right and lower edge are stored whole; only their part within the image is used.
   part.width = std::min<int64_t>(width_, layout_.width - x_);
   part.height = std::min<int64_t>(height_, layout_.height - y_);
   part.samples = layout_.planar ? read_planes(part) : read_contiguous(part);
@@ -65,6 +67,7 @@ const uint8_t* TiffParts::read_contiguous(TiffPart& part) {
 }
 
 const uint8_t* TiffParts::read_planes(TiffPart& part) {
+  // One plane needs no interleaving.
   if (layout_.used_samples() == 1) {
     read_plane(part, 0, stored_);
     part.step = 1;

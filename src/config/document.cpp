@@ -80,6 +80,7 @@ class Builder : public YAML::EventHandler {
   Node make(Node::Kind kind, const YAML::Mark& mark, const std::string& tag,
             YAML::anchor_t anchor) {
     if (anchor != 0) fail(mark, "anchors are not supported; write the value out");
+    // yaml-cpp's tags of untagged nodes: "?" if plain, "!" if quoted.
     const bool implicit = tag.empty() || tag == "?" || tag == "!";
     if (!implicit) fail(mark, "tags are not supported, got " + tag);
     Node node;
@@ -107,6 +108,7 @@ class Builder : public YAML::EventHandler {
       return;
     }
     Node& parent = open_.back();
+    // Keys and values alternate: as many keys as values means that a key is next.
     if (parent.kind == Node::Kind::kMap && parent.keys.size() == parent.values.size()) {
       if (node.kind != Node::Kind::kScalar) {
         throw DocumentError(node.line, "expected a key, got " + describe(node));

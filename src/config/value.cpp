@@ -46,6 +46,7 @@ template <class Number>
 bool parse_number(const Node& node, Number& number) {
   if (!is_plain(node)) return false;
   const char* end = node.text.data() + node.text.size();
+  // Independent of the locale; the whole text must be a number, so "3x" is refused.
   const auto result = std::from_chars(node.text.data(), end, number);
   return result.ec == std::errc() && result.ptr == end;
 }
@@ -60,6 +61,7 @@ bool parse(const Node& node, bool& value) {
 bool parse(const Node& node, int64_t& value) { return parse_number(node, value); }
 
 bool parse(const Node& node, double& value) {
+  // from_chars accepts inf and nan, which no option takes.
   return parse_number(node, value) && std::isfinite(value);
 }
 
@@ -72,6 +74,7 @@ bool parse(const Node& node, std::string& value) {
 template <class Value>
 bool parse(const Node& node, std::vector<Value>& values) {
   if (node.kind != Node::Kind::kList) {
+    // A single value needs no brackets.
     values.resize(1);
     return parse(node, values[0]);
   }
@@ -110,6 +113,7 @@ std::string assign_to(const EnumSlot& slot, const Node& node) {
 
 template <class T>
 std::string assign_to(T* target, const Node& node) {
+  // A failed parse leaves the option unchanged.
   T value{};
   if (!parse(node, value)) return mistyped(name_of(target), node);
   *target = std::move(value);

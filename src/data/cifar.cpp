@@ -77,6 +77,7 @@ void Cifar::add_file(const fs::path& file, CifarKind kind) {
                 ": expected whole records of ", record, " bytes, got ", length, " bytes");
   files_.push_back({file.string(), size()});
   for (int64_t begin = 0; begin < length; begin += record) {
+    // Records: label, then 3 planes. CIFAR-100 has the coarse label before the fine one.
     const uint8_t label = bytes[begin + label_bytes - 1];
     IBOT_CHECK_AS(DataError, label < class_names_.size(), file.string(), ":", begin / record,
                   ": expected a label below ", class_names_.size(), ", got ", int{label});
@@ -93,6 +94,7 @@ std::string Cifar::path(int64_t sample) const {
 }
 
 std::vector<uint8_t> Cifar::read(int64_t sample) const {
+  // As a PPM file, so that one decoder serves all data sets. Records hold planes, a PPM pixels.
   const std::string header = "P6 32 32 255\n";
   std::vector<uint8_t> pixmap(header.begin(), header.end());
   const uint8_t* planes = pixels_.data() + sample * kPixels;

@@ -97,6 +97,7 @@ FileList listed_images(const fs::path& root, const fs::path& list) {
                   " in ", root.string(), ", found none");
     entries.push_back({(root / folder).string() + "/" + file, label->second});
   }
+  // Ordered like an image folder, whatever the order of the list; duplicates count once.
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
     return std::tie(a.label, a.path) < std::tie(b.label, b.path);
   });

@@ -142,6 +142,8 @@ MatArray read_array(Bytes content, const std::string& file, int depth);
 
 void read_struct(Reader& reader, size_t elements, int depth, MatArray& array) {
   const auto name_length = numbers_of(reader.next(kInt32), reader);
+  // Field names are stored with one fixed length, padded with zeros; then all fields of element 0,
+  // all of element 1, …
   reader.require(name_length.size() == 1 && name_length[0] > 0 && name_length[0] <= 64);
   const auto width = static_cast<size_t>(name_length[0]);
   const auto names = reader.next(kInt8).data;

@@ -28,7 +28,7 @@ void rand_operation_(CropView crop, RandOperation operation, double level, bool 
     case RandOperation::kEqualize:
       return equalize_(crop);
     case RandOperation::kInvert:
-      return solarize_(crop, 0);
+      return solarize_(crop, 0);  // inverts all values
     case RandOperation::kRotate:
       return warp_(crop, rotation(sign * amount(level, 30.0), crop.height, crop.width), kFill);
     case RandOperation::kPosterize:

@@ -105,6 +105,7 @@ void link_file(const std::filesystem::path& existing, const std::filesystem::pat
   Temporary temporary(name.string() + ".tmp");
   ::unlink(temporary.path().c_str());
   if (::link(existing.c_str(), temporary.path().c_str()) != 0) {
+    // The file system has no hard links, or the file too many: a copy takes their place.
     if (errno != EPERM && errno != ENOTSUP && errno != ENOSYS && errno != EMLINK) {
       fail(name, "write", errno);
     }

@@ -86,6 +86,7 @@ void PickleCalls::call(NodeId arguments) {
   call(std::vector<NodeId>(items));
 }
 
+// Nothing is executed: a call of a known name becomes a value of ours, any other an opaque object.
 void PickleCalls::call(const std::vector<NodeId>& arguments) {
   const NodeId callee = pop();
   if (!holds<PickleGlobal>(callee) ||
@@ -101,6 +102,7 @@ void PickleCalls::push_object(NodeId callee) {
 }
 
 bool PickleCalls::push_value(const std::string& name, const std::vector<NodeId>& arguments) {
+  // BUILD sets the attributes later.
   if (name == kNamespace && arguments.empty()) {
     push(PickleDict{{}, "argparse.Namespace"});
     return true;
@@ -120,6 +122,7 @@ bool PickleCalls::push_value(const std::string& name, const std::vector<NodeId>&
   return contains(kReconstructors, name) && push_reconstructed(arguments);
 }
 
+// Any argument other than a list of pairs makes it an opaque object.
 bool PickleCalls::push_ordered_dict(const std::vector<NodeId>& arguments) {
   if (!arguments.empty() && !holds<PickleList>(arguments[0])) return false;
   push(PickleDict{{}, "collections.OrderedDict"});
@@ -132,6 +135,7 @@ bool PickleCalls::push_ordered_dict(const std::vector<NodeId>& arguments) {
   return true;
 }
 
+// torch._tensor._rebuild_from_type_v2(rebuild, type, arguments, state): the plain tensor.
 bool PickleCalls::push_subclass(const std::vector<NodeId>& arguments) {
   if (arguments.size() < 3 || !holds<PickleGlobal>(arguments[0])) return false;
   const auto& name = std::get<PickleGlobal>(nodes_[arguments[0]]).name;
@@ -141,6 +145,7 @@ bool PickleCalls::push_subclass(const std::vector<NodeId>& arguments) {
   return true;
 }
 
+// copyreg._reconstructor(class, base, state): as if the class were called without arguments.
 bool PickleCalls::push_reconstructed(const std::vector<NodeId>& arguments) {
   if (arguments.empty() || !holds<PickleGlobal>(arguments[0])) return false;
   push_known(arguments[0]);
@@ -151,6 +156,7 @@ bool PickleCalls::push_reconstructed(const std::vector<NodeId>& arguments) {
 bool PickleCalls::push_tensor(const std::vector<NodeId>& arguments, size_t least, bool with_dtype) {
   check(arguments.size() >= least + size_t{with_dtype},
         "tensor: expected its storage, offset, size and stride");
+  // storage, offset, size, stride, requires_grad, hooks[, dtype]; version 1 has the first four.
   if (!holds<PickleStorage>(arguments[0])) return false;
   PickleTensor tensor{.storage = arguments[0],
                       .offset = get<int64_t>(arguments[1], "an offset"),
@@ -163,6 +169,7 @@ bool PickleCalls::push_tensor(const std::vector<NodeId>& arguments, size_t least
   return true;
 }
 
+// The limit matters because one tuple may serve many tensors, each of which copies it.
 std::vector<int64_t> PickleCalls::integers(NodeId id) const {
   const auto& items = get<PickleList>(id, "a tuple of sizes").items;
   check(items.size() <= kMaxDims, "tensor: expected at most ", kMaxDims, " dimensions, got ",

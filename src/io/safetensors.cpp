@@ -146,6 +146,7 @@ class Reader {
     // The parser stops at a NUL byte and skips leading white space; the format allows neither.
     check(text.starts_with('{') && text.find('\0') == std::string::npos,
           "header: expected a JSON object");
+    // The parser keeps the last of several equal keys: duplicates are detected here, by depth.
     std::array<std::set<std::string>, kMaxDepth> names;
     const auto watch = [&](int depth, json::parse_event_t event, json& value) {
       if (event == json::parse_event_t::object_start || event == json::parse_event_t::array_start) {
@@ -235,6 +236,8 @@ class Reader {
     });
     uint64_t position = 0;
     for (const Entry& entry : entries) {
+      // The format allows neither holes nor overlaps: the file's bytes are exactly those of its
+      // tensors.
       check(entry.begin == position, "tensor ", entry.name, ": expected to begin at byte ",
             position, ", got ", entry.begin, "; extents overlap or leave a hole");
       position = entry.end;

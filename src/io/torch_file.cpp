@@ -81,6 +81,7 @@ class Builder {
     std::string name = node.name;
     std::replace(name.begin(), name.end(), ' ', '.');
     constexpr std::string_view kModule = "torch.";
+    // Dtypes become their name, as text; other globals are opaque.
     const bool is_dtype =
         name.starts_with(kModule) &&
         std::any_of(kStorageClasses.begin(), kStorageClasses.end(), [&](const auto& known) {

@@ -36,6 +36,7 @@ class Pickler {
     } else if (const auto whole = value.integer()) {
       write(*whole);
     } else if (const auto number = value.number()) {
+      // BINFLOAT is big-endian, unlike the integers.
       text_ += 'G';
       append(__builtin_bswap64(std::bit_cast<uint64_t>(*number)));
     } else if (value.text() != nullptr) {
@@ -51,6 +52,7 @@ class Pickler {
   }
 
   void write(int64_t value) {
+    // BININT holds 4 signed bytes, LONG1 with a length of 8 the others.
     if (value == static_cast<int32_t>(value)) {
       text_ += 'J';
       append(static_cast<int32_t>(value));
@@ -68,12 +70,14 @@ class Pickler {
   }
 
   void write(const List& list) {
+    // MARK … TUPLE, or EMPTY_LIST MARK … APPENDS.
     text_ += list.tuple ? "(" : "](";
     for (const Value& item : list.items) write(item);
     text_ += list.tuple ? 't' : 'e';
   }
 
   void write(const Dict& dict) {
+    // EMPTY_DICT or a call, then MARK … SETITEMS.
     text_ += dict.type == "collections.OrderedDict" ? kEmptyOrderedDict : "}";
     text_ += '(';
     for (const auto& [key, value] : dict.items) {
@@ -92,6 +96,8 @@ class Pickler {
                      [&](const auto& candidate) { return candidate.type == tensor.scalar_type(); });
     IBOT_CHECK(known != kStorageClasses.end(), "write_torch_file: expected a known dtype, got ",
                tensor.scalar_type());
+    // Newer dtypes have no storage class: UntypedStorage, counted in bytes, and rebuild version 3,
+    // which takes the dtype as its last argument.
     const bool untyped = known->storage.empty();
     text_ += concat("ctorch._utils\n_rebuild_tensor_v", untyped ? 3 : 2, "\n((");
     write(std::string("storage"));
@@ -101,6 +107,7 @@ class Pickler {
     write(std::to_string(key));
     write(std::string("cpu"));
     write(storages_[key].numel() / (untyped ? 1 : static_cast<int64_t>(tensor.element_size())));
+    // BINPERSID: the loader maps ('storage', class, key, device, size) to the archive's data/KEY.
     text_ += "tQ";
     write(tensor.storage_offset());
     write(tensor.sizes());
@@ -118,6 +125,7 @@ class Pickler {
   }
 
   size_t storage_key(const torch::Tensor& tensor) {
+    // Keyed by storage: tensors that share bytes share them in the file too.
     const auto [found, added] =
         keys_.try_emplace(tensor.storage().unsafeGetStorageImpl(), storages_.size());
     if (added) {

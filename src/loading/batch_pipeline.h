@@ -81,6 +81,7 @@ class BatchPipeline {
       if (open_failure_) std::rethrow_exception(open_failure_);
       return std::nullopt;
     }
+    // A failed batch stays at the head of the queue, so that further calls rethrow too.
     if (queue_.front()->failure) std::rethrow_exception(queue_.front()->failure);
     const auto slot = std::move(queue_.front());
     queue_.pop_front();
@@ -118,6 +119,7 @@ class BatchPipeline {
         return queue_.back();
       }
     } catch (...) {
+      // next() rethrows it once the batches that are already open have been yielded.
       open_failure_ = std::current_exception();
     }
     exhausted_ = true;
@@ -135,6 +137,7 @@ class BatchPipeline {
         return slot != nullptr || exhausted_;
       });
       if (stopping_ || slot == nullptr) return;
+      // The slot stays in the queue until all its tasks are finished, so it can be used unlocked.
       const int64_t task = slot->started++;
       lock.unlock();
       std::exception_ptr failure;

@@ -54,6 +54,7 @@ DatasetSummary summarize(const Dataset& dataset, int64_t workers, const DecodeOp
       const auto bytes = dataset.read(sample);
       std::unique_lock lock(mutex);
       summary.bytes += static_cast<int64_t>(bytes.size());
+      // Headers are parsed unlocked: the mutex guards only the summary.
       lock.unlock();
       const std::string path = dataset.path(sample);
       const ImageHeader header = read_header(bytes, path, options.max_pixels);

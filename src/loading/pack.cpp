@@ -179,6 +179,7 @@ class Packer {
     Hash hash;
     int64_t bytes = 0;
     io::write_file(out_ / name, [&](const io::ByteSink& sink) {
+      // Hashed while written: no second pass over the shard.
       const io::ByteSink hashing = [&](const void* data, size_t size) {
         hash.add(data, size);
         sink(data, size);
@@ -201,6 +202,7 @@ class Packer {
     while (const File* file = files.peek()) {
       const auto size = static_cast<int64_t>(file->bytes.size());
       const auto after = static_cast<int64_t>(tar.size()) + size + kOverhead;
+      // An image larger than a shard gets a shard of its own.
       if (part.samples() > 0 && after > options_.shard_bytes) return;
       add(*file, tar, part);
       files.drop();

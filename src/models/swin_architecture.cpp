@@ -125,6 +125,7 @@ std::optional<int64_t> layer(const BackboneOptions& options, const std::string& 
   if (!name.starts_with(kStage)) return std::nullopt;
   const auto shape = swin_shape(options);
   const auto stage = std::stoul(name.substr(kStage.size()));
+  // "layers.2.blocks.5.…": layer = blocks in the stages before + 5 + 1.
   const auto part = name.substr(kStage.size() + number_at(name, kStage.size()));
   constexpr std::string_view kBlocks = "blocks.";
   if (!part.starts_with(kBlocks)) return blocks_of(shape, stage + 1);
@@ -167,6 +168,7 @@ void restore_downsampling(std::map<std::string, torch::Tensor>& tensors) {
     first |= name.starts_with(concat(prefix, 0, kDownsample));
     names.push_back(name);
   }
+  // Downsampling in stage 0 exists only in the reference's naming.
   if (first) return;
   // Ascending order: each name moves to the one that the previous move has vacated.
   for (const auto& name : names) {
@@ -189,6 +191,7 @@ BackboneOptions infer(const Weights& weights, int64_t /*heads*/) {
   for (int64_t stage = 0; stage < stages; ++stage) {
     const auto name = concat(kStage, stage, ".blocks.");
     const auto table = shapes.of(name + "0.attn.relative_position_bias_table", 2);
+    // [(2w - 1)², heads]
     windows.push_back((grid_side(shapes, table[0]) + 1) / 2);
     options.depth.push_back(shapes.count(name));
     options.heads.push_back(table[1]);
@@ -224,6 +227,7 @@ SwinShape swin_shape(const BackboneOptions& options) {
                  " of stage ", i, ", got ", heads[i]);
     check_option(side > 0, "image_size", "expected ", options.patch_size << i, " or more with ",
                  depth.size(), " stages, got ", options.image_size);
+    // A window that covers the whole map is not shifted.
     const bool whole = side <= options.window_size;
     shape.push_back({.width = width,
                      .depth = depth[i],

@@ -26,11 +26,13 @@ SwinTransformer::SwinTransformer(const BackboneOptions& options, const SwinShape
     : shape_(shape), patch_size_(options.patch_size) {
   const auto width = shape.front().width;
   const bool student = role == Role::kStudent;
+  // Only the student sees masked images.
   if (student && options.masked_modeling) {
     masked_embed_ = register_parameter("masked_embed", torch::zeros({1, width}));
   }
   patch_embed_ = register_module("patch_embed", nn::PatchEmbed(patch_size_, width, /*norm=*/true));
   const auto layers = register_module("layers", std::make_shared<torch::nn::Module>());
+  // One schedule over the blocks of all stages.
   const auto drop_path = nn::drop_path_rates(student ? options.drop_path : 0.0, count_blocks());
   const double* next = drop_path.data();
   for (size_t stage = 0; stage < shape_.size(); ++stage) {
@@ -71,6 +73,7 @@ int64_t SwinTransformer::count_blocks() const {
 mask::PatchGrid SwinTransformer::grid(int64_t height, int64_t width) const {
   mask::PatchGrid grid{height / patch_size_, width / patch_size_};
   for (size_t i = 1; i < shape_.size(); ++i) {
+    // Patch merging pads odd sides.
     grid = {(grid.rows + 1) / 2, (grid.columns + 1) / 2};
   }
   return grid;

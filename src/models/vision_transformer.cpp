@@ -13,6 +13,7 @@ VisionTransformer::VisionTransformer(const BackboneOptions& options, const VitSh
   const auto patches = grid(options.image_size, options.image_size).size();
   cls_token_ = register_parameter("cls_token", torch::zeros({1, 1, width}));
   pos_embed_ = register_parameter("pos_embed", torch::zeros({1, patches + 1, width}));
+  // Only the student sees masked images.
   if (role == Role::kStudent && options.masked_modeling) {
     masked_embed_ = register_parameter("masked_embed", torch::zeros({1, width}));
   }

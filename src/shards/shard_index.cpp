@@ -26,6 +26,7 @@ void check_consistent(const ShardIndex& index) {
   check_column(index.size, torch::kInt, samples);
   check_column(index.label, torch::kInt, samples);
   if (index.hash.defined()) check_column(index.hash, torch::kLong, samples);
+  // Both tables come from one file, but a sum that does not match would read beyond a column.
   int64_t in_shards = 0;
   for (const auto& shard : index.shards) {
     IBOT_CHECK_AS(DataError, shard.samples >= 0 && shard.bytes >= 0, "expected sizes of ",
@@ -35,6 +36,7 @@ void check_consistent(const ShardIndex& index) {
   IBOT_CHECK_AS(DataError, in_shards == samples && samples > 0, "expected the shards to hold ",
                 samples, " samples, got ", in_shards);
   const auto classes = static_cast<int64_t>(index.class_names.size());
+  // Found shards may have unlabeled samples, packed ones may not.
   const int64_t lowest = index.hash.defined() ? 0 : -1;
   const bool labeled =
       index.label.min().item<int64_t>() >= lowest && index.label.max().item<int64_t>() < classes;
@@ -68,6 +70,7 @@ ShardIndex parse_index(const io::Safetensors& content) {
 }  // namespace
 
 ShardIndex select_shards(const ShardIndex& index, const std::vector<int64_t>& shards) {
+  // first[s]: number of samples before shard s.
   std::vector<int64_t> first{0};
   for (const auto& shard : index.shards) first.push_back(first.back() + shard.samples);
   ShardIndexBuilder builder;
@@ -100,6 +103,7 @@ void ShardIndexBuilder::add(const ShardSample& sample) {
 }
 
 void ShardIndexBuilder::end_shard(IndexedShard shard) {
+  // indexed_ counts the samples that already belong to a shard.
   shard.samples = samples() - std::exchange(indexed_, samples());
   shards_.push_back(std::move(shard));
 }
@@ -113,6 +117,7 @@ void ShardIndexBuilder::append(const ShardIndex& other) {
   extend(offset_, other.offset);
   extend(size_, other.size);
   extend(label_, other.label);
+  // Columns must stay equally long; build() drops the hashes unless they are wanted.
   extend(hash_, other.hash.defined() ? other.hash : torch::zeros_like(other.offset));
   for (int64_t i = 0; i < other.samples(); ++i) names_.add(other.names[i]);
   shards_.insert(shards_.end(), other.shards.begin(), other.shards.end());
@@ -144,6 +149,7 @@ void write_index(const std::filesystem::path& file, const ShardIndex& index) {
   io::Safetensors content;
   content.metadata = {{"format", kFormat},
                       {"origin", index.origin},
+                      // Names in the file system may be invalid UTF-8, which dump() would throw at.
                       {"shards", shards.dump(-1, ' ', false, Json::error_handler_t::replace)}};
   content.tensors = {{"offset", index.offset}, {"size", index.size}, {"label", index.label}};
   store_names(content, "classes", table_of(index.class_names));

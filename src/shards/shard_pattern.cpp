@@ -124,6 +124,7 @@ Words alternatives(const std::string& text, size_t open, const Brace& brace) {
   } else if (body.find("..") != std::string::npos && body.find('{') == std::string::npos) {
     words = range(body);
   } else {
+    // Braces without a comma or a range stay, as in a shell.
     for (const auto& word : expand_braces(body)) words.push_back("{" + word + "}");
   }
   return words;
@@ -136,6 +137,7 @@ Words expand_braces(const std::string& text) {
   if (brace.close == std::string::npos) return {text};
   const auto rests = expand_braces(text.substr(brace.close + 1));
   const auto words = alternatives(text, open, brace);
+  // Checked before the names are built: sets multiply.
   IBOT_CHECK_AS(DataError, words.size() * rests.size() <= kMaxNames, "shards: expected at most ",
                 kMaxNames, " names, got more from ", text);
   Words names;
@@ -145,6 +147,7 @@ Words expand_braces(const std::string& text) {
   return names;
 }
 
+// An existing folder is literal in glob(), whatever its name contains.
 std::string escaped(const std::string& path) {
   std::string result;
   for (const char c : path) {

@@ -113,6 +113,7 @@ class Scan {
     if (has_part_passed_over(entry.name)) return found_.beside.hidden.add_hidden(entry.name);
     auto name = parse_name(entry.name);
     if (name.key.empty()) return found_.beside.strays.add("no ending");
+    // A repeated extension also starts a sample: without it, two samples with one key would merge.
     if (name.key != key_ || place_in_run_.count(name.ending) > 0) end_run();
     key_ = std::move(name.key);
     place_in_run_.emplace(name.ending, run_.size());
@@ -120,6 +121,7 @@ class Scan {
   }
 
   void take_damage(const io::TarEntry& entry) {
+    // Damage at byte 0 usually means that the file is not an archive at all.
     if (entry.begin == 0) refuse_other_format(shard_.name);
     end_run();
     Found damage;
@@ -172,8 +174,10 @@ class Scan {
     std::vector<std::string> endings;
     for (const auto& member : run_) endings.push_back(member.ending);
     auto label = label_of("");
+    // A label without an image may belong to an image elsewhere in the shard: join_labels_apart().
     if (label.code == kNoLabel) return add_strays(endings);
     const auto [known, added] = labels_apart_.try_emplace(key_, label);
+    // Several labels for one key: none of them can be trusted.
     if (!added && known->second.code != label.code) {
       known->second = {kBadLabel, concat("expected one label of ", key_, ", found several")};
     }
@@ -196,10 +200,12 @@ class Scan {
                 key_,
                 stem_of(image.ending)};
     auto label = label_of(found.stem);
+    // 0.left.jpg takes the label of 0.left.cls, else that of 0.cls.
     if (label.code == kNoLabel && !found.stem.empty()) label = label_of("");
     set_label(found.sample, label);
     if (!image.entry.damage.empty()) {
       note_fault_(found.sample, image.entry.damage);
+      // The image's place is kept, so that it counts as one damaged sample instead of vanishing.
       found.sample.size = -1;
     }
     return found;

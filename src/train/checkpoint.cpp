@@ -131,6 +131,7 @@ std::optional<RestoredCheckpoint> restore_newest(const std::filesystem::path& fo
   const auto manifests = candidates(folder);
   const auto last = folder / "last.safetensors";
   if (manifests.empty()) {
+    // Versions before manifests wrote last.safetensors without one.
     if (!std::filesystem::exists(last)) return std::nullopt;
     return RestoredCheckpoint{load_whole(last), {}};
   }

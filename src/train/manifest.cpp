@@ -52,6 +52,7 @@ std::string first_difference(const std::filesystem::path& folder, const Manifest
     std::error_code problem;
     const auto size = std::filesystem::file_size(path, problem);
     if (problem) return concat(path.string(), ": ", problem.message());
+    // Sizes first: they reveal truncation without reading the file.
     if (size != expected.size) {
       return concat(path.string(), ": expected ", expected.size, " bytes, got ", size);
     }

@@ -46,6 +46,7 @@ std::vector<std::pair<std::string, std::string>> aliases(const models::HeadOptio
   std::vector<std::pair<std::string, std::string>> result;
   const bool normed = head.norm != models::HeadNorm::kNone;
   for (int64_t i = 1; normed && i + 1 < head.layers; ++i) {
+    // Linear, norm and activation take three indices per layer.
     result.emplace_back(concat("head.mlp.", 3 * i + 1, "."), "head.mlp.1.");
   }
   if (!shared) return result;
@@ -106,6 +107,8 @@ class OfficialReader {
   void read_network(const std::string& key) {
     const auto own = step_.state();
     for (const auto& [name, value] : models::weights_of(root_, source_, key).tensors) {
+      // The file's further names for shared layers are dropped; check_state() reports missing
+      // names.
       if (own.count(key + "." + name) > 0) result_.tensors[key + "." + name] = value;
     }
   }
@@ -151,6 +154,7 @@ class OfficialReader {
     const double steps = count->tensor() != nullptr && count->tensor()->numel() == 1
                              ? count->tensor()->item<double>()
                              : count->number().value_or(-1.0);
+    // A tensor in newer versions of PyTorch, a number in older ones.
     check(steps >= 0 && steps < 1e9, "optimizer: ", name, ": expected a count of steps");
     result_.tensors["optim.step." + name].fill_(steps);
   }
@@ -168,6 +172,7 @@ class OfficialReader {
 
   void read_run() {
     const auto* own = root_.dict()->find("ibot");
+    // Written by us: position and configuration are exact. Otherwise only the epoch is known.
     if (own != nullptr && own->dict() != nullptr) {
       const auto* run = entry(*own->dict(), "run").text();
       const auto* config = entry(*own->dict(), "config").text();
@@ -210,6 +215,7 @@ class OfficialWriter {
   io::Dict network(const std::string& key, const models::Network& network, bool shared,
                    const std::string& beginning) {
     io::Dict result{{}, "collections.OrderedDict"};
+    // A state_dict lists a shared layer under each of its names, with the same storage.
     const auto doubled = aliases(step_.options().head, shared);
     for (const auto& [name, value] : models::named_state(network)) {
       const auto tensor = take(key + "." + name);
@@ -278,11 +284,13 @@ class OfficialWriter {
     for (const auto& [beginning, key] : moments_of(step_.options().optim.optimizer)) {
       entry.items.emplace_back(key, take("optim." + beginning + name));
     }
+    // torch.optim creates an entry at a parameter's first update.
     if (steps.item<double>() == 0) return {};
     entry.items.insert(entry.items.begin(), {"step", steps});
     return entry;
   }
 
+  // The entries of the reference's optimizers; those that are no options of ours are its constants.
   io::Dict group_options(double lr, double weight_decay) const {
     io::Dict group{{{"lr", lr}, {"weight_decay", weight_decay}}, ""};
     const auto add = [&](const char* key, io::Value value) {

@@ -82,6 +82,7 @@ void RunLog::attempt(const std::function<void()>& write) {
     write();
     waiting_ = false;
   } catch (const Error& problem) {
+    // One warning per outage, not per line.
     if (!waiting_ && warn_) {
       warn_(concat(problem.what(), "; log lines are queued in memory until there is room"));
     }

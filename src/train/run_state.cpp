@@ -58,6 +58,7 @@ static void from_json(const nlohmann::json& object, RunState& state) {
 }
 
 void add_by_name(TermValues& sums, const TermValues& more) {
+  // The names of `more` decide: a sum that it lacks is dropped, a new one starts at 0.
   const auto before = std::exchange(sums, more);
   for (auto& [name, sum] : sums) {
     for (const auto& [known, value] : before) sum += known == name ? value : 0.0;

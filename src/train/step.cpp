@@ -78,10 +78,12 @@ void TrainStep::prepare(int64_t part, int64_t parts, int64_t images, int64_t ste
   const auto ranks = group_.size();
   networks_->student().backbone->set_context(
       {.generator = generator_,
-       .slice = {.whole = parts * images * ranks,
-                 .images = images,
-                 .first = part * images * ranks + group_.rank(),
-                 .stride = ranks},
+       .slice =
+           {.whole = parts * images * ranks,
+            .images = images,
+            // Image i of this part is number (part · images + i) · ranks + rank of the whole batch.
+            .first = part * images * ranks + group_.rank(),
+            .stride = ranks},
        .recompute = options_.checkpoint_activations});
 }
 
@@ -105,7 +107,7 @@ void TrainStep::add_part(const batch::MultiCropBatch& batch, const StepInputs& i
     const torch::NoGradGuard no_grad;
     sums.clusters.push_back(teacher.class_logits.narrow(0, 0, batch.sample_id.size(0)).argmax(-1));
     add(sums.result.agreement, agreement(sums.clusters.back(), student.class_logits) * sums.weight);
-    const auto class_mean = teacher.class_logits.to(torch::kFloat).mean(0);
+    const auto class_mean = teacher.class_logits.to(torch::kFloat).mean(0);  // [K]
     add(sums.means, torch::cat({class_mean, teacher.patch_mean.to(torch::kFloat)}) * sums.weight);
   }
   add(sums.result.loss.total, loss.total.detach() * sums.weight);
@@ -155,6 +157,7 @@ StepResult TrainStep::run(const std::vector<batch::MultiCropBatch>& parts,
   move_centers(sums);
   std::optional<optim::Overflow> overflow;
   if (scaler_) {
+    // Unscaled before clipping: clip_grad bounds the true gradients.
     overflow = optim::Overflow{scaler_->unscale_(optim::gradients_of(optimizer_->parameters()))};
   }
   sums.result.grad_norm =
@@ -166,6 +169,7 @@ StepResult TrainStep::run(const std::vector<batch::MultiCropBatch>& parts,
   }
   optimizer_->step(inputs.values, overflow);
   if (scaler_) scaler_->update(overflow->found);
+  // After the update, as in the reference: the teacher averages the new student.
   optim::ema_update_(averaged_, inputs.values.momentum_teacher);
   sums.result.cluster = torch::cat(sums.clusters);
   return sums.result;

@@ -58,12 +58,14 @@ StepColumns Trainer::take_step() {
     parts.push_back(batch::prepared(part, step_.device(), options_.normalization));
   }
   auto inputs = inputs_of(step);
+  // Health statistics cost time, so they are computed only at logged steps.
   inputs.watch = is_recorded(step);
   inputs.skip_nonfinite = options_.train.on_nonfinite == NonfinitePolicy::kOn;
   auto result = step_.run(parts, inputs);
   sample_ = std::move(result.health);
   step_clusters_.push_back(result.cluster);
   step_labels_.push_back(loaded.label);
+  // The batch as loaded, in host memory, in case the step turns out to be faulty.
   set_replay([batch = std::move(loaded)](const std::filesystem::path& file, int64_t number) {
     write_batch(file, number, batch);
   });
