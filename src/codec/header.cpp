@@ -78,6 +78,7 @@ std::optional<Size> bmp_size(Bytes bytes) {
 /// Includes kinds that read_pnm_header() refuses by name.
 bool is_pnm(Bytes bytes) {
   if (bytes.size() < 3 || bytes[0] != 'P' || bytes[1] == 0) return false;
+  // strchr() also finds the terminating zero, so zero bytes are excluded.
   return std::strchr("1234567fF", bytes[1]) != nullptr &&
          std::strchr(" \t\n\v\f\r#", bytes[2]) != nullptr && bytes[2] != 0;
 }

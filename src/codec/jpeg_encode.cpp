@@ -15,6 +15,7 @@ namespace {
 struct Encoder : jpeg_error_mgr {
   Encoder() {
     jpeg.err = jpeg_std_error(this);
+    // libjpeg's default ends the process. C++ exceptions must not pass through C code: longjmp.
     error_exit = [](j_common_ptr info) { longjmp(static_cast<Encoder*>(info->err)->escape, 1); };
     output_message = [](j_common_ptr) {};
   }

@@ -132,6 +132,7 @@ int64_t TiffDirectory::orientation() const {
   if (const auto stated = value(TiffTag::kOrientation)) return *stated;
   const Bytes xmp = content(TiffTag::kXmp);
   const std::string_view text(reinterpret_cast<const char*>(xmp.data()), xmp.size());
+  // An XMP property is written as an attribute or as an element.
   for (const std::string_view opening : {"tiff:Orientation=\"", "tiff:Orientation>"}) {
     const auto digit = behind(text, opening).substr(0, 1);
     if (!digit.empty() && digit[0] >= '0' && digit[0] <= '9') return digit[0] - '0';

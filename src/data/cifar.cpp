@@ -44,6 +44,7 @@ std::vector<std::string> read_names(const fs::path& file, size_t classes) {
   std::istringstream lines(std::string(bytes.begin(), bytes.end()));
   std::vector<std::string> names;
   for (std::string line; std::getline(lines, line);) {
+    // The list of names ends with empty lines.
     while (!line.empty() && line.back() == '\r') line.pop_back();
     if (!line.empty()) names.push_back(line);
   }

@@ -25,6 +25,7 @@ void check_classes(const Dataset& dataset) {
 ClassMatch match_classes(const Dataset& train, const Dataset& test) {
   check_classes(train);
   check_classes(test);
+  // Matched by name: the two sets may number their classes differently.
   const auto& names = train.class_names();
   const auto trained = images_per_class(train);
   const auto tested = images_per_class(test);
@@ -47,6 +48,7 @@ ClassMatch match_classes(const Dataset& train, const Dataset& test) {
                   " has ", tested[label],
                   " test images but no training image; remove them or add "
                   "training images");
+    // A class of the test set without any image needs no counterpart.
     match.label.push_back(found == label_of.end() ? -1 : found->second);
     if (found != label_of.end() && tested[label] > 0) has_test[found->second] = true;
   }

@@ -191,6 +191,7 @@ std::vector<uint8_t> inflated(Bytes compressed, const std::string& file) {
   stream.next_in = const_cast<uint8_t*>(compressed.data());
   stream.avail_in = static_cast<uInt>(compressed.size());
   int status = Z_OK;
+  // The inflated size is not stored; the limit stops files that inflate without bound.
   while (status == Z_OK && content.size() < kMostInflatedBytes) {
     const size_t filled = content.size();
     content.resize(filled + (size_t{1} << 16));

@@ -178,7 +178,7 @@ torch::Tensor Group::all_gather(const torch::Tensor& tensor) const {
   std::vector<torch::Tensor> inputs{moved};
   std::vector<std::vector<torch::Tensor>> outputs{all.unbind()};
   state_->wait(*state_->start([&](auto& backend) { return backend.allgather(outputs, inputs); }));
-  const auto result = torch::stack(outputs[0]).to(tensor.device());
+  const auto result = torch::stack(outputs[0]).to(tensor.device());  // [W, …]
   state_->check_on_host(result);
   return result;
 }

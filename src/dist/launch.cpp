@@ -151,6 +151,7 @@ int64_t slurm_port(const Environment& variable) {
 
 std::string first_host(const std::string& list) {
   std::string host;
+  // "node[01-04,7],other": the first alternative of each bracket, up to the first comma outside.
   for (size_t i = 0; i < list.size() && list[i] != ','; ++i) {
     if (list[i] != '[') {
       host += list[i];
@@ -168,6 +169,7 @@ std::string first_host(const std::string& list) {
 Launch launch_of(const Environment& variable) {
   Launch launch;
   int64_t port = kDefaultPort;
+  // torchrun first: it may itself run within an MPI job or a Slurm step.
   if (variable(kTorchrun.world) != nullptr) {
     launch = ranks_of(variable, kTorchrun);
   } else if (const Names* mpi = mpi_of(variable)) {
@@ -180,6 +182,7 @@ Launch launch_of(const Environment& variable) {
     refuse_unknown_launcher(variable);
     launch.shell_tasks = tasks_of_shell(variable);
   }
+  // Explicit variables take precedence over what the launcher implies.
   if (const char* address = variable("MASTER_ADDR")) launch.master_address = address;
   port = number_or(variable, "MASTER_PORT", port);
   IBOT_CHECK_AS(ConfigError, port <= kLastPort, "MASTER_PORT: expected at most ", kLastPort,

@@ -58,6 +58,7 @@ std::optional<std::string> address_towards(const std::string& host) {
 std::string own_address(const Launch& launch, const std::vector<std::string>& hosts) {
   if (!launch.node_address.empty()) return launch.node_address;
   const auto& own = hosts[static_cast<size_t>(launch.rank)];
+  // The address through which another machine is reached; with one machine, the master's.
   const auto other =
       std::find_if(hosts.begin(), hosts.end(), [&](const auto& host) { return host != own; });
   std::optional<std::string> address;

@@ -74,6 +74,7 @@ struct TapTable {
       }
       for (const double weight : exact) {
         const double share = sum != 0.0 ? weight / sum : weight;
+        // Fixed point, as in Pillow: the same pixels on every machine.
         weights.push_back(static_cast<int32_t>(std::round(share * (1 << kFraction))));
       }
     }

@@ -78,6 +78,7 @@ Affine rotation(double degrees, int64_t height, int64_t width) {
 void warp_(CropView crop, const Affine& source, const std::array<uint8_t, 3>& fill) {
   const auto height = static_cast<double>(crop.height);
   const auto width = static_cast<double>(crop.width);
+  // Each worker thread keeps its buffer: no allocation per crop.
   thread_local std::vector<uint8_t> original;
   original.assign(crop.data, crop.data + 3 * crop.plane_size());
   for (int64_t row = 0; row < crop.height; ++row) {
@@ -87,6 +88,7 @@ void warp_(CropView crop, const Affine& source, const std::array<uint8_t, 3>& fi
       const double from_x = source.xx * x + source.xy * y + source.x0;
       const double from_y = source.yx * x + source.yy * y + source.y0;
       const int64_t pixel = row * crop.width + column;
+      // Outside the source image, as in Pillow's transform().
       if (from_x < 0.0 || from_x >= width || from_y < 0.0 || from_y >= height) {
         for (int64_t c = 0; c < 3; ++c) crop.plane(c)[pixel] = fill[c];
         continue;

@@ -64,6 +64,7 @@ class PickleStack {
     push_known(found->second);
   }
 
+  // Values below the last mark belong to an unfinished container and cannot be taken.
   NodeId top() const {
     check(stack_.size() > base(), "expected a value on the stack");
     return stack_.back();
@@ -134,6 +135,7 @@ class PickleStack {
     return value;
   }
 
+  // The position never exceeds the size, so the difference cannot wrap around.
   std::string_view take(uint64_t size) {
     check(size <= bytes_.size() - position_, "expected ", size, " bytes, got the end at byte ",
           bytes_.size());

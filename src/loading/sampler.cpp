@@ -114,6 +114,7 @@ std::vector<Appearance> repeated_order(int64_t dataset_size, int64_t repeats, ui
              "repeated_order: expected repeats above 0 and a rank in [0, ", share.world, "), got ",
              repeats, " and rank ", share.rank);
   const auto samples = epoch_order(dataset_size, seed, epoch, {0, 1});
+  // An epoch has as many images as the data set, rounded down: repeats replace images.
   const int64_t rounded = dataset_size < kRepeatRounding
                               ? dataset_size
                               : dataset_size / kRepeatRounding * kRepeatRounding;

@@ -93,7 +93,7 @@ void ClusterTable::add_pair(uint64_t label, uint64_t cluster, int64_t count) {
 torch::Tensor ClusterTable::counts() const {
   // Ascending order makes the rows of equal tables equal, whatever the order of add().
   const std::map<uint64_t, int64_t> sorted(pairs_.begin(), pairs_.end());
-  const auto rows = torch::empty({static_cast<int64_t>(sorted.size()), 3}, torch::kLong);
+  const auto rows = torch::empty({static_cast<int64_t>(sorted.size()), 3}, torch::kLong);  // [P, 3]
   auto* out = rows.data_ptr<int64_t>();
   for (const auto& [pair, count] : sorted) {
     *out++ = static_cast<int64_t>(pair >> 32);

@@ -67,8 +67,9 @@ std::optional<LinearClassifiers> stacked(const Tensors& tensors, const std::stri
     weights.push_back(layer.weight.to(torch::kFloat));
     biases.push_back(layer.bias.to(torch::kFloat));
   }
-  return LinearClassifiers{
-      .source = source, .weight = torch::stack(weights), .bias = torch::stack(biases)};
+  return LinearClassifiers{.source = source,
+                           .weight = torch::stack(weights),
+                           .bias = torch::stack(biases)};  // [N, C, F], [N, C]
 }
 
 /// The state file of ibot-eval's linear probe: all classifiers after an epoch.

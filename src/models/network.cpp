@@ -63,6 +63,7 @@ void copy_values_(const torch::nn::Module& from, torch::nn::Module& to) {
   for (const auto& [name, value] : named_state(from)) source.emplace(name, value);
   for (auto& [name, value] : named_state(to)) {
     const auto match = source.find(name);
+    // The networks of the two roles differ in a few tensors; only common ones are copied.
     if (match == source.end()) continue;
     IBOT_CHECK_AS(CheckpointError, match->second.sizes() == value.sizes(), name,
                   ": expected shape ", value.sizes(), ", got ", match->second.sizes());

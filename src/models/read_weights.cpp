@@ -157,6 +157,7 @@ std::set<std::string> shards_of(const std::filesystem::path& index) {
     for (const auto& [tensor, shard] : json["weight_map"].items()) {
       IBOT_CHECK_AS(
           CheckpointError,
+          // A downloaded index must not name files elsewhere on the machine.
           shard.is_string() && !std::filesystem::path(shard.get<std::string>()).has_parent_path(),
           index.string(), ": ", tensor, ": expected the name of a file beside the index");
       names.insert(shard.get<std::string>());
@@ -283,6 +284,7 @@ Weights weights_of(const io::Value& root, const std::string& source, const std::
   const auto tensors = dense_tensors(*part, source);
   Weights weights{.source = source, .format = "pth", .key = name, .config = own_config(dict)};
   weights.arguments = official_arguments(dict);
+  // The key is none of the dict's: it may be a prefix of the tensors' names.
   if (name != key && !is_side(key)) {
     if (!std::any_of(tensors.begin(), tensors.end(),
                      [&](const auto& item) { return item.first.starts_with(key + "."); })) {

@@ -27,6 +27,7 @@ std::optional<std::string> own_name(std::string name) {
     }
   }
   if (!in_backbone && starts_with_any(name, {"head.mlp", "head.last_layer"})) {
+    // weight_norm of PyTorch 2 and of PyTorch 1.
     replace(name, "parametrizations.weight.original0", "weight_g");
     replace(name, "parametrizations.weight.original1", "weight_v");
     return name;

@@ -95,6 +95,7 @@ LoadReport load_weights_(torch::nn::Module& module, const Weights& weights,
     const auto value = fitted(weights, name, stored->second, tensor.sizes());
     if (!value.is_same(stored->second)) report.resized.push_back(name);
     report.loaded.push_back(name);
+    // Identified by address: a layer may be stored under two names.
     used.insert(stored->second.const_data_ptr());
     copies.emplace_back(tensor, value);
   }

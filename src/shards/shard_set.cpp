@@ -149,6 +149,7 @@ class ShardSet::Impl {
 
   const ShardIndex& index() const { return index_; }
 
+  // Without a usable label an image counts as class 0; read() refuses it where labels are needed.
   int64_t label(int64_t sample) const { return std::max<int64_t>(stored_label(sample), 0); }
 
   std::string path(int64_t sample) const {

@@ -117,6 +117,7 @@ loss::StudentOutput StudentTeacher::student_forward(const batch::MultiCropBatch&
     crops.push_back(used_rows(batch.local, batch.local_mask, pairs.student_local));
     class_rows += batch.local.size(0);
   }
+  // All class tokens, crop by crop, before all patch tokens: one call of the head for both.
   const auto class_rows_first = [&](models::SelectedTokens UsedRows::*part) {
     std::vector<torch::Tensor> rows;
     for (const auto& crop : crops) rows.push_back((crop.*part).class_token);
