@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh clone to a network that has learnt from images without labels: installs what is missing,
+# From a fresh clone to a network that has learned from images without labels: installs what is missing,
 # builds, makes a small image set, pre-trains on the GPU or CPU found, and compares k-NN accuracy of
 # raw pixels, the untrained network and the trained one. Writes runs/quickstart/.
 #

@@ -38,7 +38,7 @@ function(ibot_pch_library name)
   target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
 endfunction()
 
-# Tests run for seconds and compile for minutes: they are not optimised.
+# Tests run for seconds and compile for minutes: they are not optimized.
 set(IBOT_TEST_OPTIONS -O0)
 # What most sources include and no more: gcc instantiates what a precompiled header's templates left
 # pending anew in every source, which is most of the time of a small one (<torch/torch.h>: 4.8 s an

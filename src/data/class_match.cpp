@@ -17,7 +17,7 @@ std::vector<int64_t> images_per_class(const Dataset& dataset) {
 void check_classes(const Dataset& dataset) {
   IBOT_CHECK_AS(DataError, has_classes(dataset), "classes: expected images with classes, got ",
                 dataset.size(), " without, the first one ", dataset.path(0),
-                "; put those of each class into a sub-folder, or a label KEY.cls beside each");
+                "; put those of each class into a subfolder, or a label KEY.cls next to each");
 }
 
 }  // namespace

@@ -126,7 +126,7 @@ void refuse_unknown_launcher(const Environment& variable) {
   for (const char* name : kSignsOfARank) {
     IBOT_CHECK_AS(
         ConfigError, variable(name) == nullptr, name,
-        ": expected the number of ranks beside it, found no such variable; set RANK, "
+        ": expected the number of ranks as well, found no such variable; set RANK, "
         "WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT for every process, or unset ",
         name, " for one alone");
   }

@@ -146,7 +146,7 @@ class Archive {
           " bytes within the file's ", bytes_.size());
     // Readers that trust the local header would otherwise see another file than we do.
     check(bytes_.substr(offset + kLocalSize, name_size) == name, name,
-          ": has another name beside its data");
+          ": has another name in its local header");
     extents_.emplace_back(offset, begin + size);
     return bytes_.substr(begin, size);
   }

@@ -159,7 +159,7 @@ std::set<std::string> shards_of(const std::filesystem::path& index) {
           CheckpointError,
           // A downloaded index must not name files elsewhere on the machine.
           shard.is_string() && !std::filesystem::path(shard.get<std::string>()).has_parent_path(),
-          index.string(), ": ", tensor, ": expected the name of a file beside the index");
+          index.string(), ": ", tensor, ": expected the name of a file next to the index");
       names.insert(shard.get<std::string>());
     }
   }
@@ -173,7 +173,7 @@ Weights read_shards(const std::filesystem::path& index, const std::string& key) 
   for (const auto& name : shards_of(index)) {
     const auto path = index.parent_path() / name;
     IBOT_CHECK_AS(CheckpointError, std::filesystem::is_regular_file(path), index.string(),
-                  ": expected its shard ", name, " beside it, found none; download it too");
+                  ": expected its shard ", name, " next to it, found none; download it too");
     for (auto& [tensor_name, tensor] : read_shard(path)) {
       IBOT_CHECK_AS(CheckpointError, tensors.emplace(tensor_name, tensor).second, path.string(),
                     ": ", tensor_name, " is in another shard too");

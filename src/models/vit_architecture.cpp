@@ -174,9 +174,10 @@ int64_t heads_of(const Shapes& shapes, const Weights& weights, int64_t width, in
 
 /// Refuses variants that this row does not implement.
 void check_parts(const Shapes& shapes) {
-  shapes.check(shapes.has("pos_embed"),
-               "expected a backbone.pos_embed, found none; the backbones here add learnt positions "
-               "to the patches, choose weights that have them");
+  shapes.check(
+      shapes.has("pos_embed"),
+      "expected a backbone.pos_embed, found none; the backbones here add learned positions "
+      "to the patches, choose weights that have them");
   shapes.check(shapes.has("cls_token"),
                "expected a backbone.cls_token, found none; choose weights "
                "of a network with a class token");

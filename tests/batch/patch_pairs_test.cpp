@@ -72,8 +72,8 @@ struct Point {
   double y, x;
 };
 
-/// Where the centre of a patch lies, with the flip as a case of its own.
-Point centre_of(const torch::Tensor& box, int64_t patch, mask::PatchGrid grid) {
+/// Where the center of a patch lies, with the flip as a case of its own.
+Point center_of(const torch::Tensor& box, int64_t patch, mask::PatchGrid grid) {
   const auto edge = [&box](int64_t i) { return box[i].item<double>(); };
   const bool flip = edge(1) > edge(3);
   const double left = std::min(edge(1), edge(3)), width = std::abs(edge(3) - edge(1));
@@ -118,17 +118,17 @@ TEST(PairsByPosition, AreTheNearestOfAll) {
       int64_t inside = 0;
       const int64_t first = row;
       for (int64_t patch = 0; patch < count; ++patch) {
-        const auto point = centre_of(boxes[view], patch, grid);
+        const auto point = center_of(boxes[view], patch, grid);
         if (!contains(boxes[other], point)) continue;
         double least = INFINITY;
         for (int64_t match = 0; match < count; ++match) {
-          least = std::min(least, distance(point, centre_of(boxes[other], match, grid)));
+          least = std::min(least, distance(point, center_of(boxes[other], match, grid)));
         }
         ASSERT_LT(row, pairs.student.size(0));
         EXPECT_EQ(pairs.student[row].item<int64_t>(), view * count + patch);
         const auto chosen = pairs.teacher[row].item<int64_t>();
         ASSERT_EQ(chosen / count, other);
-        EXPECT_NEAR(distance(point, centre_of(boxes[other], chosen % count, grid)), least, 1e-9);
+        EXPECT_NEAR(distance(point, center_of(boxes[other], chosen % count, grid)), least, 1e-9);
         ++row, ++inside;
       }
       for (int64_t i = first; i < row; ++i) {

@@ -84,7 +84,7 @@ class PretrainFolder : public ::testing::Test {
     return std::count(lines.begin(), lines.end(), '\n');
   }
 
-  /// What training made: both networks, centers and moments of the optimiser.
+  /// What training made: both networks, centers and moments of the optimizer.
   std::map<std::string, torch::Tensor> weights(const std::string& output) const {
     auto tensors = io::read_safetensors(last(output)).tensors;
     std::erase_if(tensors, [](const auto& entry) { return entry.first.rfind("run.", 0) == 0; });

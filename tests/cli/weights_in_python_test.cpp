@@ -90,7 +90,7 @@ for name, value in again['args'].items():
     stated = getattr(original['args'], name)
     if isinstance(value, list): stated = list(stated) if isinstance(stated, tuple) else [stated]
     assert name == 'arch' or stated == value, name
-# PyTorch's own optimiser takes the state back.
+# PyTorch's own optimizer takes the state back.
 groups = [[torch.nn.Parameter(torch.zeros_like(original['optimizer']['state'][i]['exp_avg']))
            if i in original['optimizer']['state'] else torch.nn.Parameter(torch.zeros(1))
            for i in group['params']] for group in original['optimizer']['param_groups']]

@@ -59,7 +59,7 @@ TEST(Decode, WebpKeepsEveryPixelWhenLossless) {
   EXPECT_EQ(image.row(12)[3 * 16], drawing.ptr<uint8_t>(12)[3 * 16 + 2]);
 }
 
-TEST(Decode, GreyIsCopiedToThreeChannels) {
+TEST(Decode, GrayIsCopiedToThreeChannels) {
   const auto bytes = testing::encoded(one_pixel(CV_8UC1, 91), ".png");
   EXPECT_EQ(first_pixel(bytes), (std::array{91, 91, 91}));
 }
@@ -69,8 +69,8 @@ TEST(Decode, AlphaIsDroppedNotBlended) {
   EXPECT_EQ(first_pixel(bytes), (std::array{30, 20, 10}));
 }
 
-// Pillow: Image.fromarray(uint16 array).convert("RGB") clips, a colour PNG keeps the high byte.
-TEST(Decode, SixteenBitGreyIsClippedAndColourShifted) {
+// Pillow: Image.fromarray(uint16 array).convert("RGB") clips, a color PNG keeps the high byte.
+TEST(Decode, SixteenBitGrayIsClippedAndColorShifted) {
   EXPECT_EQ(first_pixel(testing::encoded(one_pixel(CV_16UC1, 256), ".png"))[0], 255);
   EXPECT_EQ(first_pixel(testing::encoded(one_pixel(CV_16UC1, 200), ".png"))[0], 200);
   EXPECT_EQ(first_pixel(testing::encoded(one_pixel(CV_16UC3, {0x0100, 0x7FFF, 0xFFFF}), ".png")),
@@ -83,7 +83,7 @@ TEST(Decode, OnePixelJpeg) {
   EXPECT_EQ(image.width(), 1);
 }
 
-// Pillow: 50 of 100 → 127.5 → 128, half to even; 16-bit colour likewise, 16-bit grey clipped.
+// Pillow: 50 of 100 → 127.5 → 128, half to even; 16-bit color likewise, 16-bit gray clipped.
 TEST(Decode, AnymapsScaleTheirLargestValue) {
   EXPECT_EQ(first_pixel(bytes_of("P6 1 1 100\n\x32\x01\x64")), (std::array{128, 3, 255}));
   EXPECT_EQ(first_pixel(bytes_of("P3\n# a comment\n1 1\n10\n0 5 10\n")), (std::array{0, 128, 255}));
@@ -125,11 +125,11 @@ TEST(Decode, WhatEndsBehindItsLastPixelIsRead) {
 }
 
 // PIL.Image.open(file).convert("RGB").getpixel((0, 0)) is (30, 20, 10) and (31, 21, 11).
-TEST(Decode, BitmapsOfOs2KeepTheirColours) {
+TEST(Decode, BitmapsOfOs2KeepTheirColors) {
   const Bytes header{'B', 'M', 0, 0, 0, 0, 0, 0, 0, 0, 26, 0, 0, 0, 12, 0, 0, 0, 1, 0, 1, 0, 1, 0};
-  Bytes colours = header;
-  colours.insert(colours.end(), {24, 0, 10, 20, 30, 0});
-  EXPECT_EQ(first_pixel(colours), (std::array{30, 20, 10}));
+  Bytes colors = header;
+  colors.insert(colors.end(), {24, 0, 10, 20, 30, 0});
+  EXPECT_EQ(first_pixel(colors), (std::array{30, 20, 10}));
   Bytes palette = header;
   palette[10] = 32;
   palette.insert(palette.end(), {1, 0, 10, 20, 30, 11, 21, 31, 0x80, 0, 0, 0});

@@ -31,10 +31,10 @@ std::string refusal(const std::string& text, const std::vector<std::string>& ove
 
 std::string override_refusal(const std::string& assignment) { return refusal("", {assignment}); }
 
-enum class Colour { kOff, kInk };
+enum class Color { kOff, kInk };
 
 struct EveryType {
-  Colour colour = Colour::kInk;
+  Color color = Color::kInk;
   bool flag = true;
   int64_t integer = -3;
   double number = 0.1;
@@ -47,7 +47,7 @@ struct EveryType {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("colour", colour, "an enumerator");
+    field("color", color, "an enumerator");
     field("flag", flag, "yes or no");
     field("integer", integer, "a whole number");
     field("number", number, "any number");
@@ -77,9 +77,9 @@ struct OtherConfig {
 }  // namespace ibot::config
 
 template <>
-struct ibot::EnumNames<ibot::config::Colour> {
-  static constexpr std::array<std::pair<config::Colour, std::string_view>, 2> values{
-      {{config::Colour::kOff, "off"}, {config::Colour::kInk, "ink"}}};
+struct ibot::EnumNames<ibot::config::Color> {
+  static constexpr std::array<std::pair<config::Color, std::string_view>, 2> values{
+      {{config::Color::kOff, "off"}, {config::Color::kInk, "ink"}}};
 };
 
 namespace ibot::config {
@@ -103,7 +103,7 @@ TEST(Yaml, FileWinsOverDefaultsAndOverridesOverTheFile) {
 TEST(Yaml, ReadsEveryTypeInBlockAndFlowStyle) {
   const auto config = parse_config<OtherConfig>(
       "first:\n"
-      "  colour: off\n"
+      "  color: off\n"
       "  flag: OFF\n"
       "  integer: 42\n"
       "  number: 5e-4\n"
@@ -114,7 +114,7 @@ TEST(Yaml, ReadsEveryTypeInBlockAndFlowStyle) {
       "  pair: [0.25, 1]\n"
       "second: {flag: on, integers: [], triple: [.5, 1., 2]}\n",
       "run.yaml");
-  EXPECT_EQ(config.first.colour, Colour::kOff);
+  EXPECT_EQ(config.first.color, Color::kOff);
   EXPECT_FALSE(config.first.flag);
   EXPECT_EQ(config.first.integer, 42);
   EXPECT_EQ(config.first.number, 5e-4);
@@ -131,10 +131,10 @@ TEST(Yaml, ReadsEveryTypeInBlockAndFlowStyle) {
 TEST(Yaml, OverridesTakeTheSameForms) {
   const auto config =
       parse_config<OtherConfig>("", "",
-                                {"first.colour=off", "first.flag=off", "first.integer=-9",
+                                {"first.color=off", "first.flag=off", "first.integer=-9",
                                  "first.number=1e-3", "first.integers=[4, 5]", "first.numbers=0.7",
                                  "first.words=knn", "second.words=[]", "first.pair=[0, 1]"});
-  EXPECT_EQ(config.first.colour, Colour::kOff);
+  EXPECT_EQ(config.first.color, Color::kOff);
   EXPECT_FALSE(config.first.flag);
   EXPECT_EQ(config.first.integer, -9);
   EXPECT_EQ(config.first.number, 1e-3);
@@ -155,15 +155,15 @@ TEST(Yaml, OverridesTakeTextAsItIs) {
 
 TEST(Yaml, WritingReadsBackToTheBit) {
   OtherConfig config;
-  config.first = {Colour::kOff, false, INT64_MIN,       0.1 + 0.2,       "null",
-                  {},           {},    {"off", "a\"b"}, {1e300, 5e-324}, {}};
+  config.first = {Color::kOff, false, INT64_MIN,       0.1 + 0.2,       "null",
+                  {},          {},    {"off", "a\"b"}, {1e300, 5e-324}, {}};
   config.first.triple = {-0.0, 1.0 / 3, 123456789012345678.0};
   config.second.text = "quote \" slash \\ tab \t line \n bell \a ünï : # {}";
   config.second.numbers = {1e-6, 5e-4, 1e15, 1e16, 2.5, 3};
   const std::string yaml = write_config(config);
   const auto copy = parse_config<OtherConfig>(yaml, "copy.yaml");
   EXPECT_EQ(write_config(copy), yaml);
-  EXPECT_EQ(copy.first.colour, Colour::kOff);
+  EXPECT_EQ(copy.first.color, Color::kOff);
   EXPECT_EQ(copy.first.integer, INT64_MIN);
   EXPECT_EQ(copy.first.text, "null");
   EXPECT_EQ(copy.second.text, config.second.text);

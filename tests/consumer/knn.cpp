@@ -1,4 +1,4 @@
-// knn WEIGHTS IMAGES: k-NN of a network's features on labelled images of one's own, as a report.
+// knn WEIGHTS IMAGES: k-NN of a network's features on labeled images of one's own, as a report.
 #include <cstdio>
 
 #include "ibot/evaluation/evaluate.h"

@@ -1,4 +1,4 @@
-// linear WEIGHTS IMAGES: a linear probe of a network on labelled images of one's own.
+// linear WEIGHTS IMAGES: a linear probe of a network on labeled images of one's own.
 #include <cstdio>
 
 #include "ibot/eval/linear_probe.h"

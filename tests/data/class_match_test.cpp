@@ -47,7 +47,7 @@ TEST(ClassMatch, NumbersTestImagesByTheNameOfTheirClass) {
 TEST(ClassMatch, RefusesTestImagesOfAnUnknownClass) {
   const FakeDataset train({"ant", "bee", "cat"}, {0, 1});
   EXPECT_NE(refusal(train, FakeDataset({"bee", "cow"}, {0, 1})).find("cow"), std::string::npos);
-  // A class without training images cannot be learnt either.
+  // A class without training images cannot be learned either.
   EXPECT_NE(refusal(train, FakeDataset({"cat"}, {0})).find("cat"), std::string::npos);
   // An empty folder of another name is harmless.
   EXPECT_EQ(refusal(train, FakeDataset({"bee", "cow"}, {0})), "");

@@ -73,7 +73,7 @@ inline data::Image read_picture(const std::filesystem::path& path) {
                                     : data::decode(read_bytes(path), path.string());
 }
 
-/// Smooth colours that differ between `variant`s, with some texture.
+/// Smooth colors that differ between `variant`s, with some texture.
 inline cv::Mat drawing(int height, int width, int variant = 0) {
   cv::Mat pixels(height, width, CV_8UC3);
   for (int y = 0; y < height; ++y) {

@@ -30,7 +30,7 @@ class SynthesisTest : public ::testing::Test {
   std::filesystem::path root_;
 };
 
-std::vector<uint8_t> grey(const Image& image) {
+std::vector<uint8_t> gray(const Image& image) {
   std::vector<uint8_t> values;
   for (int64_t y = 0; y < image.height(); ++y) {
     for (int64_t x = 0; x < image.width(); ++x) values.push_back(image.row(y)[3 * x]);
@@ -87,16 +87,16 @@ TEST_F(SynthesisTest, TheSameOptionsGiveTheSameBytes) {
 TEST_F(SynthesisTest, AnImageDoesNotDependOnTheNumberOfImages) {
   const SynthesisOptions few{.classes = 2, .train_per_class = 1};
   const SynthesisOptions many{.classes = 2, .train_per_class = 500, .val_per_class = 7};
-  EXPECT_EQ(grey(draw_synthetic(few, Split::kTrain, 1, 0)),
-            grey(draw_synthetic(many, Split::kTrain, 1, 0)));
+  EXPECT_EQ(gray(draw_synthetic(few, Split::kTrain, 1, 0)),
+            gray(draw_synthetic(many, Split::kTrain, 1, 0)));
 }
 
 TEST_F(SynthesisTest, SeedSplitAndIndexGiveOtherImages) {
   const SynthesisOptions options;
-  const auto image = grey(draw_synthetic(options, Split::kTrain, 0, 0));
-  EXPECT_NE(grey(draw_synthetic(options, Split::kTrain, 0, 1)), image);
-  EXPECT_NE(grey(draw_synthetic(options, Split::kVal, 0, 0)), image);
-  EXPECT_NE(grey(draw_synthetic({.seed = 1}, Split::kTrain, 0, 0)), image);
+  const auto image = gray(draw_synthetic(options, Split::kTrain, 0, 0));
+  EXPECT_NE(gray(draw_synthetic(options, Split::kTrain, 0, 1)), image);
+  EXPECT_NE(gray(draw_synthetic(options, Split::kVal, 0, 0)), image);
+  EXPECT_NE(gray(draw_synthetic({.seed = 1}, Split::kTrain, 0, 0)), image);
 }
 
 // The tint of the first and of the opposite class point away from each other, and stay faint beside
@@ -108,7 +108,7 @@ TEST_F(SynthesisTest, ClassesDifferInTintAndNotInBrightness) {
   for (int64_t label = 0; label < 4; ++label) {
     for (int64_t index = 0; index < kImages; ++index) {
       const auto image = draw_synthetic(options, Split::kTrain, label, index);
-      for (const uint8_t value : grey(image)) {
+      for (const uint8_t value : gray(image)) {
         brightness[static_cast<size_t>(label)] += value / double{kImages * 32 * 32};
       }
       const auto tint = mean_tint(image);

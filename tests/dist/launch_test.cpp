@@ -173,8 +173,9 @@ TEST(Launch, TheInnermostLauncherCounts) {
 
 TEST(Launch, RefusesARankOfUnknownMany) {
   for (const char* name : {"RANK", "PMI_RANK", "PMIX_RANK", "ALPS_APP_PE", "MPI_LOCALRANKID"}) {
-    EXPECT_THAT(refusal({{name, "1"}}),
-                ::testing::StartsWith(std::string(name) + ": expected the number of ranks beside"));
+    EXPECT_THAT(
+        refusal({{name, "1"}}),
+        ::testing::StartsWith(std::string(name) + ": expected the number of ranks as well"));
   }
 }
 

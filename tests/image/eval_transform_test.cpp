@@ -19,7 +19,7 @@ Crop transformed(const Image& image, const EvalTransformOptions& options) {
 }
 
 // (5 - 2) / 2 = 1.5 rounds to 2, (3 - 2) / 2 = 0.5 to 0: half to even.
-TEST(EvalTransform, CentreOffsetsRoundHalfToEven) {
+TEST(EvalTransform, CenterOffsetsRoundHalfToEven) {
   Image image(3, 5);
   for (int i = 0; i < 15; ++i) std::fill_n(image.row(0) + 3 * i, 3, static_cast<uint8_t>(i));
   const auto crop = transformed(image, {3, 2, Filter::kBicubic});

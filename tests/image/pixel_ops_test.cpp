@@ -33,7 +33,7 @@ TEST(PixelOps, BrightnessScalesTruncatesAndClips) {
   EXPECT_EQ(crop.pixels, (testing::Bytes{255, 240, 4}));
 }
 
-// Grey values 0 and 255 have mean 127.5, rounded up to 128.
+// Gray values 0 and 255 have mean 127.5, rounded up to 128.
 TEST(PixelOps, ContrastBlendsWithTheRoundedMean) {
   Crop crop(1, 2);
   crop.pixels = {0, 255, 0, 255, 0, 255};
@@ -57,7 +57,7 @@ TEST(PixelOps, HalfTheCircleTurnsRedToAlmostCyan) {
   EXPECT_EQ(crop.pixels, (testing::Bytes{0, 255, 252}));
 }
 
-TEST(PixelOps, HueLeavesGreyAlone) {
+TEST(PixelOps, HueLeavesGrayAlone) {
   Crop crop(16, 16);
   for (int i = 0; i < 256; ++i) {
     for (int c = 0; c < 3; ++c) crop.pixels[c * 256 + i] = static_cast<uint8_t>(i);
@@ -114,8 +114,8 @@ std::array<int, 3> turned(int r, int g, int b, int turn) {
   }
 }
 
-// All 2^24 colours: whatever the loop does to be fast, no colour may differ.
-TEST(PixelOps, HueOfEveryColourFollowsTheDefinition) {
+// All 2^24 colors: whatever the loop does to be fast, no color may differ.
+TEST(PixelOps, HueOfEveryColorFollowsTheDefinition) {
   int64_t wrong = 0;
   Crop crop(256, 256);
   for (int r = 0; r < 256; ++r) {

@@ -237,7 +237,7 @@ TEST(TrainingTransform, JittersOnlyWithoutRandAugment) {
     Crop crop(16, 16);
     Rng rng(seed, 0, 0, kCrop);
     training_transform(image, options, rng, crop.view());
-    // Grey stays grey, its brightness within 1 -+ 0.4.
+    // Gray stays gray, its brightness within 1 -+ 0.4.
     EXPECT_EQ(crop.at(0, 3, 3), crop.at(2, 3, 3));
     ++levels[crop.at(0, 3, 3)];
   }

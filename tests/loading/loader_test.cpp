@@ -236,7 +236,7 @@ TEST(Loader, MoreBadImagesThanAllowedEndTheRun) {
   }
 }
 
-TEST(Loader, WhatOtherRanksFoundCountsTowardsTheLimit) {
+TEST(Loader, WhatOtherRanksFoundCountsTowardTheLimit) {
   const FolderOfPictures folder(9, {0, 4});
   auto options = small();
   options.batch_size = 3;

@@ -75,7 +75,7 @@ TEST_P(ArchitectureContract, TokensHaveTheShapesThatAreTold) {
   EXPECT_TENSOR_NEAR(attention.sum(-1), torch::ones_like(attention.sum(-1)));
 }
 
-// Sizes that are no whole number of tokens, fewer and more than those learnt for.
+// Sizes that are no whole number of tokens, fewer and more than those learned for.
 TEST_P(ArchitectureContract, TakesImagesOfOtherSizes) {
   const auto backbone = drawn(options_, Role::kTeacher);
   const auto token = token_pixels(options_);

@@ -118,7 +118,7 @@ void expect_statistics(const torch::Tensor& tensor, const ReadJson& expected) {
   }
 }
 
-TEST(ArchitecturesGolden, InitialisationHasTheReferenceStatistics) {
+TEST(ArchitecturesGolden, InitializationHasTheReferenceStatistics) {
   int checked = 0;
   for (const auto& golden : testing::golden_cases("15_architectures")) {
     for (const auto& [name, sample] : golden.json["initialisation"].items()) {
@@ -141,7 +141,7 @@ TEST(ArchitecturesGolden, InitialisationHasTheReferenceStatistics) {
 }
 
 /// The rules that the reference values state, with the check that they suggest.
-TEST(ArchitecturesGolden, InitialisationOfSwinFollowsTheRules) {
+TEST(ArchitecturesGolden, InitializationOfSwinFollowsTheRules) {
   const auto swin = build_backbone({.arch = "swin_tiny", .patch_size = 4}, Role::kStudent);
   initialize_(*swin, at::detail::createCPUGenerator(3));
   const auto ends_with = [](const std::string& name, const std::string& ending) {

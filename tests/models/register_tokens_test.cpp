@@ -72,7 +72,7 @@ torch::Tensor block(const Tensors& tensors, const std::string& name, int64_t hea
 }
 
 /// DINOv2's prepare_tokens_with_masks and forward_features at the size of the positions: all
-/// normalised tokens, [B, 1 + R + N, D].
+/// normalized tokens, [B, 1 + R + N, D].
 torch::Tensor dino_v2(const Tensors& tensors, const torch::Tensor& images,
                       const torch::Tensor& mask) {
   auto x = torch::conv2d(images, tensors.at("patch_embed.proj.weight"),

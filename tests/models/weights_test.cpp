@@ -265,13 +265,13 @@ TEST_F(WeightsFile, ReadsShardsThroughTheirIndex) {
     return folder_ / "m.index.json";
   };
   EXPECT_THAT(refusal([&] { read_weights(index("m-2.safetensors")); }),
-              HasSubstr("expected its shard m-2.safetensors beside it"));
+              HasSubstr("expected its shard m-2.safetensors next to it"));
   io::write_safetensors(folder_ / "m-2.safetensors", second);
   const auto into = drawn_network(3);
   load_weights_(*into, read_weights(index("m-2.safetensors")));
   expect_equal(*into, *network_);
   EXPECT_THAT(refusal([&] { read_weights(index("../m-2.safetensors")); }),
-              HasSubstr("a file beside the index"));
+              HasSubstr("a file next to the index"));
   std::ofstream(folder_ / "m.index.json") << R"({"metadata": {}, "weight_map": {}})";
   EXPECT_THAT(refusal([&] { read_weights(folder_ / "m.index.json"); }), HasSubstr("a JSON index"));
 }

@@ -371,10 +371,10 @@ TEST(FoundShardsOfPack, TheSearchAgreesWithTheIndex) {
   ::setenv("XDG_CACHE_HOME", (root / "cache").c_str(), 1);
   for (const char* name : {"a.1/x.y.jpg", "a.1/x.png", "a.1/x.jpg", "b/__z__.jpg", "b/%.tiff",
                            "b/._x.jpg", ".c/x.jpg", "b/sub.dir/x.JPEG"}) {
-    testing::write_bytes(root / ("labelled/" + std::string(name)), {1, 2, 3});
+    testing::write_bytes(root / ("labeled/" + std::string(name)), {1, 2, 3});
     testing::write_bytes(root / ("flat/" + fs::path(name).filename().string()), {1, 2, 3});
   }
-  for (const std::string set : {"labelled", "flat"}) {
+  for (const std::string set : {"labeled", "flat"}) {
     const auto out = root / ("out-" + set);
     const ImageFolder source(root / set);
     pack(source, out, {.workers = 1});
@@ -382,8 +382,8 @@ TEST(FoundShardsOfPack, TheSearchAgreesWithTheIndex) {
     fs::remove(out / kIndexFile);
     const ShardSet searched(out.string());
     ASSERT_EQ(searched.size(), source.size());
-    EXPECT_EQ(has_classes(searched), set == "labelled");
-    EXPECT_EQ(has_classes(indexed), set == "labelled");
+    EXPECT_EQ(has_classes(searched), set == "labeled");
+    EXPECT_EQ(has_classes(indexed), set == "labeled");
     for (int64_t i = 0; i < indexed.size(); ++i) {
       EXPECT_EQ(searched.path(i), indexed.path(i));
       EXPECT_EQ(searched.label(i), indexed.label(i));

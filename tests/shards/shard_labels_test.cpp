@@ -21,7 +21,7 @@ const std::vector<std::string> kTexts{
 class ShardLabels : public ::testing::Test {
  protected:
   /// Of one image of that label, beside one of label `other`.
-  ShardSet labelled(const std::string& text, const std::string& other) const {
+  ShardSet labeled(const std::string& text, const std::string& other) const {
     const auto file = folder_ / "x.tar";
     testing::write_tar(file, {{"a.jpg", "1"}, {"a.cls", text}, {"b.jpg", "2"}, {"b.cls", other}});
     return ShardSet(file.string());
@@ -50,7 +50,7 @@ TEST_F(ShardLabels, NumbersAreReadAsPythonDoes) {
     program += "f(bytes([";
     for (const unsigned char c : text) program += std::to_string(c) + ",";
     program += "]))\n";
-    const auto shards = labelled(text, "0");
+    const auto shards = labeled(text, "0");
     ours += is_usable(shards) ? std::to_string(shards.label(0)) + "\n" : "-\n";
   }
   EXPECT_EQ(ours, testing::python_output(program));
@@ -58,22 +58,22 @@ TEST_F(ShardLabels, NumbersAreReadAsPythonDoes) {
 
 TEST_F(ShardLabels, NumbersWithoutPython) {
   for (const std::string text : {"12", " +12\t", "1_2", "\u0661\u0662", "\ufeff12\r\n"}) {
-    const auto shards = labelled(text, "0");
+    const auto shards = labeled(text, "0");
     EXPECT_TRUE(is_usable(shards)) << text;
     EXPECT_EQ(shards.label(0), 12) << text;
   }
   for (const std::string text : {"12.0", "-1", "10000000", "99999999999999999999", "cat", "\xff"}) {
-    EXPECT_FALSE(is_usable(labelled(text, "0"))) << text;
+    EXPECT_FALSE(is_usable(labeled(text, "0"))) << text;
   }
 }
 
 TEST_F(ShardLabels, AWordIsOneLineOfText) {
-  EXPECT_EQ(labelled(" golden retriever\n", "ape").class_names(),
+  EXPECT_EQ(labeled(" golden retriever\n", "ape").class_names(),
             (std::vector<std::string>{"ape", "golden retriever"}));
-  EXPECT_EQ(labelled("\u732b\U0001F436", "\u00e4").class_names(),
+  EXPECT_EQ(labeled("\u732b\U0001F436", "\u00e4").class_names(),
             (std::vector<std::string>{"\u00e4", "\u732b\U0001F436"}));
   for (const std::string text : {"", " \n", "a\nb", "\x01", "\xff\xfe", "a\xc3"}) {
-    const auto shards = labelled(text, "ape");
+    const auto shards = labeled(text, "ape");
     EXPECT_FALSE(is_usable(shards)) << text;
     EXPECT_NE(shards.path(0).find("a.cls: expected the number or the name of a class"),
               std::string::npos);

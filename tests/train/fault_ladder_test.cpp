@@ -184,7 +184,7 @@ TEST_F(Ladder, ASpoiledImageReachesNothing) {
   expect_equal(before, copy_of(step), "optim.");
 }
 
-// What batch norm has seen outlives the step; centre-only batch norm reads it in training.
+// What batch norm has seen outlives the step; center-only batch norm reads it in training.
 TEST_F(Ladder, ASpoiledImageReachesNoRunningStatistic) {
   for (const auto norm : {models::HeadNorm::kBatch, models::HeadNorm::kCenterSyncBatch}) {
     SCOPED_TRACE(static_cast<int>(norm));

@@ -107,7 +107,7 @@ Ending train(const StepOptions& step_options, CollapsePolicy policy, Told& told)
   return Trainer(options, step, {&told}).run(source);
 }
 
-// Without centring and sharpening nothing keeps the teacher's targets from becoming uniform.
+// Without centering and sharpening nothing keeps the teacher's targets from becoming uniform.
 StepOptions collapsing() {
   auto options = testing::tiny_step_options();
   options.loss.center_momentum = 1.0;

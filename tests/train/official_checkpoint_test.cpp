@@ -79,8 +79,8 @@ TEST_P(OfficialCheckpoint, BringsARunBackToTheBit) {
 
 INSTANTIATE_TEST_SUITE_P(Variants, OfficialCheckpoint, ::testing::Range(0, 4));
 
-// In fp16 the optimiser does not count the steps that overflowed: the epoch alone tells the place.
-TEST(OfficialCheckpointRun, ComesFromTheEpochWhateverTheOptimiserCounted) {
+// In fp16 the optimizer does not count the steps that overflowed: the epoch alone tells the place.
+TEST(OfficialCheckpointRun, ComesFromTheEpochWhateverTheOptimizerCounted) {
   TrainStep step(testing::tiny_step_options(), torch::kCPU);
   take_steps(step, 0, 3);
   const auto root =

@@ -154,7 +154,7 @@ TEST(Ranks, PartsAreRefusedWhereStatisticsNeedTheWhole) {
   EXPECT_THROW(train_alone(options, 2), ConfigError);
 }
 
-TEST(Ranks, ShardsOfTheOptimiserChangeNothing) {
+TEST(Ranks, ShardsOfTheOptimizerChangeNothing) {
   IBOT_NEEDS_RANKS();
   for (const auto& [kind, name] : EnumNames<optim::OptimizerKind>::values) {
     SCOPED_TRACE(name);

@@ -60,7 +60,7 @@ TEST(Step, HalfPrecisionOnTheCpuIsRefused) {
   EXPECT_THROW(TrainStep(options, torch::kCPU), ConfigError);
 }
 
-TEST(Step, EveryOptimiserLowersTheLossOfOneBatch) {
+TEST(Step, EveryOptimizerLowersTheLossOfOneBatch) {
   for (const auto& [kind, name] : EnumNames<optim::OptimizerKind>::values) {
     auto options = tiny_step_options();
     options.optim.optimizer = kind;
