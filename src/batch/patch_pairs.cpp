@@ -88,6 +88,7 @@ PatchPairs pairs_by_position(const torch::Tensor& crop_box, mask::PatchGrid grid
       student.push_back(view * grid.size() + patch);
       teacher.push_back(other * grid.size() + match);
     }
+    // The weights of a view add up to 1. Without overlap nothing is appended: 1 / 0 goes unused.
     weight.resize(student.size(), 1.0f / static_cast<float>(student.size() - first));
   }
   return {torch::tensor(student, torch::kLong),

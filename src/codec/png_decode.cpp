@@ -110,6 +110,7 @@ std::vector<uint8_t> inflated(const Chunks& chunks, uint64_t wanted, const std::
   for (const auto part : chunks.image_data) {
     stream.next_in = const_cast<uint8_t*>(part.data());
     stream.avail_in = static_cast<uInt>(part.size());
+    // Stops when all rows are there: what follows the last pixel, damaged or not, is ignored.
     while (status == Z_OK && stream.avail_in > 0 && stream.avail_out > 0) {
       status = inflate(&stream, Z_NO_FLUSH);
     }

@@ -92,7 +92,6 @@ void copy_samples(const uint8_t* from, int64_t bits, int64_t count, uint8_t* to)
     return;
   }
   for (int64_t i = 0; i < count; ++i) {
-    // Two 12-bit samples in three bytes become two of 16 bits in the machine's byte order.
     const uint8_t* at = from + i / 2 * 3;
     const int value = i % 2 == 0 ? at[0] << 4 | at[1] >> 4 : (at[1] & 0x0F) << 8 | at[2];
     const auto sample = static_cast<uint16_t>(value);
@@ -145,6 +144,7 @@ Image read_ycbcr(TiffSource& source, const TiffLayout& layout) {
   TIFFRGBAImage reader{};
   source.require(TIFFRGBAImageBegin(&reader, tiff, 1, reason.data()) != 0, reason.data());
   const std::unique_ptr<TIFFRGBAImage, void (*)(TIFFRGBAImage*)> end(&reader, TIFFRGBAImageEnd);
+  // oriented() turns the image afterward; libtiff must not do it as well.
   reader.orientation = reader.req_orientation = ORIENTATION_TOPLEFT;
   uint32_t rows = 0;
   TIFFGetFieldDefaulted(tiff, TIFFIsTiled(tiff) ? TIFFTAG_TILELENGTH : TIFFTAG_ROWSPERSTRIP, &rows);

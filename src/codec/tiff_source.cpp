@@ -13,6 +13,7 @@ namespace ibot::data {
 tmsize_t TiffSource::read(thandle_t self, void* to, tmsize_t size) {
   auto& source = *static_cast<TiffSource*>(self);
   const uint64_t end = source.bytes_.size();
+  // libtiff may seek beyond the end: a read there returns nothing.
   const uint64_t left = end - std::min(source.position_, end);
   const auto count = std::min<uint64_t>(std::max<tmsize_t>(size, 0), left);
   if (count > 0) std::memcpy(to, source.bytes_.data() + source.position_, count);

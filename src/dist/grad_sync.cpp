@@ -42,6 +42,7 @@ GradSync::GradSync(std::vector<torch::Tensor> parameters, Group group, Compressi
     : group_(std::move(group)), compression_(compression) {
   if (group_.size() == 1) return;
   int64_t bytes = bucket_bytes;  // full: the first parameter opens a bucket
+  // In reverse order: the backward pass produces the gradients of the last layers first.
   for (auto parameter = parameters.rbegin(); parameter != parameters.rend(); ++parameter) {
     if (bytes >= bucket_bytes) {
       buckets_.emplace_back();

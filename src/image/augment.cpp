@@ -52,6 +52,7 @@ Box sample_box(int64_t height, int64_t width, const std::array<double, 2>& scale
   const double image_area = static_cast<double>(height) * static_cast<double>(width);
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     const double area = image_area * rng.uniform(scale[0], scale[1]);
+    // Uniform in the logarithm: 3:4 and 4:3 are equally likely.
     const double aspect = std::exp(rng.uniform(std::log(kMinAspect), std::log(kMaxAspect)));
     Box box;
     box.width = rounded(std::sqrt(area * aspect));

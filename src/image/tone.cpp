@@ -107,6 +107,7 @@ void adjust_sharpness_(CropView crop, double factor) {
   original.assign(crop.data, crop.data + 3 * crop.plane_size());
   for (int64_t row = 0; row < 3 * crop.height; ++row) {
     const int64_t y = row % crop.height;
+    // Pillow's 3 x 3 filters copy the border.
     if (y == 0 || y + 1 == crop.height) continue;
     const uint8_t* here = original.data() + row * crop.width;
     sharpen_row(here - crop.width, here, here + crop.width, crop.width, static_cast<float>(factor),

@@ -119,6 +119,7 @@ Weights weights_of_names(Weights weights, const Tensors& tensors, const std::str
   if (!has_parts && !is_side(key))
     refuse_key(weights.source, key, key_hint({}, prefixes_in(names)));
   for (const auto& [name, tensor] : tensors) {
+    // The file holds only the other network.
     if (!has_parts && is_side(name.substr(0, name.find('.')))) refuse_key(weights.source, key, "");
     if (!has_parts) add(weights, name, tensor);
     if (has_parts && name.starts_with(prefix)) add(weights, name.substr(prefix.size()), tensor);
@@ -127,6 +128,7 @@ Weights weights_of_names(Weights weights, const Tensors& tensors, const std::str
 }
 
 Weights read_safetensors_weights(const std::filesystem::path& path, const std::string& key) {
+  // Only the tensors of the network: a checkpoint also holds the other one and the moments.
   auto content = io::read_safetensors(path, key + ".");
   if (content.tensors.empty()) content = io::read_safetensors(path);
   Weights weights{
@@ -219,6 +221,7 @@ std::string yaml_text(const io::Value& value) {
   if (const auto whole = value.integer()) return std::to_string(*whole);
   if (const auto number = value.number()) {
     std::ostringstream text;
+    // 17 digits restore every double exactly.
     text.precision(17);
     text << *number;
     return text.str();

@@ -91,6 +91,7 @@ std::optional<int64_t> python_int(std::string_view text) {
   bool after_digit = false;
   for (; i < points->size(); ++i) {
     const auto next = digit((*points)[i]);
+    // Single underscores between digits, as in Python's literals.
     if (!next && ((*points)[i] != U'_' || !after_digit)) return std::nullopt;
     after_digit = next.has_value();
     // Saturates instead of overflowing.

@@ -62,6 +62,7 @@ double effective_rank(const torch::Tensor& features) {
   const auto host = features.to(torch::kCPU, torch::kDouble);
   if (!host.isfinite().all().item<bool>()) return 0.0;
   const auto singular = at::linalg_svdvals(host);
+  // RankMe: exp of the entropy of the normalized singular values.
   const auto share = singular / singular.sum().clamp_min(1e-300);
   return entropy(share).exp().item<double>();
 }
