@@ -99,7 +99,7 @@ std::string position(const ModelFile& file) {
   if (file.checkpoint) {
     const auto& run = file.checkpoint->run;
     if (run.steps_per_epoch == 0) return concat("epoch ", run.epochs);
-    return concat("step ", run.step, ", ", run.steps_per_epoch, " an epoch");
+    return concat("step ", run.step, ", ", run.steps_per_epoch, " per epoch");
   }
   const auto* epoch = file.root.dict() != nullptr ? file.root.dict()->find("epoch") : nullptr;
   if (epoch == nullptr || !epoch->integer()) return {};

@@ -66,7 +66,7 @@ c10::intrusive_ptr<c10d::Backend> make_nccl(const c10::intrusive_ptr<c10d::Store
 void check_backend(torch::DeviceType device) {
   IBOT_CHECK_AS(ConfigError, device != torch::kCPU || kHasGloo,
                 "ranks: this build lacks Gloo, the backend of ranks on CPUs; install "
-                "libgloo-dev and build anew, or start one process");
+                "libgloo-dev and rebuild, or start one process");
   IBOT_CHECK_AS(ConfigError, device == torch::kCPU || kHasNccl,
                 "ranks: this build lacks NCCL, the backend of ranks on GPUs; build with "
                 "IBOT_CUDA where CMake finds nccl.h, or start one process");

@@ -15,7 +15,7 @@ using std::chrono::milliseconds;
 /// How often a waiting rank checks that the others are alive.
 constexpr milliseconds kGlance{200};
 
-/// Of c10d's messages, which go on with a C++ stack trace.
+/// Of c10d's messages, which continue with a C++ stack trace.
 std::string first_line(const std::exception& error) {
   const std::string text = error.what();
   return text.substr(0, text.find('\n'));

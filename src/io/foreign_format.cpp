@@ -17,7 +17,7 @@ struct Format {
 
 constexpr const char* kUnpack = "a compressed file; unpack it and name the file of weights in it";
 constexpr const char* kArchive =
-    "a tar archive: of PyTorch before 0.1.11, then load it there and save it anew, or of files, "
+    "a tar archive: of PyTorch before 0.1.11, then load it there and save it again, or of files, "
     "then unpack it and name the file of weights in it";
 
 constexpr std::array kFormats{

@@ -246,7 +246,7 @@ void PickleCalls::push_storage() {
       (parts.size() == 5 || parts.size() == 6) && small_text(parts[0], "\"storage\"") == "storage",
       "storage: expected its class, key, device and size");
   check(parts.size() == 5 || std::holds_alternative<std::monostate>(nodes_[parts[5]]),
-        "storage: views of storages are those of PyTorch before 0.4; save the file anew");
+        "storage: views of storages are those of PyTorch before 0.4; save the file again");
   const auto& name = get<PickleGlobal>(parts[1], "a storage class").name;
   check(is_storage_class(name), "storage: expected a storage class, got ", name);
   push(PickleStorage{.type = std::string(last_name(name)),

@@ -189,7 +189,7 @@ class Reader {
     for (const char* key : {"dtype", "shape", "data_offsets"}) {
       check(value.contains(key), "tensor ", name, ": expected ", key);
     }
-    check(value.size() == 3, "tensor ", name, ": expected dtype, shape and data_offsets alone");
+    check(value.size() == 3, "tensor ", name, ": expected only dtype, shape and data_offsets");
     const auto& dtype = value["dtype"];
     const auto known = std::find_if(kDtypes.begin(), kDtypes.end(), [&](const auto& candidate) {
       return dtype.is_string() && dtype.get_ref<const std::string&>() == candidate.first;

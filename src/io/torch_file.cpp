@@ -205,7 +205,7 @@ std::string_view checked_entry(const std::map<std::string, ZipEntry>& entries,
   IBOT_CHECK_AS(CheckpointError, found != entries.end(), where, ": expected an entry ", name,
                 ", found none");
   IBOT_CHECK_AS(CheckpointError, !found->second.compressed, where, ": ", name,
-                " is compressed; torch.save stores entries as they are, save the file anew");
+                " is compressed; torch.save stores entries uncompressed, save the file again");
   IBOT_CHECK_AS(CheckpointError, crc32(found->second.bytes) == found->second.crc32, where, ": ",
                 name, ": the checksum differs; the file is damaged");
   return found->second.bytes;

@@ -78,7 +78,7 @@ TEST_F(IbotModel, TellsWhatACheckpointHolds) {
   const auto out = done({"info", "a.safetensors"});
   EXPECT_THAT(out, HasSubstr("safetensors, checkpoint of ibot-train"));
   EXPECT_THAT(out, HasSubstr("width 128, depth 2, heads 2, patch 4, image 8"));
-  EXPECT_THAT(out, HasSubstr("step 5, 2 an epoch"));
+  EXPECT_THAT(out, HasSubstr("step 5, 2 per epoch"));
   EXPECT_THAT(out, HasSubstr("option        backbone.embed_dim=128"));
   EXPECT_NE(row(out, "teacher.backbone"), "");
   EXPECT_NE(row(out, "student.head"), "");

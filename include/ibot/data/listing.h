@@ -65,7 +65,7 @@ Listing list_images(const std::filesystem::path& root);
 std::optional<Listing> read_listing(const std::filesystem::path& file,
                                     const std::filesystem::path& root);
 
-/// The current listing of `root`: cached, or made anew by one process while the others of the
+/// The current listing of `root`: cached, or created by one process while the others of the
 /// machine wait. A new listing is cached if it has at least `keep_from` images and is settled, in
 /// `root`/../.NAME.ibot-listing, or, if that is not writable, in
 /// $XDG_CACHE_HOME/ibot/HASH.ibot-listing (default ~/.cache).
