@@ -45,8 +45,8 @@ class Backbone : public torch::nn::Module {
   /// Class tokens of forward() and only the selected patch tokens; cheaper, since a backbone can
   /// skip what is not read.
   ///
-  ///   selected  [M]   int64, indices into the flattened patches of all images [B·N]; undefined:
-  ///   none
+  ///   selected  [M]   int64, indices into the flattened patches of all images [B·N]; if undefined,
+  ///                   none are selected
   virtual SelectedTokens forward_selected(const torch::Tensor& images, const torch::Tensor& mask,
                                           const torch::Tensor& selected);
 

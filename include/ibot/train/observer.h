@@ -15,8 +15,7 @@ namespace ibot::train {
 ///
 ///   entropy_cls, entropy_patch  mean entropy of the targets of class tokens and patches, in nats
 ///   information_cls             mutual information of class targets and images, in nats: entropy
-///   of
-///                               the mean target minus the mean entropy; 0 if all targets are equal
+///                               of the mean target minus the mean entropy; 0 if all are equal
 ///   center_norm, …_patch        L2 norms of the centers
 ///   feature_rank                effective rank of the teacher's class tokens
 struct HealthRecord {

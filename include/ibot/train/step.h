@@ -51,9 +51,8 @@ StepInputs step_inputs(const StepOptions& options, const optim::ScheduleOptions&
 ///
 ///   loss       total and terms, weighted
 ///   grad_norm  scalar, of the gradients averaged over ranks, before clipping
-///   agreement  scalar, fraction of images whose most likely prototype is the same for the teacher
-///   in
-///              the first and the student in the second global view
+///   agreement  scalar, fraction of images whose most likely prototype is the same for the
+///              teacher in the first and the student in the second global view
 ///   cluster    [B]   int64, the teacher's most likely prototype in the first global view
 ///   faulty     float32 scalar, 1 if the loss or, except in fp16, a gradient was not finite;
 ///              undefined without skip_nonfinite
