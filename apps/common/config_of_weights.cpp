@@ -123,6 +123,7 @@ std::vector<std::string> overrides_of_weights(const models::Weights& weights,
     config.head = models::infer_head(weights);
     append_section(result, config, "head");
   }
+  // Later entries win: shapes, then the file's arguments, then the command line.
   const auto told = overrides_of_arguments(weights);
   result.insert(result.end(), told.begin(), told.end());
   result.insert(result.end(), overrides.begin(), overrides.end());

@@ -185,6 +185,7 @@ LocalRanks::~LocalRanks() {
 void LocalRanks::start(int64_t number, int64_t count, const std::vector<std::string>& words) {
   Words arguments(words), environment(environment_of(number, count, store_.port()));
   std::array<int, 2> pipe{-1, -1};
+  // Rank 0 prints for itself; lines of the others are printed here, with their number.
   const bool piped = number > 0;
   IBOT_CHECK(!piped || ::pipe2(pipe.data(), O_CLOEXEC) == 0,
              "--nproc: cannot make a pipe: ", std::strerror(errno));
@@ -229,6 +230,7 @@ void LocalRanks::read_errors(Rank& rank) {
     rank.partial.append(chunk.data(), static_cast<size_t>(size));
   } else {
     ::close(std::exchange(rank.errors, -1));
+    // A last line without a newline counts too.
     if (!rank.partial.empty()) rank.partial += '\n';
   }
   for (size_t end = rank.partial.find('\n'); end != std::string::npos;
@@ -279,6 +281,7 @@ void LocalRanks::collect_ended() {
 }
 
 void LocalRanks::wait_for_events() {
+  // Wakes without an event as well, to check the deadline.
   constexpr int kLongest_ms = 500;
   std::vector<pollfd> events{{.fd = signals_.descriptor(), .events = POLLIN, .revents = 0}};
   std::vector<Rank*> sources;

@@ -180,6 +180,7 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
               train::TrainStep& step) {
   const auto& config = request.config;
   const bool leads = ranks.group.rank() == 0;
+  // An existing folder is locked before its checkpoints are read.
   std::optional<FolderLock> lock;
   if (leads && std::filesystem::is_directory(request.output)) lock.emplace(request.output);
   auto beginning = prepare(request, ranks, images, step);

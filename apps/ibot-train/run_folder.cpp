@@ -72,6 +72,7 @@ std::optional<train::Checkpoint> find_checkpoint(const TrainRequest& request,
                request.config.train.batch_size, " on each of ", ranks,
                "; change train.batch_size or the number of ranks, choose another --output, or use "
                "--resume none to start over");
+    // The global batch is equal: another division over ranks does not change results.
     if (known) before.train.batch_size = request.config.train.batch_size;
     const auto differing = differing_keys(before, request.config);
     IBOT_CHECK(differing.empty(), source, ": written by another configuration: ", differing,
