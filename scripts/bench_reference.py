@@ -10,6 +10,8 @@ OFFICIAL is a checkout of bytedance/ibot. Without --case: step and, with --data,
   data       the 12 crops of the images of DIR, decoding included; --peer official (torchvision on
              Pillow), albumentations (AlbumentationsX) or dali
   knn        k = 20 neighbours of 2 000 random features among 1 281 167, 384 wide
+  propagation
+             labels of one DAVIS frame of 30 x 52 patches, 384 wide, from 8 frames, without the network
   features   features of random images; the peer is timm
   fine-tune  forward, backward and update on 1000 classes; the peer is timm
 
@@ -37,7 +39,8 @@ MODULES = {"torch": "torch", "torchvision": "torchvision", "numpy": "numpy", "PI
            "albumentations": "albumentationsx", "nvidia.dali": "nvidia-dali-cuda120"}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 PEERS = {("step", "official"): official.step, ("data", "official"): official.data,
-         ("knn", "official"): official.knn, ("features", "timm"): libraries.features,
+         ("knn", "official"): official.knn, ("propagation", "official"): official.propagation,
+         ("features", "timm"): libraries.features,
          ("fine-tune", "timm"): libraries.fine_tune, ("data", "albumentations"): libraries.albumentations,
          ("data", "dali"): libraries.dali}
 NEEDS = {"official": ["torch", "torchvision", "numpy", "PIL"], "timm": ["torch", "timm"],
@@ -93,6 +96,8 @@ def our_command(options):
                 "--queries", 200 if options.quick else official.KNN_QUERIES, "--k", official.KNN_K,
                 "--device", options.device],
         "data": ["data", options.data, *augment, f"data.workers={options.threads}"],
+        "propagation": ["propagation", "--rows", official.VIDEO_ROWS, "--columns", official.VIDEO_COLUMNS,
+                        "--width", official.VIDEO_WIDTH, "--device", options.device],
         "features": ["features", *network],
         "fine-tune": ["fine-tune", *network],
         "step": ["step", *network, *augment, "backbone.drop_path=0.1", f"head.prototypes={options.prototypes}",
@@ -120,6 +125,8 @@ def title(options):
     return {"step": f"step: {options.arch}, {crops}, batch {options.batch}, {options.prototypes} prototypes",
             "data": f"data: {crops} crops of each image",
             "knn": f"knn: {official.KNN_QUERIES} against {official.KNN_ROWS} features",
+            "propagation": f"propagation: {official.VIDEO_ROWS}x{official.VIDEO_COLUMNS} patches from "
+                           f"{official.VIDEO_FRAMES} frames",
             "features": f"features: {options.arch}, batch {options.batch}",
             "fine-tune": f"fine-tune: {options.arch}, batch {options.batch}"}[options.case]
 
@@ -163,7 +170,7 @@ def parse():
     parser.add_argument("official", type=pathlib.Path, help="checkout of bytedance/ibot")
     parser.add_argument("--bench", type=pathlib.Path, default=root / "build/release/bin/ibot-bench")
     parser.add_argument("--data", type=pathlib.Path, help="folder of images")
-    parser.add_argument("--case", choices=["step", "data", "knn", "features", "fine-tune"], help="only this case")
+    parser.add_argument("--case", choices=["step", "data", "knn", "propagation", "features", "fine-tune"], help="only this case")
     parser.add_argument("--peer", choices=list(NEEDS), help="what ours is compared with; default: see above")
     parser.add_argument("--arch", default="vit_small", choices=list(libraries.TIMM_NAMES))
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "fp16"], help="of ours")

@@ -1,5 +1,5 @@
-// ibot-bench: how fast the training step, its parts, the data pipeline, networks, listings and k-NN
-// are.
+// ibot-bench: how fast the training step, its parts, the data pipeline, networks, listings, k-NN
+// and label propagation are.
 #include <CLI/App.hpp>
 
 #include "common/arguments.h"
@@ -11,6 +11,7 @@
 #include "ibot-bench/listing_bench.h"
 #include "ibot-bench/network_bench.h"
 #include "ibot-bench/profile_bench.h"
+#include "ibot-bench/propagation_bench.h"
 #include "ibot-bench/step_bench.h"
 #include "ibot/config/yaml.h"
 
@@ -28,6 +29,7 @@ struct BenchArguments {
   int steps = 10;
   ibot::apps::KnnBenchOptions knn;
   ibot::apps::ListingBenchOptions listing;
+  ibot::apps::PropagationBenchOptions propagation;
 };
 
 /// A subcommand and what it does.
@@ -55,6 +57,17 @@ CLI::App* knn_command(CLI::App& app, BenchArguments& arguments) {
   command->add_option("--queries", knn.queries, "Test features")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   command->add_option("--k", knn.k, "Numbers of neighbours")->delimiter(',');
+  return command;
+}
+
+CLI::App* propagation_command(CLI::App& app, BenchArguments& arguments) {
+  auto& propagation = arguments.propagation;
+  auto* command = app.add_subcommand("propagation", "Labels carried on through a video");
+  command->add_option("--rows", propagation.rows, "Rows of patches")->check(CLI::Range(1, 1 << 14));
+  command->add_option("--columns", propagation.columns, "Columns of patches")
+      ->check(CLI::Range(1, 1 << 14));
+  command->add_option("--width", propagation.width, "Width of a feature")
+      ->check(CLI::Range(1, 1 << 20));
   return command;
 }
 
@@ -109,6 +122,10 @@ std::vector<Bench> benches(CLI::App& app, BenchArguments& arguments) {
        [&](const BenchRuns& runs, Figures& figures) {
          ibot::apps::bench_knn(arguments.knn, runs, figures);
        }},
+      {propagation_command(app, arguments),
+       [&](const BenchRuns& runs, Figures& figures) {
+         ibot::apps::bench_propagation(arguments.propagation, runs, figures);
+       }},
       {listing_command(app, arguments),
        [&](const BenchRuns& runs, Figures& figures) {
          ibot::apps::bench_listing(arguments.listing, runs.repetitions, figures);
@@ -130,7 +147,8 @@ std::string command_line(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Times the training step, its parts, the data pipeline, networks, listings and k-NN.",
+      "Times the training step, its parts, the data pipeline, networks, listings, k-NN and label "
+      "propagation.",
       "ibot-bench");
   app.require_subcommand(1);
   BenchArguments arguments;

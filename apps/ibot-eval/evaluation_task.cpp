@@ -79,7 +79,7 @@ eval::Report on_data(const Evaluation& evaluation, const TaskRequest& request) {
   const auto data = open_input([&] { return evaluation.open(request.data); });
   StageProgress progress;
   evaluation::Source source(subject, images ? &*images : nullptr, extraction_options(request),
-                            progress.listener());
+                            progress.listener(), request.output);
   if (!request.dump_features.empty()) {
     write_features(request.dump_features, {source.features(data::Split::kTrain),
                                            source.features(data::Split::kVal), images->classes()});
@@ -103,6 +103,17 @@ eval::Report run_evaluation(const TaskRequest& request, const std::string& name)
                                               : on_loaded_features(*evaluation, request);
   print(report);
   return report;
+}
+
+void prepare_evaluation(const TaskRequest& request, const std::string& name) {
+  const auto evaluation = evaluation_of(request.weights.config.run, name);
+  const auto& reads = evaluation->about().reads;
+  if (reads.features()) share_features(request, reads);
+  if (!reads.shared) return;
+  const auto data = open_input([&] { return evaluation->open(request.data); });
+  const auto subject = subject_of(request);
+  evaluation::Source source(subject, nullptr, extraction_options(request));
+  evaluation::prepare(*evaluation, source, data.get());
 }
 
 }  // namespace ibot::apps

@@ -59,7 +59,8 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--config", arguments.weights.config,
                  "configuration, instead of the one that the checkpoint holds")
       ->option_text("CONFIG.yaml");
-  app.add_option("--data", arguments.data, "folder with the image folders train/ and val/")
+  app.add_option("--data", arguments.data,
+                 "folder with the image folders train/ and val/, or the data set of the task")
       ->option_text("DIR");
   app.add_option("--output", arguments.output, "folder to write report.json to")
       ->option_text("DIR");
@@ -158,8 +159,8 @@ bool is_joint(const Task& task) { return !task.reads; }
 bool only_helps(const Task& task, const TaskRequest& request) {
   const auto launch = dist::launch_of_process();
   if (launch.world == 1 || is_joint(task)) return false;
-  IBOT_CHECK_AS(RequestError, task.reads->features(), task.name, ": expected one process, got ",
-                launch.world, "; start it without a launcher");
+  IBOT_CHECK_AS(RequestError, task.reads->features() || task.reads->shared, task.name,
+                ": expected one process, got ", launch.world, "; start it without a launcher");
   if (!request.load_features.empty()) return launch.rank > 0;
   IBOT_CHECK_AS(RequestError, !request.cache.empty(), "--cache: expected a folder that all ",
                 launch.world, " processes see, to share features through");
@@ -251,7 +252,7 @@ int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
   auto request = request_of(arguments, task);
   if (is_joint(task)) join(request);
   if (only_helps(task, request)) {
-    if (request.load_features.empty()) share_features(request, *task.reads);
+    if (request.load_features.empty()) prepare_evaluation(request, task.name);
     return kDone;
   }
   try {

@@ -53,6 +53,8 @@ eval::Report feature_report(const std::string& task, const TaskRequest& request,
 eval::Report run_linear(const TaskRequest& request);
 /// An evaluation of the library, by its name.
 eval::Report run_evaluation(const TaskRequest& request, const std::string& name);
+/// Its part of an evaluation's work, for the process that evaluates to find in the cache.
+void prepare_evaluation(const TaskRequest& request, const std::string& name);
 /// End-to-end training on labels, and its variants for few labels and for other data sets.
 eval::Report run_finetune(const TaskRequest& request);
 eval::Report run_semi(const TaskRequest& request);

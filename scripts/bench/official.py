@@ -6,6 +6,7 @@ import types
 
 GLOBAL_SIZE, LOCAL_SIZE, PATCH = 224, 96, 16
 KNN_ROWS, KNN_WIDTH, KNN_QUERIES, KNN_K = 1281167, 384, 2000, 20
+VIDEO_ROWS, VIDEO_COLUMNS, VIDEO_WIDTH, VIDEO_FRAMES = 30, 52, 384, 8
 
 
 def stand_in(name, **attributes):
@@ -149,3 +150,29 @@ def knn(options):
     train, test = (normalize(torch.randn(count, KNN_WIDTH)) for count in (rows, queries))
     labels = [torch.randint(1000, (count,)) for count in (rows, queries)]
     return queries, lambda: knn_classifier(train, labels[0], test, labels[1], KNN_K, 0.07, use_cuda=False)
+
+
+def propagation(options):
+    import torch
+
+    import_official(options)
+    sys.path.insert(0, str(options.official / "evaluation"))
+    stand_in("cv2")
+    stand_in("tqdm", tqdm=None)
+    import eval_video_segmentation as video
+
+    # The script reads its arguments from a global name too.
+    video.args = types.SimpleNamespace(size_mask_neighborhood=12, topk=5)
+    torch.manual_seed(0)
+    patches = VIDEO_ROWS * VIDEO_COLUMNS
+    target = torch.randn(patches, VIDEO_WIDTH)
+    video.extract_feature = lambda *_, **__: (target, VIDEO_ROWS, VIDEO_COLUMNS)
+    frames = [torch.randn(VIDEO_WIDTH, patches) for _ in range(VIDEO_FRAMES)]
+    labels = [torch.rand(1, 3, VIDEO_ROWS, VIDEO_COLUMNS) for _ in frames]
+    window = video.restrict_neighborhood(VIDEO_ROWS, VIDEO_COLUMNS).unsqueeze(0).repeat(VIDEO_FRAMES, 1, 1)
+
+    def run():
+        with torch.no_grad():
+            video.label_propagation(video.args, None, None, frames, labels, window)
+
+    return 1, run

@@ -26,6 +26,12 @@ CheckedImage decode_checked(std::span<const uint8_t> bytes, const std::string& n
   return {};
 }
 
+Image decode_truncated(std::span<const uint8_t> bytes, const std::string& name,
+                       const DecodeOptions& options) {
+  const bool jpeg = read_header(bytes, name, options.max_pixels).format == ImageFormat::kJpeg;
+  return jpeg ? decode_jpeg(bytes, name, EarlyEnd::kShown).image : decode(bytes, name, options);
+}
+
 Image decode(std::span<const uint8_t> bytes, const std::string& name,
              const DecodeOptions& options) {
   return decode_checked(bytes, name, options).image;

@@ -171,6 +171,8 @@ struct Decoder {
   Image image;
   /// Destination of 16-bit gray, instead of `image`.
   std::vector<uint16_t> samples;
+  /// Where indices are read to.
+  uint8_t* indices = nullptr;
 };
 
 /// Runs one step of libpng; throws if it failed. A step must not own resources: longjmp skips
@@ -235,15 +237,54 @@ void read_rows(Decoder& decoder) {
   }
 }
 
-}  // namespace
-
-CheckedImage decode_png(Bytes bytes, const std::string& name, GrayRange range) {
+/// The chunks of a file whose pixels can come, its end among them.
+Chunks whole_chunks(Bytes bytes, const std::string& name) {
   auto chunks = read_chunks(bytes, name);
   // Before allocating: a header must not claim more pixels than the bytes can encode.
   const uint64_t pixels = uint64_t{read_big(bytes, 16, 4)} * read_big(bytes, 20, 4);
   IBOT_CHECK_AS(DataError, pixels / 8 <= chunks.compressed * kMaxInflation, name,
                 ": PNG file is truncated: ", chunks.compressed, " bytes for ", pixels, " pixels");
   if (!chunks.ended) complete(chunks, name);
+  return chunks;
+}
+
+/// Makes libpng give a byte a pixel: the index, or the gray value as it is stored.
+void choose_indices(Decoder& decoder) {
+  auto* png = decoder.png;
+  png_set_packing(png);
+  decoder.passes = png_set_interlace_handling(png);
+  const size_t row = png_get_image_width(png, decoder.info);
+  png_read_update_info(png, decoder.info);
+  if (png_get_rowbytes(png, decoder.info) != row) png_error(png, "expected one channel of 8 bits");
+}
+
+void read_index_rows(Decoder& decoder) {
+  const auto height = static_cast<int64_t>(png_get_image_height(decoder.png, decoder.info));
+  const auto width = static_cast<int64_t>(png_get_image_width(decoder.png, decoder.info));
+  for (int pass = 0; pass < decoder.passes; ++pass) {
+    for (int64_t y = 0; y < height; ++y) {
+      png_read_row(decoder.png, decoder.indices + y * width, nullptr);
+    }
+  }
+}
+
+}  // namespace
+
+torch::Tensor decode_png_indices(Bytes bytes, const std::string& name) {
+  const auto chunks = whole_chunks(bytes, name);
+  Decoder decoder(chunks.kept);
+  attempt(decoder, read_png_header, name);
+  attempt(decoder, choose_indices, name);
+  auto map = torch::empty({png_get_image_height(decoder.png, decoder.info),
+                           png_get_image_width(decoder.png, decoder.info)},
+                          torch::kByte);
+  decoder.indices = map.mutable_data_ptr<uint8_t>();
+  attempt(decoder, read_index_rows, name);
+  return map;
+}
+
+CheckedImage decode_png(Bytes bytes, const std::string& name, GrayRange range) {
+  const auto chunks = whole_chunks(bytes, name);
   Decoder decoder(chunks.kept);
   attempt(decoder, read_png_header, name);
   const int64_t height = png_get_image_height(decoder.png, decoder.info);

@@ -8,7 +8,10 @@ namespace {
 /// Opens nothing: all that the evaluation declares is at hand.
 Inputs inputs_of(const Evaluation& evaluation, Source& source, const Data* data) {
   const auto& reads = evaluation.about().reads;
-  Inputs inputs{.subject = source.subject(), .data = data};
+  Inputs inputs{.subject = source.subject(),
+                .data = data,
+                .extraction = source.options(),
+                .output = source.output()};
   if (reads.train_features) inputs.train = source.features(data::Split::kTrain);
   if (reads.test_features) inputs.test = source.features(data::Split::kVal);
   if (reads.features()) inputs.classes = source.images()->classes();
@@ -41,11 +44,12 @@ void add_feature_options(const Source& source, eval::Report& report) {
 }  // namespace
 
 Source::Source(const Subject& subject, const LabeledImages* images, ExtractionOptions options,
-               Listener listener)
+               Listener listener, std::filesystem::path output)
     : subject_(subject),
       images_(images),
       options_(std::move(options)),
-      listener_(std::move(listener)) {}
+      listener_(std::move(listener)),
+      output_(std::move(output)) {}
 
 const eval::FeatureBank& Source::features(data::Split split) {
   const bool train = split == data::Split::kTrain;
@@ -74,6 +78,12 @@ eval::Report evaluate(const Evaluation& evaluation, Source& source, const Data* 
   report.identity = identity_of(evaluation, source, data).summary();
   if (evaluation.about().reads.features()) add_feature_options(source, report);
   return report;
+}
+
+void prepare(const Evaluation& evaluation, Source& source, const Data* data) {
+  check_sources(evaluation, source, data);
+  const auto inputs = inputs_of(evaluation, source, data);
+  if (evaluation.about().reads.shared) evaluation.prepare(inputs, source.listener());
 }
 
 Identity identity_of(const Evaluation& evaluation, const Source& source, const Data* data) {

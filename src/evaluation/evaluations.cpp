@@ -22,6 +22,8 @@ Planned take(std::vector<Planned>& all, const std::string& name) {
 
 std::unique_ptr<Data> Evaluation::open(const std::filesystem::path&) const { return nullptr; }
 
+void Evaluation::prepare(const Inputs&, const Listener&) const {}
+
 std::vector<Planned> evaluations(const eval::InRunOptions& knn,
                                  const eval::EvaluationOptions& others) {
   std::vector<Planned> all;

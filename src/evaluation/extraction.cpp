@@ -1,11 +1,9 @@
 #include "ibot/evaluation/extraction.h"
 
-#include <algorithm>
-#include <optional>
 #include <utility>
 
+#include "evaluation/feature_parts.h"
 #include "ibot/base/option_text.h"
-#include "ibot/eval/feature_store.h"
 #include "ibot/loading/labeled_loader.h"
 #include "ibot/models/network.h"
 
@@ -18,84 +16,39 @@ constexpr int64_t kVersion = 3;
 // Samples of one part: what an interrupted extraction loses at most.
 constexpr int64_t kPart = 8192;
 
-/// Computes or reads the features of one set of images, part by part.
-class Extraction {
- public:
-  Extraction(const Subject& subject, const data::Dataset& images, const std::string& hash,
-             const std::string& name, const ExtractionOptions& options, const Listener& listener)
-      : subject_(subject), images_(images), options_(options), listener_(listener) {
-    stage_ = {.label = name, .unit = "images", .total = images.size()};
-    if (!options.cache.empty()) {
-      store_.emplace(options.cache, feature_identity(subject, hash, options).text());
-    }
+eval::FeatureBank compute(const Subject& subject, const data::Dataset& images, int64_t begin,
+                          int64_t count, const ExtractionOptions& options,
+                          const eval::FeatureProgress& progress) {
+  data::LabeledLoader loader(
+      images, {.transform = {.resize_size = options.resize_size, .crop_size = options.crop_size},
+               .decode = options.decode,
+               .batch_size = options.batch_size,
+               .workers = options.workers,
+               .prefetch_batches = options.prefetch_batches,
+               .begin = begin,
+               .end = begin + count,
+               .pin_memory = subject.device.is_cuda()});
+  if (subject.backbone == nullptr) {
+    const auto pixels = [](const torch::Tensor& crops) { return crops.flatten(1); };
+    return eval::collect_features(pixels, loader, options.normalization, subject.device, progress);
   }
+  return eval::extract_features(*subject.backbone, loader, options.features, options.normalization,
+                                subject.device, progress);
+}
 
-  eval::FeatureBank run() {
-    tell(0);
-    const int64_t parts = (images_.size() + kPart - 1) / kPart;
-    for (int64_t first = 0; first < options_.processes; ++first) {
-      const int64_t owner = (options_.rank + first) % options_.processes;
-      for (int64_t part = owner; part < parts; part += options_.processes) take(part * kPart);
-    }
-    stage_.finished = true;
-    tell(0);
-    return std::move(bank_);
+/// Puts the part at its place among `images` samples.
+void store_part(eval::FeatureBank& bank, int64_t images, int64_t begin,
+                const eval::FeatureBank& part) {
+  if (!bank.features.defined()) {
+    bank.features = torch::empty({images, part.features.size(1)});
+    bank.labels = torch::empty({images}, torch::kLong);
+    bank.sample_id = torch::empty({images}, torch::kLong);
   }
-
- private:
-  /// `images` more than the parts that are done.
-  void tell(int64_t images) {
-    auto stage = stage_;
-    stage.done += images;
-    listener_.progress(stage);
-  }
-
-  void take(int64_t begin) {
-    const int64_t count = std::min(kPart, images_.size() - begin);
-    auto part = store_ ? store_->read(begin, count) : std::nullopt;
-    if (!part) {
-      part = compute(begin, count);
-      if (store_) store_->write(begin, *part);
-    }
-    if (!bank_.features.defined()) {
-      bank_.features = torch::empty({images_.size(), part->features.size(1)});
-      bank_.labels = torch::empty({images_.size()}, torch::kLong);
-      bank_.sample_id = torch::empty({images_.size()}, torch::kLong);
-    }
-    bank_.features.narrow(0, begin, count).copy_(part->features);
-    bank_.labels.narrow(0, begin, count).copy_(part->labels);
-    bank_.sample_id.narrow(0, begin, count).copy_(part->sample_id);
-    stage_.done += count;
-    tell(0);
-  }
-
-  eval::FeatureBank compute(int64_t begin, int64_t count) {
-    data::LabeledLoader loader(images_, {.transform = {.resize_size = options_.resize_size,
-                                                       .crop_size = options_.crop_size},
-                                         .decode = options_.decode,
-                                         .batch_size = options_.batch_size,
-                                         .workers = options_.workers,
-                                         .prefetch_batches = options_.prefetch_batches,
-                                         .begin = begin,
-                                         .end = begin + count,
-                                         .pin_memory = subject_.device.is_cuda()});
-    const auto show = [&](int64_t images) { tell(images); };
-    if (subject_.backbone == nullptr) {
-      const auto pixels = [](const torch::Tensor& images) { return images.flatten(1); };
-      return eval::collect_features(pixels, loader, options_.normalization, subject_.device, show);
-    }
-    return eval::extract_features(*subject_.backbone, loader, options_.features,
-                                  options_.normalization, subject_.device, show);
-  }
-
-  const Subject& subject_;
-  const data::Dataset& images_;
-  const ExtractionOptions& options_;
-  const Listener& listener_;
-  Stage stage_;
-  std::optional<eval::FeatureStore> store_;
-  eval::FeatureBank bank_;
-};
+  const int64_t count = part.features.size(0);
+  bank.features.narrow(0, begin, count).copy_(part.features);
+  bank.labels.narrow(0, begin, count).copy_(part.labels);
+  bank.sample_id.narrow(0, begin, count).copy_(part.sample_id);
+}
 
 }  // namespace
 
@@ -132,7 +85,17 @@ Identity feature_identity(const Subject& subject, const std::string& images_hash
 eval::FeatureBank extract(const Subject& subject, const data::Dataset& images,
                           const std::string& hash, const std::string& name,
                           const ExtractionOptions& options, const Listener& listener) {
-  return Extraction(subject, images, hash, name, options, listener).run();
+  eval::FeatureBank bank;
+  FeatureParts parts(images.size(), kPart, name, feature_identity(subject, hash, options).text(),
+                     options, listener);
+  parts.run(
+      [&](int64_t begin, int64_t count, const eval::FeatureProgress& progress) {
+        return compute(subject, images, begin, count, options, progress);
+      },
+      [&](int64_t begin, const eval::FeatureBank& part) {
+        store_part(bank, images.size(), begin, part);
+      });
+  return bank;
 }
 
 }  // namespace ibot::evaluation

@@ -50,11 +50,23 @@ double filter_weight(Filter filter, double x) {
   return 0.0;
 }
 
-/// Taps of output positions begin, …, begin + count - 1 when `in` positions are resized to `out`.
+/// Of `in` positions the first `covered` ones are resized to `out`; 0: all.
+struct Side {
+  int64_t in = 0;
+  int64_t out = 0;
+  double covered = 0.0;
+
+  double scale() const {
+    return (covered > 0.0 ? covered : static_cast<double>(in)) / static_cast<double>(out);
+  }
+};
+
+/// Taps of output positions begin, …, begin + count - 1.
 /// Tap k of position i reads input first[i] + k with weight weights[offset[i] + k].
 struct TapTable {
-  TapTable(Filter filter, int64_t in, int64_t out, int64_t begin, int64_t count) {
-    const double scale = static_cast<double>(in) / static_cast<double>(out);
+  TapTable(Filter filter, const Side& side, int64_t begin, int64_t count) {
+    const auto in = side.in;
+    const double scale = side.scale();
     // Downsampling widens the kernel by the scale (antialiasing); upsampling does not.
     const double stretch = std::max(scale, 1.0);
     const double reach = support(filter) * stretch;
@@ -172,8 +184,10 @@ void ColumnPlanes::assign(const Image& image) {
 
 void resized_crop(const ColumnPlanes& image, const ResizePlan& plan, CropView out) {
   check_plan(image, plan, out);
-  const TapTable across(plan.filter, plan.box.width, plan.width, plan.left, out.width);
-  const TapTable down(plan.filter, plan.box.height, plan.height, plan.top, out.height);
+  const TapTable across(plan.filter, {plan.box.width, plan.width, plan.covered_width}, plan.left,
+                        out.width);
+  const TapTable down(plan.filter, {plan.box.height, plan.height, plan.covered_height}, plan.top,
+                      out.height);
   // Only the rows that the vertical pass reads are resized horizontally.
   const int64_t top = down.first.front();
   const int64_t rows = down.first.back() + down.count(out.height - 1) - top;

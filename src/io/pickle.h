@@ -43,6 +43,14 @@ struct PickleDtype {
   bool big_endian = false;
 };
 
+/// A NumPy array; `dtype` and `data` are what its state named, of whatever kind.
+struct PickleArray {
+  std::vector<int64_t> sizes;
+  NodeId dtype = 0;
+  NodeId data = 0;  // bytes, or text of Python 2
+  bool fortran = false;
+};
+
 /// `type` is the storage class: "FloatStorage"; `elements` counts elements of that class.
 struct PickleStorage {
   std::string type;
@@ -60,9 +68,9 @@ struct PickleTensor {
   std::string dtype;
 };
 
-using PickleNode =
-    std::variant<std::monostate, bool, int64_t, double, std::string, PickleBytes, PickleList,
-                 PickleDict, PickleGlobal, PickleOpaque, PickleDtype, PickleStorage, PickleTensor>;
+using PickleNode = std::variant<std::monostate, bool, int64_t, double, std::string, PickleBytes,
+                                PickleList, PickleDict, PickleGlobal, PickleOpaque, PickleDtype,
+                                PickleArray, PickleStorage, PickleTensor>;
 
 /// Nodes refer to each other by index; cycles are possible.
 struct Pickle {

@@ -26,6 +26,14 @@ constexpr std::string_view kDtype = "numpy dtype";
 constexpr std::string_view kEncode = "_codecs encode";
 constexpr std::array kScalars{std::string_view("numpy.core.multiarray scalar"),
                               std::string_view("numpy._core.multiarray scalar")};
+// The empty bytes of protocols 0 to 2.
+constexpr std::array kBytes{std::string_view("__builtin__ bytes"),
+                            std::string_view("builtins bytes")};
+// An array that its state follows, and one that is made of a buffer.
+constexpr std::array kArrays{std::string_view("numpy.core.multiarray _reconstruct"),
+                             std::string_view("numpy._core.multiarray _reconstruct")};
+constexpr std::array kBufferArrays{std::string_view("numpy.core.numeric _frombuffer"),
+                                   std::string_view("numpy._core.numeric _frombuffer")};
 // How protocols 0 and 1 create objects: arguments (class, base, value of the base).
 constexpr std::array kReconstructors{std::string_view("copy_reg _reconstructor"),
                                      std::string_view("copyreg _reconstructor")};
@@ -118,6 +126,15 @@ bool PickleCalls::push_value(const std::string& name, const std::vector<NodeId>&
   if (name == kDtype) return push_dtype(arguments);
   if (name == kEncode) return push_encoded(arguments);
   if (contains(kScalars, name)) return push_scalar(arguments);
+  if (contains(kBufferArrays, name)) return push_array(arguments);
+  if (contains(kArrays, name)) {
+    push(PickleArray{});
+    return true;
+  }
+  if (contains(kBytes, name) && arguments.empty()) {
+    push(PickleBytes{});
+    return true;
+  }
   if (name == kSubclass) return push_subclass(arguments);
   return contains(kReconstructors, name) && push_reconstructed(arguments);
 }
@@ -221,6 +238,28 @@ bool PickleCalls::push_scalar(const std::vector<NodeId>& arguments) {
   return number.has_value();
 }
 
+bool PickleCalls::push_array(const std::vector<NodeId>& arguments) {
+  if (arguments.size() != 4) return false;
+  push(PickleArray{.sizes = integers(arguments[2]),
+                   .dtype = arguments[1],
+                   .data = arguments[0],
+                   .fortran = small_text(arguments[3], "an order") == "F"});
+  return true;
+}
+
+void PickleCalls::build_array(NodeId state) {
+  const auto& items = get<PickleList>(state, "the state of a NumPy array").items;
+  check(items.size() == 5, "expected a NumPy array's version, shape, type, order and data");
+  // Python 2 pickles the flag as the number that it is.
+  const auto* fortran = std::get_if<bool>(&nodes_[items[3]]);
+  const auto* number = std::get_if<int64_t>(&nodes_[items[3]]);
+  nodes_[top()] =
+      PickleArray{.sizes = integers(items[1]),
+                  .dtype = items[2],
+                  .data = items[4],
+                  .fortran = fortran != nullptr ? *fortran : number != nullptr && *number != 0};
+}
+
 void PickleCalls::build() {
   const NodeId state = pop();
   const NodeId object = top();
@@ -232,6 +271,8 @@ void PickleCalls::build() {
     if (items.size() < 2) return;
     const auto* order = std::get_if<std::string>(&nodes_[items[1]]);
     type->big_endian = order != nullptr && *order == ">";
+  } else if (holds<PickleArray>(object)) {
+    build_array(state);
   } else {
     check(holds<PickleOpaque>(object) || holds<PickleTensor>(object) || holds<PickleGlobal>(object),
           "expected attributes of an object");

@@ -55,6 +55,10 @@ class PickleCalls : public PickleStack {
   bool push_encoded(const std::vector<NodeId>& arguments);
   bool push_dtype(const std::vector<NodeId>& arguments);
   bool push_scalar(const std::vector<NodeId>& arguments);
+  /// From a buffer, as protocol 5 makes them.
+  bool push_array(const std::vector<NodeId>& arguments);
+  /// The state that makes an array of the object on top.
+  void build_array(NodeId state);
 
   std::map<std::pair<NodeId, NodeId>, NodeId> globals_;  // by module and name
 };

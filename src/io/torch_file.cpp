@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <functional>
 #include <map>
-#include <set>
 
 #include "ibot/base/error.h"
 #include "ibot/io/file.h"
 #include "io/foreign_format.h"
 #include "io/pickle.h"
 #include "io/storage_classes.h"
+#include "io/value_builder.h"
 #include "io/zip.h"
 
 namespace ibot::io {
@@ -25,166 +24,6 @@ constexpr std::array kStreamMagics{
     std::string_view("L119547037146038801333356L\n.")};
 constexpr size_t kMagicWithin = 48;
 constexpr int64_t kStreamVersion = 1001;
-constexpr int kMaxDepth = 32;
-constexpr int64_t kMaxSharing = 16;  // limit of (bytes of all tensors) / (bytes of the file)
-
-/// Bytes of a storage within the file.
-using StorageBytes = std::function<std::string_view(const PickleStorage& storage)>;
-
-/// Converts the nodes of a pickle to values.
-class Builder {
- public:
-  Builder(const Pickle& pickle, const std::string& where, int64_t file_size, StorageBytes bytes)
-      : pickle_(pickle),
-        where_(where),
-        tensor_bytes_left_(kMaxSharing * file_size),
-        bytes_(std::move(bytes)),
-        values_(pickle.nodes.size()),
-        state_(pickle.nodes.size(), State::kNew) {}
-
-  Value root() { return value(pickle_.root, 0); }
-
- private:
-  enum class State : char { kNew, kOpen, kDone };
-
-  struct Loaded {
-    std::string type;
-    int64_t elements = 0;
-    torch::Tensor bytes;
-  };
-
-  template <class... Parts>
-  void check(bool ok, const Parts&... parts) const {
-    if (!ok) throw CheckpointError(concat(where_, ": ", parts...));
-  }
-
-  // Each node is converted once; repeated references share the value. kOpen detects cycles.
-  const Value& value(NodeId id, int depth) {
-    if (state_[id] == State::kDone) return values_[id];
-    check(state_[id] == State::kNew, "a container holds itself");
-    check(depth < kMaxDepth, "nested deeper than ", kMaxDepth);
-    state_[id] = State::kOpen;
-    values_[id] =
-        std::visit([&](const auto& node) { return make(node, depth + 1); }, pickle_.nodes[id]);
-    state_[id] = State::kDone;
-    return values_[id];
-  }
-
-  Value make(std::monostate, int) { return {}; }
-  Value make(bool node, int) { return node; }
-  Value make(int64_t node, int) { return node; }
-  Value make(double node, int) { return node; }
-  Value make(const std::string& node, int) { return node; }
-  Value make(const PickleBytes& node, int) { return node.value; }
-  // A dtype by itself, "torch.float32", such as an option of the run.
-  Value make(const PickleGlobal& node, int) {
-    std::string name = node.name;
-    std::replace(name.begin(), name.end(), ' ', '.');
-    constexpr std::string_view kModule = "torch.";
-    // Dtypes become their name, as text; other globals are opaque.
-    const bool is_dtype =
-        name.starts_with(kModule) &&
-        std::any_of(kStorageClasses.begin(), kStorageClasses.end(), [&](const auto& known) {
-          return known.dtype == std::string_view(name).substr(kModule.size());
-        });
-    return is_dtype ? Value(name) : Value(Opaque{std::move(name)});
-  }
-  Value make(const PickleOpaque& node, int depth) {
-    return node.kind != nullptr ? Value(Opaque{node.kind}) : value(node.global, depth);
-  }
-  Value make(const PickleDtype& node, int) { return node.code; }
-  Value make(const PickleStorage& node, int) { return Opaque{"torch." + node.type}; }
-
-  Value make(const PickleList& node, int depth) {
-    List list{{}, node.tuple};
-    list.items.reserve(node.items.size());
-    for (const NodeId item : node.items) list.items.push_back(value(item, depth));
-    return list;
-  }
-
-  Value make(const PickleDict& node, int depth) {
-    Dict dict{{}, node.type};
-    std::set<std::string> names;
-    std::set<int64_t> numbers;
-    for (size_t i = 0; i < node.items.size(); i += 2) {
-      const Value& key = value(node.items[i], depth);
-      check(key.text() == nullptr || names.insert(*key.text()).second,
-            "a key occurs twice: ", key.text() == nullptr ? "" : *key.text());
-      check(!key.integer() || numbers.insert(*key.integer()).second,
-            "a key occurs twice: a number");
-      dict.items.emplace_back(key, value(node.items[i + 1], depth));
-    }
-    return dict;
-  }
-
-  Value make(const PickleTensor& node, int) {
-    const auto& storage = std::get<PickleStorage>(pickle_.nodes[node.storage]);
-    const auto& name = node.dtype.empty() ? storage.type : node.dtype;
-    const auto known =
-        std::find_if(kStorageClasses.begin(), kStorageClasses.end(), [&](const auto& candidate) {
-          return candidate.storage == name || candidate.dtype == name;
-        });
-    if (known == kStorageClasses.end() || at::isQIntType(known->type)) {
-      return Opaque{"torch.Tensor of " + name};
-    }
-    const auto& bytes = load(storage).bytes;
-    check_extent(node, storage.key, bytes.numel() / item_size(known->type), item_size(known->type));
-    auto tensor = torch::empty({0}, torch::TensorOptions(known->type));
-    tensor.set_(bytes.storage(), node.offset, node.sizes, node.strides);
-    // Loading a bool whose byte is neither 0 nor 1 is undefined behavior in C++.
-    check(known->type != torch::kBool || !(tensor.view(torch::kByte) > 1).any().item<bool>(),
-          "storage ", storage.key, ": expected booleans of 0 or 1");
-    return tensor;
-  }
-
-  static int64_t item_size(torch::ScalarType type) {
-    return static_cast<int64_t>(torch::elementSize(type));
-  }
-
-  /// Checks that the tensor's last element lies within its storage and that it has no more elements
-  /// than the storage: strides of 0 could otherwise claim any size. The overflow checks matter
-  /// because sizes and strides come from the file.
-  void check_extent(const PickleTensor& node, const std::string& key, int64_t elements,
-                    int64_t item) {
-    int64_t count = 1;
-    int64_t last = node.offset;
-    bool ok = node.offset >= 0;
-    for (size_t i = 0; i < node.sizes.size(); ++i) {
-      int64_t reach = 0;
-      ok = ok && node.sizes[i] >= 0 && node.strides[i] >= 0 &&
-           !__builtin_mul_overflow(std::max<int64_t>(node.sizes[i] - 1, 0), node.strides[i],
-                                   &reach) &&
-           !__builtin_add_overflow(last, reach, &last) &&
-           !__builtin_mul_overflow(count, std::max<int64_t>(node.sizes[i], 1), &count);
-    }
-    const bool empty = std::count(node.sizes.begin(), node.sizes.end(), 0) > 0;
-    ok = ok && node.offset <= elements && (empty || (last < elements && count <= elements));
-    check(ok, "storage ", key, ": a tensor does not lie within its ", elements, " elements");
-    tensor_bytes_left_ -= empty ? 0 : count * item;
-    check(tensor_bytes_left_ >= 0, "storage ", key, ": named by too many tensors");
-  }
-
-  const Loaded& load(const PickleStorage& storage) {
-    const auto known = storages_.find(storage.key);
-    if (known != storages_.end()) {
-      check(known->second.type == storage.type && known->second.elements == storage.elements,
-            "storage ", storage.key, ": described in two ways");
-      return known->second;
-    }
-    const auto source = bytes_(storage);
-    auto bytes = torch::empty({static_cast<int64_t>(source.size())}, torch::kByte);
-    if (!source.empty()) std::memcpy(bytes.mutable_data_ptr(), source.data(), source.size());
-    return storages_[storage.key] = {storage.type, storage.elements, std::move(bytes)};
-  }
-
-  const Pickle& pickle_;
-  const std::string& where_;
-  int64_t tensor_bytes_left_;
-  StorageBytes bytes_;
-  std::vector<Value> values_;
-  std::vector<State> state_;
-  std::map<std::string, Loaded> storages_;
-};
 
 /// Size of `storage` in bytes.
 uint64_t storage_size(const PickleStorage& storage, const std::string& where) {
@@ -266,7 +105,7 @@ Value read_archive(std::string_view file, const std::string& path) {
                   expected, " bytes, got ", data.size());
     return data;
   };
-  return Builder(pickle, where, static_cast<int64_t>(file.size()), bytes).root();
+  return value_of(pickle, where, static_cast<int64_t>(file.size()), bytes);
 }
 
 /// Storage keys in the order in which their data follow.
@@ -338,7 +177,7 @@ Value read_stream(std::string_view file, const std::string& path) {
                   ": storage ", storage.key, ": found none of this size");
     return found->second;
   };
-  return Builder(pickle, where, static_cast<int64_t>(file.size()), bytes).root();
+  return value_of(pickle, where, static_cast<int64_t>(file.size()), bytes);
 }
 
 }  // namespace

@@ -233,7 +233,8 @@ TEST_F(Pretrain, DryRunRefusesWhatARunWould) {
            {{"eval.path=set", "eval.tasks=[kmeans]", "kmeans.clusters=9"},
             "kmeans.clusters: expected at most the 8 test images, got 9"},
            {{"eval.tasks=[knn,linear]"},
-            "eval.tasks: expected knn | logistic | kmeans | cluster, got linear"},
+            "eval.tasks: expected knn | logistic | kmeans | cluster | retrieval | copy | video, "
+            "got linear"},
            {{"train.batch_size=17"}, "train.batch_size: expected at most the 16 images"}}) {
     auto dry = words;
     dry.push_back("--dry-run");

@@ -96,7 +96,7 @@ TEST_F(ExitStatus, OfInputsThatAreMissingOrDoNotFitIsTwo) {
   for (const char* images : {"nowhere", "file", "empty"}) {
     expect_refused(
         {"ibot-train", train_words("out", {std::string("data.path=") + images}), images});
-    for (const char* task : {"knn", "finetune"}) {
+    for (const char* task : {"knn", "finetune", "retrieval", "copy", "video"}) {
       expect_refused({"ibot-eval", full(task, {"--output", "out"}, images), images});
     }
     for (const char* command : {"info", "verify"}) {

@@ -45,6 +45,12 @@ ImageHeader read_header(std::span<const uint8_t> bytes, const std::string& name,
 Image decode(std::span<const uint8_t> bytes, const std::string& name,
              const DecodeOptions& options = {});
 
+/// As decode, but of a JPEG that ends early the rows that are there, above black ones.
+///
+/// Source: Pillow 12.2 with LOAD_TRUNCATED_IMAGES.
+Image decode_truncated(std::span<const uint8_t> bytes, const std::string& name,
+                       const DecodeOptions& options = {});
+
 /// An image and its decoder's complaints.
 struct CheckedImage {
   Image image;

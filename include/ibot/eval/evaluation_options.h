@@ -7,8 +7,11 @@
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
 #include "ibot/eval/cluster_options.h"
+#include "ibot/eval/copy_options.h"
 #include "ibot/eval/kmeans_options.h"
 #include "ibot/eval/logistic_options.h"
+#include "ibot/eval/retrieval_options.h"
+#include "ibot/eval/video_options.h"
 
 namespace ibot::eval {
 
@@ -32,9 +35,12 @@ struct Scheduled : Options {
 
 /// One line an evaluation: its section is Options::kSection, its name, and `evaluation::make` of
 /// its options makes it.
-using ScheduledEvaluations = std::tuple<Scheduled<LogisticOptions>,  //
-                                        Scheduled<KmeansOptions>,    //
-                                        Scheduled<ClusterOptions>>;
+using ScheduledEvaluations = std::tuple<Scheduled<LogisticOptions>,   //
+                                        Scheduled<KmeansOptions>,     //
+                                        Scheduled<ClusterOptions>,    //
+                                        Scheduled<RetrievalOptions>,  //
+                                        Scheduled<CopyOptions>,       //
+                                        Scheduled<VideoOptions>>;
 
 struct EvaluationOptions {
   ScheduledEvaluations all;

@@ -14,13 +14,15 @@ namespace ibot::evaluation {
 class Source {
  public:
   ///   images  labelled images; none where no evaluation reads their features
+  ///   output  folder for what evaluations write beside their report; empty: nothing is written
   Source(const Subject& subject, const LabeledImages* images, ExtractionOptions options,
-         Listener listener = {});
+         Listener listener = {}, std::filesystem::path output = {});
 
   const Subject& subject() const { return subject_; }
   const LabeledImages* images() const { return images_; }
   const ExtractionOptions& options() const { return options_; }
   const Listener& listener() const { return listener_; }
+  const std::filesystem::path& output() const { return output_; }
   const eval::FeatureBank& features(data::Split split);
 
  private:
@@ -28,6 +30,7 @@ class Source {
   const LabeledImages* images_;
   ExtractionOptions options_;
   Listener listener_;
+  std::filesystem::path output_;
   std::optional<eval::FeatureBank> train_;
   std::optional<eval::FeatureBank> test_;
 };
@@ -43,6 +46,10 @@ void check_images(const Evaluation& evaluation, int64_t train_images, int64_t te
 /// Throws Error where there are too few images, before any feature is computed, and as Evaluation
 /// and extract do.
 eval::Report evaluate(const Evaluation& evaluation, Source& source, const Data* data = nullptr);
+
+/// Computes into the cache what the evaluation reads, as one of several processes of which another
+/// evaluates. Throws as evaluate.
+void prepare(const Evaluation& evaluation, Source& source, const Data* data = nullptr);
 
 /// What a report of `evaluation` belongs to: method, weights, images and the keys of features.
 Identity identity_of(const Evaluation& evaluation, const Source& source, const Data* data);

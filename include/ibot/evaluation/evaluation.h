@@ -20,11 +20,14 @@ namespace ibot::evaluation {
 ///   head                           the projection head
 ///   own_data                       data of a kind of its own, which Evaluation::open reads: images
 ///                                  with dense labels, pairs, videos
+///   shared                         Evaluation::prepare computes what `run` reads of its own data
+///                                  into the cache, so that several processes can share the work
 struct Reads {
   bool train_features = false;
   bool test_features = false;
   bool head = false;
   bool own_data = false;
+  bool shared = false;
 
   bool features() const { return train_features || test_features; }
   /// Whether labelled features do without a network, whoever computed them.
@@ -53,12 +56,16 @@ class Data {
 /// Everything that was declared; what was not is absent.
 ///
 ///   train, test  features on the host, labels as numbers of the `classes` classes
+///   extraction   how images become features where the evaluation embeds its own, the cache among
+///   it output       folder for what it writes beside its report; empty: nothing is written
 struct Inputs {
   const Subject& subject;
   eval::FeatureBank train = {};
   eval::FeatureBank test = {};
   int64_t classes = 0;
   const Data* data = nullptr;
+  ExtractionOptions extraction = {};
+  std::filesystem::path output = {};
 };
 
 struct About {
@@ -104,6 +111,9 @@ class Evaluation {
   virtual Least least() const { return {}; }
   /// Opens the data of its own below `root`. Throws DataError where they cannot be read.
   virtual std::unique_ptr<Data> open(const std::filesystem::path& root) const;
+  /// Of an evaluation with shared work: what `run` reads, computed into the cache as one of
+  /// `inputs.extraction.processes`.
+  virtual void prepare(const Inputs& inputs, const Listener& listener) const;
   /// Metrics, options, and where there are any a table and a score; what the result belongs to is
   /// left to `evaluate`. Computes on the subject's device, draws from no global generator and
   /// leaves modules in the mode that they were in. Throws Error on features that are not finite.

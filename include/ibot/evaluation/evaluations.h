@@ -22,6 +22,13 @@ std::unique_ptr<Evaluation> make(const eval::KmeansOptions& options);
 /// The prototypes of the projection head as clusters of the test images, against their classes.
 std::unique_ptr<Evaluation> make(const eval::ClusterOptions& options);
 
+/// Revisited Oxford or Paris: mean average precision of images ranked by their class token.
+std::unique_ptr<Evaluation> make(const eval::RetrievalOptions& options);
+/// Copydays: mean average precision of photographs found by their copies.
+std::unique_ptr<Evaluation> make(const eval::CopyOptions& options);
+/// DAVIS: J and F of objects followed from frame to frame.
+std::unique_ptr<Evaluation> make(const eval::VideoOptions& options);
+
 /// An evaluation and how often a run has it.
 struct Planned {
   std::unique_ptr<Evaluation> evaluation;

@@ -42,6 +42,10 @@ class ColumnPlanes {
 
 /// From a box to a crop: the box is resized to height x width, the crop is the part that begins at
 /// (top, left), flipped horizontally if `flip`.
+///
+///   covered_height, covered_width  how much of the box, from its top left corner, the resized
+///   image
+///                                  stands for; 0: all of it
 struct ResizePlan {
   Box box;
   int64_t height = 0;
@@ -50,6 +54,8 @@ struct ResizePlan {
   int64_t left = 0;
   Filter filter = Filter::kBicubic;
   bool flip = false;
+  double covered_height = 0.0;
+  double covered_width = 0.0;
 };
 
 /// Fills `out` by `plan` from `image`; pixels outside the box have no influence.

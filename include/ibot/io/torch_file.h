@@ -22,10 +22,10 @@ bool is_torch_file(const std::filesystem::path& path);
 /// too.
 ///
 /// Nothing in the file is executed. Python objects that are read: tensors, parameters, dicts and
-/// classes that hold entries like one, lists, tuples, numbers, NumPy scalars, strings, torch.Size,
-/// dtypes and argparse.Namespace (as a dict of that type); any other becomes an Opaque value,
-/// sparse and quantized tensors included. No more memory is allocated than the file can fill: sizes
-/// are checked against it first, and compressed entries are refused.
+/// classes that hold entries like one, lists, tuples, numbers, NumPy scalars and arrays, strings,
+/// torch.Size, dtypes and argparse.Namespace (as a dict of that type); any other becomes an Opaque
+/// value, sparse and quantized tensors included. No more memory is allocated than the file can
+/// fill: sizes are checked against it first, and compressed entries are refused.
 ///
 /// Throws CheckpointError with file, cause and position; for other file formats it names the
 /// format.

@@ -1,0 +1,183 @@
+#include "ibot/eval/retrieval.h"
+
+#include <cmath>
+#include <optional>
+
+#include "evaluation/table.h"
+#include "ibot/base/hash.h"
+#include "ibot/base/option_text.h"
+#include "ibot/data/image_folder.h"
+#include "ibot/data/revisited_set.h"
+#include "ibot/eval/descriptors.h"
+#include "ibot/evaluation/evaluations.h"
+#include "ibot/evaluation/picture_features.h"
+#include "ibot/image/thumbnail.h"
+
+namespace ibot::evaluation {
+namespace {
+
+class RevisitedData : public Data {
+ public:
+  RevisitedData(const std::filesystem::path& root, const eval::RetrievalOptions& options)
+      : set_(data::open_revisited(root, options.dataset)),
+        queries_hash_(set_.queries.content_hash()),
+        database_hash_(set_.database.content_hash()) {
+    if (options.distractors.empty()) return;
+    distractors_.emplace(options.distractors);
+    distractors_hash_ = distractors_->content_hash();
+  }
+
+  std::string hash() const override {
+    Hash hash;
+    for (const auto& part : {set_.truth_hash, queries_hash_, database_hash_, distractors_hash_}) {
+      hash.add(part);
+    }
+    return hash.hex();
+  }
+
+  const std::vector<data::QueryTruth>& truth() const { return set_.truth; }
+  Pictures queries() const { return {set_.queries, queries_hash_, "queries"}; }
+  Pictures database() const { return {set_.database, database_hash_, "database"}; }
+  std::optional<Pictures> distractors() const {
+    if (!distractors_) return std::nullopt;
+    return Pictures{*distractors_, distractors_hash_, "distractors"};
+  }
+
+ private:
+  data::RevisitedSet set_;
+  std::string queries_hash_;
+  std::string database_hash_;
+  std::optional<data::ImageFolder> distractors_;
+  std::string distractors_hash_;
+};
+
+/// The part of an image that lies in a box of the ground truth, at least a pixel.
+data::Box pixels_in(const std::array<double, 4>& box, const data::Image& image) {
+  const auto within = [](double at, int64_t least, int64_t most) {
+    return std::clamp(static_cast<int64_t>(std::nearbyint(at)), least, most);
+  };
+  const auto left = within(box[0], 0, image.width() - 1);
+  const auto top = within(box[1], 0, image.height() - 1);
+  return {top, left, within(box[3], top + 1, image.height()) - top,
+          within(box[2], left + 1, image.width()) - left};
+}
+
+class Retrieval : public Evaluation {
+ public:
+  explicit Retrieval(eval::RetrievalOptions options)
+      : Evaluation({"retrieval",
+                    "revisited Oxford or Paris: images ranked by their class token",
+                    {.own_data = true, .shared = true}}),
+        options_(std::move(options)) {}
+
+  std::unique_ptr<Data> open(const std::filesystem::path& root) const override {
+    auto data = std::make_unique<RevisitedData>(root, options_);
+    for (const auto& truth : data->truth()) {
+      IBOT_CHECK_AS(ConfigError, !options_.query_boxes || truth.box[2] > truth.box[0],
+                    "retrieval.query_boxes: expected a ground truth with the boxes of queries, "
+                    "found one without");
+    }
+    return data;
+  }
+
+  void prepare(const Inputs& inputs, const Listener& listener) const override {
+    const auto& data = dynamic_cast<const RevisitedData&>(*inputs.data);
+    const auto ignore = [](int64_t, const torch::Tensor&) {};
+    visit(inputs, data.queries(), queries(inputs), listener, ignore);
+    visit(inputs, data.database(), database(inputs), listener, ignore);
+    if (data.distractors()) visit(inputs, *data.distractors(), database(inputs), listener, ignore);
+  }
+
+  eval::Report run(const Inputs& inputs, const Listener& listener) const override {
+    const auto& data = dynamic_cast<const RevisitedData&>(*inputs.data);
+    eval::Ranking ranking(features(inputs, data.queries(), queries(inputs), listener),
+                          features(inputs, data.database(), database(inputs), listener));
+    if (data.distractors()) {
+      visit(inputs, *data.distractors(), database(inputs), listener,
+            [&](int64_t, const torch::Tensor& rows) { ranking.add_distractors(rows); });
+    }
+    std::vector<eval::Relevance> truth;
+    for (const auto& query : data.truth()) truth.push_back({query.easy, query.hard, query.junk});
+    return report_of(eval::revisited_results(ranking, truth, options_.k), ranking.size());
+  }
+
+ private:
+  static void visit(const Inputs& inputs, const Pictures& pictures, const PictureMethod& method,
+                    const Listener& listener, const FeatureVisit& visit) {
+    visit_features(inputs.subject, pictures, method, inputs.extraction, listener, visit);
+  }
+
+  static torch::Tensor features(const Inputs& inputs, const Pictures& pictures,
+                                const PictureMethod& method, const Listener& listener) {
+    return picture_features(inputs.subject, pictures, method, inputs.extraction, listener);
+  }
+
+  PictureMethod database(const Inputs& inputs) const {
+    const data::ImageSize limits{options_.longest_side, options_.longest_side};
+    return {.name = "features of thumbnails",
+            .keys = {{"retrieval.longest_side", option_text(options_.longest_side)},
+                     {"retrieval.multi_scale", option_text(options_.multi_scale)}},
+            .framing = [limits](const data::Image& image,
+                                int64_t) { return data::thumbnail(image, limits); },
+            .embedding = embedding(inputs),
+            .accepts_truncated = true};
+  }
+
+  PictureMethod queries(const Inputs& inputs) const {
+    auto method = database(inputs);
+    if (!options_.query_boxes) return method;
+    const auto& data = dynamic_cast<const RevisitedData&>(*inputs.data);
+    method.keys.emplace("boxes", data.hash());
+    const data::ImageSize limits{options_.longest_side, options_.longest_side};
+    method.framing = [&data, limits](const data::Image& image, int64_t query) {
+      return data::thumbnail(image, pixels_in(data.truth()[query].box, image), limits);
+    };
+    return method;
+  }
+
+  eval::Embedding embedding(const Inputs& inputs) const {
+    const auto single = [&inputs](const torch::Tensor& images) {
+      return eval::image_features(*inputs.subject.backbone, images, inputs.extraction.features);
+    };
+    if (!options_.multi_scale) return single;
+    return [single](const torch::Tensor& images) {
+      return eval::multi_scale_features(single, images, {1.0, std::sqrt(0.5), 0.5});
+    };
+  }
+
+  eval::Report report_of(const std::vector<eval::ProtocolResult>& results, int64_t ranked) const {
+    eval::Report report{.options = eval::option_values(options_),
+                        .table = table_line("%8s %8s", "", "mAP")};
+    report.table.pop_back();
+    for (const int64_t k : options_.k) {
+      report.table += table_line("     mP@%-3lld", static_cast<long long>(k));
+      report.table.pop_back();
+    }
+    report.table += '\n';
+    for (const auto& result : results) {
+      report.metrics["map_" + result.name] = 100.0 * result.mean_ap;
+      report.table += table_line("%8s %8.2f", result.name.c_str(), 100.0 * result.mean_ap);
+      report.table.pop_back();
+      for (size_t i = 0; i < options_.k.size(); ++i) {
+        const double precision = 100.0 * result.mean_precision[i];
+        report.metrics[concat("mp", options_.k[i], "_", result.name)] = precision;
+        report.table += table_line(" %11.2f", precision);
+        report.table.pop_back();
+      }
+      report.table += '\n';
+    }
+    report.metrics["images"] = static_cast<double>(ranked);
+    report.score = report.metrics.at("map_medium");
+    return report;
+  }
+
+  eval::RetrievalOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Evaluation> make(const eval::RetrievalOptions& options) {
+  return std::make_unique<Retrieval>(options);
+}
+
+}  // namespace ibot::evaluation
