@@ -49,6 +49,13 @@ torch::Tensor image_features(models::Backbone& backbone, const torch::Tensor& im
   return torch::cat(parts, -1);  // [B, F]
 }
 
+torch::Tensor part_features(const models::AttendedPatches& patches, int64_t count, bool highest) {
+  const auto rank = patches.attention.mean(1).argsort(/*stable=*/true, /*dim=*/-1, highest);
+  const auto chosen = rank.narrow(1, 0, std::min(count, rank.size(1)));  // [B, count]
+  const auto index = chosen.unsqueeze(-1).expand({-1, -1, patches.patch_tokens.size(2)});
+  return patches.patch_tokens.gather(1, index).mean(1);
+}
+
 FeatureBank collect_features(const Embedding& embedding,
                              batch::BatchSource<batch::LabeledBatch>& source,
                              const batch::Normalization& normalization, torch::Device device,

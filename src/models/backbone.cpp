@@ -15,6 +15,10 @@ torch::Tensor Backbone::mean_patch_token(const torch::Tensor& images) {
   return forward(images).patch_tokens.mean(1);
 }
 
+AttendedPatches Backbone::attended_patches(const torch::Tensor& /*images*/) {
+  throw Error("backbone: expected one whose class token attends to patches, as a ViT's does");
+}
+
 std::shared_ptr<Backbone> build_backbone(const BackboneOptions& options, Role role) {
   return architecture_of(options.arch).build(options, role);
 }

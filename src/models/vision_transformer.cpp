@@ -141,4 +141,11 @@ torch::Tensor VisionTransformer::last_attention(const torch::Tensor& images) {
   return blocks_.back()->attention(run_blocks(embed(images), blocks_.size() - 1));
 }
 
+AttendedPatches VisionTransformer::attended_patches(const torch::Tensor& images) {
+  const auto tokens = run_blocks(embed(images), blocks_.size() - 1);
+  const auto attention = blocks_.back()->first_attention(tokens);  // [B, heads, 1 + R + N]
+  return {patches_of(blocks_.back()->forward(tokens, context_)),
+          attention.slice(2, 1 + options_.registers)};
+}
+
 }  // namespace ibot::models

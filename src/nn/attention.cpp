@@ -68,8 +68,18 @@ torch::Tensor AttentionImpl::forward_rows(torch::nn::LayerNorm& norm, const torc
 }
 
 torch::Tensor AttentionImpl::weights(torch::nn::LayerNorm& norm, const torch::Tensor& tokens) {
+  return weights_of(norm, tokens, tokens.size(1));
+}
+
+torch::Tensor AttentionImpl::first_weights(torch::nn::LayerNorm& norm,
+                                           const torch::Tensor& tokens) {
+  return weights_of(norm, tokens, 1).squeeze(2);
+}
+
+torch::Tensor AttentionImpl::weights_of(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                                        int64_t count) {
   const auto parts = split_heads(norm_linear(norm, qkv_, tokens), heads_);
-  return attention_weights(parts[0], parts[1], {});
+  return attention_weights(parts[0].narrow(2, 0, count), parts[1], {});
 }
 
 }  // namespace ibot::nn

@@ -92,4 +92,8 @@ torch::Tensor BlockImpl::attention(const torch::Tensor& tokens) {
   return attn_->weights(norm1_, tokens);
 }
 
+torch::Tensor BlockImpl::first_attention(const torch::Tensor& tokens) {
+  return attn_->first_weights(norm1_, tokens);
+}
+
 }  // namespace ibot::nn

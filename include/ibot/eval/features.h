@@ -19,6 +19,7 @@
 
 namespace ibot::models {
 class Backbone;
+struct AttendedPatches;
 }
 
 namespace ibot {
@@ -68,6 +69,15 @@ struct FeatureOptions {
 /// Source: paper appendix C; the reference's run.sh.
 FeatureOptions resolved(const FeatureOptions& options, bool linear_probing,
                         const std::string& arch);
+
+/// Mean of the `count` patches that the class token of the last block attends to most, heads
+/// averaged, or least; all of them where there are fewer.
+///
+///   patches  models::AttendedPatches of B images
+///   returns  [B, D]
+///
+/// Source: analysis/linear_part of the reference implementation.
+torch::Tensor part_features(const models::AttendedPatches& patches, int64_t count, bool highest);
 
 /// Features of one set of images.
 ///

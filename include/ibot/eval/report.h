@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ibot/base/enum_names.h"
+#include "ibot/eval/page.h"
 
 namespace ibot::eval {
 
@@ -33,8 +34,8 @@ std::map<std::string, OptionValue> option_values(Options options) {
   return values;
 }
 
-/// What an evaluation found; accuracies in percent. All but the last two are the content of a
-/// report.json.
+/// What an evaluation found; accuracies in percent. What stands before `table` is the content of a
+/// report.json, everything that of a page (ibot/eval/page.h).
 struct Report {
   std::string task;
   std::map<std::string, double> metrics;
@@ -47,6 +48,9 @@ struct Report {
   std::string table = {};
   /// What the best checkpoint of a run is chosen by, the higher the better; none: it cannot choose.
   std::optional<double> score = std::nullopt;
+  /// What a page shows besides: curves and pictures, and tables of more than a metric a line.
+  std::vector<Figure> figures = {};
+  std::vector<Table> tables = {};
 };
 
 /// The report as one indented JSON object with a final line end; a metric that is not finite is

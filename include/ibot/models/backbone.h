@@ -30,6 +30,15 @@ struct SelectedTokens {
   torch::Tensor patch_tokens;
 };
 
+/// Patches of the last block, and what its class token attends to.
+///
+///   patch_tokens  [B, N, D]       before the final norm
+///   attention     [B, heads, N]   softmax over all tokens, of which these are the patches
+struct AttendedPatches {
+  torch::Tensor patch_tokens;
+  torch::Tensor attention;
+};
+
 /// A vision transformer.
 class Backbone : public torch::nn::Module {
  public:
@@ -62,6 +71,9 @@ class Backbone : public torch::nn::Module {
   /// between class and patch tokens; for attention within W windows of T tokens: [B·W, heads, T,
   /// T].
   virtual torch::Tensor last_attention(const torch::Tensor& images) = 0;
+
+  /// Throws Error for a backbone without a class token among its patches, and as forward.
+  virtual AttendedPatches attended_patches(const torch::Tensor& images);
 
   /// Width D of the output tokens.
   virtual int64_t embed_dim() const = 0;

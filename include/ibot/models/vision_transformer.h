@@ -37,6 +37,7 @@ class VisionTransformer : public Backbone {
   std::vector<BackboneOutput> intermediate(const torch::Tensor& images, int64_t count) override;
   torch::Tensor mean_patch_token(const torch::Tensor& images) override;
   torch::Tensor last_attention(const torch::Tensor& images) override;
+  AttendedPatches attended_patches(const torch::Tensor& images) override;
   int64_t embed_dim() const override { return shape_.embed_dim; }
   mask::PatchGrid grid(int64_t height, int64_t width) const override;
   void set_context(nn::BlockContext context) override;

@@ -56,7 +56,12 @@ class AttentionImpl : public torch::nn::Module {
   /// Softmax attention: [B, T, D] → [B, heads, T, T].
   torch::Tensor weights(torch::nn::LayerNorm& norm, const torch::Tensor& tokens);
 
+  /// The first token's row of it: [B, T, D] → [B, heads, T].
+  torch::Tensor first_weights(torch::nn::LayerNorm& norm, const torch::Tensor& tokens);
+
  private:
+  /// Of the first `count` queries: [B, heads, count, T].
+  torch::Tensor weights_of(torch::nn::LayerNorm& norm, const torch::Tensor& tokens, int64_t count);
   torch::Tensor attend_all(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
                            const DropoutMask& dropout);
 

@@ -62,6 +62,9 @@ class BlockImpl : public torch::nn::Module {
   /// Softmax attention of this block: [B, T, D] → [B, heads, T, T].
   torch::Tensor attention(const torch::Tensor& tokens);
 
+  /// The first token's row of it: [B, T, D] → [B, heads, T].
+  torch::Tensor first_attention(const torch::Tensor& tokens);
+
  private:
   /// Of dropped outputs only those of `rows`; undefined: all.
   BlockDraws draw(const torch::Tensor& tokens, const BlockContext& context,

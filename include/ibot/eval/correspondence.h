@@ -1,0 +1,48 @@
+// Which patch of one view is which of another, by place and by features.
+#pragma once
+
+#include <torch/types.h>
+
+#include "ibot/mask/patch_mask.h"
+
+namespace ibot::eval {
+
+/// Centres of the patches of views, as shares of the image that the views were cut from.
+///
+///   corners  [B, 4]      float64: top, left, bottom, right; left and right exchanged where
+///   mirrored returns  [B, N, 2]   float64: row, column
+torch::Tensor patch_centres(const torch::Tensor& corners, mask::PatchGrid grid);
+
+/// Marks the patches of the first view that lie within the second: their centre is less than `half`
+/// outside the outermost centres of the other, in both directions.
+///
+///   centres1  [B, N, 2]
+///   centres2  [B, M, 2]
+///   returns   [B, N] bool
+torch::Tensor overlapping(const torch::Tensor& centres1, const torch::Tensor& centres2,
+                          double half);
+
+/// The patch of the second view whose centre is nearest: [B, N, 2], [B, M, 2] → [B, N] int64.
+torch::Tensor nearest_patch(const torch::Tensor& centres1, const torch::Tensor& centres2);
+
+/// The patch of the second view with the largest dot product: [B, N, D], [B, M, D] → [B, N] int64.
+torch::Tensor matched_patch(const torch::Tensor& tokens1, const torch::Tensor& tokens2);
+
+/// Of the patches marked in `overlap`, those whose match is within `radius` rows and columns of the
+/// true one.
+///
+///   match, truth, overlap  [B, N]
+///   returns                [B, N] bool
+torch::Tensor right_matches(const torch::Tensor& match, const torch::Tensor& truth,
+                            const torch::Tensor& overlap, int64_t radius, int64_t columns);
+
+/// The `count` patches with the most attention, heads averaged, the most attended first. The
+/// attention may be that of another, finer grid, of which every so many rows and columns count.
+///
+///   attention  [B, heads, h, w]
+///   overlap    [B, N]   bool, patches that may be chosen before any other; undefined: all
+///   returns    [B, count]   int64
+torch::Tensor most_attended_patches(const torch::Tensor& attention, mask::PatchGrid grid,
+                                    const torch::Tensor& overlap, int64_t count);
+
+}  // namespace ibot::eval

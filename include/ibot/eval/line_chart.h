@@ -1,0 +1,27 @@
+// Curves as a picture.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace ibot::eval {
+
+/// A curve through points; one that is not finite interrupts it.
+struct Curve {
+  std::string name;
+  std::vector<double> x;
+  std::vector<double> y;
+};
+
+struct LineChart {
+  std::string title;
+  std::string x_label;
+  std::string y_label;
+  std::vector<Curve> curves;
+};
+
+/// The chart as an SVG document: axes with round numbers, a legend, marks at the points, whose
+/// values show under the pointer. Needs no other file.
+std::string to_svg(const LineChart& chart);
+
+}  // namespace ibot::eval

@@ -1,0 +1,69 @@
+#include "ibot/eval/correspondence.h"
+
+namespace ibot::eval {
+namespace {
+
+/// Positions of `count` centres between two edges: [B], [B] → [B, count].
+torch::Tensor centres_between(const torch::Tensor& first, const torch::Tensor& last,
+                              int64_t count) {
+  const auto share =
+      (torch::arange(count, first.options()) * 2 + 1) / static_cast<double>(2 * count);
+  return first.unsqueeze(1) + share * (last - first).unsqueeze(1);
+}
+
+/// Every so many rows or columns of `fine`, `coarse` of them.
+torch::Tensor thinned(int64_t fine, int64_t coarse, torch::Device device) {
+  return torch::arange(coarse, torch::TensorOptions(torch::kLong).device(device))
+      .mul(fine)
+      .floor_divide(coarse);
+}
+
+}  // namespace
+
+torch::Tensor patch_centres(const torch::Tensor& corners, mask::PatchGrid grid) {
+  const auto edge = corners.to(torch::kDouble).unbind(1);
+  const auto rows = centres_between(edge[0], edge[2], grid.rows);        // [B, R]
+  const auto columns = centres_between(edge[1], edge[3], grid.columns);  // [B, C]
+  const auto shape = std::vector<int64_t>{corners.size(0), grid.rows, grid.columns};
+  return torch::stack({rows.unsqueeze(2).expand(shape), columns.unsqueeze(1).expand(shape)}, -1)
+      .flatten(1, 2);
+}
+
+torch::Tensor overlapping(const torch::Tensor& centres1, const torch::Tensor& centres2,
+                          double half) {
+  const auto low = centres2.amin(1, true);
+  const auto high = centres2.amax(1, true);
+  return (centres1 + half > low).logical_and(centres1 - half < high).all(-1);
+}
+
+torch::Tensor nearest_patch(const torch::Tensor& centres1, const torch::Tensor& centres2) {
+  return (centres1.unsqueeze(2) - centres2.unsqueeze(1)).square().sum(-1).argmin(-1);
+}
+
+torch::Tensor matched_patch(const torch::Tensor& tokens1, const torch::Tensor& tokens2) {
+  return tokens1.bmm(tokens2.transpose(1, 2)).argmax(-1);
+}
+
+torch::Tensor right_matches(const torch::Tensor& match, const torch::Tensor& truth,
+                            const torch::Tensor& overlap, int64_t radius, int64_t columns) {
+  const auto near = [&](const torch::Tensor& a, const torch::Tensor& b) {
+    return (a - b).abs() <= radius;
+  };
+  return near(match.floor_divide(columns), truth.floor_divide(columns))
+      .logical_and(near(match.remainder(columns), truth.remainder(columns)))
+      .logical_and(overlap);
+}
+
+torch::Tensor most_attended_patches(const torch::Tensor& attention, mask::PatchGrid grid,
+                                    const torch::Tensor& overlap, int64_t count) {
+  const auto device = attention.device();
+  auto maps = attention.index_select(2, thinned(attention.size(2), grid.rows, device))
+                  .index_select(3, thinned(attention.size(3), grid.columns, device))
+                  .flatten(2);  // [B, heads, N]
+  if (overlap.defined()) maps = maps * overlap.to(device).unsqueeze(1);
+  return maps.mean(1)
+      .argsort(/*stable=*/true, /*dim=*/-1, /*descending=*/true)
+      .narrow(-1, 0, count);
+}
+
+}  // namespace ibot::eval
