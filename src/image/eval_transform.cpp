@@ -16,19 +16,20 @@ int64_t central_offset(int64_t size, int64_t crop) {
 }  // namespace
 
 void eval_transform(const Image& image, const EvalTransformOptions& options, CropView out) {
-  IBOT_CHECK(options.crop_size > 0 && options.crop_size <= options.resize_size,
-             "eval_transform: expected a crop of at most ", options.resize_size, " pixels, got ",
+  const int64_t shorter = std::min(image.height(), image.width());
+  const int64_t resized = options.resize_size > 0 ? options.resize_size : shorter;
+  IBOT_CHECK(options.crop_size > 0 && options.crop_size <= resized,
+             "eval_transform: expected a crop of at most ", resized, " pixels, got ",
              options.crop_size);
   IBOT_CHECK(out.height == options.crop_size && out.width == options.crop_size,
              "eval_transform: expected room for ", options.crop_size, " pixels, got ", out.height,
              " x ", out.width);
-  const int64_t shorter = std::min(image.height(), image.width());
   ResizePlan plan;
   plan.filter = options.filter;
   plan.box = {0, 0, image.height(), image.width()};
   // The long side is truncated, as by torchvision.
-  plan.height = options.resize_size * image.height() / shorter;
-  plan.width = options.resize_size * image.width() / shorter;
+  plan.height = resized * image.height() / shorter;
+  plan.width = resized * image.width() / shorter;
   plan.top = central_offset(plan.height, options.crop_size);
   plan.left = central_offset(plan.width, options.crop_size);
   thread_local ColumnPlanes planes;

@@ -45,8 +45,12 @@ class LabeledLoader::Impl {
   }
 
   void fill(Loader::Draft& draft, int64_t i) const {
-    eval_transform(labeled_image(dataset_, draft.items[i], options_.decode, draft.batch, i),
-                   options_.transform, image_view(draft.batch, i));
+    const auto image = labeled_image(dataset_, draft.items[i], options_.decode, draft.batch, i);
+    const int64_t least = options_.transform.resize_size > 0 ? 1 : options_.transform.crop_size;
+    IBOT_CHECK_AS(DataError, image.height() >= least && image.width() >= least,
+                  dataset_.path(draft.items[i]), ": expected at least ", least, " x ", least,
+                  " pixels, got ", image.height(), " x ", image.width());
+    eval_transform(image, options_.transform, image_view(draft.batch, i));
   }
 
   const Dataset& dataset_;
