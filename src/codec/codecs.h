@@ -52,10 +52,7 @@ struct GifHeader {
 /// nullopt if the file ends before a frame begins.
 std::optional<GifHeader> read_gif_header(Bytes bytes);
 
-/// What a file that ends early shows: nothing at all, or the rows that are whole above black ones.
-enum class EarlyEnd { kRefused, kShown };
-CheckedImage decode_jpeg(Bytes bytes, const std::string& name,
-                         EarlyEnd early_end = EarlyEnd::kRefused);
+CheckedImage decode_jpeg(Bytes bytes, const std::string& name);
 CheckedImage decode_png(Bytes bytes, const std::string& name, GrayRange range);
 /// The values of one channel of 8 bits or fewer as they are stored: [H, W], uint8.
 torch::Tensor decode_png_indices(Bytes bytes, const std::string& name);

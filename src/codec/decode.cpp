@@ -28,8 +28,13 @@ CheckedImage decode_checked(std::span<const uint8_t> bytes, const std::string& n
 
 Image decode_truncated(std::span<const uint8_t> bytes, const std::string& name,
                        const DecodeOptions& options) {
-  const bool jpeg = read_header(bytes, name, options.max_pixels).format == ImageFormat::kJpeg;
-  return jpeg ? decode_jpeg(bytes, name, EarlyEnd::kShown).image : decode(bytes, name, options);
+  if (read_header(bytes, name, options.max_pixels).format != ImageFormat::kJpeg) {
+    return decode(bytes, name, options);
+  }
+  // An end of image, behind which libjpeg asks for no more.
+  std::vector<uint8_t> ended(bytes.begin(), bytes.end());
+  ended.insert(ended.end(), {0xff, 0xd9});
+  return decode(ended, name, options);
 }
 
 Image decode(std::span<const uint8_t> bytes, const std::string& name,

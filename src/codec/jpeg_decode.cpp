@@ -141,28 +141,15 @@ void require(Decoder& decoder, void (*step)(Decoder&), const std::string& name) 
     decoder.errors.format_message(reinterpret_cast<j_common_ptr>(&decoder.jpeg), message.data());
     throw DataError(concat(name, ": JPEG: ", message.data()));
   }
-}
-
-void check_whole(const Decoder& decoder, const std::string& name) {
   IBOT_CHECK_AS(DataError, !decoder.truncated, name, ": JPEG file is truncated");
-}
-
-/// What is there of a file that has begun, below a header that is whole.
-void decode_rows(Decoder& decoder, const std::string& name) {
-  const auto& jpeg = decoder.jpeg;
-  require(decoder, start, name);
-  if (decoder.truncated) return;
-  decoder.row.resize(static_cast<size_t>(jpeg.output_width) * jpeg.output_components);
-  require(decoder, read_rows, name);
 }
 
 }  // namespace
 
-CheckedImage decode_jpeg(Bytes bytes, const std::string& name, EarlyEnd early_end) {
+CheckedImage decode_jpeg(Bytes bytes, const std::string& name) {
   Decoder decoder;
   open(decoder, bytes);
   require(decoder, read_jpeg_header, name);
-  check_whole(decoder, name);
   const auto& jpeg = decoder.jpeg;
   const int components = jpeg.num_components;
   IBOT_CHECK_AS(DataError, components == 1 || components == 3 || components == 4, name,
@@ -173,12 +160,10 @@ CheckedImage decode_jpeg(Bytes bytes, const std::string& name, EarlyEnd early_en
   IBOT_CHECK_AS(DataError, jpeg.arith_code || blocks / 8 <= bytes.size(), name,
                 ": JPEG file is truncated: ", bytes.size(), " bytes for ", jpeg.image_width, " x ",
                 jpeg.image_height, " pixels");
-  decoder.image = Image(jpeg.image_height, jpeg.image_width);
-  if (early_end == EarlyEnd::kShown) {
-    std::fill_n(decoder.image.row(0), 3 * decoder.image.height() * decoder.image.width(), 0);
-  }
-  decode_rows(decoder, name);
-  if (early_end == EarlyEnd::kRefused) check_whole(decoder, name);
+  require(decoder, start, name);
+  decoder.image = Image(jpeg.output_height, jpeg.output_width);
+  decoder.row.resize(static_cast<size_t>(jpeg.output_width) * jpeg.output_components);
+  require(decoder, read_rows, name);
   return {std::move(decoder.image), decoder.errors.warning.data()};
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "evaluation/feature_parts.h"
+#include "ibot/base/error.h"
 #include "ibot/eval/evaluation_mode.h"
 
 namespace ibot::evaluation {
@@ -76,6 +77,18 @@ class Embedder {
   const ExtractionOptions& options_;
 };
 
+/// The network sees a patch at least.
+void check_size(const Subject& subject, const PictureMethod& method, const torch::Tensor& picture,
+                const std::string& path) {
+  const auto side = [&](int64_t axis) {
+    return static_cast<int64_t>(static_cast<double>(picture.size(axis)) * method.smallest_scale);
+  };
+  const auto grid = subject.backbone->grid(side(1), side(2));
+  IBOT_CHECK_AS(DataError, grid.size() > 0, path, ": expected an image of a patch at least",
+                method.smallest_scale < 1.0 ? " at every scale" : "", ", got ", picture.size(2),
+                " x ", picture.size(1), " pixels");
+}
+
 eval::FeatureBank compute(const Subject& subject, const data::Dataset& images,
                           const PictureMethod& method, const ExtractionOptions& options,
                           std::pair<int64_t, int64_t> range,
@@ -92,8 +105,11 @@ eval::FeatureBank compute(const Subject& subject, const data::Dataset& images,
   std::vector<torch::Tensor> parts;
   int64_t done = 0;
   while (const auto pictures = loader.next()) {
+    for (const auto& picture : *pictures) {
+      check_size(subject, method, picture, images.path(range.first + done++));
+    }
     parts.push_back(embedder.features(*pictures));
-    progress(done += static_cast<int64_t>(pictures->size()));
+    progress(done);
   }
   const auto samples = torch::arange(range.first, range.second, torch::kLong);
   return {torch::cat(parts), torch::zeros_like(samples), samples, {}};

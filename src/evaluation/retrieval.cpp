@@ -120,7 +120,8 @@ class Retrieval : public Evaluation {
             .framing = [limits](const data::Image& image,
                                 int64_t) { return data::thumbnail(image, limits); },
             .embedding = embedding(inputs),
-            .accepts_truncated = true};
+            .accepts_truncated = true,
+            .smallest_scale = options_.multi_scale ? 0.5 : 1.0};
   }
 
   PictureMethod queries(const Inputs& inputs) const {

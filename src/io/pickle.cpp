@@ -1,5 +1,7 @@
 #include "io/pickle.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <charconv>
 #include <cstdlib>
@@ -114,7 +116,7 @@ class Machine : PickleCalls {
         push(unquoted(read_line(kMaxText)));
         return true;
       case 'V':  // UNICODE
-        push(read_line(kMaxText));
+        push(unescaped(read_line(kMaxText), /*unicode=*/true));
         return true;
       default:
         return false;
@@ -286,8 +288,54 @@ class Machine : PickleCalls {
     push(value);
   }
 
-  static std::string unquoted(const std::string& text) {
-    return text.size() < 2 ? text : text.substr(1, text.size() - 2);
+  /// Text as Python 2 shows it: between quotes, with escapes.
+  std::string unquoted(const std::string& text) const {
+    return text.size() < 2 ? text : unescaped(text.substr(1, text.size() - 2), /*unicode=*/false);
+  }
+
+  /// Escapes undone. Unicode text has only \\u and \\U, and a byte is a character up to 255; it
+  /// becomes UTF-8.
+  std::string unescaped(const std::string& text, bool unicode) const {
+    std::string plain;
+    for (size_t i = 0; i < text.size();) {
+      const char next = i + 1 < text.size() ? text[i + 1] : '\0';
+      const int digits = unicode ? (next == 'u' ? 4 : next == 'U' ? 8 : 0) : (next == 'x' ? 2 : 0);
+      if (text[i] == '\\' && digits > 0) {
+        const auto code = hexadecimal(text, i + 2, digits);
+        unicode ? append_utf8(code, plain) : plain.push_back(static_cast<char>(code));
+        i += 2 + digits;
+      } else if (text[i] == '\\' && !unicode && next != '\0') {
+        constexpr std::string_view kLetters = "ntrabfv";
+        constexpr std::string_view kMeant = "\n\t\r\a\b\f\v";
+        const auto letter = kLetters.find(next);
+        plain.push_back(letter == std::string_view::npos ? next : kMeant[letter]);
+        i += 2;
+      } else {
+        unicode ? append_utf8(static_cast<uint8_t>(text[i]), plain) : plain.push_back(text[i]);
+        ++i;
+      }
+    }
+    return plain;
+  }
+
+  uint32_t hexadecimal(const std::string& text, size_t begin, int digits) const {
+    uint32_t code = 0;
+    const char* from = text.data() + std::min(begin, text.size());
+    const char* to = text.data() + std::min(begin + digits, text.size());
+    const auto [stop, error] = std::from_chars(from, to, code, 16);
+    check(error == std::errc() && stop == from + digits, "expected ", digits,
+          " hexadecimal digits of an escape");
+    return code;
+  }
+
+  static void append_utf8(uint32_t code, std::string& to) {
+    if (code < 0x80) return to.push_back(static_cast<char>(code));
+    const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+    constexpr std::array<int, 4> kLead{0, 0xc0, 0xe0, 0xf0};
+    to.push_back(static_cast<char>(kLead[more] | (code >> (6 * more) & 0x3f)));
+    for (int i = more - 1; i >= 0; --i) {
+      to.push_back(static_cast<char>(0x80 | (code >> (6 * i) & 0x3f)));
+    }
   }
 
   uint32_t read_index() {

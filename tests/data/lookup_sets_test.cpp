@@ -131,6 +131,18 @@ TEST_F(Revisited, ArraysOfEveryProtocolAreRead) {
   }
 }
 
+// As Python 2 writes an array of protocol 0: text with escapes.
+TEST_F(Revisited, ArraysOfPython2AreRead) {
+  write(
+      root_ / "oxford" / "gnd_oxford.pkl",
+      "(dS'gnd'\n(l(dS'easy'\ncnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\n"
+      "tR(I1\n(I2\ntcnumpy\ndtype\n(S'i4'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\n"
+      "S'\\x00\\x00\\x00\\x00\\x03\\x00\\x00\\x00'\ntbsS'hard'\n(lsS'junk'\n(lsasS'imlist'\n"
+      "(lS'a'\naS\"b\"\naS'\\x63'\naVd\nasS'qimlist'\n(lV\\u0071\nas.");
+  const auto set = open_revisited(root_.path(), "oxford");
+  EXPECT_EQ(set.truth[0].easy, (std::vector<int64_t>{0, 3}));
+}
+
 // Pictures.
 
 /// A picture without symmetry: [H, W, 3] as bytes of a PPM.

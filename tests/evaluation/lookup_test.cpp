@@ -150,15 +150,22 @@ TEST(RetrievalEvaluation, ProcessesShareTheCache) {
   EXPECT_EQ(evaluate(*retrieval, leader, data.get()).metrics, alone.metrics);
 }
 
-TEST(RetrievalEvaluation, ACorruptImageIsNamed) {
+TEST(RetrievalEvaluation, AnImageThatCannotBeEmbeddedIsNamed) {
   const Landmarks landmarks;
-  write(landmarks.root() / "town" / "jpg" / "s1.jpg", "P6\n20 20\n255\nshort");
-  try {
-    report_of(*make(of_town()), landmarks.root());
-    FAIL() << "expected a refusal";
-  } catch (const DataError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("s1.jpg"));
-  }
+  const auto file = landmarks.root() / "town" / "jpg" / "s1.jpg";
+  const auto refusal = [&]() -> std::string {
+    try {
+      report_of(*make(of_town()), landmarks.root());
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return {};
+  };
+  write(file, "P6\n20 20\n255\nshort");
+  EXPECT_THAT(refusal(), HasSubstr("s1.jpg: "));
+  write_picture(file, 1, 6, 90);
+  EXPECT_THAT(refusal(), HasSubstr("s1.jpg: expected an image of a patch at least at every scale, "
+                                   "got 90 x 6 pixels"));
 }
 
 TEST(CopyEvaluation, ExactCopiesAreAllFound) {

@@ -45,7 +45,7 @@ ImageHeader read_header(std::span<const uint8_t> bytes, const std::string& name,
 Image decode(std::span<const uint8_t> bytes, const std::string& name,
              const DecodeOptions& options = {});
 
-/// As decode, but of a JPEG that ends early the rows that are there, above black ones.
+/// Like decode, but a JPEG that ends early gives what is there, with the rest gray.
 ///
 /// Source: Pillow 12.2 with LOAD_TRUNCATED_IMAGES.
 Image decode_truncated(std::span<const uint8_t> bytes, const std::string& name,

@@ -17,6 +17,7 @@ namespace ibot::evaluation {
 ///   name, version, keys  the method and all that decides its results besides the network, the
 ///                        images, their decoding and normalisation; features are kept under it
 ///   embedding            of a batch of pictures of one size
+///   smallest_scale       of the sizes at which the embedding looks at them
 struct PictureMethod {
   std::string name;
   int64_t version = 1;
@@ -24,6 +25,7 @@ struct PictureMethod {
   data::Framing framing;
   eval::Embedding embedding;
   bool accepts_truncated = false;
+  double smallest_scale = 1.0;
 };
 
 /// Some pictures, as extract has them.
@@ -38,7 +40,8 @@ using FeatureVisit = std::function<void(int64_t begin, const torch::Tensor& feat
 
 /// Features part by part, so that memory does not grow with the number of pictures; order and cache
 /// are those of extract. Pictures of equal size are embedded together, as many as have the pixels
-/// of `options.batch_size` crops. Throws as extract.
+/// of `options.batch_size` crops. Throws as extract, and DataError on a picture smaller than a
+/// patch.
 void visit_features(const Subject& subject, const Pictures& pictures, const PictureMethod& method,
                     const ExtractionOptions& options, const Listener& listener,
                     const FeatureVisit& visit);
