@@ -286,7 +286,7 @@ TEST_F(FoundSamples, CompressedArchivesAreRefusedByName) {
     testing::write_bytes(path, {bytes.begin(), bytes.end()});
     for (const auto& where : {path.string(), path.parent_path().string()}) {
       const auto reason = refusal(where);
-      expect_within(path.string() + ": expected a tar archive", reason);
+      expect_within(path.string() + ": expected an uncompressed tar archive", reason);
       expect_within("compressed with " + names[i], reason);
       expect_within(" < FILE > NEW.tar", reason);
     }
