@@ -1,27 +1,41 @@
 #include "ibot/loss/class_loss.h"
 
+#include <algorithm>
+
 #include "ibot/base/error.h"
+#include "ibot/loss/cross_entropy.h"
 
 namespace ibot::loss {
+namespace {
+
+/// For view v and image b the sum of the image's targets in all global views but v.
+TargetRows of_other_views(const torch::Tensor& teacher, int64_t global_views) {
+  const auto all = teacher.view({global_views, -1, teacher.size(1)}).sum(0);  // [B, K]
+  const auto rows = [](const std::vector<torch::Tensor>& sources, int64_t first, int64_t count) {
+    const auto& own = sources[0];
+    const auto& sum = sources[1];
+    const auto image = torch::arange(first, first + count, sum.options().dtype(torch::kLong))
+                           .remainder_(sum.size(0));
+    auto target = sum.index_select(0, image);
+    const auto global = std::clamp<int64_t>(own.size(0) - first, 0, count);
+    target.narrow(0, 0, global).sub_(own.narrow(0, std::min(first, own.size(0)), global));
+    return target;
+  };
+  return {{teacher, all}, rows};
+}
+
+}  // namespace
 
 torch::Tensor class_loss(const torch::Tensor& student, const torch::Tensor& teacher,
                          int64_t global_views, double student_temp) {
   const auto images = teacher.size(0) / global_views;
-  const auto prototypes = teacher.size(1);
   const auto views = student.size(0) / images;
   IBOT_CHECK(teacher.size(0) == global_views * images && student.size(0) == views * images &&
-                 views >= global_views && views > 1 && student.size(1) == prototypes,
+                 views >= global_views && views > 1 && student.size(1) == teacher.size(1),
              "class_loss: expected views of equal size, got student ", student.sizes(),
              ", teacher ", teacher.sizes(), ", global views ", global_views);
-  const auto log_p = (student.to(torch::kFloat) / student_temp)
-                         .log_softmax(-1)
-                         .view({views, images, prototypes});  // [V, B, K]
-  const auto target = teacher.view({global_views, images, prototypes});
-  // Σ_q Σ_{v≠q} <P_q, log p_v>: every view against all targets, less each view against its own.
-  const auto all_pairs = target.sum(0, true).mul(log_p).sum();
-  const auto own_pairs = target.mul(log_p.narrow(0, 0, global_views)).sum();
   const auto pairs = static_cast<double>(global_views * (views - 1) * images);
-  return (own_pairs - all_pairs) / pairs;
+  return cross_entropy(student, of_other_views(teacher, global_views), student_temp).sum() / pairs;
 }
 
 }  // namespace ibot::loss

@@ -5,6 +5,7 @@
 #include "ibot/base/error.h"
 #include "ibot/loss/centering.h"
 #include "ibot/loss/class_loss.h"
+#include "ibot/loss/cross_entropy.h"
 #include "ibot/loss/koleo_loss.h"
 #include "ibot/loss/patch_loss.h"
 
@@ -16,18 +17,42 @@ struct TermInputs {
   const LossOptions& options;
   const StudentOutput& student;
   const TeacherOutput& teacher;
-  Targets target;
+  const torch::Tensor& class_target;
+  const TargetRows& patch_target;
   const PatchAverage& average;
   int64_t global_views;
 };
 
+torch::Tensor patch_targets(PatchTarget kind, const torch::Tensor& logits,
+                            const torch::Tensor& center, double temperature) {
+  switch (kind) {
+    case PatchTarget::kCentered:
+      return teacher_probabilities(logits, center, temperature);
+    case PatchTarget::kSharpened:
+      return sharpened_probabilities(logits, temperature);
+    case PatchTarget::kHard:
+      return most_likely(logits, center);
+  }
+  return {};
+}
+
+/// The same for some rows at a time. The center is copied: it may move before the backward pass.
+TargetRows patch_target_rows(PatchTarget kind, const torch::Tensor& logits,
+                             const torch::Tensor& center, double temperature) {
+  return {
+      {logits.detach(), center.clone()},
+      [kind, temperature](const std::vector<torch::Tensor>& sources, int64_t first, int64_t count) {
+        return patch_targets(kind, sources[0].narrow(0, first, count), sources[1], temperature);
+      }};
+}
+
 torch::Tensor class_term(const TermInputs& in) {
-  return class_loss(in.student.class_logits, in.target.cls, in.global_views,
+  return class_loss(in.student.class_logits, in.class_target, in.global_views,
                     in.options.student_temp);
 }
 
 torch::Tensor patch_term(const TermInputs& in) {
-  return patch_loss(in.student.patch_logits, in.target.patch, in.average.weight, in.average.views,
+  return patch_loss(in.student.patch_logits, in.patch_target, in.average.weight, in.average.views,
                     in.options.student_temp);
 }
 
@@ -80,29 +105,25 @@ IbotLossImpl::IbotLossImpl(const LossOptions& options, int64_t prototypes, int64
   center2_ = register_buffer("center2", torch::zeros({1, 1, patch_prototypes}));
 }
 
-torch::Tensor IbotLossImpl::patch_target(const torch::Tensor& logits, double temperature) const {
-  switch (options_.patch_target) {
-    case PatchTarget::kCentered:
-      return teacher_probabilities(logits, center2_, temperature);
-    case PatchTarget::kSharpened:
-      return sharpened_probabilities(logits, temperature);
-    case PatchTarget::kHard:
-      return most_likely(logits, center2_);
-  }
-  return {};
-}
-
 Targets IbotLossImpl::targets(const TeacherOutput& teacher,
                               TeacherTemperatures temperatures) const {
-  return {teacher_probabilities(teacher.class_logits, center_, temperatures.cls).detach(),
-          patch_target(teacher.patch_logits, temperatures.patch).detach()};
+  return {class_target(teacher, temperatures),
+          patch_targets(options_.patch_target, teacher.patch_logits.detach(), center2_,
+                        temperatures.patch)};
+}
+
+torch::Tensor IbotLossImpl::class_target(const TeacherOutput& teacher,
+                                         TeacherTemperatures temperatures) const {
+  return teacher_probabilities(teacher.class_logits.detach(), center_, temperatures.cls);
 }
 
 LossTerms IbotLossImpl::forward(const StudentOutput& student, const TeacherOutput& teacher,
                                 const PatchAverage& average, int64_t global_views,
                                 TeacherTemperatures temperatures) {
-  const TermInputs inputs{options_, student,     teacher, targets(teacher, temperatures),
-                          average,  global_views};
+  const auto cls = class_target(teacher, temperatures);
+  const auto patch =
+      patch_target_rows(options_.patch_target, teacher.patch_logits, center2_, temperatures.patch);
+  const TermInputs inputs{options_, student, teacher, cls, patch, average, global_views};
   LossTerms loss;
   for (const auto& term : kTerms) {
     const double weight = options_.*term.weight;

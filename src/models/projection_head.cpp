@@ -3,6 +3,7 @@
 #include <torch/nn/functional/normalization.h>
 
 #include "ibot/nn/batch_norm.h"
+#include "ibot/nn/lean_linear.h"
 
 namespace ibot::models {
 
@@ -84,15 +85,22 @@ torch::Tensor ProjectionHeadImpl::activate(const torch::Tensor& hidden) const {
   return options_.activation == HeadActivation::kGelu ? torch::gelu(hidden) : torch::relu(hidden);
 }
 
+torch::Tensor ProjectionHeadImpl::layer(size_t index, const torch::Tensor& input) {
+  auto& linear = linears_[index];
+  if (index == 0) return linear->forward(input);
+  const bool lean =
+      options_.activation == HeadActivation::kGelu && options_.norm == HeadNorm::kNone;
+  return lean ? nn::gelu_linear(linear, input) : linear->forward(activate(normalize(input)));
+}
+
 torch::Tensor ProjectionHeadImpl::trunk(const torch::Tensor& tokens) {
+  const auto last = linears_.size() - 1;
   auto x = tokens;
-  for (size_t i = 0; i + 1 < linears_.size(); ++i) {
-    x = activate(normalize(linears_[i]->forward(x)));
-  }
-  if (!last_layer_) return x;
+  for (size_t i = 0; i < last; ++i) x = layer(i, x);
+  if (!last_layer_) return last == 0 ? x : activate(normalize(x));
   // float32: in half precision the squared norm under- or overflows, and 1e-12 is zero.
-  return torch::nn::functional::detail::normalize(linears_.back()->forward(x).to(torch::kFloat),
-                                                  2.0, -1, 1e-12, std::nullopt);
+  return torch::nn::functional::detail::normalize(layer(last, x).to(torch::kFloat), 2.0, -1, 1e-12,
+                                                  std::nullopt);
 }
 
 torch::Tensor ProjectionHeadImpl::class_logits(const torch::Tensor& features) {

@@ -1,8 +1,13 @@
 #include "ibot/nn/attention.h"
 
+#include <ATen/ops/_softmax_backward_data.h>
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <cmath>
 
+#include "ibot/nn/autocast_scope.h"
 #include "ibot/nn/lean_linear.h"
+#include "nn/lean.h"
 
 namespace ibot::nn {
 namespace {
@@ -13,19 +18,65 @@ torch::Tensor spread(const torch::Tensor& bias, int64_t windows) {
   return bias.unsqueeze(0).expand({windows / bias.size(0), -1, -1, -1, -1}).flatten(0, 1);
 }
 
-}  // namespace
+double score_scale(const torch::Tensor& query) {
+  return 1.0 / std::sqrt(static_cast<double>(query.size(-1)));
+}
 
-std::vector<torch::Tensor> split_heads(const torch::Tensor& projected, int64_t heads) {
-  // unbind's gradient is one stack; slicing would fill and add a whole tensor for each part.
+std::vector<torch::Tensor> heads_of(const torch::Tensor& projected, int64_t heads) {
   return projected.view({projected.size(0), projected.size(1), 3, heads, -1})
       .permute({2, 0, 3, 1, 4})
       .unbind(0);
 }
 
+/// The framework would stack the three gradients and then copy the stack into order.
+struct SplitHeads : torch::autograd::Function<SplitHeads> {
+  static torch::autograd::variable_list forward(torch::autograd::AutogradContext*,
+                                                const torch::Tensor& projected, int64_t heads) {
+    return heads_of(projected, heads);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext*,
+                                                 torch::autograd::variable_list gradients) {
+    for (auto& part : gradients) part = part.transpose(1, 2);  // [B, T, heads, d]
+    return {torch::stack(gradients, 2).flatten(2), torch::Tensor()};
+  }
+};
+
+/// Attention that keeps its inputs alone and computes the weights again in the backward pass.
+struct BiasedAttend : torch::autograd::Function<BiasedAttend> {
+  static torch::Tensor forward(torch::autograd::AutogradContext* context,
+                               const torch::Tensor& query, const torch::Tensor& key,
+                               const torch::Tensor& value, const torch::Tensor& bias) {
+    const AutocastScope as_given(query.device().type(), std::nullopt);
+    context->save_for_backward({query, key, value, bias});
+    return attention_weights(query, key, bias).to(value.dtype()).matmul(value);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    refuse_second_derivatives();
+    const auto saved = context->get_saved_variables();
+    const auto &query = saved[0], &key = saved[1], &value = saved[2], &bias = saved[3];
+    const auto weights = attention_weights(query, key, bias);
+    const auto of_value = weights.to(value.dtype()).transpose(-2, -1).matmul(gradients[0]);
+    const auto of_weights = gradients[0].matmul(value.transpose(-2, -1)).to(weights.dtype());
+    auto of_scores = at::_softmax_backward_data(of_weights, weights, -1, weights.scalar_type());
+    // [B·W, heads, T, T] → [W or 1, heads, T, T]
+    const auto of_bias = of_scores.unflatten(0, {-1, bias.size(0)}).sum(0);
+    of_scores = of_scores.mul_(score_scale(query)).to(query.dtype());
+    return {of_scores.matmul(key), of_scores.transpose(-2, -1).matmul(query), of_value, of_bias};
+  }
+};
+
+}  // namespace
+
+std::vector<torch::Tensor> split_heads(const torch::Tensor& projected, int64_t heads) {
+  return SplitHeads::apply(projected, heads);
+}
+
 torch::Tensor attention_weights(const torch::Tensor& query, const torch::Tensor& key,
                                 const torch::Tensor& bias) {
-  const double scale = 1.0 / std::sqrt(static_cast<double>(query.size(-1)));
-  const auto scores = (query * scale).matmul(key.transpose(-2, -1));
+  const auto scores = (query * score_scale(query)).matmul(key.transpose(-2, -1));
   if (!bias.defined()) return scores.softmax(-1);
   const auto of_image = scores.unflatten(0, {-1, bias.size(0)}) + bias;  // [B, W, heads, T, T]
   return of_image.softmax(-1).flatten(0, 1);
@@ -34,12 +85,13 @@ torch::Tensor attention_weights(const torch::Tensor& query, const torch::Tensor&
 torch::Tensor attend(const torch::Tensor& query, const torch::Tensor& key,
                      const torch::Tensor& value, const AttentionTerms& terms) {
   const auto& [bias, dropout] = terms;
-  // Fused kernels draw from a generator of their own. On a CPU none differentiates the bias, and
-  // what serves instead takes twice as long.
-  if (dropout.kept.defined() || (bias.defined() && query.is_cpu())) {
+  // Fused kernels draw from a generator of their own.
+  if (dropout.kept.defined()) {
     return dropout.of(attention_weights(query, key, bias)).to(value.dtype()).matmul(value);
   }
   if (!bias.defined()) return torch::scaled_dot_product_attention(query, key, value);
+  // On a CPU no fused kernel differentiates the bias, and what serves instead takes twice as long.
+  if (query.is_cpu()) return BiasedAttend::apply(query, key, value, bias);
   return torch::scaled_dot_product_attention(query, key, value,
                                              spread(bias.to(query.dtype()), query.size(0)));
 }
@@ -50,21 +102,17 @@ AttentionImpl::AttentionImpl(int64_t embed_dim, int64_t heads, bool qkv_bias) : 
   proj_ = register_module("proj", torch::nn::Linear(embed_dim, embed_dim));
 }
 
-torch::Tensor AttentionImpl::attend_all(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
-                                        const DropoutMask& dropout) {
+torch::Tensor AttentionImpl::attend(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                                    const DropoutMask& dropout) {
   const auto parts = split_heads(norm_linear(norm, qkv_, tokens), heads_);
-  const auto attended = attend(parts[0], parts[1], parts[2], {.dropout = dropout});
+  const auto attended = nn::attend(parts[0], parts[1], parts[2], {.dropout = dropout});
   return attended.transpose(1, 2).flatten(2);  // [B, T, D]
 }
 
-torch::Tensor AttentionImpl::forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
-                                     const DropoutMask& dropout) {
-  return proj_->forward(attend_all(norm, tokens, dropout));
-}
-
-torch::Tensor AttentionImpl::forward_rows(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
-                                          const torch::Tensor& rows, const DropoutMask& dropout) {
-  return proj_->forward(attend_all(norm, tokens, dropout).flatten(0, 1).index_select(0, rows));
+torch::Tensor AttentionImpl::add_to(const torch::Tensor& stream, const torch::Tensor& attended,
+                                    const BranchScale& scale, const DropoutMask& dropout) {
+  if (!dropout.kept.defined()) return add_linear(stream, attended, proj_, scale);
+  return add_branch(stream, dropout.of(proj_->forward(attended)), scale);
 }
 
 torch::Tensor AttentionImpl::weights(torch::nn::LayerNorm& norm, const torch::Tensor& tokens) {

@@ -1,6 +1,5 @@
 #include "ibot/nn/block.h"
 
-#include "ibot/nn/drop_path.h"
 #include "ibot/nn/dropout.h"
 #include "ibot/nn/lean_linear.h"
 #include "ibot/nn/recompute.h"
@@ -12,12 +11,13 @@ MlpImpl::MlpImpl(int64_t embed_dim, int64_t hidden_dim) {
   fc2_ = register_module("fc2", torch::nn::Linear(hidden_dim, embed_dim));
 }
 
-torch::Tensor MlpImpl::forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
-                               const BlockDropout& dropout) {
-  const auto hidden = norm_linear(norm, fc1_, tokens);
-  // Without dropout one function keeps less.
-  if (!dropout.hidden.kept.defined()) return dropout.output.of(gelu_linear(fc2_, hidden));
-  return dropout.output.of(fc2_->forward(dropout.hidden.of(torch::gelu(hidden))));
+torch::Tensor MlpImpl::add_to(const torch::Tensor& tokens, torch::nn::LayerNorm& norm,
+                              const BranchScale& scale, const BlockDropout& dropout) {
+  // Without dropout one node keeps less.
+  if (!dropout.hidden.kept.defined()) return add_mlp(tokens, {norm, fc1_, fc2_}, scale);
+  const auto hidden = torch::gelu(norm_linear(norm, fc1_, tokens));
+  const auto output = fc2_->forward(dropout.hidden.of(hidden));
+  return add_branch(tokens, dropout.output.of(output), scale);
 }
 
 BlockImpl::BlockImpl(const BlockOptions& options) : options_(options) {
@@ -48,17 +48,13 @@ BlockDraws BlockImpl::draw(const torch::Tensor& tokens, const BlockContext& cont
 
 torch::Tensor BlockImpl::finish(const torch::Tensor& tokens, const torch::Tensor& attended,
                                 const BlockDraws& draws) {
-  const auto scaled = [](const torch::Tensor& gamma, const torch::Tensor& branch) {
-    return gamma.defined() ? gamma * branch : branch;
-  };
-  const auto kept = draws.dropout.attended.of(attended);
-  const auto x = add_branch(tokens, scaled(gamma_1_, kept), draws.attention);
-  const auto transformed = mlp_->forward(norm2_, x, draws.dropout);
-  return add_branch(x, scaled(gamma_2_, transformed), draws.mlp);
+  const auto& dropout = draws.dropout;
+  const auto x = attn_->add_to(tokens, attended, {draws.attention, gamma_1_}, dropout.attended);
+  return mlp_->add_to(x, norm2_, {draws.mlp, gamma_2_}, dropout);
 }
 
 torch::Tensor BlockImpl::run(const torch::Tensor& tokens, const BlockDraws& draws) {
-  return finish(tokens, attn_->forward(norm1_, tokens, draws.dropout.weights), draws);
+  return finish(tokens, attn_->attend(norm1_, tokens, draws.dropout.weights), draws);
 }
 
 torch::Tensor BlockImpl::run_rows(const torch::Tensor& tokens, const torch::Tensor& rows,
@@ -67,7 +63,8 @@ torch::Tensor BlockImpl::run_rows(const torch::Tensor& tokens, const torch::Tens
   const auto of_rows = [&sample](const torch::Tensor& scale) {
     return scale.defined() ? scale.flatten().index_select(0, sample).unsqueeze(1) : scale;
   };
-  const auto attended = attn_->forward_rows(norm1_, tokens, rows, draws.dropout.weights);
+  const auto attended =
+      attn_->attend(norm1_, tokens, draws.dropout.weights).flatten(0, 1).index_select(0, rows);
   return finish(tokens.flatten(0, 1).index_select(0, rows), attended,
                 {of_rows(draws.attention), of_rows(draws.mlp), draws.dropout});
 }

@@ -22,11 +22,6 @@ torch::Tensor drop_path_scale(int64_t samples, double rate, const BlockContext& 
       .reshape({-1, 1, 1});
 }
 
-torch::Tensor add_branch(const torch::Tensor& tokens, const torch::Tensor& branch,
-                         const torch::Tensor& scale) {
-  return tokens + (scale.defined() ? branch * scale.to(branch.dtype()) : branch);
-}
-
 std::vector<double> drop_path_rates(double last, int64_t depth) {
   const auto rates = torch::linspace(0.0, last, depth, torch::kFloat);
   std::vector<double> values;

@@ -1,36 +1,16 @@
 #include "ibot/nn/lean_linear.h"
 
-#include <ATen/autocast_mode.h>
 #include <ATen/ops/gelu_backward.h>
-#include <ATen/ops/native_layer_norm.h>
-#include <ATen/ops/native_layer_norm_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "ibot/nn/autocast_scope.h"
+#include "nn/lean.h"
 
 namespace ibot::nn {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-/// A linear layer's parameters in the precision in force, cast outside of the node: autocast keeps
-/// one cast copy a step, and its gradients add up there.
-struct Affine {
-  explicit Affine(torch::nn::LinearImpl& linear, torch::DeviceType device)
-      : dtype(autocast_in_force(device)), weight(cast(linear.weight)) {
-    if (linear.bias.defined()) bias = cast(linear.bias);
-  }
-
-  torch::Tensor cast(const torch::Tensor& tensor) const {
-    if (!dtype) return tensor;
-    return at::autocast::cached_cast(*dtype, tensor, tensor.device().type());
-  }
-
-  std::optional<torch::ScalarType> dtype;
-  torch::Tensor weight;
-  std::optional<torch::Tensor> bias;
-};
 
 /// Gradients of a linear layer's input, weight and bias.
 struct LinearGradients {
@@ -44,42 +24,74 @@ LinearGradients linear_backward(const torch::Tensor& gradient, const torch::Tens
           has_bias ? rows.sum(0) : torch::Tensor()};
 }
 
+/// The shape of `rows` with another width.
+std::vector<int64_t> with_width(const torch::Tensor& rows, int64_t width) {
+  auto shape = rows.sizes().vec();
+  shape.back() = width;
+  return shape;
+}
+
+/// linear(in_windows(norm(tokens))), tokens [..., D], and what is kept of it.
+torch::Tensor norm_linear_rows(const torch::Tensor& tokens, const NormParameters& norm,
+                               const RowOrder& order, const Affine& linear, NormKept& kept) {
+  const auto& weight = linear.weight;
+  if (order.to_windows.defined()) {
+    auto normed = normalize(tokens, norm, weight.scalar_type(), /*keep=*/true);
+    kept = std::move(normed.kept);
+    return torch::linear(order.in_windows(normed.rows), weight, linear.bias);
+  }
+  const auto rows = tokens.flatten(0, -2);
+  const auto output = weight.new_empty({rows.size(0), weight.size(0)});
+  for (const Chunk& chunk : chunks_of(rows)) {
+    const auto normed = normalize(chunk.of(rows), norm, weight.scalar_type(), /*keep=*/true);
+    linear_out_(chunk.of(output), normed.rows, linear);
+    kept.put(normed.kept, chunk, rows);
+  }
+  return output.view(with_width(tokens, weight.size(0)));
+}
+
 struct NormLinear : torch::autograd::Function<NormLinear> {
-  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& tokens,
-                               const torch::Tensor& scale, const torch::Tensor& shift, double eps,
-                               const torch::Tensor& weight,
-                               const std::optional<torch::Tensor>& bias) {
+  /// `weights`: the norm's scale and shift, the linear layer's weight.
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& tokens, double eps,
+                               const RowOrder& order, const std::optional<torch::Tensor>& bias,
+                               at::TensorList weights) {
     const AutocastScope as_given(tokens.device().type(), std::nullopt);
-    const auto [normed, mean, rstd] =
-        at::native_layer_norm(tokens, {tokens.size(-1)}, scale, shift, eps);
-    const bool half = weight.scalar_type() != tokens.scalar_type();
-    const auto kept = half ? ((tokens - mean) * rstd).to(weight.scalar_type()) : tokens;
-    context->save_for_backward({kept, scale, shift, mean, rstd, weight});
+    NormKept kept;
+    const auto output =
+        norm_linear_rows(tokens, {weights[0], weights[1], eps}, order, {weights[2], bias}, kept);
+    context->save_for_backward({kept.rows, kept.mean, kept.rstd, weights[0], weights[1], weights[2],
+                                order.to_windows, order.to_map});
+    context->saved_data["normalized"] = kept.normalized;
     context->saved_data["bias"] = bias.has_value();
-    context->saved_data["half"] = half;
     context->saved_data["eps"] = eps;
-    return torch::linear(normed.to(weight.scalar_type()), weight, bias);
+    return output;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    refuse_second_derivatives();
     const auto saved = context->get_saved_variables();
-    const auto &kept = saved[0], &scale = saved[1], &shift = saved[2], &weight = saved[5];
-    const bool half = context->saved_data["half"].toBool();
-    const auto input = half ? kept.to(torch::kFloat) : kept;
-    // Of what is normalized already, mean and deviation are 0 and 1.
-    const auto mean = half ? torch::zeros_like(saved[3]) : saved[3];
-    const auto rstd = half ? torch::ones_like(saved[4]) : saved[4];
-    const auto normed =
-        half ? torch::addcmul(shift, input, scale).to(weight.scalar_type())
-             : std::get<0>(at::native_layer_norm(input, {input.size(-1)}, scale, shift,
-                                                 context->saved_data["eps"].toDouble()));
-    const auto linear =
-        linear_backward(gradients[0], normed, weight, context->saved_data["bias"].toBool());
-    auto [of_tokens, of_scale, of_shift] = at::native_layer_norm_backward(
-        linear.input.to(input.scalar_type()), input, {input.size(-1)}, mean, rstd, scale, shift,
-        {context->needs_input_grad(0), true, true});
-    if (half && of_tokens.defined()) of_tokens.mul_(saved[4]);
-    return {of_tokens, of_scale, of_shift, torch::Tensor(), linear.weight, linear.bias};
+    auto& data = context->saved_data;
+    const NormKept kept{saved[0], saved[1], saved[2], data["normalized"].toBool()};
+    const NormParameters norm{saved[3], saved[4], data["eps"].toDouble()};
+    const RowOrder order{saved[6], saved[7]};
+    const bool of_tokens = context->needs_input_grad(0);
+    NormLinearBackward sums(norm, saved[5], order, of_tokens);
+    torch::Tensor result;
+    if (order.to_windows.defined()) {
+      result = sums.add(gradients[0], kept);
+    } else {
+      const auto rows = gradients[0].flatten(0, -2);
+      if (of_tokens) result = torch::empty(kept.rows.sizes(), norm.scale.options());
+      for (const Chunk& chunk : chunks_of(rows)) {
+        const auto part = sums.add(chunk.of(rows), kept.of(chunk));
+        if (of_tokens) chunk.of(result).copy_(part);
+      }
+      if (of_tokens) result = result.view(with_width(gradients[0], result.size(-1)));
+    }
+    return {result,       {},
+            {},           data["bias"].toBool() ? sums.bias() : torch::Tensor(),
+            sums.scale(), sums.shift(),
+            sums.weight()};
   }
 };
 
@@ -94,6 +106,7 @@ struct GeluLinear : torch::autograd::Function<GeluLinear> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    refuse_second_derivatives();
     const auto saved = context->get_saved_variables();
     const auto linear = linear_backward(gradients[0], torch::gelu(saved[0]), saved[1],
                                         context->saved_data["bias"].toBool());
@@ -104,20 +117,21 @@ struct GeluLinear : torch::autograd::Function<GeluLinear> {
 }  // namespace
 
 torch::Tensor norm_linear(torch::nn::LayerNorm& norm, torch::nn::Linear& linear,
-                          const torch::Tensor& tokens) {
+                          const torch::Tensor& tokens, const WindowPlan* windows) {
+  const RowOrder order = windows ? RowOrder{windows->to_windows, windows->to_map} : RowOrder{};
   if (!torch::GradMode::is_enabled())
-    return torch::linear(norm->forward(tokens), linear->weight, linear->bias);
-  const Affine affine(*linear, tokens.device().type());
-  return NormLinear::apply(tokens, norm->weight, norm->bias, norm->options.eps(), affine.weight,
-                           affine.bias);
+    return torch::linear(order.in_windows(norm->forward(tokens)), linear->weight, linear->bias);
+  const auto affine = in_force(linear->weight, linear->bias);
+  const std::vector<torch::Tensor> weights{norm->weight, norm->bias, affine.weight};
+  return NormLinear::apply(tokens, norm->options.eps(), order, affine.bias,
+                           at::TensorList(weights));
 }
 
 torch::Tensor gelu_linear(torch::nn::Linear& linear, const torch::Tensor& hidden) {
   if (!torch::GradMode::is_enabled())
     return torch::linear(torch::gelu(hidden), linear->weight, linear->bias);
-  const Affine affine(*linear, hidden.device().type());
-  return GeluLinear::apply(affine.dtype ? hidden.to(*affine.dtype) : hidden, affine.weight,
-                           affine.bias);
+  const auto affine = in_force(linear->weight, linear->bias);
+  return GeluLinear::apply(hidden.to(affine.weight.scalar_type()), affine.weight, affine.bias);
 }
 
 }  // namespace ibot::nn

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "ibot/base/error.h"
-#include "ibot/nn/drop_path.h"
 #include "ibot/nn/recompute.h"
 
 namespace ibot::nn {
@@ -42,10 +41,9 @@ BlockDraws SwinBlockImpl::draw(const torch::Tensor& tokens, const BlockContext& 
 torch::Tensor SwinBlockImpl::run(const torch::Tensor& tokens, const BlockDraws& draws) {
   const auto& layout = plan(tokens);
   const auto& dropout = draws.dropout;
-  const auto windows = to_windows(norm1_->forward(tokens), layout);  // [B, W·T, D]
-  const auto attended = to_map(attn_->forward(windows, layout.mask, dropout.weights), layout);
-  const auto x = add_branch(tokens, dropout.attended.of(attended), draws.attention);
-  return add_branch(x, mlp_->forward(norm2_, x, dropout), draws.mlp);
+  const auto attended = to_map(attn_->attend(norm1_, tokens, layout, dropout.weights), layout);
+  const auto x = attn_->add_to(tokens, attended, {draws.attention, {}}, dropout.attended);
+  return mlp_->add_to(x, norm2_, {draws.mlp, {}}, dropout);
 }
 
 torch::Tensor SwinBlockImpl::forward(const torch::Tensor& tokens, const BlockContext& context) {
@@ -55,8 +53,7 @@ torch::Tensor SwinBlockImpl::forward(const torch::Tensor& tokens, const BlockCon
 }
 
 torch::Tensor SwinBlockImpl::attention(const torch::Tensor& tokens) {
-  const auto& layout = plan(tokens);
-  return attn_->weights(to_windows(norm1_->forward(tokens), layout), layout.mask);
+  return attn_->weights(norm1_, tokens, plan(tokens));
 }
 
 PatchMergingImpl::PatchMergingImpl(int64_t embed_dim) {

@@ -1,6 +1,7 @@
 #include "ibot/nn/window_attention.h"
 
 #include "ibot/nn/attention.h"
+#include "ibot/nn/lean_linear.h"
 
 namespace ibot::nn {
 
@@ -27,8 +28,10 @@ WindowAttentionImpl::WindowAttentionImpl(int64_t embed_dim, int64_t heads, int64
   proj_ = register_module("proj", torch::nn::Linear(embed_dim, embed_dim));
 }
 
-std::vector<torch::Tensor> WindowAttentionImpl::project(const torch::Tensor& windows) {
-  const auto projected = qkv_->forward(windows);  // [B, W·T, 3·D]
+std::vector<torch::Tensor> WindowAttentionImpl::project(torch::nn::LayerNorm& norm,
+                                                        const torch::Tensor& tokens,
+                                                        const WindowPlan& plan) {
+  const auto projected = norm_linear(norm, qkv_, tokens, &plan);  // [B, W·T, 3·D]
   return split_heads(projected.view({-1, tokens_, projected.size(-1)}), heads_);
 }
 
@@ -41,18 +44,25 @@ torch::Tensor WindowAttentionImpl::bias(const torch::Tensor& mask) {
   return mask.defined() ? learnt + mask.to(learnt.dtype()) : learnt;
 }
 
-torch::Tensor WindowAttentionImpl::forward(const torch::Tensor& windows, const torch::Tensor& mask,
-                                           const DropoutMask& dropout) {
-  const auto parts = project(windows);
+torch::Tensor WindowAttentionImpl::attend(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                                          const WindowPlan& plan, const DropoutMask& dropout) {
+  const auto parts = project(norm, tokens, plan);
   const auto attended =
-      attend(parts[0], parts[1], parts[2], {bias(mask), dropout});  // [B·W, heads, T, d]
-  return proj_->forward(attended.transpose(1, 2).reshape(windows.sizes()));
+      nn::attend(parts[0], parts[1], parts[2], {bias(plan.mask), dropout});  // [B·W, heads, T, d]
+  return attended.transpose(1, 2).reshape({tokens.size(0), -1, tokens.size(2)});
 }
 
-torch::Tensor WindowAttentionImpl::weights(const torch::Tensor& windows,
-                                           const torch::Tensor& mask) {
-  const auto parts = project(windows);
-  return attention_weights(parts[0], parts[1], bias(mask));
+torch::Tensor WindowAttentionImpl::add_to(const torch::Tensor& stream,
+                                          const torch::Tensor& attended, const BranchScale& scale,
+                                          const DropoutMask& dropout) {
+  if (!dropout.kept.defined()) return add_linear(stream, attended, proj_, scale);
+  return add_branch(stream, dropout.of(proj_->forward(attended)), scale);
+}
+
+torch::Tensor WindowAttentionImpl::weights(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                                           const WindowPlan& plan) {
+  const auto parts = project(norm, tokens, plan);
+  return attention_weights(parts[0], parts[1], bias(plan.mask));
 }
 
 }  // namespace ibot::nn

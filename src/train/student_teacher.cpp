@@ -17,9 +17,9 @@ loss::StudentOutput split_scores(models::ProjectionHead& head, const torch::Tens
                                  int64_t class_rows) {
   const auto patch_rows = features.size(0) - class_rows;
   if (head->shared()) {
-    const auto logits = head->class_logits(features);  // one product for both
-    return {.class_logits = logits.narrow(0, 0, class_rows),
-            .patch_logits = logits.narrow(0, class_rows, patch_rows)};
+    // One product for both, and one gradient: slices would fill and add a whole one each.
+    const auto parts = head->class_logits(features).split_with_sizes({class_rows, patch_rows});
+    return {.class_logits = parts[0], .patch_logits = parts[1]};
   }
   return {.class_logits = head->class_logits(features.narrow(0, 0, class_rows)),
           .patch_logits = head->patch_logits(features.narrow(0, class_rows, patch_rows))};

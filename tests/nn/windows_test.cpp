@@ -111,9 +111,9 @@ TEST(WindowAttention, OneWindowIsPlainAttention) {
   }
   const auto tokens = torch::rand({2, 16, 12});
   auto norm = layer_norm(12);
-  const auto normed = norm->forward(tokens);
-  EXPECT_TENSOR_NEAR(windowed->forward(normed, {}), plain->forward(norm, tokens));
-  EXPECT_TENSOR_NEAR(windowed->weights(normed, {}), plain->weights(norm, tokens));
+  const auto plan = plan_windows(4, {.size = 4}, torch::kCPU);
+  EXPECT_TENSOR_NEAR(windowed->attend(norm, tokens, plan), plain->attend(norm, tokens));
+  EXPECT_TENSOR_NEAR(windowed->weights(norm, tokens, plan), plain->weights(norm, tokens));
 }
 
 // A bias of head 0 that is large for one offset makes each token attend to that neighbour.
@@ -122,7 +122,9 @@ TEST(WindowAttention, TheBiasBelongsToOffsets) {
   const torch::NoGradGuard no_grad;
   auto table = attention->named_parameters()["relative_position_bias_table"];
   table[1 * 5 + 2][0] = 50.0;  // the key one row below the query
-  const auto weights = attention->weights(torch::rand({1, 9, 4}), {});
+  auto norm = layer_norm(4);
+  const auto weights =
+      attention->weights(norm, torch::rand({1, 9, 4}), plan_windows(3, {.size = 3}, torch::kCPU));
   for (int64_t query = 0; query < 6; ++query) {
     EXPECT_NEAR(weights[0][0][query][query + 3].item<float>(), 1.0f, 1e-5f) << query;
     EXPECT_LT(weights[0][1][query][query + 3].item<float>(), 0.9f) << query;

@@ -109,7 +109,7 @@ class IbotLossImpl : public torch::nn::Module {
   const torch::Tensor& patch_center() const { return center2_; }
 
  private:
-  torch::Tensor patch_target(const torch::Tensor& logits, double temperature) const;
+  torch::Tensor class_target(const TeacherOutput& teacher, TeacherTemperatures temperatures) const;
 
   LossOptions options_;
   torch::Tensor center_;

@@ -1,7 +1,7 @@
 // The patch-token term: patches that learn from patches.
 #pragma once
 
-#include <torch/types.h>
+#include "ibot/loss/cross_entropy.h"
 
 namespace ibot::loss {
 
@@ -15,7 +15,7 @@ namespace ibot::loss {
 ///   returns   scalar    (1 / views) Σ_m weight_m CE(teacher_m, student_m); 0 when M = 0
 ///
 /// Source: paper eq. 2; reference `main_ibot.py` (iBOTLoss).
-torch::Tensor patch_loss(const torch::Tensor& student, const torch::Tensor& teacher,
+torch::Tensor patch_loss(const torch::Tensor& student, const TargetRows& teacher,
                          const torch::Tensor& weight, int64_t views, double student_temp);
 
 }  // namespace ibot::loss

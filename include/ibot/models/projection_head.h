@@ -57,6 +57,8 @@ class ProjectionHeadImpl : public torch::nn::Module {
  private:
   torch::Tensor normalize(const torch::Tensor& hidden);
   torch::Tensor activate(const torch::Tensor& hidden) const;
+  /// Linear layer `index` of the MLP; `input` is what the layer before gave, not yet activated.
+  torch::Tensor layer(size_t index, const torch::Tensor& input);
 
   HeadOptions options_;
   dist::Group group_;

@@ -9,13 +9,15 @@
 #include <vector>
 
 #include "ibot/nn/dropout.h"
+#include "ibot/nn/residual.h"
 
 namespace ibot::nn {
 
 /// Projected tokens as queries, keys and values of each head.
 ///
 ///   projected  [B, T, 3·D]              queries, then keys, then values
-///   returns    three [B, heads, T, d]   views, D = heads · d
+///   returns    three [B, heads, T, d]   views, D = heads · d; their gradients are written side by
+///              side, as `projected` lies
 std::vector<torch::Tensor> split_heads(const torch::Tensor& projected, int64_t heads);
 
 /// What attention takes besides queries, keys and values.
@@ -41,17 +43,15 @@ class AttentionImpl : public torch::nn::Module {
  public:
   AttentionImpl(int64_t embed_dim, int64_t heads, bool qkv_bias);
 
-  /// tokens [B, T, D] → [B, T, D]; some weights dropped.
-  torch::Tensor forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
-                        const DropoutMask& dropout = {});
+  /// What each token attends to, before the projection, some weights dropped: [B, T, D] →
+  /// [B, T, D].
+  torch::Tensor attend(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                       const DropoutMask& dropout = {});
 
-  /// Rows `rows` of what forward gives for all tokens, one below the other.
-  ///
-  ///   tokens   [B, T, D]
-  ///   rows     [R]         int64, indices in [0, B·T)
-  ///   returns  [R, D]
-  torch::Tensor forward_rows(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
-                             const torch::Tensor& rows, const DropoutMask& dropout = {});
+  /// stream + scale · projection of `attended`, some of its values dropped; both [B, T, D] or
+  /// [R, D].
+  torch::Tensor add_to(const torch::Tensor& stream, const torch::Tensor& attended,
+                       const BranchScale& scale, const DropoutMask& dropout = {});
 
   /// Softmax attention: [B, T, D] → [B, heads, T, T].
   torch::Tensor weights(torch::nn::LayerNorm& norm, const torch::Tensor& tokens);
@@ -62,8 +62,6 @@ class AttentionImpl : public torch::nn::Module {
  private:
   /// Of the first `count` queries: [B, heads, count, T].
   torch::Tensor weights_of(torch::nn::LayerNorm& norm, const torch::Tensor& tokens, int64_t count);
-  torch::Tensor attend_all(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
-                           const DropoutMask& dropout);
 
   int64_t heads_;
   torch::nn::Linear qkv_{nullptr};

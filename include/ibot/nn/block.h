@@ -18,9 +18,9 @@ namespace ibot::nn {
 class MlpImpl : public torch::nn::Module {
  public:
   MlpImpl(int64_t embed_dim, int64_t hidden_dim);
-  /// Of norm(tokens): [..., D] → [..., D]; hidden values and outputs dropped.
-  torch::Tensor forward(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
-                        const BlockDropout& dropout = {});
+  /// tokens + scale · mlp(norm(tokens)): [..., D] → [..., D]; hidden values and outputs dropped.
+  torch::Tensor add_to(const torch::Tensor& tokens, torch::nn::LayerNorm& norm,
+                       const BranchScale& scale, const BlockDropout& dropout = {});
 
  private:
   torch::nn::Linear fc1_{nullptr};

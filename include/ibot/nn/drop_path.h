@@ -19,10 +19,6 @@ namespace ibot::nn {
 torch::Tensor drop_path_scale(int64_t samples, double rate, const BlockContext& context,
                               torch::Device device);
 
-/// tokens + branch, its samples scaled where `scale` is defined.
-torch::Tensor add_branch(const torch::Tensor& tokens, const torch::Tensor& branch,
-                         const torch::Tensor& scale);
-
 /// Rates of the blocks of a network: linear from 0 in the first to `last` in the last, in float32
 /// as the reference computes them.
 std::vector<double> drop_path_rates(double last, int64_t depth);

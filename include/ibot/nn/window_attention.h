@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "ibot/nn/dropout.h"
+#include "ibot/nn/residual.h"
+#include "ibot/nn/windows.h"
 
 namespace ibot::nn {
 
@@ -23,19 +25,26 @@ class WindowAttentionImpl : public torch::nn::Module {
  public:
   WindowAttentionImpl(int64_t embed_dim, int64_t heads, int64_t window, bool qkv_bias);
 
-  ///   windows  [B, W·T, D]    T = window·window tokens of each of W windows, one after the other
-  ///   mask     [W, 1, T, T]   added to the scores; undefined: none
+  /// What each token attends to within its window of `plan`, before the projection.
+  ///
+  ///   tokens   [B, L, D]     of a square map, not yet normalized
   ///   dropout  of the weights [B·W, heads, T, T]
-  ///   returns  [B, W·T, D]
-  torch::Tensor forward(const torch::Tensor& windows, const torch::Tensor& mask,
-                        const DropoutMask& dropout = {});
+  ///   returns  [B, W·T, D]   T = window·window tokens of each of W windows, one after the other
+  torch::Tensor attend(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                       const WindowPlan& plan, const DropoutMask& dropout = {});
 
-  /// Softmax attention, as forward: [B·W, heads, T, T], the windows of an image one after the
+  /// stream + scale · projection of `attended`, some of its values dropped; both [B, L, D].
+  torch::Tensor add_to(const torch::Tensor& stream, const torch::Tensor& attended,
+                       const BranchScale& scale, const DropoutMask& dropout = {});
+
+  /// Softmax attention of `attend`: [B·W, heads, T, T], the windows of an image one after the
   /// other.
-  torch::Tensor weights(const torch::Tensor& windows, const torch::Tensor& mask);
+  torch::Tensor weights(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                        const WindowPlan& plan);
 
  private:
-  std::vector<torch::Tensor> project(const torch::Tensor& windows);
+  std::vector<torch::Tensor> project(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
+                                     const WindowPlan& plan);
   torch::Tensor bias(const torch::Tensor& mask);
 
   int64_t heads_;

@@ -1,0 +1,96 @@
+#include "ibot/loss/cross_entropy.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+#include "ibot/base/error.h"
+
+namespace ibot::loss {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// On a CPU what fits a core's cache; elsewhere little beside a step's memory, in few launches.
+constexpr int64_t kScoresAtOnce = int64_t{1} << 18, kScoresAtOnceOnDevice = int64_t{1} << 25;
+
+struct Held : torch::CustomClassHolder {
+  TargetRows::Compute compute;
+};
+
+/// Some rows of scores and what they are compared with.
+struct Rows {
+  int64_t first;
+  int64_t count;
+  torch::Tensor scores;  // [count, K], float32, divided by the temperature
+  torch::Tensor target;
+
+  torch::Tensor of(const torch::Tensor& all) const { return all.narrow(0, first, count); }
+};
+
+void for_rows(const torch::Tensor& logits, const TargetRows& targets, double temperature,
+              const std::function<void(const Rows&)>& visit) {
+  const auto total = logits.size(0);
+  const auto limit = logits.is_cpu() ? kScoresAtOnce : kScoresAtOnceOnDevice;
+  const auto step = std::max<int64_t>(1, limit / std::max<int64_t>(1, logits.size(1)));
+  for (int64_t first = 0; first == 0 || first < total; first += step) {
+    const auto count = std::min(step, total - first);
+    const auto part = logits.narrow(0, first, count);
+    const auto target = targets.compute(targets.sources, first, count);
+    IBOT_CHECK(target.sizes() == part.sizes(), "cross_entropy: expected targets ", part.sizes(),
+               ", got ", target.sizes());
+    visit({first, count, part.to(torch::kFloat) / temperature, target});
+  }
+}
+
+struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& logits,
+                               const TargetRows& targets, double temperature) {
+    auto held = c10::make_intrusive<Held>();
+    held->compute = targets.compute;
+    variable_list saved{logits};
+    saved.insert(saved.end(), targets.sources.begin(), targets.sources.end());
+    context->save_for_backward(std::move(saved));
+    context->saved_data["held"] = c10::IValue::make_capsule(std::move(held));
+    context->saved_data["temperature"] = temperature;
+    const auto result = torch::empty({logits.size(0)}, logits.options().dtype(torch::kFloat));
+    for_rows(logits, targets, temperature, [&](const Rows& rows) {
+      rows.of(result).copy_(rows.scores.log_softmax(-1).mul_(rows.target).sum(-1).neg_());
+    });
+    return result;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    IBOT_CHECK(!torch::GradMode::is_enabled(),
+               "cross_entropy: expected first derivatives, got create_graph");
+    auto saved = context->get_saved_variables();
+    const auto held =
+        c10::static_intrusive_pointer_cast<Held>(context->saved_data["held"].toCapsule());
+    const double temperature = context->saved_data["temperature"].toDouble();
+    const auto logits = saved[0];
+    const TargetRows targets({saved.begin() + 1, saved.end()}, held->compute);
+    const auto result = torch::empty_like(logits);
+    for_rows(logits, targets, temperature, [&](const Rows& rows) {
+      const auto weight = (rows.of(gradients[0]) / temperature).unsqueeze(1);
+      const auto mass = rows.target.sum(-1, /*keepdim=*/true);
+      rows.of(result).copy_(rows.scores.softmax(-1).mul_(mass).sub_(rows.target).mul_(weight));
+    });
+    return {result, torch::Tensor(), torch::Tensor()};
+  }
+};
+
+}  // namespace
+
+TargetRows::TargetRows(const torch::Tensor& targets)
+    : sources{targets.detach()},
+      compute([](const std::vector<torch::Tensor>& all, int64_t first, int64_t count) {
+        return all[0].narrow(0, first, count);
+      }) {}
+
+torch::Tensor cross_entropy(const torch::Tensor& logits, const TargetRows& targets,
+                            double temperature) {
+  return CrossEntropy::apply(logits, targets, temperature);
+}
+
+}  // namespace ibot::loss
