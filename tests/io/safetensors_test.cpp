@@ -274,7 +274,7 @@ TEST(SafetensorsRefusal, EntriesOfAnotherForm) {
   EXPECT_THAT(refusal(R"({"a":{"dtype":"U8","data_offsets":[0,1]}})", 1), HasSubstr("shape"));
   EXPECT_THAT(refusal(R"({"a":{"dtype":"U8","shape":[1]}})", 1), HasSubstr("data_offsets"));
   EXPECT_THAT(refusal(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}})", 1),
-              HasSubstr("alone"));
+              HasSubstr("only dtype, shape and data_offsets"));
   EXPECT_THAT(refusal(R"({"a":{"dtype":"F4","shape":[1],"data_offsets":[0,1]}})", 1),
               HasSubstr("unknown dtype \"F4\""));
   EXPECT_THAT(refusal(R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,1]}})", 1),

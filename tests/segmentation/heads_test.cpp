@@ -38,7 +38,8 @@ class HeadCase {
   testing::ReadJson config() const { return golden_.json["config"]; }
 
   void check(SegmentationHead& head) {
-    load(head, golden_.tensors("weights"));
+    load(head,
+         io::read_safetensors(golden_.folder / (golden_.name + ".weights.safetensors")).tensors);
     head.eval();
     EXPECT_TRUE(is(head.forward(features_), "eval.logits"));
     head.train();
