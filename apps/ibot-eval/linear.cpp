@@ -16,6 +16,7 @@
 #include "ibot/config/yaml.h"
 #include "ibot/eval/linear_probe.h"
 #include "ibot/loading/training_loader.h"
+#include "ibot/train/run_log.h"
 
 namespace ibot::apps {
 namespace {
@@ -93,11 +94,18 @@ void run_probe(eval::LinearProbe& probe, const TaskRequest& request, const Label
   const auto epochs = request.weights.config.linear.epochs;
   std::optional<LinearLog> log;
   std::optional<Shown> shown;
+  std::optional<train::RunLog> metrics;
   if (leads) {
     const auto& state = probe.state();
     log.emplace(request.output, state.step / state.steps_per_epoch);
     shown.emplace(probe, epochs);
-    probe.set_observers({&*shown});
+    std::vector<train::Observer*> observers{&*shown};
+    if (!request.output.empty()) {
+      // The official log has its own lines.
+      metrics.emplace(request.output, state.step, state.steps_per_epoch, log_warning, std::nullopt);
+      observers.push_back(&*metrics);
+    }
+    probe.set_observers(observers);
     probe.set_on_best([&](const eval::LinearEpoch& epoch) { log->append(epoch); });
   }
   train_to_end(probe, request, [&] {

@@ -124,8 +124,12 @@ std::optional<train::EvaluationRecord> LinearProbe::validate(int64_t epoch) {
     on_best_({epoch, linear_lr_factor(epoch, linear.epochs) * torch::tensor(rates, torch::kDouble),
               losses_ / static_cast<double>(options_.steps_per_epoch), hits, images});
   }
-  return train::EvaluationRecord{
+  train::EvaluationRecord record{
       .epoch = epoch, .name = "linear", .metrics = {{"top1", best_.top1}, {"top5", best_.top5}}};
+  if (best_sgd_.head < 0) return record;
+  record.metrics["top1_sgd"] = best_sgd_.top1;
+  record.metrics["top5_sgd"] = best_sgd_.top5;
+  return record;
 }
 
 }  // namespace ibot::eval

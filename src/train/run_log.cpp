@@ -59,17 +59,18 @@ JsonLines::JsonLines(const std::filesystem::path& path, const std::string& key, 
 void JsonLines::append(const std::string& object) { file_->append(object + '\n'); }
 
 RunLog::RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_per_epoch,
-               std::function<void(const std::string&)> warn, LogKeys keys)
+               std::function<void(const std::string&)> warn, std::optional<LogKeys> keys)
     : warn_(std::move(warn)),
       keys_(std::move(keys)),
-      log_(output / "log.txt", "epoch", step / steps_per_epoch),
       metrics_(output / "metrics.jsonl", "step", step + 1),
       // A run from scratch also drops epoch 0, whose values are stored at step 0.
-      events_(output / "tensorboard", step == 0 ? 0 : step + 1) {}
+      events_(output / "tensorboard", step == 0 ? 0 : step + 1) {
+  if (keys_) log_.emplace(output / "log.txt", "epoch", step / steps_per_epoch);
+}
 
 RunLog::~RunLog() {
   try {
-    log_.flush();
+    if (log_) log_->flush();
     metrics_.flush();
     events_.flush();
   } catch (const Error& problem) {
@@ -124,7 +125,9 @@ void RunLog::on_step(const StepRecord& record) {
 void RunLog::on_epoch(const EpochRecord& record) {
   TermValues entries{{"loss", record.loss}};
   entries.insert(entries.end(), record.terms.begin(), record.terms.end());
-  entries.insert(entries.end(), {{"lr", record.lr}, {keys_.weight_decay, record.weight_decay}});
+  entries.insert(
+      entries.end(),
+      {{"lr", record.lr}, {keys_ ? keys_->weight_decay : "weight_decay", record.weight_decay}});
   entries.insert(entries.end(), record.more.begin(), record.more.end());
   epoch_ = {};
   for (const auto& [name, value] : entries) {
@@ -135,11 +138,12 @@ void RunLog::on_epoch(const EpochRecord& record) {
 }
 
 void RunLog::on_epoch_end() {
+  if (!keys_) return;
   Json line;
   for (const auto& [key, value] : epoch_.entries) line[key] = value;
   line["epoch"] = epoch_.epoch;
-  for (const auto& [key, value] : keys_.constants) line[key] = value;
-  attempt([&] { log_.append(line.dump()); });
+  for (const auto& [key, value] : keys_->constants) line[key] = value;
+  attempt([&] { log_->append(line.dump()); });
 }
 
 void RunLog::on_evaluation(const EvaluationRecord& record) {

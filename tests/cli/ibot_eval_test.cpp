@@ -8,6 +8,7 @@
 
 #include "ibot/config/run_config.h"
 #include "ibot/config/yaml.h"
+#include "ibot/io/file.h"
 #include "ibot/io/safetensors.h"
 #include "ibot/io/torch_file.h"
 #include "ibot/train/checkpoint.h"
@@ -361,6 +362,14 @@ TEST_F(IbotEval, ProbesLinearlyAndGoesOn) {
   EXPECT_TRUE(listed == 0.1 || listed == 10) << listed;
   EXPECT_DOUBLE_EQ(metrics["lr_scaled"].get<double>(), listed * 4 / 256);
   EXPECT_EQ(report("whole")["options"]["pooling"], "class");
+
+  // Beside the official log, which has lines of its own, what every training writes.
+  const auto lines = io::read_file(folder_ / "whole" / "metrics.jsonl");
+  EXPECT_THAT(lines, AllOf(HasSubstr(R"("eval":{"name":"linear","metrics":{"top1":100.0,)"),
+                           HasSubstr(R"("top1_sgd":100.0)"), HasSubstr(R"("images_per_s":)")));
+  EXPECT_FALSE(std::filesystem::is_empty(folder_ / "whole" / "tensorboard"));
+  EXPECT_THAT(io::read_file(folder_ / "whole" / "log.txt"),
+              AllOf(HasSubstr("\"test_acc0@1\""), Not(HasSubstr("train_weight_decay"))));
 
   // How many images a forward pass takes does not matter.
   linear("parts", {"linear.epochs=4", "eval.batch_size=3"});

@@ -41,9 +41,10 @@ struct LogKeys {
 class RunLog : public Observer {
  public:
   /// `step` finished steps are already in the files. `warn` is called when lines begin to be
-  /// queued, and at the end if some could not be written.
+  /// queued, and at the end if some could not be written. Without `keys` there is no log.txt.
   RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_per_epoch,
-         std::function<void(const std::string&)> warn = {}, LogKeys keys = {});
+         std::function<void(const std::string&)> warn = {},
+         std::optional<LogKeys> keys = LogKeys());
   ~RunLog() override;
 
   void on_step(const StepRecord& record) override;
@@ -64,9 +65,9 @@ class RunLog : public Observer {
 
   std::function<void(const std::string&)> warn_;
   bool waiting_ = false;
-  LogKeys keys_;
+  std::optional<LogKeys> keys_;
   EpochLine epoch_;
-  JsonLines log_;
+  std::optional<JsonLines> log_;
   JsonLines metrics_;
   io::EventWriter events_;
 };
