@@ -1,5 +1,7 @@
 #include "ibot/eval/correspondence.h"
 
+#include <cstdlib>
+
 namespace ibot::eval {
 namespace {
 
@@ -64,6 +66,32 @@ torch::Tensor most_attended_patches(const torch::Tensor& attention, mask::PatchG
   return maps.mean(1)
       .argsort(/*stable=*/true, /*dim=*/-1, /*descending=*/true)
       .narrow(-1, 0, count);
+}
+
+void draw_line_(const torch::Tensor& picture, Point from, Point to) {
+  auto pixels = picture.accessor<uint8_t, 3>();
+  const auto mark = [&](Point at) {
+    if (at.y < 0 || at.y >= pixels.size(0) || at.x < 0 || at.x >= pixels.size(1)) return;
+    pixels[at.y][at.x][0] = 255;
+    pixels[at.y][at.x][1] = pixels[at.y][at.x][2] = 0;
+  };
+  // Bresenham: along the longer side, with a step of the shorter when the error says so.
+  const bool flat = std::abs(to.x - from.x) > std::abs(to.y - from.y);
+  const auto along = flat ? &Point::x : &Point::y;
+  const auto across = flat ? &Point::y : &Point::x;
+  const auto steps = std::abs(to.*along - from.*along);
+  const auto rise = std::abs(to.*across - from.*across);
+  auto error = 2 * rise - steps;
+  for (int64_t i = 0; i < steps; ++i) {
+    mark(from);
+    if (error >= 0) {
+      from.*across += to.*across > from.*across ? 1 : -1;
+      error -= 2 * steps;
+    }
+    error += 2 * rise;
+    from.*along += to.*along > from.*along ? 1 : -1;
+  }
+  mark(to);
 }
 
 }  // namespace ibot::eval

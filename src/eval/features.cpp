@@ -25,7 +25,7 @@ void check_finite(const torch::Tensor& features, const std::string& task, const 
 FeatureOptions resolved(const FeatureOptions& options, bool linear_probing,
                         const std::string& arch) {
   if (options.pooling != Pooling::kPublished) {
-    return {options.pooling, std::max<int64_t>(options.blocks, 1)};
+    return {options.pooling, std::max<int64_t>(options.blocks, 1), options.patches};
   }
   if (!linear_probing) return {Pooling::kClass, 1};
   const auto* preset = models::find_preset(arch);
@@ -40,6 +40,10 @@ torch::Tensor image_features(models::Backbone& backbone, const torch::Tensor& im
              "features: expected a pooling of one block or more, got ", enum_name(options.pooling),
              " of ", options.blocks);
   if (options.pooling == Pooling::kPatchMean) return backbone.mean_patch_token(images);
+  if (options.patches > 0) {
+    return part_features(backbone.attended_patches(images), options.patches,
+                         options.pooling == Pooling::kHighestPatches);
+  }
   const auto outputs = backbone.intermediate(images, options.blocks);
   std::vector<torch::Tensor> parts;
   for (const auto& output : outputs) parts.push_back(output.class_token);
@@ -57,8 +61,7 @@ torch::Tensor part_features(const models::AttendedPatches& patches, int64_t coun
 }
 
 FeatureBank collect_features(const Embedding& embedding,
-                             batch::BatchSource<batch::LabeledBatch>& source,
-                             const batch::Normalization& normalization, torch::Device device,
+                             batch::BatchSource<batch::LabeledBatch>& source, torch::Device device,
                              const FeatureProgress& progress) {
   // Not InferenceMode: a linear probe trains on these features.
   const torch::NoGradGuard no_grad;
@@ -68,7 +71,7 @@ FeatureBank collect_features(const Embedding& embedding,
   int64_t images = 0;
   while (const auto batch = source.next()) {
     const auto pixels = batch->image.to(device, /*non_blocking=*/true);
-    features.push_back(embedding(batch::normalized(pixels, normalization)).to(torch::kCPU));
+    features.push_back(embedding(pixels).to(torch::kCPU));
     labels.push_back(batch->label);
     ids.push_back(batch->sample_id);
     images += batch->image.size(0);
@@ -84,10 +87,10 @@ FeatureBank extract_features(models::Backbone& backbone,
                              const batch::Normalization& normalization, torch::Device device,
                              const FeatureProgress& progress) {
   const EvaluationMode evaluation_mode(backbone);
-  const auto embedding = [&](const torch::Tensor& images) {
-    return image_features(backbone, images, options);
+  const auto embedding = [&](const torch::Tensor& pixels) {
+    return image_features(backbone, batch::normalized(pixels, normalization), options);
   };
-  return collect_features(embedding, source, normalization, device, progress);
+  return collect_features(embedding, source, device, progress);
 }
 
 }  // namespace ibot::eval

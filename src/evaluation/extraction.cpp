@@ -1,9 +1,11 @@
 #include "ibot/evaluation/extraction.h"
 
+#include <optional>
 #include <utility>
 
 #include "evaluation/feature_parts.h"
 #include "ibot/base/option_text.h"
+#include "ibot/eval/evaluation_mode.h"
 #include "ibot/loading/labeled_loader.h"
 #include "ibot/models/network.h"
 
@@ -13,27 +15,26 @@ namespace {
 // Goes up when the same inputs give other features.
 constexpr int64_t kVersion = 3;
 
-// Samples of one part: what an interrupted extraction loses at most.
-constexpr int64_t kPart = 8192;
-
-eval::FeatureBank compute(const Subject& subject, const data::Dataset& images, int64_t begin,
-                          int64_t count, const ExtractionOptions& options,
+eval::FeatureBank compute(const Embedder& embedder, const data::Dataset& images, int64_t begin,
+                          int64_t count, const ExtractionOptions& options, torch::Device device,
                           const eval::FeatureProgress& progress) {
-  data::LabeledLoader loader(
-      images, {.transform = {.resize_size = options.resize_size, .crop_size = options.crop_size},
-               .decode = options.decode,
-               .batch_size = options.batch_size,
-               .workers = options.workers,
-               .prefetch_batches = options.prefetch_batches,
-               .begin = begin,
-               .end = begin + count,
-               .pin_memory = subject.device.is_cuda()});
-  if (subject.backbone == nullptr) {
-    const auto pixels = [](const torch::Tensor& crops) { return crops.flatten(1); };
-    return eval::collect_features(pixels, loader, options.normalization, subject.device, progress);
-  }
-  return eval::extract_features(*subject.backbone, loader, options.features, options.normalization,
-                                subject.device, progress);
+  data::LabeledLoader loader(images, {.transform = {.resize_size = options.resize_size,
+                                                    .crop_size = options.crop_size,
+                                                    .filter = options.filter},
+                                      .decode = options.decode,
+                                      .batch_size = options.batch_size,
+                                      .workers = options.workers,
+                                      .prefetch_batches = options.prefetch_batches,
+                                      .begin = begin,
+                                      .end = begin + count,
+                                      .pin_memory = device.is_cuda()});
+  int64_t first = begin;
+  const auto embed = [&](const torch::Tensor& pixels) {
+    const auto rows = embedder.embed(pixels, first);
+    first += pixels.size(0);
+    return rows;
+  };
+  return eval::collect_features(embed, loader, device, progress);
 }
 
 /// Puts the part at its place among `images` samples.
@@ -70,6 +71,9 @@ std::map<std::string, std::string> feature_keys(const Subject& subject,
   keys.merge(result_texts("backbone", subject.options));
   keys.merge(result_texts("data", options.decode));
   keys.merge(result_texts("features", options.features));
+  // Absent where they have no part, so that features of before they were keys stay the same.
+  if (options.features.patches == 0) keys.erase("features.patches");
+  if (options.filter != data::Filter::kBicubic) keys["eval.filter"] = enum_name(options.filter);
   return keys;
 }
 
@@ -85,12 +89,27 @@ Identity feature_identity(const Subject& subject, const std::string& images_hash
 eval::FeatureBank extract(const Subject& subject, const data::Dataset& images,
                           const std::string& hash, const std::string& name,
                           const ExtractionOptions& options, const Listener& listener) {
+  std::optional<eval::EvaluationMode> evaluation_mode;
+  if (subject.backbone != nullptr) evaluation_mode.emplace(*subject.backbone);
+  const auto embed = [&](const torch::Tensor& pixels, int64_t /*first*/) {
+    const auto normalized = batch::normalized(pixels, options.normalization);
+    return subject.backbone == nullptr
+               ? normalized.flatten(1)
+               : eval::image_features(*subject.backbone, normalized, options.features);
+  };
+  return extract({embed, feature_identity(subject, hash, options)}, images, name, options,
+                 subject.device, listener);
+}
+
+eval::FeatureBank extract(const Embedder& embedder, const data::Dataset& images,
+                          const std::string& name, const ExtractionOptions& options,
+                          torch::Device device, const Listener& listener) {
   eval::FeatureBank bank;
-  FeatureParts parts(images.size(), kPart, name, feature_identity(subject, hash, options).text(),
-                     options, listener);
+  FeatureParts parts(images.size(), embedder.part, name, embedder.identity.text(), options,
+                     listener);
   parts.run(
       [&](int64_t begin, int64_t count, const eval::FeatureProgress& progress) {
-        return compute(subject, images, begin, count, options, progress);
+        return compute(embedder, images, begin, count, options, device, progress);
       },
       [&](int64_t begin, const eval::FeatureBank& part) {
         store_part(bank, images.size(), begin, part);

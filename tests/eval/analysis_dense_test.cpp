@@ -230,6 +230,34 @@ TEST(AttentionPicture, AHeadThatWinsNowhereShowsNothing) {
                       attention_picture(image, first.unsqueeze(0), 0.6));
 }
 
+std::vector<std::vector<uint8_t>> reds(const torch::Tensor& picture) {
+  std::vector<std::vector<uint8_t>> rows;
+  for (int64_t y = 0; y < picture.size(0); ++y) {
+    for (int64_t x = 0; x < picture.size(1); ++x) {
+      const auto red = picture[y][x][0].item<uint8_t>();
+      if (red > 0) rows.push_back({static_cast<uint8_t>(y), static_cast<uint8_t>(x)});
+    }
+  }
+  return rows;
+}
+
+// Source of the pixels: Pillow 12.2, ImageDraw.line((0, 0, 5, 2), width=1) and (4, 3, 2, 0).
+TEST(Line, IsPillows) {
+  const auto flat = torch::zeros({4, 6, 3}, torch::kByte);
+  draw_line_(flat, {0, 0}, {5, 2});
+  EXPECT_EQ(reds(flat),
+            (std::vector<std::vector<uint8_t>>{{0, 0}, {0, 1}, {1, 2}, {1, 3}, {2, 4}, {2, 5}}));
+  const auto steep = torch::zeros({4, 6, 3}, torch::kByte);
+  draw_line_(steep, {4, 3}, {2, 0});
+  EXPECT_EQ(reds(steep), (std::vector<std::vector<uint8_t>>{{0, 2}, {1, 3}, {2, 3}, {3, 4}}));
+}
+
+TEST(Line, OutsideThePictureIsLeftOut) {
+  const auto picture = torch::zeros({2, 2, 3}, torch::kByte);
+  draw_line_(picture, {-1, 0}, {3, 0});
+  EXPECT_EQ(reds(picture).size(), 2u);
+}
+
 TEST(AttentionPicture, MoreHeadsThanColorsAreRefused) {
   EXPECT_THROW(attention_picture(torch::zeros({3, 4, 4}), torch::ones({7, 2, 2}), 0.6), Error);
 }

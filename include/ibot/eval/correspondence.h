@@ -45,4 +45,17 @@ torch::Tensor right_matches(const torch::Tensor& match, const torch::Tensor& tru
 torch::Tensor most_attended_patches(const torch::Tensor& attention, mask::PatchGrid grid,
                                     const torch::Tensor& overlap, int64_t count);
 
+/// A pixel: column and row.
+struct Point {
+  int64_t x = 0;
+  int64_t y = 0;
+};
+
+/// Draws a red line one pixel wide, both ends included; what lies outside the picture is left out.
+///
+///   picture  [H, W, 3] uint8
+///
+/// Source: Pillow's `ImageDraw.line`, equal to the pixel.
+void draw_line_(const torch::Tensor& picture, Point from, Point to);
+
 }  // namespace ibot::eval

@@ -20,7 +20,7 @@
 namespace ibot::models {
 class Backbone;
 struct AttendedPatches;
-}
+}  // namespace ibot::models
 
 namespace ibot {
 namespace eval {
@@ -35,13 +35,21 @@ torch::Tensor unit_length(const torch::Tensor& features);
 ///   features  any shape but an empty one
 void check_finite(const torch::Tensor& features, const std::string& task, const std::string& name);
 
-/// Which tokens make a feature: the published choice of the task, or the reference's
-/// avgpool_patchtokens 0, 1 and 2.
-enum class Pooling { kPublished, kClass, kPatchMean, kClassAndPatchMean };
+/// Which tokens make a feature: the published choice of the task, the reference's
+/// avgpool_patchtokens 0, 1 and 2, or the patches that the class token attends to most or least.
+enum class Pooling {
+  kPublished,
+  kClass,
+  kPatchMean,
+  kClassAndPatchMean,
+  kHighestPatches,
+  kLowestPatches
+};
 
 struct FeatureOptions {
   Pooling pooling = Pooling::kPublished;
   int64_t blocks = 0;
+  int64_t patches = 0;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -50,8 +58,10 @@ struct FeatureOptions {
         "published: what the paper uses for the task and the backbone | class: class tokens of "
         "the last blocks, oldest first | patch_mean: mean patch token of the last block, of a ViT "
         "before the final norm | class_and_patch_mean: class tokens, then the normalised mean "
-        "patch token");
+        "patch token | highest_patches, lowest_patches: the mean of those that the class token of "
+        "a ViT attends to most or least, before the final norm");
     field("blocks", blocks, "number of last blocks whose class tokens are taken; 0: one");
+    field("patches", patches, "number of highest_patches or lowest_patches");
   }
 
   void validate() const {
@@ -59,6 +69,11 @@ struct FeatureOptions {
     check_option(pooling != Pooling::kPublished || blocks == 0, "blocks",
                  "expected 0 while features.pooling is published, got ", blocks,
                  "; set features.pooling=class too");
+    const bool parts = pooling == Pooling::kHighestPatches || pooling == Pooling::kLowestPatches;
+    check_option(
+        parts ? patches > 0 : patches == 0, "patches", "expected ",
+        parts ? "above 0" : "0 unless features.pooling is highest_patches or lowest_patches",
+        ", got ", patches);
   }
 };
 
@@ -94,14 +109,14 @@ struct FeatureBank {
 /// The features of one batch; `options` as `resolved` gives them.
 ///
 ///   images   [B, 3, H, W]   normalised
-///   returns  [B, F]         F = D * (blocks + 1 with patch mean), D for the patch mean alone
+///   returns  [B, F]         F = D * (blocks + 1 with patch mean), D for a mean of patches alone
 ///
 /// Source: evaluation/eval_knn.py of the reference implementation.
 torch::Tensor image_features(models::Backbone& backbone, const torch::Tensor& images,
                              const FeatureOptions& options);
 
-/// How to embed one batch of normalised images: [B, 3, H, W] to [B, F].
-using Embedding = std::function<torch::Tensor(const torch::Tensor& images)>;
+/// How to embed one batch of uint8 pixels: [B, 3, H, W] to [B, F].
+using Embedding = std::function<torch::Tensor(const torch::Tensor& pixels)>;
 
 /// Receives the number of images embedded so far.
 using FeatureProgress = std::function<void(int64_t images)>;
@@ -110,8 +125,7 @@ using FeatureProgress = std::function<void(int64_t images)>;
 /// host, for that of a large data set can be as large as a GPU's memory. Throws DataError when the
 /// source is empty.
 FeatureBank collect_features(const Embedding& embedding,
-                             batch::BatchSource<batch::LabeledBatch>& source,
-                             const batch::Normalization& normalization, torch::Device device,
+                             batch::BatchSource<batch::LabeledBatch>& source, torch::Device device,
                              const FeatureProgress& progress = {});
 
 /// The backbone's features of all of a source, in evaluation mode; the backbone is then put back
@@ -126,11 +140,13 @@ FeatureBank extract_features(models::Backbone& backbone,
 
 template <>
 struct EnumNames<eval::Pooling> {
-  static constexpr std::array<std::pair<eval::Pooling, std::string_view>, 4> values{
+  static constexpr std::array<std::pair<eval::Pooling, std::string_view>, 6> values{
       {{eval::Pooling::kPublished, "published"},
        {eval::Pooling::kClass, "class"},
        {eval::Pooling::kPatchMean, "patch_mean"},
-       {eval::Pooling::kClassAndPatchMean, "class_and_patch_mean"}}};
+       {eval::Pooling::kClassAndPatchMean, "class_and_patch_mean"},
+       {eval::Pooling::kHighestPatches, "highest_patches"},
+       {eval::Pooling::kLowestPatches, "lowest_patches"}}};
 };
 
 }  // namespace ibot

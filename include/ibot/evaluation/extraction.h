@@ -15,6 +15,7 @@
 #include "ibot/data/dataset.h"
 #include "ibot/eval/features.h"
 #include "ibot/evaluation/identity.h"
+#include "ibot/image/filter_options.h"
 #include "ibot/models/backbone.h"
 #include "ibot/models/projection_head.h"
 
@@ -38,8 +39,9 @@ Subject subject_of(const models::BackboneOptions& options,
 /// How images become features.
 struct ExtractionOptions {
   eval::FeatureOptions features{eval::Pooling::kClass, 1};  // as eval::resolved gives them
-  int64_t resize_size = 256;  // short side in pixels before the centre crop
+  int64_t resize_size = 256;  // short side in pixels before the centre crop; 0: not resized
   int64_t crop_size = 224;    // side of the centre crop in pixels
+  data::Filter filter = data::Filter::kBicubic;  // of the resize
   batch::Normalization normalization;
   data::DecodeOptions decode;
 
@@ -88,5 +90,19 @@ Identity feature_identity(const Subject& subject, const std::string& images_hash
 eval::FeatureBank extract(const Subject& subject, const data::Dataset& images,
                           const std::string& hash, const std::string& name,
                           const ExtractionOptions& options, const Listener& listener = {});
+
+/// What is told of images other than features of a backbone.
+struct Embedder {
+  /// Of a batch [B, 3, H, W] of uint8 pixels on the device, whose first image is `first` of the set
+  /// and the others follow it: [B, F] numbers.
+  std::function<torch::Tensor(const torch::Tensor& pixels, int64_t first)> embed;
+  Identity identity;    // of the numbers
+  int64_t part = 8192;  // images whose numbers are kept together: what an interruption loses
+};
+
+/// The same, of an embedder, on `device`.
+eval::FeatureBank extract(const Embedder& embedder, const data::Dataset& images,
+                          const std::string& name, const ExtractionOptions& options,
+                          torch::Device device, const Listener& listener = {});
 
 }  // namespace ibot::evaluation
