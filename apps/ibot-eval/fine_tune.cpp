@@ -29,11 +29,13 @@ eval::ClassifierOptions classifier_options(const EvalConfig& config,
   auto backbone = config.run.backbone;
   backbone.image_size = size;
   backbone.drop_path = options.drop_path;
+  backbone.rel_pos_bias = backbone.rel_pos_bias || options.rel_pos_bias;
   return {.backbone = backbone,
           .classes = classes,
           .head_layers = options.head_layers,
           .projection = config.run.head,
-          .head_scale = options.head_scale};
+          .head_scale = options.head_scale,
+          .positions = options.positions};
 }
 
 eval::FineTuneStep make_step(const TaskRequest& request, const std::string& task,
@@ -41,14 +43,15 @@ eval::FineTuneStep make_step(const TaskRequest& request, const std::string& task
   const auto& weights = request.weights;
   IBOT_CHECK_AS(RequestError, weights.backbone != nullptr, task,
                 ": expected a network to train, got pixels");
-  auto classifier = std::make_shared<eval::Classifier>(
-      classifier_options(weights.config, options, classes, weights.config.run.backbone.patch_size),
-      static_cast<uint64_t>(options.seed));
-  open_input([&] {
-    classifier->load_backbone(*weights.backbone);
-    classifier->load_projection(weights.head);
-  });
   try {
+    auto classifier = std::make_shared<eval::Classifier>(
+        classifier_options(weights.config, options, classes,
+                           weights.config.run.backbone.patch_size),
+        static_cast<uint64_t>(options.seed));
+    open_input([&] {
+      classifier->load_backbone(*weights.backbone);
+      classifier->load_projection(weights.head);
+    });
     return {options, classifier, request.device, request.group};
   } catch (const OptionError& error) {
     throw ConfigError(task + "." + error.what());

@@ -4,6 +4,7 @@
 #include <torch/nn/functional/normalization.h>
 
 #include "ibot/base/error.h"
+#include "ibot/models/architecture.h"
 #include "ibot/models/network.h"
 #include "ibot/models/resize_weights.h"
 #include "ibot/models/weights.h"
@@ -18,6 +19,24 @@ constexpr int64_t kWholeHead = 3;
 models::BackboneOptions trained_backbone(models::BackboneOptions options) {
   options.masked_modeling = false;
   return options;
+}
+
+/// A bias of attention that networks without one can gain.
+bool is_gained(const models::BackboneOptions& options, const std::string& name) {
+  const auto* own = models::own_parameter(name);
+  return options.rel_pos_bias && own != nullptr && own->is_bias_table;
+}
+
+/// Sines at even and cosines at odd columns of 1 + N positions, 0 for the class token: [1, 1 + N,
+/// D]. Source: reference `modeling_finetune.py` (get_sinusoid_encoding_table).
+torch::Tensor sinusoid_positions(int64_t patches, int64_t width) {
+  const auto places = torch::arange(patches, torch::kDouble).unsqueeze(1);  // [N, 1]
+  const auto columns = torch::arange(width, torch::kDouble);                // [D]
+  const auto exponents = 2.0 * columns.div(2.0).floor() / static_cast<double>(width);
+  const auto angles = places / torch::pow(10000.0, exponents);  // [N, D]
+  const auto odd = columns.remainder(2.0) > 0;
+  const auto table = torch::where(odd, angles.cos(), angles.sin());
+  return torch::cat({torch::zeros({1, width}, torch::kDouble), table}).unsqueeze(0);
 }
 
 /// Copies `stored` into `target`, resized where the name says how.
@@ -70,6 +89,7 @@ Classifier::Classifier(const ClassifierOptions& options, uint64_t seed) : option
   const auto width = backbone_->embed_dim();
   const auto generator = at::detail::createCPUGenerator(seed);
   models::initialize_(*backbone_, generator);
+  fix_positions();
   if (options.head_layers == 0) {
     linear_ = register_module("head", torch::nn::Linear(width, options.classes));
     models::initialize_(*linear_, generator);
@@ -78,6 +98,9 @@ Classifier::Classifier(const ClassifierOptions& options, uint64_t seed) : option
     models::initialize_(*projected_, generator);
   }
   const torch::NoGradGuard no_grad;
+  for (auto& parameter : backbone_->named_parameters()) {
+    if (is_gained(options.backbone, parameter.key())) parameter.value().zero_();
+  }
   const auto last = linear_ ? linear_ : projected_->last();
   last->weight.mul_(options.head_scale);
   last->bias.mul_(options.head_scale);
@@ -94,10 +117,29 @@ void Classifier::load_backbone(const models::Backbone& pretrained) {
   for (const auto& [name, tensor] : models::named_state(pretrained)) stored.emplace(name, tensor);
   for (auto& [name, tensor] : models::named_state(*backbone_)) {
     const auto found = stored.find(name);
+    if (found == stored.end() && is_gained(options_.backbone, name)) continue;
     IBOT_CHECK_AS(CheckpointError, found != stored.end(), "classifier: expected backbone.", name,
                   ", found none");
     if (models::is_derived(name)) continue;
     copy_weight_(tensor, name, found->second);
+  }
+  fix_positions();
+}
+
+/// A parameter that does not learn is in checkpoints what a learnt one is: whoever reads it builds
+/// the same network.
+void Classifier::fix_positions() {
+  if (options_.positions == Positions::kLearned) return;
+  auto parameters = backbone_->named_parameters();
+  auto* positions = parameters.find("pos_embed");
+  check_option(positions != nullptr, "positions", "expected learned with ", options_.backbone.arch,
+               ", which has none, got ", enum_name(options_.positions));
+  const torch::NoGradGuard no_grad;
+  positions->set_requires_grad(false);
+  if (options_.positions == Positions::kNone) {
+    positions->zero_();
+  } else {
+    positions->copy_(sinusoid_positions(positions->size(1) - 1, positions->size(2)));
   }
 }
 

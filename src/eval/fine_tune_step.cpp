@@ -71,7 +71,8 @@ FineTuneStep::FineTuneStep(const FineTuneOptions& options, std::shared_ptr<Class
                                        .attention_dropout = options.attention_dropout});
   optimizer_.emplace(options.optimizer,
                      optim::layer_decayed_parameters(*classifier_, classifier_->options().backbone,
-                                                     options.layer_decay, options.decay_positions),
+                                                     options.layer_decay, options.decay_positions,
+                                                     options.decay_bias_tables),
                      options.shard_optimizer ? group_ : dist::Group(),
                      optim::OptimizerConstants{options.betas, options.eps, options.momentum});
   std::vector<torch::Tensor> trained;

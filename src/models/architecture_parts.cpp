@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "ibot/nn/relative_bias.h"
+
 namespace ibot::models {
 
 bool starts_with_any(std::string_view name, const std::vector<std::string_view>& beginnings) {
@@ -41,6 +43,19 @@ torch::Tensor resize_square(const torch::Tensor& cells, int64_t side) {
       cells.to(torch::kFloat).t().reshape({1, cells.size(1), stored, stored});  // [1, C, S, S]
   const auto resized = at::upsample_bicubic2d(map, {side, side}, /*align_corners=*/false);
   return resized.reshape({cells.size(1), side * side}).t().contiguous().to(cells.dtype());
+}
+
+OwnParameter bias_table_parameter() {
+  // Source: reference `swin_transformer.py` (init_weights: bias tables).
+  const auto resized = [](const torch::Tensor& stored, at::IntArrayRef wanted) -> torch::Tensor {
+    if (stored.dim() != 2 || wanted.size() != 2 || stored.size(1) != wanted[1]) return {};
+    // A map of offsets has an odd number of rows, and with those of a class token an even one.
+    const auto others = stored.size(0) % 2 == 0 ? nn::kClassOffsets : 0;
+    const auto side = square_side(wanted[0] - others);
+    if (side == 0 || square_side(stored.size(0) - others) == 0) return {};
+    return nn::resize_bias_table(stored, side, others);
+  };
+  return {.name = "relative_position_bias_table", .is_bias_table = true, .resized = resized};
 }
 
 bool Shapes::has_other(std::string_view ending) const {

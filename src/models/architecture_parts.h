@@ -37,6 +37,9 @@ int64_t square_side(int64_t cells);
 /// float32.
 torch::Tensor resize_square(const torch::Tensor& cells, int64_t side);
 
+/// The learned biases of attention by offset, of Swin's windows or a ViT with a class token.
+OwnParameter bias_table_parameter();
+
 /// Tensor shapes of a file's backbone.
 class Shapes {
  public:

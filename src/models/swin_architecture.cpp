@@ -55,6 +55,8 @@ void check_options(const BackboneOptions& options) {
                options.layer_scale);
   check_option(options.registers == 0, "registers", "expected 0 with ", arch, ", got ",
                options.registers);
+  check_option(!options.rel_pos_bias, "rel_pos_bias", "expected false with ", arch,
+               ", got true; its windows have a bias anyway");
   check_option(!options.mean_pooling, "mean_pooling", "expected false with ", arch,
                ", got true; its class token is the mean of its patch tokens anyway");
 }
@@ -130,13 +132,6 @@ std::optional<int64_t> layer(const BackboneOptions& options, const std::string& 
   constexpr std::string_view kBlocks = "blocks.";
   if (!part.starts_with(kBlocks)) return blocks_of(shape, stage + 1);
   return blocks_of(shape, stage) + std::stoll(part.substr(kBlocks.size())) + 1;
-}
-
-/// Resizes the map of each head: [(2w - 1)², heads].
-/// Source: reference `swin_transformer.py` (init_weights: bias tables).
-torch::Tensor resize_bias_table(const torch::Tensor& stored, at::IntArrayRef wanted) {
-  if (stored.dim() != 2 || wanted.size() != 2 || stored.size(1) != wanted[1]) return {};
-  return resize_square(stored, square_side(wanted[0]));
 }
 
 /// "layers.1.downsample.norm.weight" with stage 1 replaced by 1 + `by`.
@@ -265,7 +260,7 @@ Architecture swin_architecture() {
       .flops = flops,
       .described = described,
       .layer = layer,
-      .parameters = {{.name = "relative_position_bias_table", .resized = resize_bias_table}},
+      .parameters = {bias_table_parameter()},
       .structure = {"patch_embed.", "layers."},
       .extras = {"norm."},
       .derived = {"relative_position_index", "attn_mask"},

@@ -27,12 +27,15 @@ VisionTransformer::VisionTransformer(const BackboneOptions& options, const VitSh
       nn::drop_path_rates(role == Role::kStudent ? options.drop_path : 0.0, shape.depth);
   for (int64_t i = 0; i < shape.depth; ++i) {
     blocks_.push_back(blocks->register_module(
-        std::to_string(i), nn::Block(nn::BlockOptions{.embed_dim = width,
-                                                      .heads = shape.heads,
-                                                      .mlp_ratio = options.mlp_ratio,
-                                                      .qkv_bias = options.qkv_bias,
-                                                      .drop_path = drop_path[i],
-                                                      .layer_scale = options.layer_scale})));
+        std::to_string(i),
+        nn::Block(nn::BlockOptions{
+            .embed_dim = width,
+            .heads = shape.heads,
+            .mlp_ratio = options.mlp_ratio,
+            .qkv_bias = options.qkv_bias,
+            .drop_path = drop_path[i],
+            .layer_scale = options.layer_scale,
+            .bias_side = options.rel_pos_bias ? options.image_size / options.patch_size : 0})));
   }
   if (options.mean_pooling) {
     fc_norm_ = register_module("fc_norm", nn::layer_norm(width));

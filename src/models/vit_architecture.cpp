@@ -10,6 +10,7 @@ namespace ibot::models {
 namespace {
 
 constexpr int64_t kUsualHeadWidth = 64;
+constexpr const char* kBiasTable = "blocks.0.attn.relative_position_bias_table";
 
 const std::vector<Preset>& presets() {
   static const std::vector<Preset> all{
@@ -54,7 +55,7 @@ std::string described(const BackboneOptions& options) {
   const auto shape = vit_shape(options);
   const auto registers = options.registers > 0 ? concat(", registers ", options.registers) : "";
   return concat("width ", shape.embed_dim, ", depth ", shape.depth, ", heads ", shape.heads,
-                registers);
+                registers, options.rel_pos_bias ? ", bias of offsets" : "");
 }
 
 std::optional<int64_t> layer(const BackboneOptions&, const std::string& name) {
@@ -158,7 +159,9 @@ int64_t patch_side(const Shapes& shapes, int64_t positions) {
   return grid_side(shapes, positions - 1);
 }
 
+/// A bias table has a column for each head.
 int64_t heads_of(const Shapes& shapes, const Weights& weights, int64_t width, int64_t heads) {
+  if (shapes.has(kBiasTable)) return shapes.of(kBiasTable, 2)[1];
   if (heads > 0) return heads;
   const auto arch = weights.arguments.find("arch");
   if (arch != weights.arguments.end()) {
@@ -200,6 +203,7 @@ BackboneOptions infer(const Weights& weights, int64_t heads) {
   options.layer_scale = shapes.has("blocks.0.gamma_1") ? 0.1 : 0.0;
   options.mean_pooling = shapes.has("fc_norm.weight") && !shapes.has("norm.weight");
   if (shapes.has("register_tokens")) options.registers = shapes.of("register_tokens", 3)[1];
+  options.rel_pos_bias = shapes.has(kBiasTable);
   options.depth = {shapes.count("blocks.")};
   options.heads = {heads_of(shapes, weights, options.embed_dim, heads)};
   name_preset(options, presets(), vit_shape);
@@ -220,6 +224,29 @@ std::string norm(const std::string& x, const std::string& layer, int64_t width) 
                 ".bias, ", nn::kLayerNormEps, ")");
 }
 
+/// The rows of nn::class_position_index, and with them the bias of a block.
+std::string bias_script(int64_t side) {
+  const auto offsets = (2 * side - 1) * (2 * side - 1);
+  return concat(R"(
+    cells = torch.arange()",
+                side * side, R"(, device=x.device)
+    row = torch.floor_divide(cells, )",
+                side, R"()
+    column = cells - row * )",
+                side, R"(
+    rows = row.unsqueeze(1) - row.unsqueeze(0) + )",
+                side - 1, R"(
+    columns = column.unsqueeze(1) - column.unsqueeze(0) + )",
+                side - 1, R"(
+    index = torch.constant_pad_nd(rows * )",
+                2 * side - 1, R"( + columns, [1, 0, 0, 0], )", offsets + 1, R"()
+    index = torch.constant_pad_nd(index, [0, 0, 1, 0], )",
+                offsets, R"()
+    index[0, 0] = )",
+                offsets + 2, R"(
+    bias = torch.embedding(self.attn.relative_position_bias_table, index).permute(2, 0, 1).unsqueeze(0))");
+}
+
 std::string block_script(const BackboneOptions& options, const VitShape& shape) {
   const bool scaled = options.layer_scale > 0;
   const auto qkv = linear(norm("x", "norm1", shape.embed_dim), "attn.qkv", options.qkv_bias);
@@ -229,8 +256,12 @@ def forward(self, x: Tensor) -> Tensor:
     qkv = )",
                 qkv, R"(
     q, k, v = qkv.view(x.size(0), x.size(1), 3, )",
-                shape.heads, R"(, -1).permute(2, 0, 3, 1, 4).unbind(0)
-    y = torch.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+                shape.heads, R"(, -1).permute(2, 0, 3, 1, 4).unbind(0))",
+                options.rel_pos_bias ? bias_script(options.image_size / options.patch_size) : "",
+                R"(
+    y = torch.scaled_dot_product_attention(q, k, v)",
+                options.rel_pos_bias ? ", bias" : "",
+                R"().transpose(1, 2).flatten(2)
     x = x + )",
                 scaled ? "self.gamma_1 * " : "", linear("y", "attn.proj"), R"(
     return x + )",
@@ -291,6 +322,8 @@ VitShape vit_shape(const BackboneOptions& options) {
   shape.heads = chosen("heads", options.heads, shape.heads, options.arch);
   check_option(shape.embed_dim % shape.heads == 0, "heads", "expected a divisor of the width ",
                shape.embed_dim, ", got ", shape.heads);
+  check_option(!options.rel_pos_bias || options.registers == 0, "rel_pos_bias",
+               "expected false with backbone.registers, which have no place among the patches");
   return shape;
 }
 
@@ -318,7 +351,14 @@ Architecture vit_architecture() {
                    .embed_dim = 64,
                    .depth = {2},
                    .heads = {1},
-                   .registers = 3}},
+                   .registers = 3},
+                  {.arch = "vit_tiny",
+                   .patch_size = 4,
+                   .image_size = 16,
+                   .embed_dim = 64,
+                   .depth = {2},
+                   .heads = {2},
+                   .rel_pos_bias = true}},
       .build = build,
       .output_width = [](const BackboneOptions& options) { return vit_shape(options).embed_dim; },
       .token_pixels = [](const BackboneOptions& options) { return options.patch_size; },
@@ -332,10 +372,12 @@ Architecture vit_architecture() {
                       .resized = resize_positions,
                       .problem = position_problem},
                      // Initialized as in DINOv2.
-                     {.name = "register_tokens", .initial_std = 1e-6, .is_token = true}},
+                     {.name = "register_tokens", .initial_std = 1e-6, .is_token = true},
+                     bias_table_parameter()},
       .structure = {"cls_token", "pos_embed", "reg_token", "register_tokens", "patch_embed.",
                     "blocks.", "norm_pre."},
       .extras = {"norm.", "fc_norm."},
+      .derived = {"relative_position_index"},
       .own_name = own_name,
       .timm_name = for_timm,
       .restore_layout = restore_positions,

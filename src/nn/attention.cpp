@@ -5,8 +5,10 @@
 
 #include <cmath>
 
+#include "ibot/base/error.h"
 #include "ibot/nn/autocast_scope.h"
 #include "ibot/nn/lean_linear.h"
+#include "ibot/nn/relative_bias.h"
 #include "nn/lean.h"
 
 namespace ibot::nn {
@@ -96,16 +98,37 @@ torch::Tensor attend(const torch::Tensor& query, const torch::Tensor& key,
                                              spread(bias.to(query.dtype()), query.size(0)));
 }
 
-AttentionImpl::AttentionImpl(int64_t embed_dim, int64_t heads, bool qkv_bias) : heads_(heads) {
+AttentionImpl::AttentionImpl(const AttentionOptions& options) : options_(options) {
+  const auto width = options.embed_dim;
   qkv_ = register_module(
-      "qkv", torch::nn::Linear(torch::nn::LinearOptions(embed_dim, 3 * embed_dim).bias(qkv_bias)));
-  proj_ = register_module("proj", torch::nn::Linear(embed_dim, embed_dim));
+      "qkv", torch::nn::Linear(torch::nn::LinearOptions(width, 3 * width).bias(options.qkv_bias)));
+  proj_ = register_module("proj", torch::nn::Linear(width, width));
+  if (options.bias_side == 0) return;
+  const auto offsets = 2 * options.bias_side - 1;
+  relative_position_bias_table_ =
+      register_parameter("relative_position_bias_table",
+                         torch::zeros({offsets * offsets + kClassOffsets, options.heads}));
+}
+
+torch::Tensor AttentionImpl::bias(const torch::Tensor& tokens) {
+  if (!relative_position_bias_table_.defined()) return {};
+  const auto patches = tokens.size(1) - 1;
+  const auto side = std::llround(std::sqrt(static_cast<double>(patches)));
+  IBOT_CHECK(side * side == patches,
+             "attention: expected a square of patches with a bias of their offsets, got ", patches,
+             " patches");
+  const bool known = position_index_.defined() && position_index_.size(0) == tokens.size(1) &&
+                     position_index_.device() == tokens.device();
+  if (!known) position_index_ = class_position_index(side).to(tokens.device());
+  const auto table = resize_bias_table(relative_position_bias_table_, 2 * side - 1, kClassOffsets);
+  // As in windows: a look-up in an embedding, whose gradient is a sum of fixed order.
+  return torch::embedding(table, position_index_).permute({2, 0, 1}).unsqueeze(0);
 }
 
 torch::Tensor AttentionImpl::attend(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
                                     const DropoutMask& dropout) {
-  const auto parts = split_heads(norm_linear(norm, qkv_, tokens), heads_);
-  const auto attended = nn::attend(parts[0], parts[1], parts[2], {.dropout = dropout});
+  const auto parts = split_heads(norm_linear(norm, qkv_, tokens), options_.heads);
+  const auto attended = nn::attend(parts[0], parts[1], parts[2], {bias(tokens), dropout});
   return attended.transpose(1, 2).flatten(2);  // [B, T, D]
 }
 
@@ -126,8 +149,10 @@ torch::Tensor AttentionImpl::first_weights(torch::nn::LayerNorm& norm,
 
 torch::Tensor AttentionImpl::weights_of(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
                                         int64_t count) {
-  const auto parts = split_heads(norm_linear(norm, qkv_, tokens), heads_);
-  return attention_weights(parts[0].narrow(2, 0, count), parts[1], {});
+  const auto parts = split_heads(norm_linear(norm, qkv_, tokens), options_.heads);
+  auto added = bias(tokens);
+  if (added.defined()) added = added.narrow(2, 0, count);
+  return attention_weights(parts[0].narrow(2, 0, count), parts[1], added);
 }
 
 }  // namespace ibot::nn

@@ -27,7 +27,10 @@ BlockImpl::BlockImpl(const BlockOptions& options) : options_(options) {
     gamma_2_ = register_parameter("gamma_2", torch::full({width}, options.layer_scale));
   }
   norm1_ = register_module("norm1", layer_norm(width));
-  attn_ = register_module("attn", Attention(width, options.heads, options.qkv_bias));
+  attn_ = register_module("attn", Attention(AttentionOptions{.embed_dim = width,
+                                                             .heads = options.heads,
+                                                             .qkv_bias = options.qkv_bias,
+                                                             .bias_side = options.bias_side}));
   norm2_ = register_module("norm2", layer_norm(width));
   mlp_ = register_module("mlp", Mlp(width, options.hidden_dim()));
 }

@@ -8,14 +8,17 @@ namespace ibot::optim {
 
 std::vector<Parameter> layer_decayed_parameters(const torch::nn::Module& module,
                                                 const models::BackboneOptions& backbone,
-                                                double decay, bool decay_tokens) {
+                                                double decay, bool decay_tokens,
+                                                bool decay_tables) {
   auto parameters = trained_parameters(module);
   const auto last = models::architecture_of(backbone.arch).blocks(backbone) + 1;
   for (auto& parameter : parameters) {
     const auto above = last - models::layer_of(backbone, parameter.name);
     parameter.lr_scale = std::pow(decay, static_cast<double>(above));
     const auto* own = models::own_parameter(parameter.name);
-    if (own != nullptr && own->is_token && !decay_tokens) parameter.decays = false;
+    if (own == nullptr) continue;
+    if (own->is_token && !decay_tokens) parameter.decays = false;
+    if (own->is_bias_table && !decay_tables) parameter.decays = false;
   }
   return parameters;
 }

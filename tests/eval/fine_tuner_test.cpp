@@ -433,6 +433,74 @@ TEST(FineTuner, RefusesForeignCheckpoints) {
                CheckpointError);
 }
 
+// The bias of attention begins at 0: what the pre-trained network without one gives.
+TEST(Classifier, GainsABiasOfAttention) {
+  auto options = tiny_classifier();
+  Classifier plain(options, 0);
+  options.backbone.rel_pos_bias = true;
+  Classifier biased(options, 1);
+  biased.load_backbone(plain.backbone());
+  const auto images = torch::rand({2, 3, kSize, kSize});
+  plain.eval();
+  biased.eval();
+  const auto token = [&](Classifier& classifier) {
+    return classifier.backbone().forward(images).class_token;
+  };
+  EXPECT_TENSOR_NEAR(token(biased), token(plain));
+
+  auto tune = tiny_options();
+  tune.decay_bias_tables = false;
+  FineTuneStep step(tune, std::make_shared<Classifier>(options, 1), torch::kCPU);
+  int tables = 0;
+  for (const auto& parameter : step.optimizer().parameters()) {
+    if (parameter.name.find("bias_table") == std::string::npos) continue;
+    ++tables;
+    EXPECT_FALSE(parameter.decays);
+    EXPECT_LT(parameter.lr_scale, 1.0);
+  }
+  EXPECT_EQ(tables, 2);
+  step.accumulate(images, torch::eye(3).slice(0, 0, 2));
+  step.update({.lr = 0.1});
+  const auto name = "model.backbone.blocks.1.attn.relative_position_bias_table";
+  EXPECT_GT(step.state().at(name).abs().sum().item<float>(), 0.0f);
+  // Its own weights are taken over, resized where images have another size.
+  options.backbone.image_size = 2 * kSize;
+  Classifier larger(options, 2);
+  larger.load_backbone(step.classifier().backbone());
+  EXPECT_GT(larger.backbone()
+                .named_parameters()["blocks.1.attn.relative_position_bias_table"]
+                .abs()
+                .sum()
+                .item<float>(),
+            0.0f);
+}
+
+// get_sinusoid_encoding_table(4, 16) of the reference's modeling_finetune.py, its first columns.
+TEST(Classifier, FixesItsPositions) {
+  auto options = tiny_classifier();
+  options.positions = Positions::kSinusoid;
+  const auto pretrained = Classifier(tiny_classifier(), 3).backbone().shared_from_this();
+  const auto run = [&] {
+    const auto classifier = std::make_shared<Classifier>(options, 0);
+    classifier->load_backbone(*std::dynamic_pointer_cast<models::Backbone>(pretrained));
+    FineTuneStep step(tiny_options(), classifier, torch::kCPU);
+    step.accumulate(torch::rand({2, 3, kSize, kSize}), torch::eye(3).slice(0, 0, 2));
+    step.update({.lr = 0.1, .weight_decay = 0.1});
+    return step.state().at("model.backbone.pos_embed").clone();
+  };
+  EXPECT_TENSOR_NEAR(run()[0].slice(1, 0, 4),
+                     torch::tensor({{0.f, 0.f, 0.f, 0.f},
+                                    {0.f, 1.f, 0.f, 1.f},
+                                    {.84147098f, .54030231f, .31098359f, .95041528f},
+                                    {.90929743f, -.41614684f, .59112711f, .80657841f},
+                                    {.14112001f, -.98999250f, .81264889f, .58275361f}}));
+  options.positions = Positions::kNone;
+  EXPECT_EQ(run().abs().sum().item<float>(), 0.0f);
+  options = tiny_swin();
+  options.positions = Positions::kNone;
+  EXPECT_THROW(Classifier(options, 0), OptionError);
+}
+
 TEST(FineTuneStep, RunsInBfloat16AndRefusesHalfOnTheCpu) {
   auto options = tiny_options();
   options.precision = optim::Precision::kFp16;

@@ -102,7 +102,7 @@ TEST(WindowAttention, IndexByHand) {
 
 // Without bias, one window over the whole map is plain attention.
 TEST(WindowAttention, OneWindowIsPlainAttention) {
-  Attention plain(12, 3, true);
+  Attention plain(AttentionOptions{.embed_dim = 12, .heads = 3});
   WindowAttention windowed(12, 3, 4, true);
   const torch::NoGradGuard no_grad;
   auto to = windowed->named_parameters();

@@ -15,6 +15,7 @@
 #include "ibot/batch/labeled_batch.h"
 #include "ibot/batch/normalization.h"
 #include "ibot/dist/group.h"
+#include "ibot/eval/fine_tune_options.h"
 #include "ibot/models/backbone.h"
 #include "ibot/models/head_options.h"
 #include "ibot/models/projection_head.h"
@@ -31,6 +32,7 @@ struct ClassifierOptions {
   models::HeadOptions projection;  // widths of those layers
   /// Factor of the last layer's initial values.
   double head_scale = 1.0;
+  Positions positions = Positions::kLearned;
 };
 
 /// The kept part of the projection head with a new last layer, `cls_head`.
@@ -54,7 +56,9 @@ TORCH_MODULE(ProjectedClassifier);
 /// `head.bias`, else `head.mlp.*`, `head.last_layer.*` and `head.cls_head.*`.
 class Classifier : public torch::nn::Module {
  public:
-  /// All values are drawn from `seed`. The backbone has drop path and no mask token.
+  /// All values are drawn from `seed`, but a ViT's bias of attention, which begins at 0. The
+  /// backbone has drop path and no mask token. Throws OptionError on fixed positions of a backbone
+  /// that has none.
   Classifier(const ClassifierOptions& options, uint64_t seed);
 
   /// images [B, 3, H, W], normalised → logits [B, classes]
@@ -65,13 +69,15 @@ class Classifier : public torch::nn::Module {
 
   /// Takes over the values of a pre-trained backbone, position embeddings and bias tables resized
   /// to the classifier's. Throws CheckpointError where a name is missing or shapes differ
-  /// otherwise.
+  /// otherwise. A ViT's bias of attention that the pre-trained one lacks stays as it is.
   void load_backbone(const models::Backbone& pretrained);
   /// Takes over the kept layers of a pre-trained projection head, its tensors by name below
   /// `head.`. Throws CheckpointError likewise.
   void load_projection(const std::map<std::string, torch::Tensor>& head);
 
  private:
+  void fix_positions();
+
   ClassifierOptions options_;
   std::shared_ptr<models::Backbone> backbone_;
   torch::nn::Linear linear_{nullptr};

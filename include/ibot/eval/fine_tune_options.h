@@ -22,6 +22,10 @@ namespace eval {
 /// How the learning rate moves: optim::CosineSchedule or optim::EpochSchedule.
 enum class LrSchedule { kStep, kEpoch };
 
+/// Position embeddings of a ViT: those of the weights, which learn; sines and cosines, or none,
+/// which do not.
+enum class Positions { kLearned, kSinusoid, kNone };
+
 /// Defaults: fine-tuning on ImageNet with ViT-B. See semi_supervised_defaults, transfer_defaults.
 struct FineTuneOptions {
   int64_t epochs = 100;
@@ -44,6 +48,9 @@ struct FineTuneOptions {
   double weight_decay = 0.05;
   double weight_decay_end = 0.05;
   bool decay_positions = false;
+  bool decay_bias_tables = true;
+  Positions positions = Positions::kLearned;
+  bool rel_pos_bias = false;
   double drop_path = 0.2;
   double dropout = 0.0;
   double attention_dropout = 0.0;
@@ -97,6 +104,12 @@ struct FineTuneOptions {
           "weight decay at the first step; biases and 1-D tensors have none");
     field("weight_decay_end", weight_decay_end, "weight decay that the cosine ends at");
     field("decay_positions", decay_positions, "weight decay of class token and positions as well");
+    field("decay_bias_tables", decay_bias_tables, "weight decay of biases of attention as well");
+    field("positions", positions,
+          "position embeddings of vit: learned, from the weights | sinusoid, fixed | none");
+    field("rel_pos_bias", rel_pos_bias,
+          "learnt bias of vit's attention by the offset between patches, from 0 where the weights "
+          "have none");
     field("drop_path", drop_path, "stochastic depth of the last block, rising from 0");
     field("dropout", dropout,
           "share dropped of tokens with positions, and of what attention and MLP give");
@@ -236,6 +249,14 @@ inline FineTuneOptions semi_supervised_defaults() {
 }
 
 }  // namespace eval
+
+template <>
+struct EnumNames<eval::Positions> {
+  static constexpr std::array<std::pair<eval::Positions, std::string_view>, 3> values{
+      {{eval::Positions::kLearned, "learned"},
+       {eval::Positions::kSinusoid, "sinusoid"},
+       {eval::Positions::kNone, "none"}}};
+};
 
 template <>
 struct EnumNames<eval::LrSchedule> {

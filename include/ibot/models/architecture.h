@@ -35,6 +35,8 @@ struct OwnParameter {
   double initial_std = 0.02;
   /// A learned token or position, which fine-tuning may exempt from weight decay.
   bool is_token = false;
+  /// Learned biases of attention, likewise.
+  bool is_bias_table = false;
   /// Resizes a stored value to the wanted shape; undefined if they differ in more than size.
   torch::Tensor (*resized)(const torch::Tensor& stored, at::IntArrayRef wanted) = nullptr;
   /// Why a stored value does not fit; empty if unknown.

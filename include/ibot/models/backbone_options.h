@@ -33,6 +33,7 @@ struct BackboneOptions {
   double layer_scale = 0.0;
   bool mean_pooling = false;
   int64_t registers = 0;
+  bool rel_pos_bias = false;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -53,6 +54,8 @@ struct BackboneOptions {
     field("layer_scale", layer_scale, "LayerScale: initial scale of residual branches; 0: none");
     field("mean_pooling", mean_pooling, "use the normalized mean patch token as class token");
     field("registers", registers, "learned register tokens of vit, excluded from its output");
+    field("rel_pos_bias", rel_pos_bias,
+          "learned bias of vit's attention by the offset between patches; swin always has one");
   }
 
   void validate() const {

@@ -37,11 +37,19 @@ torch::Tensor attention_weights(const torch::Tensor& query, const torch::Tensor&
 torch::Tensor attend(const torch::Tensor& query, const torch::Tensor& key,
                      const torch::Tensor& value, const AttentionTerms& terms);
 
+struct AttentionOptions {
+  int64_t embed_dim = 0;
+  int64_t heads = 0;
+  bool qkv_bias = true;
+  /// Side of the square of patches that the learnt bias of their offsets is made for; 0: no bias.
+  int64_t bias_side = 0;
+};
+
 /// Self-attention over all normalized tokens, heads of equal width.
 /// Source: Vaswani et al. 2017; names and layout of the reference's `Attention`.
 class AttentionImpl : public torch::nn::Module {
  public:
-  AttentionImpl(int64_t embed_dim, int64_t heads, bool qkv_bias);
+  explicit AttentionImpl(const AttentionOptions& options);
 
   /// What each token attends to, before the projection, some weights dropped: [B, T, D] →
   /// [B, T, D].
@@ -63,7 +71,12 @@ class AttentionImpl : public torch::nn::Module {
   /// Of the first `count` queries: [B, heads, count, T].
   torch::Tensor weights_of(torch::nn::LayerNorm& norm, const torch::Tensor& tokens, int64_t count);
 
-  int64_t heads_;
+  /// [1, heads, T, T] of a class token and a square of patches; undefined without a table.
+  torch::Tensor bias(const torch::Tensor& tokens);
+
+  AttentionOptions options_;
+  torch::Tensor relative_position_bias_table_;
+  torch::Tensor position_index_;  // of the number of tokens met last
   torch::nn::Linear qkv_{nullptr};
   torch::nn::Linear proj_{nullptr};
 };

@@ -35,6 +35,7 @@ struct BlockOptions {
   bool qkv_bias = true;
   double drop_path = 0.0;
   double layer_scale = 0.0;
+  int64_t bias_side = 0;  // as AttentionOptions has it
 
   int64_t hidden_dim() const {
     return static_cast<int64_t>(static_cast<double>(embed_dim) * mlp_ratio);

@@ -15,10 +15,12 @@ namespace ibot::optim {
 ///
 ///   backbone        options of the backbone in `module`
 ///   decay_tokens    whether learnt tokens and positions (cls_token, pos_embed) have weight decay
+///   decay_tables    whether learnt biases of attention have weight decay
 ///
 /// Source: reference `optim_factory.py` (get_parameter_groups, LayerDecayValueAssigner).
 std::vector<Parameter> layer_decayed_parameters(const torch::nn::Module& module,
                                                 const models::BackboneOptions& backbone,
-                                                double decay, bool decay_tokens);
+                                                double decay, bool decay_tokens,
+                                                bool decay_tables = true);
 
 }  // namespace ibot::optim
