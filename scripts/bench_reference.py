@@ -107,17 +107,18 @@ def our_command(options):
     return [options.bench, *parts, "--steps", options.steps, "--threads", options.threads]
 
 
-def rate(record, by_cpu_time):
-    """Images a second, by the clock or by CPU time."""
-    if not by_cpu_time:
-        return record["images_per_s"]
-    return record["images_per_s"] * record["median_s"] / record["user_s"]
+def per_second(record, key, by_cpu_time):
+    """What a record says of a second, by the clock or by CPU time; None where it does not."""
+    if key not in record or not by_cpu_time:
+        return record.get(key)
+    return record[key] * record["median_s"] / record["user_s"]
 
 
-def limit_share(records):
-    """The useful operations' speed over that of matrix products alone, of one run."""
-    work, products = (next((r for r in records if r["case"] == name), None) for name in ("step", "products"))
-    return work["flops_per_s"] / products["flops_per_s"] if work and products else None
+def speed(records, by_cpu_time):
+    """Useful operations a second and their share of those of matrix products alone, of one run."""
+    products = next((r for r in records if r["case"] == "products"), {})
+    own, limit = (per_second(record, "flops_per_s", by_cpu_time) for record in (records[0], products))
+    return {"flops_per_s": own, "limit_share": own / limit if limit else None}
 
 
 def title(options):
@@ -149,9 +150,9 @@ def compare(options):
     for index in range(options.rounds):
         peer = turns.records(peer_command(options), options.threads)[-1]
         ours = turns.records(our_command(options), options.threads)
-        rates = [rate(record, by_cpu_time) for record in (peer, ours[0])]
+        rates = [per_second(record, "images_per_s", by_cpu_time) for record in (peer, ours[0])]
         rounds.append({"peer": peer, "ours": ours[0], "rates": rates, "ratio": rates[1] / rates[0],
-                       "limit_share": limit_share(ours)})
+                       **speed(ours, by_cpu_time)})
         print(f"{index + 1:5}   {rates[0]:14.3f}   {rates[1]:14.3f}   {rounds[-1]['ratio']:5.2f}", flush=True)
     for name, position in ((options.peer, 0), ("ours", 1)):
         memory = mebibytes([r["ours" if position else "peer"] for r in rounds])

@@ -99,6 +99,7 @@ facts() {
 
 correctness() {
   tests goldens 120 ibot_core_tests 'VisionTransformerGolden.*:SwinTransformerGolden.*:ProjectionHeadGolden.*:IbotLossGolden.*:OptimizerGolden.*'
+  tests goldens_evaluation 120 ibot_eval_tests 'ClassifierGolden.*:FineTuneStepGolden.*:KnnGolden.*'
   tests goldens_step 120 ibot_train_tests 'StepGolden.*'
   tests resume 120 ibot_train_tests 'Trainer.*'
   tests kernels 120 ibot_core_tests '*Kernel*'
@@ -153,7 +154,7 @@ reference() {
 }
 
 compare() {
-  local half=fp16 steps=5 batch
+  local half=fp16 batch
   if [ -z "$official" ]; then left_out official "no --official"; return; fi
   if [ -n "$quick" ]; then
     reference official_vit_tiny 120 --case step --arch vit_tiny --batch 1 --rounds 1 --steps 1
@@ -161,12 +162,22 @@ compare() {
   fi
   [ "$device" = cpu ] && half=fp32
   for batch in 64 128 256; do
-    reference official_vit_small_$batch 90 --case step --batch $batch --precision bf16 --peer-precision $half --rounds 1 --steps $steps
+    reference official_vit_small_$batch 90 --case step --batch $batch --precision bf16 --peer-precision $half \
+      --rounds 1 --steps 5
   done
   for batch in 32 64 128; do
-    reference official_vit_base_$batch 90 --case step --arch vit_base --batch $batch --precision bf16 --peer-precision $half --rounds 1 --steps $steps
+    reference official_vit_base_$batch 90 --case step --arch vit_base --batch $batch --precision bf16 \
+      --peer-precision $half --rounds 1 --steps 5
   done
-  reference official_compiled_vit_small_128 180 --case step --batch 128 --precision bf16 --peer-precision $half --rounds 1 --steps $steps --compile
+}
+
+# Last, for compiling takes minutes.
+compiled() {
+  local half=fp16
+  if [ -z "$official" ] || [ -n "$quick" ]; then left_out official_compiled "needs --official, and no --quick"; return; fi
+  [ "$device" = cpu ] && half=fp32
+  reference official_compiled_vit_small_128 240 --case step --batch 128 --precision bf16 --peer-precision $half --rounds 1 \
+    --steps 5 --compile
 }
 
 evaluation() {
@@ -197,5 +208,6 @@ compare
 speed
 evaluation
 data
+compiled
 python3 "$scripts/bench/device_report.py" "$out" || exit 1
 ! grep -q $'\tfailed' "$out/steps.tsv"

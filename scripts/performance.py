@@ -7,7 +7,8 @@
 
 Groups: step memory ops profile networks stages data knn threads growth listing. Each leaves GROUP.json in
 the folder of records, docs/performance; --quick, which only shows that all runs, in another folder.
-`write` fills docs/performance/template.md; what no record is of is left out.
+`write` fills docs/performance/template.md; what no record is of is left out. The check.json that
+scripts/gpu_check.sh leaves becomes the document's part on a GPU as gpu.json among the records.
 """
 
 import argparse
@@ -101,16 +102,15 @@ def check_measure(options):
 
 
 def section(group, body, records, plots):
-    """A part of the template for one group, filled; empty without a record."""
+    """A part of the template for one group, filled."""
     file = records / f"{group}.json"
-    if not file.is_file():
-        return ""
     record = json.loads(file.read_text())
     plots.mkdir(exist_ok=True)
     for name, content in tables.PLOTS.get(group, lambda _: ())(record):
         (plots / name).write_text(content)
-    machine = record["machine"]
-    source = (f"`{record['command']}`, {record['date']}, {machine.get('gpu', machine['processor'])}, "
+    machine = record.get("machine") or record["facts"]
+    command = record.get("command", "scripts/gpu_check.sh --official OFFICIAL OUT")
+    source = (f"`{command}`, {record['date']}, {machine.get('gpu', machine['processor'])}, "
               f"{machine['processors']} processors, {record['version']}")
     return body.replace("{{table}}", tables.TABLES[group](record)).replace("{{source}}", source)
 
@@ -118,8 +118,15 @@ def section(group, body, records, plots):
 def write(options):
     template = (options.template or options.records / "template.md").read_text()
     plots = options.document.parent / "performance"
-    text = re.sub(r"\{\{#(\w+)\}\}\n(.*?)\{\{/\1\}\}\n",
-                  lambda match: section(match[1], match[2], options.records, plots), template, flags=re.DOTALL)
+
+    def filled(match):
+        kind, group, body = match.groups()
+        recorded = (options.records / f"{group}.json").is_file()
+        if recorded != (kind == "#"):
+            return ""
+        return section(group, body, options.records, plots) if recorded else body
+
+    text = re.sub(r"\{\{([#^])(\w+)\}\}\n(.*?)\{\{/\2\}\}\n", filled, template, flags=re.DOTALL)
     text = re.sub(r"\n{3,}", "\n\n", text)
     options.document.write_text(text)
 

@@ -43,9 +43,9 @@ def speed(out, official):
         arch, precision, batch, *recomputed = name.removeprefix("step_").rsplit("_", 3 if "recomputed" in name else 2)
         best = official.get(arch)
         rows.append({"arch": arch, "precision": precision, "batch": int(batch), "recomputed": bool(recomputed),
-                     "images_per_s": step["images_per_s"], "flops_per_s": step["flops_per_s"],
+                     "images_per_s": step["images_per_s"], "tflops_per_s": step["flops_per_s"] / 1e12,
                      "of_products": step["flops_per_s"] / products["flops_per_s"],
-                     "peak_memory_bytes": step["peak_memory_bytes"],
+                     "peak_gib": step["peak_memory_bytes"] / 2.0**30,
                      "of_official_best": step["images_per_s"] / best if best else None})
     return sorted(rows, key=lambda r: (r["arch"], r["precision"], r["recomputed"], r["batch"]))
 
@@ -80,8 +80,9 @@ def curves(out):
 def evaluation(out):
     names = ("features", "fine_tune", "knn")
     found = [(name, loaded(out / f"{name}.json")) for name in names]
-    return [{key: record["cases"][0].get(key) for key in ("case", "images_per_s", "flops_per_s")}
-            for _, record in found if record]
+    cases = [record["cases"][0] for _, record in found if record]
+    return [{"case": c["case"], "images_per_s": c["images_per_s"], "tflops_per_s": c.get("flops_per_s", 0.0) / 1e12}
+            for c in cases]
 
 
 def profile(out):
@@ -99,26 +100,9 @@ def data(out):
             for c in record["cases"]]
 
 
-def shown(value):
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else ""
-    if isinstance(value, float):
-        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return str(value)
-
-
 def markdown(check):
     facts = ", ".join(f"{key} {value}" for key, value in check["facts"].items())
-    parts = ["# Check of a device", facts, check["version"]]
-    for title, key in (("Steps", "steps"), ("Speed and memory", "speed"), ("Beside the official code", "comparisons"),
-                       ("Loss curves beside the CPU's in fp32", "curves"), ("Evaluation", "evaluation"),
-                       ("Profile of a step", "profile"), ("Data", "data")):
-        rows = check[key]
-        if rows:
-            parts += [f"## {title}", tables.table(list(rows[0]), [[shown(v) for v in row.values()] for row in rows])]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(["# Check of a device", facts, check["version"], tables.device(check)]) + "\n"
 
 
 def first_line(file):

@@ -43,7 +43,7 @@ class Commands:
                 for precision in ("fp32", "bf16")]
 
     def ops(self):
-        return self.in_both_precisions("ops", 5)
+        return self.in_both_precisions("ops", 3)
 
     def profile(self):
         return self.in_both_precisions("profile", 2)

@@ -10,6 +10,9 @@ STAGE_NAMES = {"crop": "crop and resize", "jitter": "brightness, contrast, satur
 
 
 def table(header, rows):
+    """Without columns that are empty in every row."""
+    used = [i for i, _ in enumerate(header) if any(row[i] for row in rows)]
+    header, rows = [header[i] for i in used], [[row[i] for i in used] for row in rows]
     lines = ["| " + " | ".join(header) + " |", "| " + " | ".join("---" for _ in header) + " |"]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
@@ -45,10 +48,10 @@ def compared(record):
     """Ours beside others', a line each; the shares where the limit was measured in the same run."""
     rows = []
     for _, c in comparisons(record):
-        ours = [r["ours"] for r in c["rounds"]]
-        speed = [r["flops_per_s"] for r in ours if "flops_per_s" in r]
+        speed = [r["flops_per_s"] for r in c["rounds"] if r.get("flops_per_s")]
         shares = [r["limit_share"] for r in c["rounds"] if r["limit_share"]]
-        title = c["title"] + (f", ours {c['precision']}, {c['peer']} {c['peer_precision']}" if speed else "")
+        arithmetic = c["case"] not in ("data", "knn")
+        title = c["title"] + (f", ours {c['precision']}, {c['peer']} {c['peer_precision']}" if arithmetic else "")
         rows.append([title, f"{c['peer']} {figure(median_of(c, 0))}", figure(median_of(c, 1)), ratio(c["ratio"]),
                      figure(turns.spread(speed)["median"] / 1e9) if speed else "",
                      f"{100 * turns.spread(shares)['median']:.0f} %" if shares else "",
@@ -68,16 +71,19 @@ def memory(record):
 
 
 def ops(record):
+    """Parts by CPU time; what memory limits beside a copy."""
     rows = []
     for run in record["runs"]:
         parts = cases(run)
-        whole, copy = parts["step"]["median_s"], parts["copy"]["bytes_per_s"]
-        for name, part in parts.items():
-            speed = part.get("bytes_per_s")
-            rows.append([run["label"], name.replace("_", " "), figure(1e3 * part["median_s"]),
-                         f"{100 * part['median_s'] / whole:.1f} %" if name != "copy" else "",
-                         f"{speed / 1e9:.1f} GB/s, {100 * speed / copy:.0f} % of a copy's" if speed else ""])
-    return table(["precision", "part", "ms", "of the step", "memory"], rows)
+        seconds = {name: part["user_s"] for name, part in parts.items()}
+        speeds = {name: part["bytes_per_s"] * part["median_s"] / part["user_s"]
+                  for name, part in parts.items() if "bytes_per_s" in part}
+        for name in parts:
+            speed = speeds.get(name)
+            rows.append([run["label"], name.replace("_", " "), figure(1e3 * seconds[name]),
+                         f"{100 * seconds[name] / seconds['step']:.1f} %" if name != "copy" else "",
+                         f"{speed / 1e9:.1f} GB/s, {100 * speed / speeds['copy']:.0f} % of a copy's" if speed else ""])
+    return table(["precision", "part", "CPU ms", "of the step", "memory"], rows)
 
 
 def profile(record):
@@ -166,6 +172,29 @@ def listing_plots(record):
     yield "listing.svg", svg.plot("Growth with the set", "images", "s", lines)
 
 
-TABLES = {"step": compared, "data": compared, "knn": compared, "networks": compared, "memory": memory, "ops": ops,
+def shown(value):
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, float):
+        return figure(value)
+    return str(value)
+
+
+def device(check):
+    """All tables of a check by scripts/gpu_check.sh."""
+    parts = []
+    for title, key in (("Steps", "steps"), ("Speed and memory", "speed"), ("Beside the official code", "comparisons"),
+                       ("Loss curves beside the CPU's in fp32", "curves"), ("Evaluation", "evaluation"),
+                       ("Profile of a step", "profile"), ("Data", "data")):
+        rows = check[key]
+        if rows:
+            header = [name.replace("_", " ") for name in rows[0]]
+            parts += [f"### {title}", table(header, [[shown(v) for v in row.values()] for row in rows])]
+    return "\n\n".join(parts)
+
+
+TABLES = {"gpu": device, "step": compared, "data": compared, "knn": compared, "networks": compared, "memory": memory, "ops": ops,
           "profile": profile, "stages": stages, "threads": threads, "growth": growth, "listing": listing}
 PLOTS = {"growth": growth_plots, "listing": listing_plots}

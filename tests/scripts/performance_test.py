@@ -20,8 +20,8 @@ if "--version" in sys.argv:
     sys.exit()
 if "train.precision=bf16" in sys.argv:
     sys.exit("error: train.precision: expected fp32, got bf16")
-cases = [{"case": "step", "median_s": 2.0}, {"case": "clip", "median_s": 0.5, "bytes_per_s": 3e9},
-         {"case": "copy", "median_s": 0.1, "bytes_per_s": 6e9}]
+cases = [{"case": "step", "median_s": 3.0, "user_s": 2.0}, {"case": "clip", "median_s": 1.0, "user_s": 0.5, "bytes_per_s": 1.5e9},
+         {"case": "copy", "median_s": 0.1, "user_s": 0.1, "bytes_per_s": 6e9}]
 open(sys.argv[sys.argv.index("--json") + 1], "w").write(json.dumps({"command": " ".join(sys.argv), "cases": cases}))
 """
 
@@ -53,7 +53,7 @@ class Performance(unittest.TestCase):
         self.assertEqual([run["label"] for run in record["runs"]], ["fp32"])
         self.assertNotIn(str(self.folder), (self.folder / "ops.json").read_text())
 
-        (self.folder / "template.md").write_text("A\n{{#ops}}\n{{source}}\n{{table}}\n{{/ops}}\n{{#knn}}\nB\n{{/knn}}\n")
+        (self.folder / "template.md").write_text("A\n{{#ops}}\n{{source}}\n{{table}}\n{{/ops}}\n{{#knn}}\nB\n{{/knn}}\n{{^knn}}\nNo k-NN\n{{/knn}}\n")
         document = self.folder / "document.md"
         done = self.script("performance.py", "write", "--records", self.folder, "--document", document)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -61,6 +61,7 @@ class Performance(unittest.TestCase):
         self.assertIn("`scripts/performance.py measure ops`", text)
         self.assertIn("| fp32 | clip | 500 | 25.0 % | 3.0 GB/s, 50 % of a copy's |", text)
         self.assertNotIn("B", text.replace("GB/s", ""))
+        self.assertIn("No k-NN", text)
 
     def test_refusals(self):
         for words, message in (((), "step: expected --official DIR"),
