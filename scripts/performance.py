@@ -47,13 +47,12 @@ def take(label, command, options):
     file.unlink(missing_ok=True)
     command = [str(part) for part in command] + ["--json", str(file)]
     print(f"-- {label}: {without_folders(' '.join(command[:-2]), options)}", flush=True)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=options.limit)
-    except subprocess.TimeoutExpired:
-        print(f"   left out: took more than {options.limit:.0f} s", flush=True)
-        return None
+    # coreutils' timeout ends the commands that a command has started as well.
+    done = subprocess.run(["timeout", "--kill-after=5", str(options.limit), *command], capture_output=True, text=True)
     if done.returncode != 0:
-        print(f"   left out: {(done.stderr.strip().splitlines() or ['no message'])[-1]}", flush=True)
+        late = f"took more than {options.limit:.0f} s"
+        reason = late if done.returncode in (124, 137) else (done.stderr.strip().splitlines() or ["no message"])[-1]
+        print(f"   left out: {reason}", flush=True)
         return None
     # A first call that only draws its input has nothing to tell.
     text = without_folders(file.read_text(), options) if file.exists() else '{"cases": []}'
