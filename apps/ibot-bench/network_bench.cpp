@@ -4,6 +4,7 @@
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 
+#include "ibot-bench/products.h"
 #include "ibot/eval/features.h"
 #include "ibot/eval/fine_tune_step.h"
 #include "ibot/nn/autocast_scope.h"
@@ -20,6 +21,22 @@ torch::Tensor random_images(const config::RunConfig& config, torch::Device devic
   return at::randn({config.train.batch_size, 3, size, size}, torch::TensorOptions(device));
 }
 
+/// The limit of a network on one image a row.
+Products products_of(config::RunConfig config, torch::Device device) {
+  config.augment.global_crops = 1;
+  config.augment.local_crops = 0;
+  config.augment.global_size = config.backbone.image_size;
+  return {config, device};
+}
+
+/// In turn with the products of its shapes.
+void measure_beside_products(const BenchWork& work, const config::RunConfig& config,
+                             const BenchRuns& runs, Figures& figures) {
+  const auto products = products_of(config, runs.device);
+  figures.measure_in_turn(
+      {work, {{.name = "products", .flops = products.flops()}, [&] { products.run(); }}}, runs);
+}
+
 BenchCase network_case(const char* name, const config::RunConfig& config, double passes) {
   const auto images = static_cast<double>(config.train.batch_size);
   const auto flops = train::backbone_flops(config.backbone, config.backbone.image_size);
@@ -34,11 +51,12 @@ void bench_features(const config::RunConfig& config, const BenchRuns& runs, Figu
   backbone->eval();
   const auto images = random_images(config, runs.device);
   const c10::InferenceMode inference;
-  figures.measure(network_case("features", config, 1), runs, [&] {
+  const auto run = [&] {
     const nn::AutocastScope autocast(runs.device.type(),
                                      optim::autocast_dtype(config.train.precision));
     eval::image_features(*backbone, images, {eval::Pooling::kClass, /*blocks=*/1});
-  });
+  };
+  measure_beside_products({network_case("features", config, 1), run}, config, runs, figures);
 }
 
 void bench_fine_tune(const config::RunConfig& config, const BenchRuns& runs, Figures& figures) {
@@ -52,10 +70,11 @@ void bench_fine_tune(const config::RunConfig& config, const BenchRuns& runs, Fig
   const auto labels =
       at::randint(kClasses, {config.train.batch_size}, torch::TensorOptions(torch::kLong));
   const auto targets = at::one_hot(labels, kClasses).to(runs.device, torch::kFloat);
-  figures.measure(network_case("fine_tune", config, 3), runs, [&] {
+  const auto run = [&] {
     step.accumulate(images, targets);
     step.update(eval::fine_tune_values(options, 1000, 50'000));
-  });
+  };
+  measure_beside_products({network_case("fine_tune", config, 3), run}, config, runs, figures);
 }
 
 }  // namespace ibot::apps

@@ -1,4 +1,4 @@
-// Timing networks outside pre-training.
+// Timing networks outside pre-training, each in turn with the matrix products of its shapes alone.
 #pragma once
 
 #include "ibot-bench/figures.h"
