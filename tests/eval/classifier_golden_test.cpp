@@ -7,6 +7,7 @@
 #include "ibot/optim/layer_decay.h"
 #include "support/golden_options.h"
 #include "support/golden_tensors.h"
+#include "support/test_device.h"
 
 namespace ibot::eval {
 namespace {
@@ -88,9 +89,11 @@ TEST(ClassifierGolden, Logits) {
     SCOPED_TRACE(golden.name);
     Classifier classifier(options_of(golden.json["config"]), 0);
     load(classifier, golden.tensors("weights"), "");
+    classifier.to(testing::test_device());
     classifier.eval();
     const torch::NoGradGuard no_grad;
-    const GoldenTensors expected(golden.tensors(), golden.tolerance());
+    const GoldenTensors expected(testing::on_test_device(golden.tensors()),
+                                 testing::on_test_device(golden.tolerance()));
     const auto images = expected.at("images");
     expected.compare(classifier.forward(images), "logits");
     if (expected.has("features")) {
@@ -199,7 +202,9 @@ void check_step(FineTuneStep& step, const GoldenTensors& tensors, const ReadJson
   const auto result = step.accumulate(images, targets_of(tensors, batch, config));
   const double norm =
       step.update(fine_tune_values(step.options(), per_epoch, number)).grad_norm.item<double>();
-  EXPECT_NEAR(result.loss.item<double>(), json["loss_per_step"][number], json["tolerance"]["loss"]);
+  const testing::Tolerance loss{0.0, json["tolerance"]["loss"]};
+  EXPECT_NEAR(result.loss.item<double>(), json["loss_per_step"][number],
+              testing::on_test_device(loss).atol);
   EXPECT_NEAR(norm, json["global_grad_norm_per_step"][number], 1e-3);
 }
 
@@ -216,13 +221,15 @@ void expect_schedules(const FineTuneOptions& options, const ReadJson& json) {
 void expect_training(const GoldenCase& golden) {
   const auto& json = golden.json;
   const auto config = json["config"];
-  const GoldenTensors tensors(golden.tensors(), {json["tolerance"]["weights"]["rtol"],
-                                                 json["tolerance"]["weights"]["atol"]});
+  const testing::Tolerance weights{json["tolerance"]["weights"]["rtol"],
+                                   json["tolerance"]["weights"]["atol"]};
+  const GoldenTensors tensors(testing::on_test_device(golden.tensors()),
+                              testing::on_test_device(weights));
   const auto options = tune_options(config);
   auto classifier = std::make_shared<Classifier>(trained_options(config), 0);
   load(*classifier, golden.tensors(), "init.");
   expect_schedules(options, json);
-  FineTuneStep step(options, classifier, torch::kCPU);
+  FineTuneStep step(options, classifier, testing::test_device());
   const int64_t steps =
       config["epochs_run"].get<int64_t>() * config["iterations_per_epoch"].get<int64_t>();
   for (int64_t i = 0; i < steps; ++i) check_step(step, tensors, json, i);

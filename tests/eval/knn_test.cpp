@@ -9,6 +9,7 @@
 #include "ibot/eval/nearest.h"
 #include "support/expect_tensor.h"
 #include "support/golden_tensors.h"
+#include "support/test_device.h"
 
 namespace ibot::eval {
 namespace {
@@ -197,9 +198,15 @@ void expect_accuracy(const KnnAccuracy& ours, const testing::ReadJson& result, d
 TEST(KnnGolden, GivesTheReferencesAccuracies) {
   for (const auto& golden : testing::golden_cases("09_knn")) {
     SCOPED_TRACE(golden.name);
-    const testing::GoldenTensors tensors(golden.tensors(), {});
-    const FeatureBank train{tensors.at("train_features"), tensors.at("train_labels"), {}, ""};
-    const FeatureBank test{tensors.at("test_features"), tensors.at("test_labels"), {}, ""};
+    const testing::GoldenTensors tensors(golden.tensors(),
+                                         testing::on_test_device(testing::Tolerance()));
+    const auto bank = [&](const std::string& name) {
+      return FeatureBank{tensors.at(name + "_features").to(testing::test_device()),
+                         tensors.at(name + "_labels"),
+                         {},
+                         ""};
+    };
+    const auto train = bank("train"), test = bank("test");
     const auto config = golden.json["config"];
     EXPECT_LT(train.labels.max().item<int64_t>(), config["real_classes"].get<int64_t>());
     KnnOptions options{{}, config["temperature"]};
