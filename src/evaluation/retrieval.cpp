@@ -62,6 +62,16 @@ data::Box pixels_in(const std::array<double, 4>& box, const data::Image& image) 
           within(box[2], left + 1, image.width()) - left};
 }
 
+/// A line of the table, its cells right-aligned.
+std::string row(const std::string& name, const std::vector<std::string>& cells) {
+  std::string line = table_line("%8s", name.c_str());
+  for (const auto& cell : cells) {
+    line.pop_back();
+    line += table_line(" %8s", cell.c_str());
+  }
+  return line;
+}
+
 class Retrieval : public Evaluation {
  public:
   explicit Retrieval(eval::RetrievalOptions options)
@@ -147,25 +157,20 @@ class Retrieval : public Evaluation {
   }
 
   eval::Report report_of(const std::vector<eval::ProtocolResult>& results, int64_t ranked) const {
-    eval::Report report{.options = eval::option_values(options_),
-                        .table = table_line("%8s %8s", "", "mAP")};
-    report.table.pop_back();
-    for (const int64_t k : options_.k) {
-      report.table += table_line("     mP@%-3lld", static_cast<long long>(k));
-      report.table.pop_back();
-    }
-    report.table += '\n';
+    std::vector<std::string> names{"mAP"};
+    for (const int64_t k : options_.k) names.push_back(concat("mP@", k));
+    eval::Report report{.options = eval::option_values(options_), .table = row("", names)};
     for (const auto& result : results) {
-      report.metrics["map_" + result.name] = 100.0 * result.mean_ap;
-      report.table += table_line("%8s %8.2f", result.name.c_str(), 100.0 * result.mean_ap);
-      report.table.pop_back();
-      for (size_t i = 0; i < options_.k.size(); ++i) {
-        const double precision = 100.0 * result.mean_precision[i];
-        report.metrics[concat("mp", options_.k[i], "_", result.name)] = precision;
-        report.table += table_line(" %11.2f", precision);
-        report.table.pop_back();
+      std::vector<double> values{result.mean_ap};
+      values.insert(values.end(), result.mean_precision.begin(), result.mean_precision.end());
+      std::vector<std::string> shown;
+      for (size_t i = 0; i < values.size(); ++i) {
+        const auto metric = i == 0 ? std::string("map") : concat("mp", options_.k[i - 1]);
+        report.metrics[metric + "_" + result.name] = 100.0 * values[i];
+        shown.push_back(table_line("%.2f", 100.0 * values[i]));
+        shown.back().pop_back();
       }
-      report.table += '\n';
+      report.table += row(result.name, shown);
     }
     report.metrics["images"] = static_cast<double>(ranked);
     report.score = report.metrics.at("map_medium");
