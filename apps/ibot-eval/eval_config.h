@@ -5,9 +5,11 @@
 #include "ibot/batch/mixing_options.h"
 #include "ibot/config/run_config.h"
 #include "ibot/data/dataset_options.h"
+#include "ibot/eval/analysis_options.h"
 #include "ibot/eval/features.h"
 #include "ibot/eval/fine_tune_options.h"
 #include "ibot/eval/linear_options.h"
+#include "ibot/eval/robustness_options.h"
 #include "ibot/image/training_options.h"
 
 namespace ibot::apps {
@@ -22,6 +24,11 @@ struct EvalConfig {
   eval::FineTuneOptions finetune;
   eval::FineTuneOptions semi = eval::semi_supervised_defaults();
   eval::FineTuneOptions transfer = eval::transfer_defaults();
+  eval::RobustnessOptions robustness;
+  eval::AttentionOptions attention;
+  eval::CorrespondenceOptions correspondence;
+  eval::PatternOptions patterns;
+  eval::PartOptions parts;
 
   /// Calls `section(name, options)` for each section.
   template <class Visitor>
@@ -35,6 +42,11 @@ struct EvalConfig {
     section("finetune", finetune);
     section("semi", semi);
     section("transfer", transfer);
+    section("robustness", robustness);
+    section("attention", attention);
+    section("correspondence", correspondence);
+    section("patterns", patterns);
+    section("parts", parts);
   }
 };
 

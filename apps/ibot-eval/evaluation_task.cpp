@@ -25,28 +25,6 @@ std::unique_ptr<Evaluation> evaluation_of(const config::RunConfig& config,
   return std::move(evaluation::planned(options, config.evaluations).front().evaluation);
 }
 
-/// The teacher's projection head, with its weights.
-models::ProjectionHead head_of(const TaskRequest& request, const std::string& task) {
-  const auto& config = request.weights.config;
-  const auto& backbone = request.weights.backbone;
-  const auto& weights = request.weights.head;
-  models::ProjectionHead head(config.run.head, backbone->embed_dim(),
-                              config.run.head.shared_teacher, false);
-  const torch::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : models::named_state(*head)) {
-    const auto found = weights.find(name);
-    IBOT_CHECK_AS(RequestError, found != weights.end(), task, ": expected a projection head, but ",
-                  "head.", name,
-                  " is not among the weights; backbones alone do not predict clusters");
-    IBOT_CHECK_AS(RequestError, found->second.sizes() == tensor.sizes(), task, ": head.", name,
-                  ": expected shape ", tensor.sizes(), ", got ", found->second.sizes(),
-                  "; the head keys must be those of the run");
-    torch::Tensor(tensor).copy_(found->second);
-  }
-  head->to(request.device);
-  return head;
-}
-
 eval::Report on_loaded_features(const Evaluation& evaluation, const TaskRequest& request) {
   const auto banks = read_features(request.load_features);
   open_input([&] {
@@ -87,6 +65,8 @@ eval::Report on_data(const Evaluation& evaluation, const TaskRequest& request) {
   return evaluation::evaluate(evaluation, source, data.get());
 }
 
+}  // namespace
+
 void print(const eval::Report& report) {
   std::fputs(report.table.c_str(), stdout);
   if (!report.table.empty()) return;
@@ -95,7 +75,26 @@ void print(const eval::Report& report) {
   }
 }
 
-}  // namespace
+models::ProjectionHead head_of(const TaskRequest& request, const std::string& task) {
+  const auto& config = request.weights.config;
+  const auto& backbone = request.weights.backbone;
+  const auto& weights = request.weights.head;
+  models::ProjectionHead head(config.run.head, backbone->embed_dim(),
+                              config.run.head.shared_teacher, false);
+  const torch::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : models::named_state(*head)) {
+    const auto found = weights.find(name);
+    IBOT_CHECK_AS(RequestError, found != weights.end(), task, ": expected a projection head, but ",
+                  "head.", name,
+                  " is not among the weights; backbones alone do not predict clusters");
+    IBOT_CHECK_AS(RequestError, found->second.sizes() == tensor.sizes(), task, ": head.", name,
+                  ": expected shape ", tensor.sizes(), ", got ", found->second.sizes(),
+                  "; the head keys must be those of the run");
+    torch::Tensor(tensor).copy_(found->second);
+  }
+  head->to(request.device);
+  return head;
+}
 
 eval::Report run_evaluation(const TaskRequest& request, const std::string& name) {
   const auto evaluation = evaluation_of(request.weights.config.run, name);

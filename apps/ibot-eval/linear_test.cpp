@@ -135,7 +135,7 @@ int64_t reported(const models::LinearClassifiers& classifiers, const eval::Linea
 
 eval::FeatureOptions features_of_classifiers(const TaskRequest& request) {
   IBOT_CHECK_AS(RequestError, request.weights.backbone != nullptr,
-                "linear: expected a network, got pixels");
+                "--classifier: expected a network, got pixels");
   const auto& config = request.weights.config;
   const auto wanted = request.classifiers->weight.size(2);
   std::set<int64_t> widths;

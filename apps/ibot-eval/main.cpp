@@ -21,6 +21,7 @@
 #include "ibot-eval/task.h"
 #include "ibot/config/yaml.h"
 #include "ibot/dist/rendezvous.h"
+#include "ibot/eval/page.h"
 #include "ibot/evaluation/evaluations.h"
 #include "ibot/io/file.h"
 
@@ -60,9 +61,11 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
                  "configuration, instead of the one that the checkpoint holds")
       ->option_text("CONFIG.yaml");
   app.add_option("--data", arguments.data,
-                 "folder with the image folders train/ and val/, or the data set of the task")
+                 "folder with the image folders train/ and val/, or the data set of the task; for "
+                 "pictures any folder of images, or a file")
       ->option_text("DIR");
-  app.add_option("--output", arguments.output, "folder to write report.json to")
+  app.add_option("--output", arguments.output,
+                 "folder to write report.json and index.html to, and pictures")
       ->option_text("DIR");
   app.add_option("--cache", arguments.cache,
                  "folder that keeps features for the next evaluation (default: OUT/features)")
@@ -74,8 +77,9 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--dump-features", arguments.dump_features, "folder to write those files to")
       ->option_text("DIR");
   app.add_option("--classifier", arguments.classifier,
-                 "linear classifiers that linear tests on val/ instead of training its own: "
-                 "checkpoint_KEY_linear.pth of the official program, or linear.safetensors")
+                 "linear classifiers that linear tests on val/ instead of training its own, and "
+                 "robustness tests: checkpoint_KEY_linear.pth of the official program, or "
+                 "linear.safetensors")
       ->option_text("FILE");
   app.add_option("--device", arguments.device, "where to compute (default: a GPU if there is one)")
       ->option_text("auto|cpu|cuda[:N]");
@@ -145,6 +149,9 @@ class OutputFolder {
 
 void write_report(const std::filesystem::path& folder, const eval::Report& report) {
   io::write_file(folder / "report.json", eval::to_json(report));
+  eval::Page page("ibot-eval " + report.task);
+  eval::add_report(page, report);
+  io::write_file(folder / "index.html", page.html());
 }
 
 std::filesystem::path cache_folder(const EvalArguments& arguments) {
@@ -152,15 +159,12 @@ std::filesystem::path cache_folder(const EvalArguments& arguments) {
   return std::filesystem::path(arguments.output) / "features";
 }
 
-/// Whether several processes work on the task as ranks, in step with each other.
-bool is_joint(const Task& task) { return !task.reads; }
-
 /// Whether this is one of several processes and not the one that evaluates.
 bool only_helps(const Task& task, const TaskRequest& request) {
   const auto launch = dist::launch_of_process();
-  if (launch.world == 1 || is_joint(task)) return false;
-  IBOT_CHECK_AS(RequestError, task.reads->features() || task.reads->shared, task.name,
-                ": expected one process, got ", launch.world, "; start it without a launcher");
+  if (launch.world == 1 || task.joint) return false;
+  IBOT_CHECK_AS(RequestError, task.help != nullptr, task.name, ": expected one process, got ",
+                launch.world, "; start it without a launcher");
   if (!request.load_features.empty()) return launch.rank > 0;
   IBOT_CHECK_AS(RequestError, !request.cache.empty(), "--cache: expected a folder that all ",
                 launch.world, " processes see, to share features through");
@@ -175,8 +179,9 @@ void check_inputs(const EvalArguments& arguments, const Task& task) {
     IBOT_CHECK_AS(ConfigError, folder->empty() || (task.reads && task.reads->features_alone()),
                   option, ": expected a task that reads features alone, got ", task.name);
   }
-  IBOT_CHECK_AS(ConfigError, arguments.classifier.empty() || task.name == "linear",
-                "--classifier: expected the task linear, got ", task.name);
+  IBOT_CHECK_AS(ConfigError,
+                arguments.classifier.empty() || task.name == "linear" || task.name == "robustness",
+                "--classifier: expected the task linear or robustness, got ", task.name);
   if (loads) {
     IBOT_CHECK_AS(
         ConfigError,
@@ -247,12 +252,12 @@ int run(const EvalArguments& arguments, const std::vector<std::string>& words) {
   check_inputs(arguments, task);
   if (arguments.nproc) {
     return run_local_ranks(*arguments.nproc, words,
-                           is_joint(task) ? std::optional(kEndGrace) : std::nullopt);
+                           task.joint ? std::optional(kEndGrace) : std::nullopt);
   }
   auto request = request_of(arguments, task);
-  if (is_joint(task)) join(request);
+  if (task.joint) join(request);
   if (only_helps(task, request)) {
-    if (request.load_features.empty()) prepare_evaluation(request, task.name);
+    if (request.load_features.empty()) task.help(request);
     return kDone;
   }
   try {
@@ -290,14 +295,36 @@ const std::vector<Task>& tasks() {
       const auto run = [name = about.name](const TaskRequest& request) {
         return run_evaluation(request, name);
       };
-      list.push_back({about.name, about.text, run, about.reads});
+      std::function<void(const TaskRequest&)> help;
+      if (about.reads.features() || about.reads.shared) {
+        help = [name = about.name](const TaskRequest& request) {
+          prepare_evaluation(request, name);
+        };
+      }
+      list.push_back({about.name, about.text, run, about.reads, std::move(help)});
     }
-    list.push_back({"linear", "a sweep of linear classifiers on frozen features", run_linear});
-    list.push_back(
-        {"finetune", "end-to-end training on labels, with layer-wise decay", run_finetune});
-    list.push_back(
-        {"semi", "the same from a few labels and the projection head's first layer", run_semi});
-    list.push_back({"transfer", "the same on another data set", run_transfer});
+    const auto train = [&](const char* name, const char* text, auto* run) {
+      list.push_back({.name = name, .text = text, .run = run, .joint = true});
+    };
+    train("linear", "a sweep of linear classifiers on frozen features", run_linear);
+    train("finetune", "end-to-end training on labels, with layer-wise decay", run_finetune);
+    train("semi", "the same from a few labels and the projection head's first layer", run_semi);
+    train("transfer", "the same on another data set", run_transfer);
+    train("parts", "linear classifiers on the patches with the most attention", run_parts);
+    list.push_back({.name = "robustness",
+                    .text = "a linear classifier under occlusion, other backgrounds, corruptions",
+                    .run = run_robustness,
+                    .help = share_robustness});
+    list.push_back({.name = "attention",
+                    .text = "pictures of what the heads attend to",
+                    .run = run_attention});
+    list.push_back({.name = "correspondence",
+                    .text = "patches matched between two views, counted and drawn",
+                    .run = run_correspondence});
+    list.push_back({.name = "patterns",
+                    .text = "pictures of the patches that prototypes stand for",
+                    .run = run_patterns,
+                    .help = share_patterns});
     return list;
   }();
   return all;

@@ -35,11 +35,16 @@ struct Task {
   /// Prints its results and returns them; `weights` and `data` of the report are left to the
   /// caller.
   std::function<eval::Report(const TaskRequest& request)> run;
-  /// Of an evaluation of the library; none of tasks that train on the images themselves.
+  /// Of an evaluation of the library.
   std::optional<evaluation::Reads> reads = std::nullopt;
+  /// What other processes of the job do for the one that runs: compute what it finds in the cache;
+  /// none where it works alone or jointly.
+  std::function<void(const TaskRequest& request)> help = nullptr;
+  /// Whether several processes work on it as ranks, in step with each other.
+  bool joint = false;
 };
 
-/// The evaluations of the library, then those that train.
+/// The evaluations of the library, those that train, and those of what is learnt.
 const std::vector<Task>& tasks();
 
 /// A report of `task` without metrics: its options, those of the features it reads, and what it
@@ -47,6 +52,13 @@ const std::vector<Task>& tasks();
 eval::Report feature_report(const std::string& task, const TaskRequest& request,
                             std::map<std::string, eval::OptionValue> options,
                             std::map<std::string, std::string> identity);
+
+/// The report's table, or its metrics where it has none.
+void print(const eval::Report& report);
+
+/// The teacher's projection head with its weights, on the request's device. Throws RequestError,
+/// naming the task, where the weights lack it.
+models::ProjectionHead head_of(const TaskRequest& request, const std::string& task);
 
 /// The sweep of linear classifiers on frozen features of random crops, or the test of those at
 /// hand.
@@ -59,5 +71,17 @@ void prepare_evaluation(const TaskRequest& request, const std::string& name);
 eval::Report run_finetune(const TaskRequest& request);
 eval::Report run_semi(const TaskRequest& request);
 eval::Report run_transfer(const TaskRequest& request);
+/// A linear classifier under occlusion, shuffling, other backgrounds and corruptions.
+eval::Report run_robustness(const TaskRequest& request);
+void share_robustness(const TaskRequest& request);
+/// Pictures, or a video, of what the heads attend to.
+eval::Report run_attention(const TaskRequest& request);
+/// Which patch of one view is which of another, and pictures of it.
+eval::Report run_correspondence(const TaskRequest& request);
+/// The patches or images that prototypes stand for.
+eval::Report run_patterns(const TaskRequest& request);
+void share_patterns(const TaskRequest& request);
+/// Linear probing of the patches with the most or least attention.
+eval::Report run_parts(const TaskRequest& request);
 
 }  // namespace ibot::apps

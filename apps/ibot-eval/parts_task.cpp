@@ -1,0 +1,42 @@
+#include <cstdio>
+
+#include "common/run_main.h"
+#include "common/signals.h"
+#include "ibot-eval/pictures.h"
+#include "ibot-eval/task.h"
+#include "ibot/eval/line_chart.h"
+
+namespace ibot::apps {
+
+eval::Report run_parts(const TaskRequest& request) {
+  IBOT_CHECK_AS(RequestError, request.weights.backbone != nullptr,
+                "parts: expected a network, got pixels");
+  attending_subject(request, "parts", "", "");
+  const auto& options = request.weights.config.parts;
+  eval::Report report{.task = "parts", .options = eval::option_values(options)};
+  eval::Curve curve{options.lowest ? "lowest attention" : "highest attention", {}, {}};
+  for (const auto k : options.k) {
+    auto part = request;
+    part.weights.config.features = {
+        options.lowest ? eval::Pooling::kLowestPatches : eval::Pooling::kHighestPatches, 1, k};
+    if (!request.output.empty()) part.output = request.output / concat('k', k);
+    const bool leads = request.group.rank() == 0;
+    if (leads && !part.output.empty()) std::filesystem::create_directories(part.output);
+    request.group.barrier();  // the folder is there for all
+    if (leads) std::printf("k %lld\n", static_cast<long long>(k));
+    const auto probed = run_linear(part);
+    if (stop_requested()) return {};
+    for (const auto& [name, value] : probed.metrics) {
+      report.metrics[concat(name, "_k", k)] = value;
+    }
+    report.identity = probed.identity;
+    curve.x.push_back(static_cast<double>(k));
+    curve.y.push_back(probed.metrics.at("top1"));
+  }
+  report.figures.push_back(
+      {"Top-1 of the mean of k patches", "image/svg+xml",
+       eval::to_svg({"Part-wise linear probing", "patches", "top-1 in percent", {curve}})});
+  return report;
+}
+
+}  // namespace ibot::apps
