@@ -9,7 +9,7 @@ OFFICIAL is a checkout of bytedance/ibot. Without --case: step and, with --data,
              clipping, AdamW, teacher update
   data       the 12 crops of the images of DIR, decoding included; --peer official (torchvision on
              Pillow), albumentations (AlbumentationsX) or dali
-  knn        k = 20 neighbours of 2 000 random features among 1 281 167, 384 wide
+  knn        k = 20 neighbors of 2 000 random features among 1 281 167, 384 wide
   propagation
              labels of one DAVIS frame of 30 x 52 patches, 384 wide, from 8 frames, without the network
   features   features of random images; the peer is timm

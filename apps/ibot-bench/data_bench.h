@@ -9,7 +9,7 @@
 namespace ibot::apps {
 
 /// Decodes the images of an image folder or of shards, crops them as in training and
-/// normalises the crops to float32, on data.workers threads.
+/// normalizes the crops to float32, on data.workers threads.
 void bench_data(const config::RunConfig& config, const std::string& folder, int repetitions,
                 Figures& figures);
 

@@ -10,7 +10,7 @@ namespace ibot::apps {
 
 /// Does to each image what the loader does, on this thread, and tells the CPU time of each stage:
 /// read, decode, crop (with the change of layout before), jitter (without hue), hue, gray (and
-/// solarize), blur, copy (to normalised float32). Random decisions have the loader's distribution.
+/// solarize), blur, copy (to normalized float32). Random decisions have the loader's distribution.
 void bench_data_stages(const config::RunConfig& config, const std::string& folder, int repetitions,
                        Figures& figures);
 

@@ -56,7 +56,7 @@ CLI::App* knn_command(CLI::App& app, BenchArguments& arguments) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   command->add_option("--queries", knn.queries, "Test features")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
-  command->add_option("--k", knn.k, "Numbers of neighbours")->delimiter(',');
+  command->add_option("--k", knn.k, "Numbers of neighbors")->delimiter(',');
   return command;
 }
 
@@ -84,7 +84,7 @@ CLI::App* listing_command(CLI::App& app, BenchArguments& arguments) {
 }
 
 CLI::App* data_command(CLI::App& app, BenchArguments& arguments) {
-  auto* command = app.add_subcommand("data", "Image files to normalised batches, on the CPU");
+  auto* command = app.add_subcommand("data", "Image files to normalized batches, on the CPU");
   command->add_option("folder", arguments.folder, "Root of an image folder, or tar shards")
       ->required();
   command->add_option("config", arguments.words, "[CONFIG.yaml] [section.key=value ...]");

@@ -29,7 +29,7 @@ struct Pair {
   int64_t second = 0;
 };
 
-/// Neighbours of a class, or of the order, two by two; one that is left over has no pair.
+/// Neighbors of a class, or of the order, two by two; one that is left over has no pair.
 std::vector<Pair> pairs_of(const data::Dataset& images, const std::vector<int64_t>& samples,
                            Pairs kind) {
   std::vector<Pair> pairs;
@@ -51,7 +51,7 @@ std::vector<Pair> pairs_of(const data::Dataset& images, const std::vector<int64_
   return pairs;
 }
 
-/// As analysis/correspondence of the reference cuts and colours its crops.
+/// As analysis/correspondence of the reference cuts and colors its crops.
 data::AugmentOptions view_options(int64_t side) {
   data::AugmentOptions options;
   options.global_size = side;
@@ -63,7 +63,7 @@ data::AugmentOptions view_options(int64_t side) {
 /// Images of both views and where they lie in the images that they were cut from.
 ///
 ///   image    [B, 3, H, W]   uint8
-///   corners  [B, 4]         as eval::patch_centres takes them; undefined of different images
+///   corners  [B, 4]         as eval::patch_centers takes them; undefined of different images
 struct Views {
   torch::Tensor image[2];
   torch::Tensor corners[2];
@@ -168,12 +168,12 @@ class CorrespondenceTask {
 
   /// Returns which patches of the first view overlap the second.
   torch::Tensor count_right(const Views& views, const torch::Tensor& match) {
-    const auto centres1 = eval::patch_centres(views.corners[0], grid_);
-    const auto centres2 = eval::patch_centres(views.corners[1], grid_);
+    const auto centers1 = eval::patch_centers(views.corners[0], grid_);
+    const auto centers2 = eval::patch_centers(views.corners[1], grid_);
     const auto half = static_cast<double>(models::token_pixels(subject_.options) / 2) /
                       static_cast<double>(side_);
-    const auto overlap = eval::overlapping(centres1, centres2, half);
-    const auto truth = eval::nearest_patch(centres1, centres2);
+    const auto overlap = eval::overlapping(centers1, centers2, half);
+    const auto truth = eval::nearest_patch(centers1, centers2);
     right_ += eval::right_matches(match, truth, overlap, options_.radius, grid_.columns)
                   .sum()
                   .item<int64_t>();
@@ -197,7 +197,7 @@ class CorrespondenceTask {
         const auto patch = chosen[row][k].item<int64_t>();
         if (overlap.defined() && !overlap[row][patch].item<bool>()) continue;
         const auto other = match[row][patch].item<int64_t>();
-        eval::draw_line_(picture, centre_of(patch, 0), centre_of(other, side_));
+        eval::draw_line_(picture, center_of(patch, 0), center_of(other, side_));
       }
       write_png(request_,
                 concat(enum_name(options_.pairs), "_corresp", number, "_cls",
@@ -216,7 +216,7 @@ class CorrespondenceTask {
         .to(torch::kCPU);
   }
 
-  eval::Point centre_of(int64_t patch, int64_t left) const {
+  eval::Point center_of(int64_t patch, int64_t left) const {
     const auto pixels = models::token_pixels(subject_.options);
     return {left + patch % grid_.columns * pixels + pixels / 2,
             patch / grid_.columns * pixels + pixels / 2};

@@ -138,7 +138,7 @@ class Layouts {
     auto tile = eval::pattern_tile(picture, candidate.patch / columns, candidate.patch % columns,
                                    patch_, options_.window);
     if (eval::mean_value(tile) <= eval::kDarkestTile) return {};
-    if (options_.window > 1) eval::mark_centre_(tile, patch_, options_.window);
+    if (options_.window > 1) eval::mark_center_(tile, patch_, options_.window);
     return tile;
   }
 

@@ -48,7 +48,7 @@ torch::Tensor attention_picture(const torch::Tensor& image, const torch::Tensor&
                                 double share, const std::vector<Color>& colors) {
   const auto heads = attention.size(0);
   IBOT_CHECK(heads <= static_cast<int64_t>(colors.size()), "attention picture: expected at most ",
-             colors.size(), " heads, as there are colours, got ", heads);
+             colors.size(), " heads, as there are colors, got ", heads);
   const auto patch = image.size(1) / attention.size(1);
   IBOT_CHECK(
       image.size(1) == patch * attention.size(1) && image.size(2) == patch * attention.size(2),

@@ -23,20 +23,20 @@ struct Nearest {
 
 /// Calls visit(first row, distances [R, K], squared) for a block of rows after the other.
 template <class Visit>
-void visit_distances(const torch::Tensor& features, const torch::Tensor& centres, Visit&& visit) {
-  const int64_t rows = std::max<int64_t>(kDistances / centres.size(0), 1);
-  const auto squared = centres.square().sum(1);
+void visit_distances(const torch::Tensor& features, const torch::Tensor& centers, Visit&& visit) {
+  const int64_t rows = std::max<int64_t>(kDistances / centers.size(0), 1);
+  const auto squared = centers.square().sum(1);
   for (int64_t start = 0; start < features.size(0); start += rows) {
     const auto x = features.slice(0, start, start + rows);
-    const auto distances = squared - 2 * x.mm(centres.t()) + x.square().sum(1, /*keepdim=*/true);
+    const auto distances = squared - 2 * x.mm(centers.t()) + x.square().sum(1, /*keepdim=*/true);
     visit(start, distances.clamp_min_(0));
   }
 }
 
-Nearest nearest_centres(const torch::Tensor& features, const torch::Tensor& centres) {
+Nearest nearest_centers(const torch::Tensor& features, const torch::Tensor& centers) {
   std::vector<torch::Tensor> clusters;
   std::vector<torch::Tensor> distances;
-  visit_distances(features, centres, [&](int64_t, const torch::Tensor& block) {
+  visit_distances(features, centers, [&](int64_t, const torch::Tensor& block) {
     const auto [best, cluster] = block.min(1);
     clusters.push_back(cluster);
     distances.push_back(best);
@@ -58,8 +58,8 @@ std::vector<int64_t> draw_rows(const torch::Tensor& distance, int64_t count, Rng
 }
 
 /// Greedy k-means++: of a few rows drawn with probability proportional to their squared distance
-/// from the centres so far, the one that leaves the smallest sum of distances is the next centre.
-torch::Tensor first_centres(const torch::Tensor& features, int64_t count, Rng& rng) {
+/// from the centers so far, the one that leaves the smallest sum of distances is the next center.
+torch::Tensor first_centers(const torch::Tensor& features, int64_t count, Rng& rng) {
   const auto candidates = 2 + static_cast<int64_t>(std::log(static_cast<double>(count)));
   const auto to_row = [&](int64_t row) {
     return (features - features[row]).square().sum(1).to(torch::kDouble);
@@ -87,18 +87,18 @@ torch::Tensor mean_rows(const torch::Tensor& features, const Nearest& nearest, i
   auto sums = torch::zeros({count, features.size(1)}, features.options());
   sums.index_add_(0, nearest.cluster, features);
   const auto sizes = nearest.cluster.bincount({}, count);
-  auto centres = sums / sizes.clamp_min(1).unsqueeze(1);
+  auto centers = sums / sizes.clamp_min(1).unsqueeze(1);
   const auto empty = sizes.eq(0).nonzero().flatten();
   if (empty.numel() > 0) {
     const auto farthest = std::get<1>(nearest.distance.topk(empty.numel()));
-    centres.index_copy_(0, empty, features.index_select(0, farthest));
+    centers.index_copy_(0, empty, features.index_select(0, farthest));
   }
-  return centres;
+  return centers;
 }
 
 /// Clusters with their means, to which no other mean is nearer; or where passes ran out.
 struct Partition {
-  torch::Tensor centres;
+  torch::Tensor centers;
   Nearest nearest;
   double inertia = 0;
 };
@@ -107,8 +107,8 @@ struct Partition {
 Partition settled(const torch::Tensor& features, Nearest nearest, int64_t count, int64_t& passes) {
   Partition partition;
   for (bool moves = true; moves && passes > 0; --passes) {
-    partition.centres = mean_rows(features, nearest, count);
-    auto next = nearest_centres(features, partition.centres);
+    partition.centers = mean_rows(features, nearest, count);
+    auto next = nearest_centers(features, partition.centers);
     moves = !next.cluster.equal(nearest.cluster);
     nearest = std::move(next);
   }
@@ -121,12 +121,12 @@ Partition settled(const torch::Tensor& features, Nearest nearest, int64_t count,
 /// cluster of n rows loses d² n / (n - 1) with a row and wins d² n / (n + 1).
 Nearest single_moves(const torch::Tensor& features, const Partition& partition) {
   const auto& [own, distance] = partition.nearest;
-  const auto sizes = own.bincount({}, partition.centres.size(0)).to(features.dtype());
+  const auto sizes = own.bincount({}, partition.centers.size(0)).to(features.dtype());
   const auto gain = sizes / (sizes + 1);
   // A row that is a cluster of its own stays.
   const auto loss = torch::where(sizes > 1, sizes / (sizes - 1).clamp_min(1), 0.0);
   std::vector<torch::Tensor> clusters;
-  visit_distances(features, partition.centres, [&](int64_t start, const torch::Tensor& block) {
+  visit_distances(features, partition.centers, [&](int64_t start, const torch::Tensor& block) {
     const auto at = own.slice(0, start, start + block.size(0)).unsqueeze(1);
     const auto leaving = block.gather(1, at) * loss.index_select(0, at.squeeze(1)).unsqueeze(1);
     clusters.push_back((block * gain).scatter(1, at, leaving).argmin(1));
@@ -137,9 +137,9 @@ Nearest single_moves(const torch::Tensor& features, const Partition& partition) 
 Kmeans one_run(const torch::Tensor& features, const KmeansOptions& options, Rng rng) {
   // What is won must be more than the rounding of a sum of float32 distances.
   constexpr double kRounding = 1e-6;
-  const auto centres = first_centres(features, options.clusters, rng);
+  const auto centers = first_centers(features, options.clusters, rng);
   int64_t passes = options.iterations;
-  auto best = settled(features, nearest_centres(features, centres), options.clusters, passes);
+  auto best = settled(features, nearest_centers(features, centers), options.clusters, passes);
   while (passes > 0) {
     auto next = settled(features, single_moves(features, best), options.clusters, passes);
     if (next.inertia >= best.inertia * (1 - kRounding)) break;

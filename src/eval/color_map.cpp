@@ -7,7 +7,7 @@
 namespace ibot::eval {
 namespace {
 
-// 256 colours, six hexadecimal digits each. Source: matplotlib, which dedicates them to the public
+// 256 colors, six hexadecimal digits each. Source: matplotlib, which dedicates them to the public
 // domain.
 constexpr std::string_view kViridis =
     "44015444025544035745055845065a45085b46095c460b5e460c5f460e61470f62471163471265471466471567"

@@ -5,8 +5,8 @@
 namespace ibot::eval {
 namespace {
 
-/// Positions of `count` centres between two edges: [B], [B] → [B, count].
-torch::Tensor centres_between(const torch::Tensor& first, const torch::Tensor& last,
+/// Positions of `count` centers between two edges: [B], [B] → [B, count].
+torch::Tensor centers_between(const torch::Tensor& first, const torch::Tensor& last,
                               int64_t count) {
   const auto share =
       (torch::arange(count, first.options()) * 2 + 1) / static_cast<double>(2 * count);
@@ -22,24 +22,24 @@ torch::Tensor thinned(int64_t fine, int64_t coarse, torch::Device device) {
 
 }  // namespace
 
-torch::Tensor patch_centres(const torch::Tensor& corners, mask::PatchGrid grid) {
+torch::Tensor patch_centers(const torch::Tensor& corners, mask::PatchGrid grid) {
   const auto edge = corners.to(torch::kDouble).unbind(1);
-  const auto rows = centres_between(edge[0], edge[2], grid.rows);        // [B, R]
-  const auto columns = centres_between(edge[1], edge[3], grid.columns);  // [B, C]
+  const auto rows = centers_between(edge[0], edge[2], grid.rows);        // [B, R]
+  const auto columns = centers_between(edge[1], edge[3], grid.columns);  // [B, C]
   const auto shape = std::vector<int64_t>{corners.size(0), grid.rows, grid.columns};
   return torch::stack({rows.unsqueeze(2).expand(shape), columns.unsqueeze(1).expand(shape)}, -1)
       .flatten(1, 2);
 }
 
-torch::Tensor overlapping(const torch::Tensor& centres1, const torch::Tensor& centres2,
+torch::Tensor overlapping(const torch::Tensor& centers1, const torch::Tensor& centers2,
                           double half) {
-  const auto low = centres2.amin(1, true);
-  const auto high = centres2.amax(1, true);
-  return (centres1 + half > low).logical_and(centres1 - half < high).all(-1);
+  const auto low = centers2.amin(1, true);
+  const auto high = centers2.amax(1, true);
+  return (centers1 + half > low).logical_and(centers1 - half < high).all(-1);
 }
 
-torch::Tensor nearest_patch(const torch::Tensor& centres1, const torch::Tensor& centres2) {
-  return (centres1.unsqueeze(2) - centres2.unsqueeze(1)).square().sum(-1).argmin(-1);
+torch::Tensor nearest_patch(const torch::Tensor& centers1, const torch::Tensor& centers2) {
+  return (centers1.unsqueeze(2) - centers2.unsqueeze(1)).square().sum(-1).argmin(-1);
 }
 
 torch::Tensor matched_patch(const torch::Tensor& tokens1, const torch::Tensor& tokens2) {

@@ -46,14 +46,14 @@ class Tally {
         top1_(k_.size()),
         top5_(k_.size()) {}
 
-  void add(const Neighbours& neighbours, const torch::Tensor& train_labels,
+  void add(const Neighbors& neighbors, const torch::Tensor& train_labels,
            const torch::Tensor& labels) {
-    const auto voted = train_labels.take(neighbours.index);  // [R, k]
-    // Relative to the nearest neighbour's vote: the ranking is the same and nothing overflows.
-    const auto similarity = neighbours.similarity.to(torch::kDouble);
+    const auto voted = train_labels.take(neighbors.index);  // [R, k]
+    // Relative to the nearest neighbor's vote: the ranking is the same and nothing overflows.
+    const auto similarity = neighbors.similarity.to(torch::kDouble);
     const auto weight = ((similarity - similarity.slice(1, 0, 1)) / temperature_).exp();
     const auto votes = torch::zeros({labels.size(0), classes_}, weight.options());
-    // One neighbour of every row at a time: adding them all at once would add in any order on a
+    // One neighbor of every row at a time: adding them all at once would add in any order on a
     // GPU.
     for (int64_t rank = 0; rank < voted.size(1); ++rank) {
       votes.scatter_add_(1, voted.slice(1, rank, rank + 1), weight.slice(1, rank, rank + 1));
@@ -72,9 +72,9 @@ class Tally {
   }
 
  private:
-  void count(int64_t neighbours, const torch::Tensor& votes, const torch::Tensor& labels) {
+  void count(int64_t neighbors, const torch::Tensor& votes, const torch::Tensor& labels) {
     for (size_t i = 0; i < k_.size(); ++i) {
-      if (k_[i] != neighbours) continue;
+      if (k_[i] != neighbors) continue;
       top1_[i] += hits(votes, labels, 1).sum().item<int64_t>();
       top5_[i] += hits(votes, labels, 5).sum().item<int64_t>();
     }
@@ -89,7 +89,7 @@ class Tally {
 
 }  // namespace
 
-std::vector<int64_t> numbers_of_neighbours(const std::vector<int64_t>& k, int64_t train_images) {
+std::vector<int64_t> numbers_of_neighbors(const std::vector<int64_t>& k, int64_t train_images) {
   if (!k.empty()) return k;
   auto published = KnnOptions().k;
   while (published.size() > 1 && published.back() > train_images) published.pop_back();
@@ -114,15 +114,14 @@ std::vector<KnnAccuracy> classify_knn(const FeatureBank& train, const FeatureBan
   const auto test_labels = test.labels.to(device);
   const int64_t classes =
       std::max(train_labels.max().item<int64_t>(), test_labels.max().item<int64_t>()) + 1;
-  const auto neighbours = nearest_rows(test.features, train.features, largest_k);
+  const auto neighbors = nearest_rows(test.features, train.features, largest_k);
   Tally tally(options.k, options.temperature, classes);
   const int64_t images = test.features.size(0);
   for (int64_t start = 0; start < images; start += kTestRows) {
     const auto rows = [&](const torch::Tensor& all) {
       return all.slice(0, start, start + kTestRows);
     };
-    tally.add({rows(neighbours.index), rows(neighbours.similarity)}, train_labels,
-              rows(test_labels));
+    tally.add({rows(neighbors.index), rows(neighbors.similarity)}, train_labels, rows(test_labels));
   }
   return tally.accuracies(images);
 }

@@ -16,7 +16,7 @@ constexpr double kWidth = 640, kHeight = 400;
 constexpr double kLeft = 64, kRight = 16, kTop = 40, kBottom = 52;
 constexpr double kLegendLine = 18;
 
-// Okabe and Ito's, told apart by the colour-blind too.
+// Okabe and Ito's, told apart by the color-blind too.
 constexpr std::array<const char*, 7> kColors{"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                              "#e69f00", "#56b4e9", "#000000"};
 

@@ -65,7 +65,7 @@ torch::Tensor boundary(const torch::Tensor& mask) {
   const int64_t rows = mask.size(0) - 1;
   const int64_t columns = mask.size(1) - 1;
   const auto differs = [&](int64_t down, int64_t right) {
-    // Of pixels that have the neighbours below and to the right, those without stay as they are.
+    // Of pixels that have the neighbors below and to the right, those without stay as they are.
     const auto height = mask.size(0) - down;
     const auto width = mask.size(1) - right;
     return mask.narrow(0, 0, height).narrow(1, 0, width) !=

@@ -80,9 +80,9 @@ class HostSearch {
     });
   }
 
-  Neighbours result() {
+  Neighbors result() {
     const auto queries = static_cast<int64_t>(lists_.size());
-    Neighbours found{torch::empty({queries, k_}, torch::kLong), torch::empty({queries, k_})};
+    Neighbors found{torch::empty({queries, k_}, torch::kLong), torch::empty({queries, k_})};
     for (int64_t i = 0; i < queries; ++i) {
       lists_[i].write(found.index.data_ptr<int64_t>() + i * k_,
                       found.similarity.data_ptr<float>() + i * k_);
@@ -111,7 +111,7 @@ class DeviceSearch {
     best = largest(best.defined() ? torch::cat({best, largest(keys)}, 1) : keys);
   }
 
-  Neighbours result() const {
+  Neighbors result() const {
     const auto keys = torch::cat(best_);
     return {kLowBits - 1 - keys.bitwise_and(kLowBits - 1),
             ordered(keys.bitwise_right_shift(32)).to(torch::kInt).view(torch::kFloat)};
@@ -132,7 +132,7 @@ class DeviceSearch {
 };
 
 template <class Search>
-Neighbours search(Search search, const torch::Tensor& queries, const torch::Tensor& rows) {
+Neighbors search(Search search, const torch::Tensor& queries, const torch::Tensor& rows) {
   const auto unit_queries = unit_length(queries);
   for (int64_t row = 0; row < rows.size(0); row += kRows) {
     const auto block = unit_length(rows.slice(0, row, row + kRows).to(queries.device())).t();
@@ -145,7 +145,7 @@ Neighbours search(Search search, const torch::Tensor& queries, const torch::Tens
 
 }  // namespace
 
-Neighbours nearest_rows(const torch::Tensor& queries, const torch::Tensor& rows, int64_t k) {
+Neighbors nearest_rows(const torch::Tensor& queries, const torch::Tensor& rows, int64_t k) {
   const torch::NoGradGuard no_grad;
   if (queries.is_cpu()) return search(HostSearch(queries.size(0), k), queries, rows);
   return search(DeviceSearch(queries.size(0), k), queries, rows);

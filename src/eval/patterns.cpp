@@ -71,7 +71,7 @@ double mean_value(const torch::Tensor& tile) {
   return tile.amax(-1).to(torch::kDouble).mean().item<double>();
 }
 
-void mark_centre_(const torch::Tensor& tile, int64_t patch, int64_t window) {
+void mark_center_(const torch::Tensor& tile, int64_t patch, int64_t window) {
   const auto first = window / 2 * patch;
   const auto end = std::min(first + patch + 1, tile.size(0));
   auto pixels = tile.accessor<uint8_t, 3>();

@@ -26,7 +26,7 @@ void check_sources(const Evaluation& evaluation, const Source& source, const Dat
   IBOT_CHECK(!reads.head || subject.head, name, ": expected a projection head, found none");
   IBOT_CHECK(!reads.own_data || data != nullptr, name, ": expected its data, opened");
   if (!reads.features()) return;
-  IBOT_CHECK(source.images() != nullptr, name, ": expected labelled images, got none");
+  IBOT_CHECK(source.images() != nullptr, name, ": expected labeled images, got none");
   const auto& images = *source.images();
   check_images(evaluation, images.train().size(), images.test().size(), images.root());
 }

@@ -12,20 +12,20 @@ class Knn : public Evaluation {
  public:
   explicit Knn(eval::KnnOptions options)
       : Evaluation({"knn",
-                    "weighted nearest neighbours: val/ classified by train/",
+                    "weighted nearest neighbors: val/ classified by train/",
                     {.train_features = true, .test_features = true}}),
         options_(std::move(options)) {}
 
   Least least() const override {
-    const auto least = eval::numbers_of_neighbours(options_.k, 0);
+    const auto least = eval::numbers_of_neighbors(options_.k, 0);
     return {.train_images = *std::max_element(least.begin(), least.end()),
             .key = "eval.k",
-            .mend = "ask for fewer neighbours"};
+            .mend = "ask for fewer neighbors"};
   }
 
   eval::Report run(const Inputs& inputs, const Listener&) const override {
     const eval::KnnOptions options{
-        eval::numbers_of_neighbours(options_.k, inputs.train.labels.size(0)), options_.temperature};
+        eval::numbers_of_neighbors(options_.k, inputs.train.labels.size(0)), options_.temperature};
     auto test = inputs.test;
     test.features = test.features.to(inputs.subject.device);
     const auto accuracies = eval::classify_knn(inputs.train, test, options);

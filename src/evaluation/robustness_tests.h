@@ -47,7 +47,7 @@ std::unique_ptr<RobustnessTest> challenge_test(const RobustnessInputs& inputs);
 std::unique_ptr<RobustnessTest> imagenet_a_test(const RobustnessInputs& inputs);
 std::unique_ptr<RobustnessTest> imagenet_c_test(const RobustnessInputs& inputs);
 
-/// Class scores of normalised images, [B, C].
+/// Class scores of normalized images, [B, C].
 torch::Tensor scores_of(const RobustnessInputs& inputs, const torch::Tensor& images);
 
 /// The class of each, as a column of numbers that are kept: [B, 1].

@@ -23,7 +23,7 @@ void write_bytes(const fs::path& path, const std::vector<uint8_t>& bytes) {
   io::write_file(path, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 
-/// A frame whose objects are half covered by their colours: [3, H, W].
+/// A frame whose objects are half covered by their colors: [3, H, W].
 torch::Tensor overlaid(const torch::Tensor& frame, const torch::Tensor& mask) {
   const auto color = data::index_colors()
                          .index_select(0, mask.flatten().to(torch::kLong))

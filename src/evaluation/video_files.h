@@ -30,7 +30,7 @@ void write_masks(const std::filesystem::path& folder, const data::DavisSet& set,
                  const data::VideoSequence& sequence, const torch::Tensor& masks);
 
 /// FOLDER/strips/SEQUENCE.png: frames from first to last, side by side, with the objects in
-/// colours.
+/// colors.
 void write_strip(const std::filesystem::path& folder, const data::DavisSet& set,
                  const data::VideoSequence& sequence, const torch::Tensor& masks);
 

@@ -125,7 +125,7 @@ class Builder {
     check_extent(node, storage.key, bytes.numel() / item_size(known->type), item_size(known->type));
     auto tensor = torch::empty({0}, torch::TensorOptions(known->type));
     tensor.set_(bytes.storage(), node.offset, node.sizes, node.strides);
-    // A bool of another value than 0 and 1 is undefined behaviour wherever it is read.
+    // A bool of another value than 0 and 1 is undefined behavior wherever it is read.
     check(known->type != torch::kBool || !(tensor.view(torch::kByte) > 1).any().item<bool>(),
           "storage ", storage.key, ": expected booleans of 0 or 1");
     return tensor;

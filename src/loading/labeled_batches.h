@@ -1,4 +1,4 @@
-// Labelled batches: room for them and what goes to a place of one.
+// Labeled batches: room for them and what goes to a place of one.
 #pragma once
 
 #include <ATen/ops/empty.h>
@@ -12,7 +12,7 @@
 
 namespace ibot::data {
 
-/// `count` images of `side` pixels, uninitialised; page-locked where `pin`.
+/// `count` images of `side` pixels, uninitialized; page-locked where `pin`.
 inline batch::LabeledBatch empty_labeled_batch(int64_t count, int64_t side, bool pin) {
   const auto empty = [&](at::IntArrayRef shape, at::ScalarType type) {
     return at::empty(shape, at::TensorOptions(type).pinned_memory(pin));

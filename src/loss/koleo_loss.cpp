@@ -23,7 +23,7 @@ torch::Tensor koleo_loss(const torch::Tensor& tokens, int64_t views) {
   IBOT_CHECK_AS(ConfigError, images >= 2,
                 "loss.weight_koleo: expected at least 2 images per rank and micro-batch, got ",
                 images);
-  // Half precision cannot tell near neighbours apart.
+  // Half precision cannot tell near neighbors apart.
   const nn::AutocastScope full_precision(tokens.device().type(), std::nullopt);
   const auto rows = tokens.to(torch::kFloat).view({views, images, tokens.size(1)});
   const auto unit = rows / rows.norm(2, -1, true).clamp_min(kEpsilon);

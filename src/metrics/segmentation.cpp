@@ -57,8 +57,8 @@ void SegmentationTotals::add(const torch::Tensor& prediction, const torch::Tenso
   };
   const auto intersection = counts(rows.masked_select(rows.eq(columns)));
   const auto predicted = counts(columns);
-  const auto labelled = counts(rows);
-  totals_ += torch::stack({intersection, predicted + labelled - intersection, predicted, labelled});
+  const auto labeled = counts(rows);
+  totals_ += torch::stack({intersection, predicted + labeled - intersection, predicted, labeled});
 }
 
 void SegmentationTotals::add_totals(const torch::Tensor& totals) { totals_ += totals; }

@@ -16,7 +16,7 @@ torch::Tensor window_order(const torch::Tensor& map, int64_t size) {
 }
 
 /// -100 between tokens of different regions of the shifted map. Three regions on each axis: whole
-/// windows, then of the last one what was its neighbour and what came in from the other side.
+/// windows, then of the last one what was its neighbor and what came in from the other side.
 torch::Tensor shift_mask(const torch::Tensor& axis, const WindowOptions& options) {
   const auto side = axis.size(0);
   const auto region = axis.ge(side - options.size).to(torch::kLong) + axis.ge(side - options.shift);

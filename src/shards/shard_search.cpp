@@ -92,7 +92,7 @@ class Classes {
     for (auto& [word, value] : number_of_) value = number++;
   }
 
-  bool labelled() const { return numbered() || !number_of_.empty(); }
+  bool labeled() const { return numbered() || !number_of_.empty(); }
 
   std::vector<std::string> names() const {
     std::vector<std::string> names;
@@ -100,7 +100,7 @@ class Classes {
     for (const auto& [word, number] : number_of_) {
       if (!numbered()) names.push_back(word);
     }
-    return labelled() ? names : std::vector<std::string>{""};
+    return labeled() ? names : std::vector<std::string>{""};
   }
 
   /// Gives a sample of the shard its final label, 0 where the set has none.
@@ -115,7 +115,7 @@ class Classes {
       }
     } else if (sample.label == kBadLabel) {
       sample.label = kNoLabel;
-    } else if (sample.label == kNoLabel && labelled()) {
+    } else if (sample.label == kNoLabel && labeled()) {
       note_fault_(sample, "without a label");
     } else if (sample.label == kNoLabel) {
       sample.label = 0;
@@ -185,8 +185,8 @@ std::vector<std::string> notes_of(const ShardIndex& index, const Chosen& found) 
   const auto empty = std::count_if(index.shards.begin(), index.shards.end(),
                                    [](const auto& shard) { return shard.samples == 0; });
   add(empty, empty, " of ", index.shards.size(), " archives hold no image");
-  const auto unlabelled = (index.label < 0).sum().item<int64_t>();
-  add(unlabelled, unlabelled, " of ", index.samples(), " images have no label that can be used");
+  const auto unlabeled = (index.label < 0).sum().item<int64_t>();
+  add(unlabeled, unlabeled, " of ", index.samples(), " images have no label that can be used");
   return notes;
 }
 

@@ -126,7 +126,7 @@ TEST_F(Analysis, RobustnessRefusesWhatDoesNotFit) {
 TEST_F(Analysis, AttentionWritesAPanelAnImage) {
   const auto result = run("attention", {"attention.size=[33,50]", "attention.separate=true"});
   ASSERT_EQ(result.status, 0) << result.err;
-  // Cut to whole patches: 32 x 48, of the image, the colours and two heads.
+  // Cut to whole patches: 32 x 48, of the image, the colors and two heads.
   const auto panel = testing::read_text(folder_ / "out/idx7_attn.png");
   EXPECT_EQ(panel.substr(12, 12), std::string("IHDR\0\0\0\xc0\0\0\0\x20", 12));
   EXPECT_TRUE(fs::exists(folder_ / "out/idx0_color.png"));

@@ -200,8 +200,8 @@ TEST_F(IbotEval, NamesWhatIsWrongWithWeights) {
   EXPECT_NE(knn("last.safetensors").status, 0);
 }
 
-// Ten training images: of the published numbers of neighbours the first alone.
-TEST_F(IbotEval, TakesAsManyNeighboursAsThereAreImages) {
+// Ten training images: of the published numbers of neighbors the first alone.
+TEST_F(IbotEval, TakesAsManyNeighborsAsThereAreImages) {
   auto words = kTiny;
   words.insert(words.end(), {"eval.k=[]", "--output", "out"});
   const auto result = knn("pixels", words);

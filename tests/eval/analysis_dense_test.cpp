@@ -58,17 +58,17 @@ class AnalysisDense : public ::testing::Test {
     const int64_t patch = expected["patch"];
     const int64_t side = expected["image_size"];
     const mask::PatchGrid grid{side / patch, side / patch};
-    const auto centres1 = patch_centres(corners("corners1"), grid);
-    const auto centres2 = patch_centres(corners("corners2"), grid);
-    tensors_.compare(centres1, "correspondence.centres1");
-    tensors_.compare(centres2, "correspondence.centres2");
+    const auto centers1 = patch_centers(corners("corners1"), grid);
+    const auto centers2 = patch_centers(corners("corners2"), grid);
+    tensors_.compare(centers1, "correspondence.centres1");
+    tensors_.compare(centers2, "correspondence.centres2");
     const auto half = static_cast<double>(patch / 2) / static_cast<double>(side);
-    const auto overlap = overlapping(centres1, centres2, half);
+    const auto overlap = overlapping(centers1, centers2, half);
     EXPECT_TENSOR_EQUAL(overlap.to(torch::kByte), tensors_.at("correspondence.overlap"));
     const auto match =
         matched_patch(tensors_.at("correspondence.tokens1"), tensors_.at("correspondence.tokens2"));
     EXPECT_TENSOR_EQUAL(match, tensors_.at("correspondence.match"));
-    const auto truth = nearest_patch(centres1, centres2);
+    const auto truth = nearest_patch(centers1, centers2);
     EXPECT_TENSOR_EQUAL(truth, tensors_.at("correspondence.true_match"));
     for (const auto& [radius, accuracy] : expected["accuracy_by_radius"].items()) {
       const auto right = right_matches(match, truth, overlap, std::stoll(radius), grid.columns);
@@ -151,7 +151,7 @@ class AnalysisDense : public ::testing::Test {
       const auto tile = pattern_tile(picture, items[i]["row"], items[i]["column"], patch, window);
       EXPECT_NEAR(mean_value(tile), items[i]["mean_value"], 1e-9);
       EXPECT_EQ(mean_value(tile) > kDarkestTile, items[i]["kept"].get<bool>());
-      mark_centre_(tile, patch, window);
+      mark_center_(tile, patch, window);
       EXPECT_TENSOR_EQUAL(tile, tensors_.at(name));
     }
   }

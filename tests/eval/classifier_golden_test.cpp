@@ -104,7 +104,7 @@ TEST(ClassifierGolden, Logits) {
   }
 }
 
-/// The optimiser's view of the model that has a description of its own.
+/// The optimizer's view of the model that has a description of its own.
 void check_decay(const ReadJson& model, double layer_decay, double weight_decay) {
   const auto config = testing::golden_case("11_finetune", model["name"]).json["config"];
   const Classifier classifier(options_of(config), 0);

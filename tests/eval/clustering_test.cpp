@@ -15,9 +15,9 @@ namespace {
 TEST(Kmeans, FindsSeparatedGroups) {
   torch::manual_seed(1);
   const auto labels = torch::arange(60).remainder(4);
-  const auto centres = torch::tensor({{0., 0.}, {0., 10.}, {10., 0.}, {10., 10.}});
+  const auto centers = torch::tensor({{0., 0.}, {0., 10.}, {10., 0.}, {10., 10.}});
   const auto features =
-      (centres.index_select(0, labels) + 0.1 * torch::randn({60, 2})).to(torch::kFloat);
+      (centers.index_select(0, labels) + 0.1 * torch::randn({60, 2})).to(torch::kFloat);
   const auto found = kmeans(features, {.clusters = 4});
   const auto metrics = cluster_metrics(labels, found.cluster);
   EXPECT_EQ(metrics.at("acc"), 100);
@@ -34,13 +34,13 @@ TEST(Kmeans, IsAFixedPointOfItsOwnSteps) {
   torch::manual_seed(2);
   const auto features = torch::randn({200, 3});
   const auto found = kmeans(features, {.clusters = 7, .iterations = 1000, .restarts = 2});
-  std::vector<torch::Tensor> centres;
+  std::vector<torch::Tensor> centers;
   for (int64_t cluster = 0; cluster < 7; ++cluster) {
     const auto rows = features.index_select(0, found.cluster.eq(cluster).nonzero().flatten());
     ASSERT_GT(rows.size(0), 0);
-    centres.push_back(rows.mean(0));
+    centers.push_back(rows.mean(0));
   }
-  const auto distance = torch::cdist(features, torch::stack(centres));
+  const auto distance = torch::cdist(features, torch::stack(centers));
   EXPECT_TENSOR_EQUAL(distance.argmin(1), found.cluster);
   EXPECT_NEAR(found.inertia, std::get<0>(distance.min(1)).square().sum().item<double>(), 1e-3);
 }

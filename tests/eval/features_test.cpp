@@ -61,7 +61,7 @@ class FakeSource : public batch::BatchSource<batch::LabeledBatch> {
   std::deque<batch::LabeledBatch> batches_;
 };
 
-batch::LabeledBatch grey_images(std::vector<int64_t> levels, int64_t first_id) {
+batch::LabeledBatch gray_images(std::vector<int64_t> levels, int64_t first_id) {
   const auto level = torch::tensor(levels).to(torch::kByte);
   const auto count = static_cast<int64_t>(levels.size());
   return {level.view({count, 1, 1, 1}).expand({count, 3, 4, 4}), torch::tensor(levels),
@@ -88,7 +88,7 @@ TEST(Features, TakeTheTokensThatTheOptionsName) {
 
 TEST(Features, CollectASourceInItsOrder) {
   FakeBackbone backbone;
-  FakeSource source({grey_images({0, 51}, 10), grey_images({255}, 12)});
+  FakeSource source({gray_images({0, 51}, 10), gray_images({255}, 12)});
   std::vector<int64_t> progress;
   const auto bank = extract_features(backbone, source, kClassToken, kPlain, torch::kCPU,
                                      [&](int64_t images) { progress.push_back(images); });
@@ -99,9 +99,9 @@ TEST(Features, CollectASourceInItsOrder) {
   EXPECT_FALSE(bank.features.requires_grad());
 }
 
-TEST(Features, AreNormalisedAsTold) {
+TEST(Features, AreNormalizedAsTold) {
   FakeBackbone backbone;
-  FakeSource source({grey_images({255}, 0)});
+  FakeSource source({gray_images({255}, 0)});
   const batch::Normalization normalization{{0.5, 0.5, 0.5}, {0.25, 0.25, 0.25}};
   const auto bank = extract_features(backbone, source, kClassToken, normalization, torch::kCPU);
   EXPECT_TENSOR_NEAR(bank.features, torch::tensor({{2., 2.}}));
@@ -109,7 +109,7 @@ TEST(Features, AreNormalisedAsTold) {
 
 TEST(Features, CanBeTrainedOn) {
   FakeBackbone backbone;
-  FakeSource source({grey_images({255}, 0)});
+  FakeSource source({gray_images({255}, 0)});
   const auto bank = extract_features(backbone, source, kClassToken, kPlain, torch::kCPU);
   const auto weight = torch::ones({2, 1}, torch::requires_grad());
   bank.features.mm(weight).sum().backward();
@@ -120,7 +120,7 @@ TEST(Features, LeaveTheBackbonesModeAsItWas) {
   FakeBackbone backbone;
   for (const bool training : {true, false}) {
     backbone.train(training);
-    FakeSource source({grey_images({1}, 0)});
+    FakeSource source({gray_images({1}, 0)});
     extract_features(backbone, source, kClassToken, kPlain, torch::kCPU);
     EXPECT_EQ(backbone.is_training(), training);
   }

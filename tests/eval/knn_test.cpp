@@ -33,7 +33,7 @@ KnnAccuracy classify(const FeatureBank& train, const FeatureBank& test, int64_t 
 }
 
 TEST(Knn, WeighsVotesBySimilarity) {
-  // One neighbour of class 0 at cosine 1 against two of class 1 at cosine 0.6: it wins when
+  // One neighbor of class 0 at cosine 1 against two of class 1 at cosine 0.6: it wins when
   // exp(0.4 / T) > 2, that is below T = 0.577.
   const auto train = bank(with_cosines({1.0, 0.6, 0.6}), {0, 1, 1});
   const auto test = bank(with_cosines({1.0}), {0});
@@ -67,7 +67,7 @@ TEST(Knn, SurvivesATinyTemperature) {
   EXPECT_EQ(classify(train, bank(with_cosines({1.0}), {0}), 3, 1e-6).top1, 100.0);
 }
 
-TEST(Knn, PrefersTheEarlierOfEqualNeighbours) {
+TEST(Knn, PrefersTheEarlierOfEqualNeighbors) {
   const auto same = with_cosines({0.5, 0.5, 0.5, 0.5});
   const auto test = bank(with_cosines({1.0}), {3});
   EXPECT_EQ(classify(bank(same, {3, 0, 0, 0}), test, 1).top1, 100.0);
@@ -126,7 +126,7 @@ double top1_by_sorting(const FeatureBank& train, const FeatureBank& test, int64_
 }
 
 // More training and test images than one chunk of each holds.
-TEST(Knn, FindsNeighboursInEveryChunk) {
+TEST(Knn, FindsNeighborsInEveryChunk) {
   constexpr int64_t kClasses = 6;
   auto generator = torch::make_generator<at::CPUGeneratorImpl>(1);
   const auto centers = torch::randn({kClasses, 5}, generator);
@@ -151,13 +151,13 @@ void expect_refusal(const FeatureBank& train, const FeatureBank& test, const Knn
   }
 }
 
-TEST(Knn, ThePublishedNumbersOfNeighboursAreThoseThatTheImagesAllow) {
+TEST(Knn, ThePublishedNumbersOfNeighborsAreThoseThatTheImagesAllow) {
   using Numbers = std::vector<int64_t>;
-  EXPECT_EQ(numbers_of_neighbours({}, 1'281'167), (Numbers{10, 20, 100, 200}));
-  EXPECT_EQ(numbers_of_neighbours({}, 200), (Numbers{10, 20, 100, 200}));
-  EXPECT_EQ(numbers_of_neighbours({}, 199), (Numbers{10, 20, 100}));
-  EXPECT_EQ(numbers_of_neighbours({}, 5), Numbers{10});
-  EXPECT_EQ(numbers_of_neighbours({300, 7}, 5), (Numbers{300, 7}));
+  EXPECT_EQ(numbers_of_neighbors({}, 1'281'167), (Numbers{10, 20, 100, 200}));
+  EXPECT_EQ(numbers_of_neighbors({}, 200), (Numbers{10, 20, 100, 200}));
+  EXPECT_EQ(numbers_of_neighbors({}, 199), (Numbers{10, 20, 100}));
+  EXPECT_EQ(numbers_of_neighbors({}, 5), Numbers{10});
+  EXPECT_EQ(numbers_of_neighbors({300, 7}, 5), (Numbers{300, 7}));
 }
 
 TEST(KnnRefusal, NamesWhatIsWrong) {
@@ -173,7 +173,7 @@ TEST(KnnRefusal, NamesWhatIsWrong) {
   expect_refusal(bank(torch::ones({0, 2}), {}), good, {{1}, 0.07}, "training features");
 }
 
-/// Whether rounding can move a vote: two classes as good as level, or as near a k-th neighbour as
+/// Whether rounding can move a vote: two classes as good as level, or as near a k-th neighbor as
 /// the one behind it. Votes are exp(similarity / T), so errors of similarities grow by 1 / T.
 bool near_tie(const testing::ReadJson& result, double temperature) {
   const double margin = result["min_relative_margin_top1"];
@@ -221,9 +221,9 @@ TEST(KnnGolden, GivesTheReferencesAccuracies) {
     tensors.compare(unit_length(train.features), "train_features_normalized");
     tensors.compare(unit_length(test.features), "test_features_normalized");
     for (const int64_t k : tensors.counts("neighbours_k")) {
-      const auto neighbours = nearest_rows(test.features, train.features, k);
-      tensors.compare(neighbours.similarity, concat("neighbours_k", k, "_similarity"));
-      tensors.compare(neighbours.index, concat("neighbours_k", k, "_index"));
+      const auto neighbors = nearest_rows(test.features, train.features, k);
+      tensors.compare(neighbors.similarity, concat("neighbours_k", k, "_similarity"));
+      tensors.compare(neighbors.index, concat("neighbours_k", k, "_index"));
     }
     tensors.expect_all_used();
     // The number of classes decides the order of classes without any vote, which has bounds.

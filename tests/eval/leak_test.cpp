@@ -19,9 +19,9 @@ constexpr int64_t kClasses = 5;
 constexpr int64_t kTest = 1000;
 
 /// Separable classes: the features tell the label.
-FeatureBank separable(int64_t count, const torch::Tensor& centres) {
+FeatureBank separable(int64_t count, const torch::Tensor& centers) {
   const auto labels = torch::randint(kClasses, {count}, torch::kLong);
-  return {centres.index_select(0, labels) + 0.3 * torch::randn({count, 8}), labels,
+  return {centers.index_select(0, labels) + 0.3 * torch::randn({count, 8}), labels,
           torch::arange(count), ""};
 }
 
@@ -29,9 +29,9 @@ using Evaluation = std::function<double(const FeatureBank& train, const FeatureB
 
 void expect_no_leak(const Evaluation& top1) {
   torch::manual_seed(11);
-  const auto centres = torch::randn({kClasses, 8});
-  const auto train = separable(500, centres);
-  const auto test = separable(kTest, centres);
+  const auto centers = torch::randn({kClasses, 8});
+  const auto train = separable(500, centers);
+  const auto test = separable(kTest, centers);
   EXPECT_GT(top1(train, test), 90);
   double sum = 0;
   constexpr int kTrials = 10;
@@ -79,10 +79,10 @@ TEST(Leak, ClustersAgreeWithPermutedLabelsByChance) {
   EXPECT_NEAR(metrics.at("acc"), 100.0 / kClasses, 6);
 }
 
-/// Grey images of 8 x 8, as bright as the first feature says, in batches of 10, over and over.
-class GreyImages : public batch::BatchSource<batch::LabeledBatch> {
+/// Gray images of 8 x 8, as bright as the first feature says, in batches of 10, over and over.
+class GrayImages : public batch::BatchSource<batch::LabeledBatch> {
  public:
-  GreyImages(const FeatureBank& bank, int64_t passes) : bank_(bank), left_(passes * kBatches) {}
+  GrayImages(const FeatureBank& bank, int64_t passes) : bank_(bank), left_(passes * kBatches) {}
 
   std::optional<batch::LabeledBatch> next() override {
     if (left_-- == 0) return std::nullopt;
@@ -102,7 +102,7 @@ class GreyImages : public batch::BatchSource<batch::LabeledBatch> {
 
 /// Class c has brightness 50 c + 20 and some more.
 FeatureBank levels() {
-  const auto labels = torch::arange(10 * GreyImages::kBatches) % kClasses;
+  const auto labels = torch::arange(10 * GrayImages::kBatches) % kClasses;
   const auto level = labels * 50 + 20 + torch::randint(20, labels.sizes());
   return {level.view({-1, 1}), labels, torch::arange(labels.size(0)), ""};
 }
@@ -130,13 +130,13 @@ double fine_tuned_top1(const FeatureBank& train, const FeatureBank& test) {
   FineTuneStep step(options, classifier, torch::kCPU);
   FineTuner tuner({.mixing = {.erase_prob = 0.0, .mixup = 0.0, .cutmix = 0.0},
                    .normalization = {},
-                   .steps_per_epoch = GreyImages::kBatches,
+                   .steps_per_epoch = GrayImages::kBatches,
                    .checkpoints = {},
                    .config = ""},
                   step, {});
-  GreyImages batches(train, options.epochs);
+  GrayImages batches(train, options.epochs);
   tuner.run(batches);
-  GreyImages unseen(test, 1);
+  GrayImages unseen(test, 1);
   return test_classifier(*classifier, unseen, {}, torch::kCPU, optim::Precision::kFp32).top1;
 }
 

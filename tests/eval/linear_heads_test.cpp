@@ -48,7 +48,7 @@ TEST(LinearHeadsGolden, TheGridIsTheOneOfTheReference) {
   EXPECT_GT(grids, 0);
 }
 
-/// One classifier, by autograd and torch's own optimiser or the reference's formula of LARS.
+/// One classifier, by autograd and torch's own optimizer or the reference's formula of LARS.
 class OneHead {
  public:
   OneHead(const torch::Tensor& weight, const torch::Tensor& bias, const LinearSetting& setting)
@@ -132,7 +132,7 @@ TEST(LinearHeads, CountsHitsOfEachHead) {
   }
 }
 
-// Neither its own scores nor its neighbours tell of a head that diverged.
+// Neither its own scores nor its neighbors tell of a head that diverged.
 TEST(LinearHeads, AHeadThatDivergesIsNeverRightAndLeavesTheOthersAlone) {
   torch::manual_seed(6);
   const LinearSetting good{0.1, 0.0, false};

@@ -15,9 +15,9 @@ namespace {
 /// Three overlapping classes in five dimensions.
 FeatureBank blobs(int64_t count, uint64_t seed) {
   torch::manual_seed(seed);
-  const auto centres = torch::randn({3, 5});
+  const auto centers = torch::randn({3, 5});
   const auto labels = torch::randint(3, {count}, torch::kLong);
-  const auto features = centres.index_select(0, labels) + torch::randn({count, 5});
+  const auto features = centers.index_select(0, labels) + torch::randn({count, 5});
   return {features, labels, torch::arange(count), "blobs"};
 }
 

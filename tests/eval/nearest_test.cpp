@@ -18,7 +18,7 @@ TEST(Nearest, AgreesWithASortOfAllSimilarities) {
       torch::nn::functional::normalize(queries).mm(torch::nn::functional::normalize(rows).t());
   const auto [best, index] = similarity.sort(/*stable=*/true, /*dim=*/1, /*descending=*/true);
   EXPECT_TENSOR_NEAR(found.similarity, best.slice(1, 0, 7));
-  // Neighbours nearer to each other than rounding may change places.
+  // Neighbors nearer to each other than rounding may change places.
   const auto same = found.index.eq(index.slice(1, 0, 7)).to(torch::kFloat).mean().item<double>();
   EXPECT_GT(same, 0.999);
 }

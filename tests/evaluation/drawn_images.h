@@ -1,4 +1,4 @@
-// Labelled images that are easy to tell apart.
+// Labeled images that are easy to tell apart.
 #pragma once
 
 #include <cstdint>

@@ -28,7 +28,7 @@ Subject tiny_subject() {
   return subject_of(options, models::build_backbone(options, models::Role::kTeacher));
 }
 
-/// Embeds all of a set by hand: pixels, normalisation, class token.
+/// Embeds all of a set by hand: pixels, normalization, class token.
 eval::FeatureBank embedded(const Subject& subject, const data::Dataset& images) {
   data::LabeledLoader loader(
       images, {.transform = {.resize_size = 16, .crop_size = 16}, .batch_size = 100, .workers = 1});
@@ -106,7 +106,7 @@ TEST(Evaluate, RefusesWhatItCannotRead) {
   EXPECT_EQ(refusal(*make(eval::KnnOptions{{9}, 0.07})),
             drawn.root().string() +
                 ": expected at least 9 training images, found 8; ask for fewer "
-                "neighbours");
+                "neighbors");
   EXPECT_EQ(refusal(*make(eval::ClusterOptions{})),
             "cluster: expected a projection head, found none");
   const Subject pixels;

@@ -35,7 +35,7 @@ std::vector<std::string> names(const std::vector<const InRun::Task*>& tasks) {
   return result;
 }
 
-// Two evaluations that no list holds, one of them without labelled images, beside k-NN, on the
+// Two evaluations that no list holds, one of them without labeled images, beside k-NN, on the
 // teacher of a run: as often as each asks for, features extracted once for all of an epoch.
 TEST(InRun, EvaluatesATrainingRun) {
   const DrawnImages images;
@@ -95,7 +95,7 @@ TEST(InRun, OpensWhatIsReadBeforeTheRun) {
   }
 }
 
-// No folder of labelled images where none are read.
+// No folder of labeled images where none are read.
 TEST(InRun, ReadsNoImagesForDataOfAnotherKind) {
   const TemporaryFolder folder;
   io::write_file(folder / "masks.txt", "0011\n");

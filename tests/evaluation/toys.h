@@ -32,7 +32,7 @@ struct Masks : evaluation::Data {
   std::string text;
 };
 
-/// An evaluation of dense labels: it reads masks of its own and patch tokens, no labelled images.
+/// An evaluation of dense labels: it reads masks of its own and patch tokens, no labeled images.
 class Foreground : public evaluation::Evaluation {
  public:
   Foreground() : Evaluation({"foreground", "patches against masks", {.own_data = true}}) {}

@@ -71,10 +71,10 @@ TEST(PatchTargets, SharpenedOnesAreTheSoftmaxAlone) {
   EXPECT_TENSOR_NEAR(sharpened_probabilities(logits, 0.5), torch::tensor({{0.8f, 0.2f}}));
 }
 
-TEST(PatchTargets, HardOnesAreTheLargestCentredScore) {
+TEST(PatchTargets, HardOnesAreTheLargestCenteredScore) {
   const auto logits = torch::tensor({{3.f, 2.f, 0.f}, {3.f, 0.f, 1.f}, {1.f, 0.f, 0.f}});
   const auto center = torch::tensor({2.f, 0.f, 0.f}).view({1, 1, 3});
-  // Centred: (1, 2, 0), (1, 0, 1) and (-1, 0, 0); of equals the first.
+  // Centered: (1, 2, 0), (1, 0, 1) and (-1, 0, 0); of equals the first.
   EXPECT_TENSOR_EQUAL(most_likely(logits, center),
                       torch::tensor({{0.f, 1.f, 0.f}, {1.f, 0.f, 0.f}, {0.f, 1.f, 0.f}}));
 }

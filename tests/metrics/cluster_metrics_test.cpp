@@ -64,7 +64,7 @@ TEST(ClusterMetrics, DoNotDependOnBatchesOrOrder) {
   EXPECT_EQ(parts.metrics().nmi, 0);
 }
 
-TEST(ClusterMetrics, RefuseWhatIsNoLabelling) {
+TEST(ClusterMetrics, RefuseWhatIsNoLabeling) {
   ClusterTable table;
   const auto ids = torch::zeros({2}, torch::kLong);
   EXPECT_THROW(table.add(ids, ids.slice(0, 0, 1)), Error);

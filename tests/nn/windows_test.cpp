@@ -116,7 +116,7 @@ TEST(WindowAttention, OneWindowIsPlainAttention) {
   EXPECT_TENSOR_NEAR(windowed->weights(norm, tokens, plan), plain->weights(norm, tokens));
 }
 
-// A bias of head 0 that is large for one offset makes each token attend to that neighbour.
+// A bias of head 0 that is large for one offset makes each token attend to that neighbor.
 TEST(WindowAttention, TheBiasBelongsToOffsets) {
   WindowAttention attention(4, 2, 3, true);
   const torch::NoGradGuard no_grad;

@@ -22,7 +22,7 @@ std::vector<Parameter> initial_parameters(const ReadJson& json, const GoldenTens
   return parameters;
 }
 
-/// All steps of one optimiser, whose stored parameters begin with `prefix`.
+/// All steps of one optimizer, whose stored parameters begin with `prefix`.
 void check_steps(Optimizer optimizer, const std::string& prefix, const ReadJson& json,
                  const GoldenTensors& tensors, const std::function<StepValues(int64_t)>& values) {
   for (int64_t step = 0; step < json["steps"].get<int64_t>(); ++step) {

@@ -37,7 +37,7 @@ struct MixedImages {
 /// from `rng`, normal values from `generator`. Of up to `erase_count` boxes each is as many times
 /// smaller as there are.
 ///
-///   images  [B, C, H, W]   normalised float32
+///   images  [B, C, H, W]   normalized float32
 ///
 /// Source: Zhong et al. 2020; timm `RandomErasing`.
 void random_erase_(torch::Tensor images, const MixingOptions& options, Rng& rng,
@@ -47,7 +47,7 @@ void random_erase_(torch::Tensor images, const MixingOptions& options, Rng& rng,
 /// 0.3 to 1 / 0.3; none after ten attempts that do not fit.
 std::optional<PixelBox> draw_erased_box(int64_t height, int64_t width, Rng& rng, int64_t boxes = 1);
 
-/// The box of cutmix about a centre: 1 - lambda of the area, cut off at the edges.
+/// The box of cutmix about a center: 1 - lambda of the area, cut off at the edges.
 PixelBox cutmix_box(int64_t height, int64_t width, double lambda, int64_t center_y,
                     int64_t center_x);
 

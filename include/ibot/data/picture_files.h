@@ -13,7 +13,7 @@ namespace ibot::data {
 /// The pixels without loss, as a PNG of 8-bit RGB. Throws Error where memory is lacking.
 std::string png_bytes(const Image& image);
 
-/// A baseline JPEG, colours at half the resolution; `quality` from 1 to 100, of which 75 is
+/// A baseline JPEG, colors at half the resolution; `quality` from 1 to 100, of which 75 is
 /// Pillow's. Throws as png_bytes.
 std::string jpeg_bytes(const Image& image, int quality);
 

@@ -29,8 +29,8 @@ struct AttentionOptions {
   void fields(Visitor&& field) {
     field("size", size, "of the images in pixels: [height, width]; [short side]; []: as they are");
     field("images", images, "images shown, drawn from those that there are; 0: all");
-    field("threshold", threshold, "share of a head's attention that the colour picture keeps");
-    field("heads", heads, "of the colour picture, counted from 0, at most six; []: the first six");
+    field("threshold", threshold, "share of a head's attention that the color picture keeps");
+    field("heads", heads, "of the color picture, counted from 0, at most six; []: the first six");
     field("separate", separate, "each picture as a file of its own, besides the panel");
     field("video", video, "a video of the mean over heads, images by their names as its frames");
     field("frames_per_second", frames_per_second, "of the video");
@@ -88,7 +88,7 @@ struct CorrespondenceOptions {
         "attention_weights", attention_weights,
         "weights of the ViT whose attention chooses the matches drawn, DINO ViT-B/8 in the paper; "
         "empty: the evaluated network's own");
-    field("seed", seed, "of crops, colours and the choice of images");
+    field("seed", seed, "of crops, colors and the choice of images");
   }
 
   void validate() const {

@@ -11,7 +11,7 @@ namespace ibot::eval {
 
 using Color = std::array<uint8_t, 3>;
 
-/// One colour a head. Source: analysis/attention_map of the reference implementation.
+/// One color a head. Source: analysis/attention_map of the reference implementation.
 const std::vector<Color>& head_colors();
 
 /// The head with the largest attention at each patch, of equal ones the first; -1 where none has
@@ -21,12 +21,12 @@ const std::vector<Color>& head_colors();
 ///   returns  [h, w] int64
 torch::Tensor winning_head(const torch::Tensor& maps);
 
-/// The image in pale gray under one colour a head: each head keeps the patches that hold `share` of
+/// The image in pale gray under one color a head: each head keeps the patches that hold `share` of
 /// its attention, each patch goes to the head that attends to it most, and shows, where that
-/// exceeds a fifth of the head's range, the head's colour, the stronger the more.
+/// exceeds a fifth of the head's range, the head's color, the stronger the more.
 ///
 ///   image      [3, h·p, w·p]   of any range
-///   attention  [heads, h, w]   at most as many heads as colours, else Error
+///   attention  [heads, h, w]   at most as many heads as colors, else Error
 ///   returns    [h·p, w·p, 3]   uint8, on the host
 torch::Tensor attention_picture(const torch::Tensor& image, const torch::Tensor& attention,
                                 double share, const std::vector<Color>& colors = head_colors());

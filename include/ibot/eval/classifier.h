@@ -61,7 +61,7 @@ class Classifier : public torch::nn::Module {
   /// that has none.
   Classifier(const ClassifierOptions& options, uint64_t seed);
 
-  /// images [B, 3, H, W], normalised → logits [B, classes]
+  /// images [B, 3, H, W], normalized → logits [B, classes]
   torch::Tensor forward(const torch::Tensor& images);
 
   const ClassifierOptions& options() const { return options_; }

@@ -11,15 +11,15 @@
 namespace ibot::eval {
 
 ///   cluster   [S]   int64
-///   inertia   sum of squared distances to the nearest centre
+///   inertia   sum of squared distances to the nearest center
 struct Kmeans {
   torch::Tensor cluster;
   double inertia = 0;
 };
 
-/// Lloyd's algorithm from greedy k-means++ centres. Where it has settled, all rows move that would
+/// Lloyd's algorithm from greedy k-means++ centers. Where it has settled, all rows move that would
 /// lower the sum by moving alone (Hartigan's test), and it goes on from there while that helps. A
-/// cluster that loses all its rows moves to the row that lies farthest from its centre. Distances
+/// cluster that loses all its rows moves to the row that lies farthest from its center. Distances
 /// are taken a block of rows at a time.
 ///
 ///   features  [S, F]   float32

@@ -1,4 +1,4 @@
-// Numbers as colours.
+// Numbers as colors.
 #pragma once
 
 #include <torch/types.h>
@@ -7,7 +7,7 @@ namespace ibot::eval {
 
 enum class ColorMap { kViridis, kInferno };
 
-/// The smallest value of a map in the first colour, the largest in the last; one without a range
+/// The smallest value of a map in the first color, the largest in the last; one without a range
 /// all in the first.
 ///
 ///   map      [H, W]

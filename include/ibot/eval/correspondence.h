@@ -7,23 +7,23 @@
 
 namespace ibot::eval {
 
-/// Centres of the patches of views, as shares of the image that the views were cut from.
+/// Centers of the patches of views, as shares of the image that the views were cut from.
 ///
 ///   corners  [B, 4]      float64: top, left, bottom, right; left and right exchanged where
 ///   mirrored returns  [B, N, 2]   float64: row, column
-torch::Tensor patch_centres(const torch::Tensor& corners, mask::PatchGrid grid);
+torch::Tensor patch_centers(const torch::Tensor& corners, mask::PatchGrid grid);
 
-/// Marks the patches of the first view that lie within the second: their centre is less than `half`
-/// outside the outermost centres of the other, in both directions.
+/// Marks the patches of the first view that lie within the second: their center is less than `half`
+/// outside the outermost centers of the other, in both directions.
 ///
-///   centres1  [B, N, 2]
-///   centres2  [B, M, 2]
+///   centers1  [B, N, 2]
+///   centers2  [B, M, 2]
 ///   returns   [B, N] bool
-torch::Tensor overlapping(const torch::Tensor& centres1, const torch::Tensor& centres2,
+torch::Tensor overlapping(const torch::Tensor& centers1, const torch::Tensor& centers2,
                           double half);
 
-/// The patch of the second view whose centre is nearest: [B, N, 2], [B, M, 2] → [B, N] int64.
-torch::Tensor nearest_patch(const torch::Tensor& centres1, const torch::Tensor& centres2);
+/// The patch of the second view whose center is nearest: [B, N, 2], [B, M, 2] → [B, N] int64.
+torch::Tensor nearest_patch(const torch::Tensor& centers1, const torch::Tensor& centers2);
 
 /// The patch of the second view with the largest dot product: [B, N, D], [B, M, D] → [B, N] int64.
 torch::Tensor matched_patch(const torch::Tensor& tokens1, const torch::Tensor& tokens2);

@@ -13,7 +13,7 @@ namespace ibot::eval {
 /// to length 1.
 ///
 ///   embedding  of one batch
-///   images     [B, 3, H, W]   normalised
+///   images     [B, 3, H, W]   normalized
 ///   scales     factors of both sides; sizes are rounded down, coordinates are those of the factor
 ///   returns    [B, F]
 ///
@@ -29,7 +29,7 @@ torch::Tensor generalized_mean(const torch::Tensor& patch_tokens);
 
 /// The class token, then the generalised mean of the patch tokens, both after the final norm.
 ///
-///   images   [B, 3, H, W]   normalised
+///   images   [B, 3, H, W]   normalized
 ///   returns  [B, 2 D]
 ///
 /// Source: evaluation/eval_copy_detection.py of the reference.

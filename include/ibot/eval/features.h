@@ -1,4 +1,4 @@
-// Frozen features of labelled images: what every evaluation of a frozen backbone reads.
+// Frozen features of labeled images: what every evaluation of a frozen backbone reads.
 #pragma once
 
 #include <torch/types.h>
@@ -57,7 +57,7 @@ struct FeatureOptions {
         "pooling", pooling,
         "published: what the paper uses for the task and the backbone | class: class tokens of "
         "the last blocks, oldest first | patch_mean: mean patch token of the last block, of a ViT "
-        "before the final norm | class_and_patch_mean: class tokens, then the normalised mean "
+        "before the final norm | class_and_patch_mean: class tokens, then the normalized mean "
         "patch token | highest_patches, lowest_patches: the mean of those that the class token of "
         "a ViT attends to most or least, before the final norm");
     field("blocks", blocks, "number of last blocks whose class tokens are taken; 0: one");
@@ -96,7 +96,7 @@ torch::Tensor part_features(const models::AttendedPatches& patches, int64_t coun
 
 /// Features of one set of images.
 ///
-///   features   [S, F]   float32, not normalised
+///   features   [S, F]   float32, not normalized
 ///   labels     [S]      int64
 ///   sample_id  [S]      int64
 struct FeatureBank {
@@ -108,7 +108,7 @@ struct FeatureBank {
 
 /// The features of one batch; `options` as `resolved` gives them.
 ///
-///   images   [B, 3, H, W]   normalised
+///   images   [B, 3, H, W]   normalized
 ///   returns  [B, F]         F = D * (blocks + 1 with patch mean), D for a mean of patches alone
 ///
 /// Source: evaluation/eval_knn.py of the reference implementation.

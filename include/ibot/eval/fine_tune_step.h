@@ -33,7 +33,7 @@ struct UpdateResult {
   torch::Tensor faulty;     // as train::StepColumns; undefined unless options.on_nonfinite is on
 };
 
-/// A classifier with its optimiser, scaler and moving average. A step is `accumulation` passes on
+/// A classifier with its optimizer, scaler and moving average. A step is `accumulation` passes on
 /// each rank and one update. Equal options, state and inputs give equal results on one device and
 /// thread count; the passes of several ranks give what one rank has of all of them, up to the order
 /// in which gradients are added.
@@ -46,7 +46,7 @@ class FineTuneStep {
   /// Forward and backward; gradients add up until update(). `last`: no further pass comes before
   /// it, so that gradients may be averaged over ranks.
   ///
-  ///   images   [B, 3, H, W]    normalised, on the device
+  ///   images   [B, 3, H, W]    normalized, on the device
   ///   targets  [B, classes]
   PassResult accumulate(const torch::Tensor& images, const torch::Tensor& targets,
                         bool last = true);
@@ -68,7 +68,7 @@ class FineTuneStep {
   double loss_scale() const;
 
   /// Everything the next step depends on, by name: `model.…`, `ema.…`, `optim.…`, `scaler.…`.
-  /// Tensors share storage with the step, but for the optimiser's of other ranks, for which all
+  /// Tensors share storage with the step, but for the optimizer's of other ranks, for which all
   /// ranks have to ask together.
   std::map<std::string, torch::Tensor> state() const;
   /// Takes back what state() gave. Throws CheckpointError on missing or extra names and on another

@@ -31,10 +31,10 @@ struct InRunOptions {
     field("every_epochs", every_epochs,
           "epochs between evaluations by k-NN, the last one always; others have their own",
           Effect::kNone);
-    field("k", k, "numbers of neighbours; []: of 10, 20, 100 and 200 what the images allow");
-    field("temperature", temperature, "of the neighbours' votes");
-    field("resize_size", resize_size, "short side in pixels before the centre crop");
-    field("crop_size", crop_size, "side of the centre crop in pixels");
+    field("k", k, "numbers of neighbors; []: of 10, 20, 100 and 200 what the images allow");
+    field("temperature", temperature, "of the neighbors' votes");
+    field("resize_size", resize_size, "short side in pixels before the center crop");
+    field("crop_size", crop_size, "side of the center crop in pixels");
     field("batch_size", batch_size, "images a forward pass", Effect::kNone);
   }
 

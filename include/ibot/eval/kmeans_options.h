@@ -20,8 +20,8 @@ struct KmeansOptions {
   void fields(Visitor&& field) {
     field("clusters", clusters, "number of clusters; 0: as many as classes");
     field("iterations", iterations, "most passes of one run");
-    field("restarts", restarts, "runs from other first centres; the tightest is kept");
-    field("seed", seed, "of the first centres");
+    field("restarts", restarts, "runs from other first centers; the tightest is kept");
+    field("seed", seed, "of the first centers");
   }
 
   void validate() const {

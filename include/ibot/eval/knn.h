@@ -1,4 +1,4 @@
-// Weighted nearest-neighbour classification.
+// Weighted nearest-neighbor classification.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ struct KnnOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("k", k, "numbers of neighbours");
-    field("temperature", temperature, "of the neighbours' votes");
+    field("k", k, "numbers of neighbors");
+    field("temperature", temperature, "of the neighbors' votes");
   }
 
   void validate() const {
@@ -31,7 +31,7 @@ struct KnnOptions {
 
 /// `k`, or where it is empty those of the published 10, 20, 100 and 200 that do not exceed the
 /// number of training images, at least the first.
-std::vector<int64_t> numbers_of_neighbours(const std::vector<int64_t>& k, int64_t train_images);
+std::vector<int64_t> numbers_of_neighbors(const std::vector<int64_t>& k, int64_t train_images);
 
 /// Shares in percent of the test images whose class is the first, or among the first five.
 struct KnnAccuracy {
@@ -42,8 +42,8 @@ struct KnnAccuracy {
 
 /// Classifies each test image by its k nearest training images, one result for each of options.k.
 ///
-/// Features are scaled to length 1; a neighbour votes for its class with exp(cosine / temperature).
-/// Of equally near neighbours the earlier row goes first, of classes with equal votes the lower
+/// Features are scaled to length 1; a neighbor votes for its class with exp(cosine / temperature).
+/// Of equally near neighbors the earlier row goes first, of classes with equal votes the lower
 /// index; a class without any vote is never among the five. The test features
 /// say where to compute; memory does not grow with the product of the two sets, and the training
 /// features are not copied.

@@ -19,7 +19,7 @@ struct LinearSetting {
   bool lars = false;
 };
 
-/// Every combination, learning rate slowest, then weight decay, then optimiser (SGD before LARS);
+/// Every combination, learning rate slowest, then weight decay, then optimizer (SGD before LARS);
 /// rates are scaled by `total_batch` / 256.
 std::vector<LinearSetting> linear_settings(const LinearOptions& options, int64_t total_batch);
 

@@ -26,7 +26,7 @@ struct LogisticFit {
 /// Receives the iterations so far and the duality gap.
 using LogisticProgress = std::function<void(int64_t iterations, double gap)>;
 
-/// Minimises over W, from 0, without intercept,
+/// Minimizes over W, from 0, without intercept,
 ///
 ///   f(W) = 1/n Σ_i [log Σ_c exp(w_c·x_i) - w_{y_i}·x_i] + λ/(2n) |W|²,   x_i of length 1.
 ///

@@ -13,7 +13,7 @@ namespace ibot::eval {
 ///   truth, result  [H, W]   bool, on the host
 double region_similarity(const torch::Tensor& truth, const torch::Tensor& result);
 
-/// Pixels that differ from the right, lower or lower right neighbour.
+/// Pixels that differ from the right, lower or lower right neighbor.
 ///
 ///   mask     [H, W]   bool, on the host
 ///   returns  [H, W]   bool

@@ -9,7 +9,7 @@ namespace ibot::eval {
 
 ///   index       [Q, k]   int64, nearest first; of equally near rows the earlier goes first
 ///   similarity  [Q, k]   float32
-struct Neighbours {
+struct Neighbors {
   torch::Tensor index;
   torch::Tensor similarity;
 };
@@ -22,6 +22,6 @@ struct Neighbours {
 ///
 /// Needs memory for the queries, a block of rows and the result, not for Q x S similarities or a
 /// second copy of the rows.
-Neighbours nearest_rows(const torch::Tensor& queries, const torch::Tensor& rows, int64_t k);
+Neighbors nearest_rows(const torch::Tensor& queries, const torch::Tensor& rows, int64_t k);
 
 }  // namespace ibot::eval

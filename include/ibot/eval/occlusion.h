@@ -19,8 +19,8 @@ namespace ibot::eval {
 torch::Tensor shuffled_cells(const torch::Tensor& images, mask::PatchGrid grid,
                              const torch::Tensor& order);
 
-/// Sets cells to 0; of normalised images that is the mean colour. A pixel belongs to the cell that
-/// its centre lies in where the grid does not divide the image.
+/// Sets cells to 0; of normalized images that is the mean color. A pixel belongs to the cell that
+/// its center lies in where the grid does not divide the image.
 ///
 ///   images   [B, C, H, W]
 ///   blank    [P] or [B, P] bool   cells of all images, or of each

@@ -51,6 +51,6 @@ double mean_value(const torch::Tensor& tile);
 
 /// Lays half-transparent orange over the patch in the middle, and over one more row and column of
 /// pixels, as Pillow's rectangles include both ends.
-void mark_centre_(const torch::Tensor& tile, int64_t patch, int64_t window);
+void mark_center_(const torch::Tensor& tile, int64_t patch, int64_t window);
 
 }  // namespace ibot::eval

@@ -26,7 +26,7 @@ double mapped_accuracy(const torch::Tensor& predictions, const torch::Tensor& ta
 ///   classes    [F]      int64
 double vulnerable_percent(const torch::Tensor& predicted, const torch::Tensor& classes);
 
-/// A foreground before each background, as the network takes it: clamped to [0, 1], normalised.
+/// A foreground before each background, as the network takes it: clamped to [0, 1], normalized.
 ///
 ///   foreground   [1, 3, H, W]   in [0, 1]
 ///   backgrounds  [B, 3, H, W]

@@ -52,7 +52,7 @@ struct RobustnessOptions {
           "occlusion, saliency, shuffle, imagenet9, challenge, imagenet_a, imagenet_c; []: those "
           "whose data are there");
     field("images", images,
-          "folder below --data with the labelled images of occlusion, saliency and shuffle; empty: "
+          "folder below --data with the labeled images of occlusion, saliency and shuffle; empty: "
           "val or imagenet/val");
     field("imagenet9", imagenet9,
           "folder below --data with the variants of ImageNet-9; empty: bg_challenge, "

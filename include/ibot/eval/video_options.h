@@ -50,8 +50,8 @@ struct VideoOptions : PropagationOptions {
           "short side of frames in pixels; the long one is rounded down to a multiple of 64");
     field("year", year, "folder of ImageSets that holds the list of sequences");
     field("split", split, "the list: val for ImageSets/YEAR/val.txt");
-    field("overlays", overlays,
-          "write strips/SEQUENCE.png, some frames with the objects in colours", Effect::kNone);
+    field("overlays", overlays, "write strips/SEQUENCE.png, some frames with the objects in colors",
+          Effect::kNone);
     field("parallel", parallel, "sequences at a time; 0: one for each thread of the processor",
           Effect::kNone);
   }

@@ -17,7 +17,7 @@ struct Whitening {
   torch::Tensor apply(const torch::Tensor& features) const;
 };
 
-/// From the second moments of the features, not centred, in all dimensions. Throws Error where a
+/// From the second moments of the features, not centered, in all dimensions. Throws Error where a
 /// value is not finite.
 ///
 ///   features  [S, F]

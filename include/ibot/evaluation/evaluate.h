@@ -13,7 +13,7 @@ namespace ibot::evaluation {
 /// that share a source compute them once. What is passed must outlive it.
 class Source {
  public:
-  ///   images  labelled images; none where no evaluation reads their features
+  ///   images  labeled images; none where no evaluation reads their features
   ///   output  folder for what evaluations write beside their report; empty: nothing is written
   Source(const Subject& subject, const LabeledImages* images, ExtractionOptions options,
          Listener listener = {}, std::filesystem::path output = {});

@@ -16,7 +16,7 @@ namespace ibot::evaluation {
 /// compute features once for all evaluations of an epoch, and share their computation among
 /// processes.
 ///
-///   train_features, test_features  frozen features of labelled images
+///   train_features, test_features  frozen features of labeled images
 ///   head                           the projection head
 ///   own_data                       data of a kind of its own, which Evaluation::open reads: images
 ///                                  with dense labels, pairs, videos
@@ -30,14 +30,14 @@ struct Reads {
   bool shared = false;
 
   bool features() const { return train_features || test_features; }
-  /// Whether labelled features do without a network, whoever computed them.
+  /// Whether labeled features do without a network, whoever computed them.
   bool features_alone() const { return features() && !head && !own_data; }
 };
 
 /// Images that it needs at least.
 ///
 ///   key   the option that asks for so many: "eval.k"
-///   mend  what to do where there are fewer: "ask for fewer neighbours"
+///   mend  what to do where there are fewer: "ask for fewer neighbors"
 struct Least {
   int64_t train_images = 1;
   int64_t test_images = 1;

@@ -12,8 +12,8 @@
 
 namespace ibot::evaluation {
 
-/// Weighted nearest neighbours: test images classified by the training images. Without numbers of
-/// neighbours those of numbers_of_neighbours.
+/// Weighted nearest neighbors: test images classified by the training images. Without numbers of
+/// neighbors those of numbers_of_neighbors.
 std::unique_ptr<Evaluation> make(const eval::KnnOptions& options);
 /// Logistic regression on the training images, tested on the test images.
 std::unique_ptr<Evaluation> make(const eval::LogisticOptions& options);

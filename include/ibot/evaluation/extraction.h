@@ -25,7 +25,7 @@ namespace ibot::evaluation {
 /// features nor reports are kept they may be left out.
 struct Subject {
   models::BackboneOptions options;
-  std::shared_ptr<models::Backbone> backbone;  // on `device`; none: the normalised pixels
+  std::shared_ptr<models::Backbone> backbone;  // on `device`; none: the normalized pixels
   models::ProjectionHead head{nullptr};        // on `device`; none: not at hand
   torch::Device device = torch::kCPU;
   std::string hash = "pixels";
@@ -39,8 +39,8 @@ Subject subject_of(const models::BackboneOptions& options,
 /// How images become features.
 struct ExtractionOptions {
   eval::FeatureOptions features{eval::Pooling::kClass, 1};  // as eval::resolved gives them
-  int64_t resize_size = 256;  // short side in pixels before the centre crop; 0: not resized
-  int64_t crop_size = 224;    // side of the centre crop in pixels
+  int64_t resize_size = 256;  // short side in pixels before the center crop; 0: not resized
+  int64_t crop_size = 224;    // side of the center crop in pixels
   data::Filter filter = data::Filter::kBicubic;  // of the resize
   batch::Normalization normalization;
   data::DecodeOptions decode;

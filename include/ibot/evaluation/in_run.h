@@ -22,7 +22,7 @@ class InRun {
     std::unique_ptr<Data> data;
   };
 
-  /// Opens all that `tasks` read below `root`, labelled images as train/ and val/, so that what
+  /// Opens all that `tasks` read below `root`, labeled images as train/ and val/, so that what
   /// cannot be evaluated ends the run before it starts.
   ///
   ///   epochs  of the run; after the last one all are due

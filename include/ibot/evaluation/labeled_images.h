@@ -1,4 +1,4 @@
-// The labelled images of an evaluation, within a run or after it.
+// The labeled images of an evaluation, within a run or after it.
 #pragma once
 
 #include <filesystem>

@@ -15,7 +15,7 @@ namespace ibot::evaluation {
 /// How pictures become features.
 ///
 ///   name, version, keys  the method and all that decides its results besides the network, the
-///                        images, their decoding and normalisation; features are kept under it
+///                        images, their decoding and normalization; features are kept under it
 ///   embedding            of a batch of pictures of one size
 ///   smallest_scale       of the sizes at which the embedding looks at them
 struct PictureMethod {

@@ -38,7 +38,7 @@ class Robustness {
  public:
   /// Opens all data.
   ///
-  ///   how   features, sizes of the labelled images and how to read; what passed through the
+  ///   how   features, sizes of the labeled images and how to read; what passed through the
   ///   network
   ///         is kept in its cache and read again
   ///

@@ -39,7 +39,7 @@ struct AugmentOptions {
     field("local_scale", local_scale, "smallest and largest share of the image's area");
     field("local_crops", local_crops, "local crops an image");
     field("flip_prob", flip_prob, "probability of a horizontal flip");
-    field("jitter_prob", jitter_prob, "probability of colour jitter");
+    field("jitter_prob", jitter_prob, "probability of color jitter");
     field("brightness", brightness, "factor drawn from [1 - x, 1 + x]");
     field("contrast", contrast, "factor drawn from [1 - x, 1 + x]");
     field("saturation", saturation, "factor drawn from [1 - x, 1 + x]");
@@ -48,7 +48,7 @@ struct AugmentOptions {
     field("blur_prob_first", blur_prob_first, "probability of blur in the first global crop");
     field("blur_prob_second", blur_prob_second, "probability of blur in other global crops");
     field("blur_prob_local", blur_prob_local, "probability of blur in local crops");
-    field("solarize_prob", solarize_prob, "probability of solarisation in other global crops");
+    field("solarize_prob", solarize_prob, "probability of solarization in other global crops");
     normalization.fields(field);
   }
 

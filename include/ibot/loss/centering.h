@@ -14,7 +14,7 @@ namespace ibot::loss {
 /// Source: paper section 3.1; reference `main_ibot.py` (update_center).
 void update_center_(torch::Tensor center, const torch::Tensor& mean, double momentum);
 
-/// Centred and sharpened target distribution: softmax((logits - center) / temperature), float32.
+/// Centered and sharpened target distribution: softmax((logits - center) / temperature), float32.
 ///
 ///   logits  [R, K]
 torch::Tensor teacher_probabilities(const torch::Tensor& logits, const torch::Tensor& center,
@@ -25,14 +25,14 @@ torch::Tensor teacher_probabilities(const torch::Tensor& logits, const torch::Te
 /// Source: paper appendix E, table 18 ("only sharpening").
 torch::Tensor sharpened_probabilities(const torch::Tensor& logits, double temperature);
 
-/// One-hot target at the most likely prototype of the centred distribution, the first of several;
+/// One-hot target at the most likely prototype of the centered distribution, the first of several;
 /// no temperature changes it.
 ///
 ///   logits   [R, K]
 ///   returns  [R, K]   float32
 ///
 /// Source: paper appendix E, table 18 (hard labels), whose entry does not say whether scores are
-/// centred: they are, so that the labels alone differ from the default.
+/// centered: they are, so that the labels alone differ from the default.
 torch::Tensor most_likely(const torch::Tensor& logits, const torch::Tensor& center);
 
 }  // namespace ibot::loss

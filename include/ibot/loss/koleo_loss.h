@@ -10,7 +10,7 @@ namespace ibot::loss {
 /// the nearest other one of its view among the images of this rank and micro-batch.
 ///
 ///   tokens   [V·B, D]   class tokens before the head, crop-major; B at least 2, else ConfigError
-///   returns  scalar     -Σ_v mean_b ln(‖x_vb - x_vn(b)‖ + ε), x normalised, n(b) the nearest of b
+///   returns  scalar     -Σ_v mean_b ln(‖x_vb - x_vn(b)‖ + ε), x normalized, n(b) the nearest of b
 ///
 /// Source: Sablayrolles et al. 2019, eq. 2; DINOv2 `koleo_loss.py`, whose sum over views it keeps.
 torch::Tensor koleo_loss(const torch::Tensor& tokens, int64_t views);

@@ -10,7 +10,7 @@
 namespace ibot {
 namespace loss {
 
-/// How the teacher's patch scores become targets: centred and sharpened; sharpened alone; or the
+/// How the teacher's patch scores become targets: centered and sharpened; sharpened alone; or the
 /// most likely prototype alone. The last two are ablations: paper, appendix E.
 enum class PatchTarget { kCentered, kSharpened, kHard };
 

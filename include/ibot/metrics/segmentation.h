@@ -10,11 +10,11 @@ namespace ibot::metrics {
 
 /// Shares, from 0 to 1; NaN where they are undefined.
 ///
-///   iou       per class: intersection / union; undefined where the class is neither labelled nor
+///   iou       per class: intersection / union; undefined where the class is neither labeled nor
 ///             predicted
-///   accuracy  per class: intersection / labelled; undefined where it is not labelled
+///   accuracy  per class: intersection / labeled; undefined where it is not labeled
 ///   mean_iou, mean_accuracy  over the classes where they are defined
-///   pixel_accuracy           correct pixels / labelled pixels
+///   pixel_accuracy           correct pixels / labeled pixels
 struct SegmentationScores {
   std::vector<double> iou;
   std::vector<double> accuracy;
@@ -28,7 +28,7 @@ struct SegmentationScores {
 /// Source: mmsegmentation 0.12 (mIoU, mAcc, aAcc).
 class SegmentationTotals {
  public:
-  /// Labels are 0 … classes - 1; pixels labelled `ignore` count nowhere.
+  /// Labels are 0 … classes - 1; pixels labeled `ignore` count nowhere.
   explicit SegmentationTotals(int64_t classes, int64_t ignore = 255);
 
   ///   prediction, label  of one shape, any integer type
@@ -38,7 +38,7 @@ class SegmentationTotals {
   /// Adds what totals() of another one gave.
   void add_totals(const torch::Tensor& totals);
 
-  /// [4, classes] int64: intersection, union, predicted, labelled.
+  /// [4, classes] int64: intersection, union, predicted, labeled.
   const torch::Tensor& totals() const { return totals_; }
   SegmentationScores scores() const;
 

@@ -9,7 +9,7 @@
 
 namespace ibot::nn {
 
-/// Splits images into square patches and projects each to one token, which `norm` normalises.
+/// Splits images into square patches and projects each to one token, which `norm` normalizes.
 ///
 ///   images   [B, 3, H, W]   pixels beyond the last whole patch are ignored
 ///   returns  [B, N, D]      row-major over the grid, N = (H / P) * (W / P)

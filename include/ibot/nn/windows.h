@@ -21,7 +21,7 @@ struct WindowOptions {
 ///                             for padding
 ///   to_map      [side·side]   int64, index in the windows of each token of the map
 ///   mask        [W, 1, T, T]  float32, to add to attention scores: -100 between tokens that only
-///                             the shift made neighbours, else 0; undefined without shift
+///                             the shift made neighbors, else 0; undefined without shift
 struct WindowPlan {
   torch::Tensor to_windows;
   torch::Tensor to_map;

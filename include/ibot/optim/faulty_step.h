@@ -10,7 +10,7 @@
 
 namespace ibot::optim {
 
-/// Tells the optimiser to leave a step out whose loss or gradients are not finite, without waiting
+/// Tells the optimizer to leave a step out whose loss or gradients are not finite, without waiting
 /// for the device. An overflow that a lower loss scale can mend is the scaler's everyday work: the
 /// step is left out, but not faulty.
 ///

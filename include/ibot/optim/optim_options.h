@@ -1,4 +1,4 @@
-// Options of the optimiser.
+// Options of the optimizer.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// The optimisers behind one face.
+// The optimizers behind one face.
 #pragma once
 
 #include <array>
@@ -51,7 +51,7 @@ class Optimizer {
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
   /// Moments and step counts by name, such as `exp_avg.backbone.cls_token`; what a checkpoint
-  /// holds. Those of this rank share storage with the optimiser, the others' are copies in host
+  /// holds. Those of this rank share storage with the optimizer, the others' are copies in host
   /// memory, for which all ranks have to ask together.
   std::map<std::string, torch::Tensor> state() const;
   /// Takes back what state() gave. Throws CheckpointError on a missing entry or another shape.

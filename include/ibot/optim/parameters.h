@@ -1,4 +1,4 @@
-// The trained parameters, with what the optimiser must know of each.
+// The trained parameters, with what the optimizer must know of each.
 #pragma once
 
 #include <torch/nn/module.h>

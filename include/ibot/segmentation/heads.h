@@ -120,7 +120,7 @@ class LinearHead final : public SegmentationHead {
 };
 
 /// Cross-entropy of the logits, enlarged bilinearly to the labels' size in float32; the sum over
-/// labelled pixels divided by the number of ALL pixels, as the reference does.
+/// labeled pixels divided by the number of ALL pixels, as the reference does.
 ///
 ///   logits  [B, classes, H, W]
 ///   labels  [B, H', W']   any integer type
