@@ -68,7 +68,7 @@ class StagedImages {
       change(i, rng);
     }
     clock_.run(kCopy, [&] {
-      for (const auto& crops : crops_) batch::normalized(crops, {augment_.mean, augment_.std});
+      for (const auto& crops : crops_) batch::normalized(crops, augment_.normalization);
     });
   }
 

@@ -88,7 +88,7 @@ class AttentionTask {
                             .narrow(2, 0, columns * patch_);
     const auto& augment = request_.weights.config.run.augment;
     const auto input =
-        batch::normalized(pixels.unsqueeze(0).to(request_.device), {augment.mean, augment.std});
+        batch::normalized(pixels.unsqueeze(0).to(request_.device), augment.normalization);
     const auto attention = subject_.backbone->attended_patches(input).attention[0];
     return {input[0].to(torch::kCPU),
             attention.view({-1, rows, columns}).to(torch::kCPU, torch::kFloat)};

@@ -114,7 +114,7 @@ class CorrespondenceTask {
     const auto& augment = request_.weights.config.run.augment;
     torch::Tensor input[2], tokens[2];
     for (int i = 0; i < 2; ++i) {
-      input[i] = batch::normalized(views.image[i].to(request_.device), {augment.mean, augment.std});
+      input[i] = batch::normalized(views.image[i].to(request_.device), augment.normalization);
       tokens[i] = subject_.backbone->forward(input[i]).patch_tokens;
     }
     const auto match = eval::matched_patch(tokens[0], tokens[1]).to(torch::kCPU);

@@ -80,7 +80,7 @@ class Bank {
     std::vector<torch::Tensor> rows;
     for (const auto& part : pixels.split(kImages)) {
       const auto tokens =
-          subject_.backbone->forward(batch::normalized(part, {augment.mean, augment.std}));
+          subject_.backbone->forward(batch::normalized(part, augment.normalization));
       const auto logits = of_patches()
                               ? head_->patch_logits(head_->trunk(tokens.patch_tokens))
                               : head_->class_logits(head_->trunk(tokens.class_token)).unsqueeze(1);

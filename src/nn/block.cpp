@@ -2,7 +2,7 @@
 
 #include "ibot/nn/dropout.h"
 #include "ibot/nn/lean_linear.h"
-#include "ibot/nn/recompute.h"
+#include "nn/recompute.h"
 
 namespace ibot::nn {
 

@@ -1,4 +1,4 @@
-#include "ibot/nn/recompute.h"
+#include "nn/recompute.h"
 
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/autograd.h>

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "ibot/base/error.h"
-#include "ibot/nn/recompute.h"
+#include "nn/recompute.h"
 
 namespace ibot::nn {
 
