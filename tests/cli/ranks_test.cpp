@@ -89,7 +89,7 @@ TEST_F(PretrainRanks, GoOnInAnotherNumber) {
   expect_failure(
       train("run", {"train.batch_size=2"}), 2,
       "run/checkpoints/step-00000006.safetensors: expected steps of 4 images over all ranks, as "
-      "the run has had, got 2, 2 on each of 1;");
+      "before, got 2, 2 on each of 1;");
   finish("run", {"train.batch_size=4", "train.max_steps=11", "train.accumulate_steps=2"});
   finish("run", {"--nproc", "4", "train.batch_size=1", "train.shard_optimizer=true"});
   const auto straight = objects("one/metrics.jsonl"), resumed = objects("run/metrics.jsonl");

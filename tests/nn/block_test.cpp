@@ -125,15 +125,15 @@ struct BlockAlike : ::testing::TestWithParam<bool> {
     return {output, torch::autograd::grad({(output.to(torch::kFloat) * weight).sum()}, inputs)};
   }
 
-  /// float32: equal up to the order of sums. bf16: as near to the float32 values as the operations
-  /// in turn are.
+  /// float32: equal up to the order of sums. bf16: an error of the size that the operations in
+  /// turn have too, which are rounded at other places.
   void expect_near(const torch::Tensor& lean, const torch::Tensor& plain,
                    const torch::Tensor& exact, const std::string& what) {
     const auto error = [&exact](const torch::Tensor& value) {
       return (value.to(torch::kFloat) - exact).norm().item<double>();
     };
     const double size = exact.norm().item<double>();
-    EXPECT_LE(error(lean), half() ? 1.25 * error(plain) + 1e-3 * size : 5e-6 * size) << what;
+    EXPECT_LE(error(lean), half() ? 2 * error(plain) + 1e-3 * size : 5e-6 * size) << what;
   }
 
   /// Output and every gradient, with and without activation checkpointing.
