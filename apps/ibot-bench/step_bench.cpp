@@ -42,8 +42,7 @@ void bench_curve(const config::RunConfig& config, const BenchRuns& runs, Figures
   BenchTimes times;
   std::vector<double> losses;
   for (int i = 0; i < runs.repetitions; ++i) {
-    const auto batch =
-        batch::prepared(*batches.next(), runs.device, config.augment.normalization);
+    const auto batch = batch::prepared(*batches.next(), runs.device, config.augment.normalization);
     const auto inputs =
         train::step_inputs(step.options(), config.schedule, config.mask.start_epoch, length, i);
     times.seconds.push_back(timed(

@@ -19,8 +19,7 @@ batch::SyntheticSource synthetic_batches(const config::RunConfig& config) {
 
 StepSubject::StepSubject(const config::RunConfig& config, torch::Device device)
     : config_(config), step_(step_options(config), device) {
-  batch_ = batch::prepared(*synthetic_batches(config).next(), device,
-                           config.augment.normalization);
+  batch_ = batch::prepared(*synthetic_batches(config).next(), device, config.augment.normalization);
 }
 
 void StepSubject::run() {
