@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 
 #include "dist/group_state.h"

@@ -81,7 +81,9 @@ TEST(SpikeWatch, TellsEachSpikeAndWhetherItLasts) {
   EXPECT_FALSE(watch.judge(8.0)->lasts);
   const auto third = watch.judge(9.0);
   EXPECT_TRUE(third->lasts);
-  EXPECT_THAT(third->text, HasSubstr("9 standard deviations above its running mean, for 3 consecutive intervals"));
+  EXPECT_THAT(
+      third->text,
+      HasSubstr("9 standard deviations above its running mean, for 3 consecutive intervals"));
 }
 
 struct Told : Observer {
