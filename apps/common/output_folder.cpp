@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <vector>
 
 #include "common/run_main.h"
 #include "ibot/io/file.h"
@@ -15,43 +14,35 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The missing folders on the path to `folder`, deepest first.
-std::vector<fs::path> missing_folders(const fs::path& folder) {
-  std::vector<fs::path> missing;
+/// The part of the path that is there already, below which the other folders would be made.
+fs::path standing_part(const fs::path& folder) {
+  auto path = fs::absolute(folder).lexically_normal();
   std::error_code unknown;
-  for (auto path = fs::absolute(folder).lexically_normal();
-       !fs::exists(path, unknown) && path != path.parent_path(); path = path.parent_path()) {
-    missing.push_back(path);
-  }
-  return missing;
+  while (!fs::exists(path, unknown) && path != path.parent_path()) path = path.parent_path();
+  return path;
+}
+
+void create(const fs::path& made, const fs::path& shown) {
+  std::error_code problem;
+  fs::create_directories(made, problem);
+  IBOT_CHECK(!problem, shown.string(), ": cannot create the folder: ", problem.message());
 }
 
 }  // namespace
 
 void prepare_folder(const fs::path& folder) {
   open_input([&] {
-    std::error_code problem;
-    fs::create_directories(folder, problem);
-    IBOT_CHECK(!problem, folder.string(), ": cannot create the folder: ", problem.message());
+    create(folder, folder);
     io::write_file(folder / ".writable", "");
     fs::remove(folder / ".writable");
   });
 }
 
 void check_folder(const fs::path& folder) {
-  const auto missing = missing_folders(folder);
-  // Removes only empty ones: another process may have begun to write there.
-  const auto clean = [&] {
-    std::error_code problem;
-    for (const auto& path : missing) fs::remove(path, problem);
-  };
-  try {
-    prepare_folder(folder);
-  } catch (...) {
-    clean();
-    throw;
-  }
-  clean();
+  // A name of this process's own: several may try at once.
+  const auto trial = standing_part(folder) / concat(".writable.", ::getpid());
+  open_input([&] { create(trial, folder); });
+  fs::remove(trial);
 }
 
 void check_file(const fs::path& file) {
