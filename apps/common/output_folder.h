@@ -9,9 +9,9 @@ namespace ibot::apps {
 /// system's reason.
 void prepare_folder(const std::filesystem::path& folder);
 
-/// Checks that prepare_folder() would succeed and creates no folder, so that a request refused later,
-/// or a dry run, leaves none, and none disappears under another process that writes there already.
-/// Throws RequestError with the system's reason.
+/// Checks that prepare_folder() would succeed and creates no folder, so that a request refused
+/// later, or a dry run, leaves none, and none disappears under another process that writes there
+/// already. Throws RequestError with the system's reason.
 void check_folder(const std::filesystem::path& folder);
 
 /// Checks that a file of that name can be written. Throws RequestError with the system's reason.

@@ -8,7 +8,6 @@
 #include "ibot/eval/analysis_options.h"
 #include "ibot/eval/features.h"
 #include "ibot/eval/fine_tune_options.h"
-#include "ibot/eval/linear_options.h"
 #include "ibot/eval/robustness_options.h"
 #include "ibot/image/training_options.h"
 
@@ -18,7 +17,6 @@ struct EvalConfig {
   config::RunConfig run;
   eval::FeatureOptions features;
   data::DatasetOptions dataset;
-  eval::LinearOptions linear;
   data::TrainingTransformOptions transform;
   batch::MixingOptions mixing;
   eval::FineTuneOptions finetune;
@@ -36,7 +34,6 @@ struct EvalConfig {
     run.sections(section);
     section("features", features);
     section("dataset", dataset);
-    section("linear", linear);
     section("transform", transform);
     section("mixing", mixing);
     section("finetune", finetune);

@@ -41,7 +41,8 @@ eval::Report on_loaded_features(const Evaluation& evaluation, const TaskRequest&
 }
 
 eval::Report on_data(const Evaluation& evaluation, const TaskRequest& request) {
-  const auto& [name, text, reads, version] = evaluation.about();
+  const auto& name = evaluation.about().name;
+  const auto& reads = evaluation.about().reads;
   auto subject = subject_of(request);
   IBOT_CHECK_AS(RequestError, reads.features_alone() || subject.backbone != nullptr, name,
                 ": expected a network, got pixels");

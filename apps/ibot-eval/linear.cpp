@@ -1,3 +1,5 @@
+#include "ibot/evaluation/linear.h"
+
 #include <cstdio>
 #include <optional>
 
@@ -14,48 +16,19 @@
 #include "ibot-eval/task_identity.h"
 #include "ibot-eval/task_run.h"
 #include "ibot/config/yaml.h"
-#include "ibot/eval/linear_probe.h"
-#include "ibot/loading/training_loader.h"
 #include "ibot/train/run_log.h"
 
 namespace ibot::apps {
 namespace {
 
-data::TrainingLoaderOptions loader_options(const TaskRequest& request) {
-  const auto& config = request.weights.config;
-  const auto& options = config.linear;
-  return {.transform = {.size = config.run.eval.crop_size,
-                        .scale = options.scale,
-                        .filter = data::Filter::kBilinear,
-                        .rand_operations = 0,
-                        .color_jitter = 0.0},
-          .decode = config.run.data.decode,
-          .seed = static_cast<uint64_t>(options.seed),
-          .batch_size = options.batch_size,
-          .drop_last = false,
-          .share = {.rank = request.group.rank(), .world = request.group.size()},
-          .num_epochs = options.epochs,
-          .workers = config.run.data.workers,
-          .prefetch_batches = config.run.data.prefetch_batches,
-          .pin_memory = request.device.is_cuda()};
+const eval::LinearOptions& options_of(const TaskRequest& request) {
+  return request.weights.config.run.evaluations.of<eval::LinearOptions>();
 }
 
-/// Features of one step's crops, [B, F], in forward passes of eval.batch_size images: a step of
-/// many takes no more memory.
-torch::Tensor features_of(const TaskRequest& request, const torch::Tensor& crops) {
-  const torch::NoGradGuard no_grad;
-  const auto& config = request.weights.config;
-  const auto& normalization = config.run.augment.normalization;
-  std::vector<torch::Tensor> parts;
-  for (const auto& part : crops.split(config.run.eval.batch_size)) {
-    const auto images =
-        batch::normalized(part.to(request.device, /*non_blocking=*/true), normalization);
-    parts.push_back(
-        eval::image_features(*request.weights.backbone, images, config.features));  // [P, F]
-  }
-  const auto features = torch::cat(parts).to(torch::kFloat);
-  eval::check_finite(features, "linear", "training features");
-  return features;
+data::TrainingLoaderOptions crops_of(const TaskRequest& request) {
+  const data::Share share{.rank = request.group.rank(), .world = request.group.size()};
+  return evaluation::linear_crops(options_of(request), extraction_options(request), request.device,
+                                  share);
 }
 
 /// What rank 0 shows.
@@ -91,7 +64,7 @@ class Shown : public train::Observer {
 void run_probe(eval::LinearProbe& probe, const TaskRequest& request, const LabeledImages& images,
                const Identity& identity) {
   const bool leads = request.group.rank() == 0;
-  const auto epochs = request.weights.config.linear.epochs;
+  const auto epochs = options_of(request).epochs;
   std::optional<LinearLog> log;
   std::optional<Shown> shown;
   std::optional<train::RunLog> metrics;
@@ -109,29 +82,12 @@ void run_probe(eval::LinearProbe& probe, const TaskRequest& request, const Label
     probe.set_on_best([&](const eval::LinearEpoch& epoch) { log->append(epoch); });
   }
   train_to_end(probe, request, [&] {
-    data::TrainingLoader loader(images.train(), stream_of(loader_options(request), probe.state()));
+    data::TrainingLoader loader(images.train(), stream_of(crops_of(request), probe.state()));
     return probe.run(loader);
   });
   if (leads && !request.output.empty()) {
     write_classifiers(request.output / "linear.safetensors", probe, identity);
   }
-}
-
-void print_best(const char* name, const eval::LinearBest& best, const eval::LinearProbe& probe) {
-  const auto& setting = probe.heads().settings()[best.head];
-  std::printf("%-30s %7.2f %7.2f %10g %10g %8g %5s %5lld\n", name, best.top1, best.top5,
-              probe.listed_rate(best.head), setting.lr, setting.weight_decay,
-              setting.lars ? "lars" : "sgd", static_cast<long long>(best.epoch));
-}
-
-/// The accuracy of `best` and its rate as listed and as scaled with the batch.
-void add_metrics(eval::Report& report, const eval::LinearBest& best, const eval::LinearProbe& probe,
-                 const std::string& ending) {
-  report.metrics["top1" + ending] = best.top1;
-  report.metrics["top5" + ending] = best.top5;
-  report.metrics["lr_listed" + ending] = probe.listed_rate(best.head);
-  report.metrics["lr_scaled" + ending] = probe.heads().settings()[best.head].lr;
-  report.metrics["epoch" + ending] = static_cast<double>(best.epoch);
 }
 
 }  // namespace
@@ -144,9 +100,8 @@ eval::Report run_linear(const TaskRequest& request) {
                 "linear: expected a network, got pixels");
   const auto& config = request.weights.config;
   const LabeledImages images(request.data, config.dataset);
-  const auto steps = open_input([&] {
-    return data::training_steps_per_epoch(images.train().size(), loader_options(request));
-  });
+  const auto steps = open_input(
+      [&] { return data::training_steps_per_epoch(images.train().size(), crops_of(request)); });
   const auto identity = linear_identity(request, images);
   const auto folder = checkpoint_folder(request);
   const auto checkpoint = find_checkpoint(folder, identity, [&] {
@@ -154,15 +109,19 @@ eval::Report run_linear(const TaskRequest& request) {
                ? std::nullopt
                : read_former_probe(request.output / "linear.safetensors", steps);
   });
+  const auto subject = subject_of(request);
+  const auto extraction = extraction_options(request);
   eval::LinearProbe probe(
-      {.linear = config.linear,
+      {.linear = options_of(request),
        .classes = images.classes(),
        .steps_per_epoch = steps,
        .images = images.train().size(),
        .checkpoints = folder,
        .config = config::write_config(config, config::Comments::kNone),
        .identity = identity.text()},
-      [&](const torch::Tensor& crops) { return features_of(request, crops); },
+      [&](const torch::Tensor& crops) {
+        return evaluation::crop_features(subject, crops, extraction);
+      },
       bank_of(request, images, data::Split::kVal), request.device, request.group);
   if (checkpoint) {
     open_input([&] { probe.resume(*checkpoint); });
@@ -170,24 +129,11 @@ eval::Report run_linear(const TaskRequest& request) {
   }
   run_probe(probe, request, images, identity);
   if (stop_requested()) return {};
-  auto report =
-      feature_report("linear", request, eval::option_values(config.linear), identity.summary());
-  IBOT_CHECK_AS(DivergenceError, probe.best().head >= 0,
-                "linear: expected a classifier with finite scores, all diverged; lower linear.lr");
-  if (request.group.rank() == 0) {
-    std::printf("%-30s %7s %7s %10s %10s %8s %5s %5s\n", "", "top-1", "top-5", "listed lr",
-                "scaled lr", "decay", "optim", "epoch");
-    print_best("best", probe.best(), probe);
-  }
-  add_metrics(report, probe.best(), probe, "");
-  const auto& sgd = probe.best_sgd();
-  if (sgd.head >= 0) {
-    add_metrics(report, sgd, probe, "_sgd");
-    if (request.group.rank() == 0 &&
-        (sgd.head != probe.best().head || sgd.epoch != probe.best().epoch)) {
-      print_best("best, SGD without weight decay", sgd, probe);
-    }
-  }
+  const auto found = evaluation::linear_report(probe, options_of(request));
+  auto report = feature_report("linear", request, found.options, identity.summary());
+  report.metrics = found.metrics;
+  report.table = found.table;
+  if (request.group.rank() == 0) print(report);
   return report;
 }
 

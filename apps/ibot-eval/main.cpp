@@ -292,6 +292,7 @@ const std::vector<Task>& tasks() {
     std::vector<Task> list;
     for (const auto& planned : evaluation::evaluations()) {
       const auto& about = planned.evaluation->about();
+      if (about.trains) continue;
       const auto run = [name = about.name](const TaskRequest& request) {
         return run_evaluation(request, name);
       };

@@ -19,7 +19,7 @@ Identity identity_of(const config::RunConfig& config, const evaluation::InRun& i
   const auto& about = task.evaluation->about();
   // Version 1 compared classes by index instead of name.
   Identity identity(about.name + " of a run", about.version + 1);
-  if (about.reads.features()) identity.add_images(*in_run.images());
+  if (about.reads.labeled_images()) identity.add_images(*in_run.images());
   if (task.data != nullptr) identity.add_hash("data", task.data->hash());
   identity.add_keys(result_values(config),
                     {about.name == "knn" ? "eval." : about.name + ".", "eval.resize_size",

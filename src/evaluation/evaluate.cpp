@@ -14,18 +14,21 @@ Inputs inputs_of(const Evaluation& evaluation, Source& source, const Data* data)
                 .output = source.output()};
   if (reads.train_features) inputs.train = source.features(data::Split::kTrain);
   if (reads.test_features) inputs.test = source.features(data::Split::kVal);
-  if (reads.features()) inputs.classes = source.images()->classes();
+  if (reads.images) inputs.images = source.images();
+  if (reads.labeled_images()) inputs.classes = source.images()->classes();
   return inputs;
 }
 
 void check_sources(const Evaluation& evaluation, const Source& source, const Data* data) {
-  const auto& [name, text, reads, version] = evaluation.about();
+  const auto& about = evaluation.about();
+  const auto& name = about.name;
+  const auto& reads = about.reads;
   const auto& subject = source.subject();
   IBOT_CHECK(reads.features_alone() || subject.backbone != nullptr, name,
              ": expected a network, got pixels");
   IBOT_CHECK(!reads.head || subject.head, name, ": expected a projection head, found none");
   IBOT_CHECK(!reads.own_data || data != nullptr, name, ": expected its data, opened");
-  if (!reads.features()) return;
+  if (!reads.labeled_images()) return;
   IBOT_CHECK(source.images() != nullptr, name, ": expected labeled images, got none");
   const auto& images = *source.images();
   check_images(evaluation, images.train().size(), images.test().size(), images.root());
@@ -90,7 +93,7 @@ Identity identity_of(const Evaluation& evaluation, const Source& source, const D
   const auto& about = evaluation.about();
   Identity identity(about.name, about.version);
   identity.add_hash("weights", source.subject().hash);
-  if (about.reads.features()) identity.add_images(*source.images());
+  if (about.reads.labeled_images()) identity.add_images(*source.images());
   if (data != nullptr) identity.add_hash("data", data->hash());
   if (about.reads.head) identity.add_hash("weights of the head", source.subject().head_hash);
   identity.add_keys(feature_keys(source.subject(), source.options()));

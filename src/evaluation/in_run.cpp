@@ -18,7 +18,7 @@ void check_size(const Least& least, int64_t wanted, int64_t found, const char* k
 InRun::InRun(std::vector<Planned> tasks, const std::filesystem::path& root, int64_t epochs)
     : epochs_(epochs) {
   for (auto& [evaluation, every_epochs] : tasks) {
-    if (evaluation->about().reads.features()) {
+    if (evaluation->about().reads.labeled_images()) {
       if (!images_) images_.emplace(root, data::DatasetOptions{});
       const auto least = evaluation->least();
       check_size(least, least.train_images, images_->train().size(), "training");

@@ -124,8 +124,10 @@ TEST_F(Pretrain, EvaluatesInTheRunWithoutChangingIt) {
 // Each as often as its own key says; the first of the list chooses the best checkpoint.
 TEST_F(Pretrain, EvaluatesByAnyTaskWithoutChangingTheRun) {
   finish("plain");
-  const Words evaluated{"eval.path=set", "eval.tasks=[kmeans,knn,logistic,cluster]",
-                        "eval.every_epochs=3", "kmeans.every_epochs=2"};
+  const Words evaluated{"eval.path=set",       "eval.tasks=[kmeans,knn,logistic,cluster,linear]",
+                        "eval.every_epochs=3", "kmeans.every_epochs=2",
+                        "linear.lr=[0.1,1.0]", "linear.epochs=3",
+                        "linear.batch_size=4"};
   auto half = evaluated;
   half.insert(half.end(), {"train.max_steps=8", "kmeans.restarts=2"});
   finish("run", half);
@@ -139,9 +141,10 @@ TEST_F(Pretrain, EvaluatesByAnyTaskWithoutChangingTheRun) {
     done.emplace_back(line["epoch"], line["eval"]["name"]);
     last[done.back().second] = line["eval"]["metrics"];
   }
-  EXPECT_THAT(done, ::testing::ElementsAre(std::pair{1, "kmeans"}, std::pair{2, "knn"},
-                                           std::pair{3, "knn"}, std::pair{3, "logistic"},
-                                           std::pair{3, "cluster"}, std::pair{3, "kmeans"}));
+  EXPECT_THAT(
+      done, ::testing::ElementsAre(std::pair{1, "kmeans"}, std::pair{2, "knn"}, std::pair{3, "knn"},
+                                   std::pair{3, "logistic"}, std::pair{3, "cluster"},
+                                   std::pair{3, "linear"}, std::pair{3, "kmeans"}));
   for (const auto& [task, metrics] : last) {
     const auto result =
         run("ibot-eval", {task, "--weights", "run/checkpoints/last.safetensors", "--data", "set",
@@ -232,9 +235,10 @@ TEST_F(Pretrain, DryRunRefusesWhatARunWould) {
            {{"eval.path=set", "eval.k=[17]"}, "eval.k: expected at most the 16 training images"},
            {{"eval.path=set", "eval.tasks=[kmeans]", "kmeans.clusters=9"},
             "kmeans.clusters: expected at most the 8 test images, got 9"},
-           {{"eval.tasks=[knn,linear]"},
-            "eval.tasks: expected knn | logistic | kmeans | cluster | retrieval | copy | video, "
-            "got linear"},
+           {{"eval.tasks=[knn,finetune]"},
+            "eval.tasks: expected knn | linear | logistic | kmeans | cluster | retrieval | copy | "
+            "video, "
+            "got finetune"},
            {{"train.batch_size=17"}, "train.batch_size: expected at most the 16 images"}}) {
     auto dry = words;
     dry.push_back("--dry-run");

@@ -36,7 +36,7 @@ if(EXISTS "${work}/moved/bin/ibot-eval")
   endforeach()
 
   run("${bin}/ibot-eval" linear --weights "${work}/run/${weights}" --data "${work}/images" --device cpu
-    eval.resize_size=40 eval.crop_size=32 features.pooling=class features.blocks=1 linear.lr=0.1
+    eval.resize_size=40 eval.crop_size=32 linear.lr=0.1
     linear.epochs=2 linear.batch_size=4 --output "${work}/linear")
   execute_process(COMMAND "${work}/build/consumer_linear" "${work}/run/${weights}" "${work}/images"
     OUTPUT_VARIABLE ours OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)

@@ -126,9 +126,9 @@ TEST(InRun, TasksAreThoseThatTheOptionsName) {
     }
     return {};
   };
-  EXPECT_EQ(
-      refusal({"knm"}),
-      "eval.tasks: expected knn | logistic | kmeans | cluster | retrieval | copy | video, got knm");
+  EXPECT_EQ(refusal({"knm"}),
+            "eval.tasks: expected knn | linear | logistic | kmeans | cluster | retrieval | copy | "
+            "video, got knm");
   EXPECT_EQ(refusal({"knn", "knn"}), "eval.tasks: expected each evaluation once, got knn twice");
 }
 

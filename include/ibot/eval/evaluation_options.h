@@ -9,6 +9,7 @@
 #include "ibot/eval/cluster_options.h"
 #include "ibot/eval/copy_options.h"
 #include "ibot/eval/kmeans_options.h"
+#include "ibot/eval/linear_options.h"
 #include "ibot/eval/logistic_options.h"
 #include "ibot/eval/retrieval_options.h"
 #include "ibot/eval/video_options.h"
@@ -35,7 +36,8 @@ struct Scheduled : Options {
 
 /// One line an evaluation: its section is Options::kSection, its name, and `evaluation::make` of
 /// its options makes it.
-using ScheduledEvaluations = std::tuple<Scheduled<LogisticOptions>,   //
+using ScheduledEvaluations = std::tuple<Scheduled<LinearOptions>,     //
+                                        Scheduled<LogisticOptions>,   //
                                         Scheduled<KmeansOptions>,     //
                                         Scheduled<ClusterOptions>,    //
                                         Scheduled<RetrievalOptions>,  //
@@ -44,6 +46,11 @@ using ScheduledEvaluations = std::tuple<Scheduled<LogisticOptions>,   //
 
 struct EvaluationOptions {
   ScheduledEvaluations all;
+
+  template <class Options>
+  const Options& of() const {
+    return std::get<Scheduled<Options>>(all);
+  }
 
   /// Calls `section(name, options)` for each evaluation.
   template <class Visitor>

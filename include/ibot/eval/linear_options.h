@@ -20,6 +20,8 @@ inline std::vector<double> published_linear_rates() {
 }
 
 struct LinearOptions {
+  static constexpr const char* kSection = "linear";
+
   std::vector<double> lr = published_linear_rates();
   std::vector<double> weight_decay{0.0};
   bool lars = false;

@@ -16,6 +16,7 @@ namespace ibot::evaluation {
 /// compute features once for all evaluations of an epoch, and share their computation among
 /// processes.
 ///
+///   images                         labeled images, which it turns into features itself
 ///   train_features, test_features  frozen features of labeled images
 ///   head                           the projection head
 ///   own_data                       data of a kind of its own, which Evaluation::open reads: images
@@ -23,6 +24,7 @@ namespace ibot::evaluation {
 ///   shared                         Evaluation::prepare computes what `run` reads of its own data
 ///                                  into the cache, so that several processes can share the work
 struct Reads {
+  bool images = false;
   bool train_features = false;
   bool test_features = false;
   bool head = false;
@@ -30,6 +32,7 @@ struct Reads {
   bool shared = false;
 
   bool features() const { return train_features || test_features; }
+  bool labeled_images() const { return images || features(); }
   /// Whether labeled features do without a network, whoever computed them.
   bool features_alone() const { return features() && !head && !own_data; }
 };
@@ -63,6 +66,7 @@ struct Inputs {
   eval::FeatureBank train = {};
   eval::FeatureBank test = {};
   int64_t classes = 0;
+  const LabeledImages* images = nullptr;
   const Data* data = nullptr;
   ExtractionOptions extraction = {};
   std::filesystem::path output = {};
@@ -73,6 +77,8 @@ struct About {
   std::string text;  // one line
   Reads reads;
   int64_t version = 1;  // goes up when the same inputs give other results
+  /// It takes steps: a program that does nothing else runs its loop, with ranks and checkpoints.
+  bool trains = false;
 };
 
 /// One way to tell what a network is worth. An evaluation has its options and no state: the same

@@ -15,6 +15,9 @@ namespace ibot::evaluation {
 /// Weighted nearest neighbors: test images classified by the training images. Without numbers of
 /// neighbors those of numbers_of_neighbors.
 std::unique_ptr<Evaluation> make(const eval::KnnOptions& options);
+/// Linear classifiers on features of random crops, by all learning rates at once, the best on the
+/// test images.
+std::unique_ptr<Evaluation> make(const eval::LinearOptions& options);
 /// Logistic regression on the training images, tested on the test images.
 std::unique_ptr<Evaluation> make(const eval::LogisticOptions& options);
 /// k-means of the test images against their classes.

@@ -32,7 +32,7 @@ class InRun {
   InRun(std::vector<Planned> tasks, const std::filesystem::path& root, int64_t epochs);
 
   const std::vector<Task>& tasks() const { return tasks_; }
-  /// None where no task reads features.
+  /// None where no task reads them.
   const LabeledImages* images() const { return images_ ? &*images_ : nullptr; }
   /// Those due after `epoch`, counted from 0, in the order of tasks().
   std::vector<const Task*> due(int64_t epoch) const;
