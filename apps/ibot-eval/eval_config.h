@@ -48,3 +48,9 @@ struct EvalConfig {
 };
 
 }  // namespace ibot::apps
+
+// Once for all, as those of RunConfig.
+namespace ibot::config {
+extern template Sections sections_of(apps::EvalConfig& config);
+extern template void validate_sections(apps::EvalConfig config);
+}  // namespace ibot::config

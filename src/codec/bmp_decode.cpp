@@ -16,7 +16,7 @@ enum Compression : uint32_t { kRaw = 0, kRle8 = 1, kRle4 = 2, kBitfields = 3 };
 
 /// Byte positions of red, green and blue in a pixel of 24 or 32 bits; packed pixels of 16 bits have
 /// `green_bits` between 5 of red and 5 of blue.
-struct Layout {
+struct BmpLayout {
   std::array<int, 3> bytes{2, 1, 0};
   int green_bits = 5;
 };
@@ -31,7 +31,7 @@ struct Header {
   int64_t colors = 0;
   size_t palette = 0;
   size_t begin = 0;
-  Layout layout;
+  BmpLayout layout;
 
   size_t color_bytes() const { return size == kCoreHeader ? 3 : 4; }
   bool runs() const { return compression == kRle8 || compression == kRle4; }
@@ -41,7 +41,7 @@ struct Header {
 struct Masks {
   int bits;
   std::array<uint32_t, 4> masks;
-  Layout layout;
+  BmpLayout layout;
 };
 
 /// The masks that Pillow supports; the fourth, of alpha, is compared only for 32 bits.
@@ -59,7 +59,7 @@ constexpr std::array<Masks, 11> kLayouts{{
     {16, {0x7C00, 0x3E0, 0x1F, 0}, {{}, 5}},
 }};
 
-Layout layout_of(int bits, const std::array<uint32_t, 4>& masks, const std::string& name) {
+BmpLayout layout_of(int bits, const std::array<uint32_t, 4>& masks, const std::string& name) {
   for (const auto& known : kLayouts) {
     const bool colors = std::equal(masks.begin(), masks.begin() + 3, known.masks.begin());
     const bool alpha = bits != 32 || masks[3] == known.masks[3];

@@ -75,9 +75,9 @@ Table colors_of(const GifFileType& file) {
   return table;
 }
 
-class Decoder {
+class GifDecoder {
  public:
-  Decoder(Bytes bytes, const std::string& name) : source_{bytes}, name_(name) {
+  GifDecoder(Bytes bytes, const std::string& name) : source_{bytes}, name_(name) {
     int error = 0;
     file_.reset(DGifOpen(&source_, read_source, &error));
     check(file_ != nullptr, error);
@@ -195,7 +195,7 @@ Image decode_gif(Bytes bytes, const std::string& name) {
   IBOT_CHECK_AS(DataError, header->frame_pixels / kMaxRun <= bytes.size(), name,
                 ": GIF file is truncated: ", bytes.size(), " bytes for ", header->frame_pixels,
                 " pixels");
-  return Decoder(bytes.first(std::min(header->end, bytes.size())), name)
+  return GifDecoder(bytes.first(std::min(header->end, bytes.size())), name)
       .first_frame(header->height, header->width);
 }
 

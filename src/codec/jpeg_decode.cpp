@@ -23,8 +23,8 @@ struct ErrorManager : jpeg_error_mgr {
   std::array<char, JMSG_LENGTH_MAX> warning{};
 };
 
-struct Decoder {
-  Decoder() {
+struct JpegDecoder {
+  JpegDecoder() {
     jpeg.err = jpeg_std_error(&errors);
     errors.error_exit = [](j_common_ptr info) {
       longjmp(static_cast<ErrorManager*>(info->err)->escape, 1);
@@ -37,8 +37,8 @@ struct Decoder {
     };
     errors.output_message = [](j_common_ptr) {};
   }
-  ~Decoder() { jpeg_destroy_decompress(&jpeg); }
-  Decoder(const Decoder&) = delete;
+  ~JpegDecoder() { jpeg_destroy_decompress(&jpeg); }
+  JpegDecoder(const JpegDecoder&) = delete;
 
   jpeg_decompress_struct jpeg{};
   ErrorManager errors{};
@@ -52,13 +52,13 @@ struct Decoder {
 
 /// Runs one step of libjpeg; false if it failed. A step must not own resources: longjmp skips
 /// destructors.
-bool attempt(Decoder& decoder, void (*step)(Decoder&)) {
+bool attempt(JpegDecoder& decoder, void (*step)(JpegDecoder&)) {
   if (setjmp(decoder.errors.escape) != 0) return false;
   step(decoder);
   return true;
 }
 
-void open(Decoder& decoder, Bytes bytes) {
+void open(JpegDecoder& decoder, Bytes bytes) {
   decoder.source.next_input_byte = bytes.data();
   decoder.source.bytes_in_buffer = bytes.size();
   decoder.source.init_source = [](j_decompress_ptr) {};
@@ -74,7 +74,7 @@ void open(Decoder& decoder, Bytes bytes) {
   };
 }
 
-void read_jpeg_header(Decoder& decoder) {
+void read_jpeg_header(JpegDecoder& decoder) {
   jpeg_create_decompress(&decoder.jpeg);
   decoder.jpeg.client_data = &decoder;
   decoder.jpeg.src = &decoder.source;
@@ -84,13 +84,13 @@ void read_jpeg_header(Decoder& decoder) {
   decoder.progress.progress_monitor = [](j_common_ptr info) {
     const auto* jpeg = reinterpret_cast<j_decompress_ptr>(info);
     if (jpeg->input_scan_number <= kMaxScans) return;
-    static_cast<Decoder*>(info->client_data)->too_many_scans = true;
+    static_cast<JpegDecoder*>(info->client_data)->too_many_scans = true;
     info->err->error_exit(info);
   };
   decoder.truncated = jpeg_read_header(&decoder.jpeg, TRUE) == JPEG_SUSPENDED;
 }
 
-void start(Decoder& decoder) {
+void start(JpegDecoder& decoder) {
   auto& jpeg = decoder.jpeg;
   jpeg.out_color_space = jpeg.num_components == 4   ? JCS_CMYK
                          : jpeg.num_components == 1 ? JCS_GRAYSCALE
@@ -110,7 +110,7 @@ void to_rgb(const uint8_t* from, int channels, int64_t width, uint8_t* to) {
   }
 }
 
-void read_rows(Decoder& decoder) {
+void read_rows(JpegDecoder& decoder) {
   auto& jpeg = decoder.jpeg;
   const bool direct = jpeg.output_components == 3;
   while (jpeg.output_scanline < jpeg.output_height) {
@@ -132,7 +132,7 @@ void read_rows(Decoder& decoder) {
   jpeg_finish_decompress(&jpeg);
 }
 
-void require(Decoder& decoder, void (*step)(Decoder&), const std::string& name) {
+void require(JpegDecoder& decoder, void (*step)(JpegDecoder&), const std::string& name) {
   const bool ok = attempt(decoder, step);
   IBOT_CHECK_AS(DataError, !decoder.too_many_scans, name, ": expected at most ", kMaxScans,
                 " JPEG scans, got more");
@@ -147,7 +147,7 @@ void require(Decoder& decoder, void (*step)(Decoder&), const std::string& name) 
 }  // namespace
 
 CheckedImage decode_jpeg(Bytes bytes, const std::string& name) {
-  Decoder decoder;
+  JpegDecoder decoder;
   open(decoder, bytes);
   require(decoder, read_jpeg_header, name);
   const auto& jpeg = decoder.jpeg;

@@ -147,20 +147,20 @@ void complete(Chunks& chunks, const std::string& name) {
 }
 
 /// libpng's error handler must not return: it jumps back to attempt().
-struct Decoder {
-  explicit Decoder(Bytes bytes) : rest(bytes) {
+struct PngDecoder {
+  explicit PngDecoder(Bytes bytes) : rest(bytes) {
     png = png_create_read_struct(
         PNG_LIBPNG_VER_STRING, this,
         [](png_structp reader, png_const_charp text) {
-          auto* decoder = static_cast<Decoder*>(png_get_error_ptr(reader));
+          auto* decoder = static_cast<PngDecoder*>(png_get_error_ptr(reader));
           std::snprintf(decoder->message.data(), decoder->message.size(), "%s", text);
           longjmp(decoder->escape, 1);
         },
         [](png_structp, png_const_charp) {});
     IBOT_CHECK(png != nullptr, "libpng: out of memory");
   }
-  ~Decoder() { png_destroy_read_struct(&png, &info, nullptr); }
-  Decoder(const Decoder&) = delete;
+  ~PngDecoder() { png_destroy_read_struct(&png, &info, nullptr); }
+  PngDecoder(const PngDecoder&) = delete;
 
   png_structp png = nullptr;
   png_infop info = nullptr;
@@ -177,7 +177,7 @@ struct Decoder {
 
 /// Runs one step of libpng; throws if it failed. A step must not own resources: longjmp skips
 /// destructors.
-void attempt(Decoder& decoder, void (*step)(Decoder&), const std::string& name) {
+void attempt(PngDecoder& decoder, void (*step)(PngDecoder&), const std::string& name) {
   if (setjmp(decoder.escape) == 0) {
     step(decoder);
     return;
@@ -185,19 +185,19 @@ void attempt(Decoder& decoder, void (*step)(Decoder&), const std::string& name) 
   throw DataError(concat(name, ": PNG: ", decoder.message.data()));
 }
 
-bool is_wide_gray(const Decoder& decoder) {
+bool is_wide_gray(const PngDecoder& decoder) {
   return png_get_color_type(decoder.png, decoder.info) == PNG_COLOR_TYPE_GRAY &&
          png_get_bit_depth(decoder.png, decoder.info) == 16;
 }
 
-void read_png_header(Decoder& decoder) {
+void read_png_header(PngDecoder& decoder) {
   auto* png = decoder.png;
   decoder.info = png_create_info_struct(png);
   // read_header() has limited the pixels, read_chunks() has verified the checksums.
   png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
   png_set_read_fn(png, &decoder, [](png_structp reader, png_bytep to, size_t count) {
-    auto& rest = static_cast<Decoder*>(png_get_io_ptr(reader))->rest;
+    auto& rest = static_cast<PngDecoder*>(png_get_io_ptr(reader))->rest;
     if (count > rest.size()) png_error(reader, "file is truncated");
     std::copy_n(rest.begin(), count, to);
     rest = rest.subspan(count);
@@ -206,7 +206,7 @@ void read_png_header(Decoder& decoder) {
 }
 
 /// Asks libpng for 8-bit RGB, or for 16-bit gray in native byte order.
-void choose_samples(Decoder& decoder) {
+void choose_samples(PngDecoder& decoder) {
   auto* png = decoder.png;
   if (is_wide_gray(decoder)) {
     if constexpr (std::endian::native == std::endian::little) png_set_swap(png);
@@ -224,7 +224,7 @@ void choose_samples(Decoder& decoder) {
   if (png_get_rowbytes(png, decoder.info) != row) png_error(png, "samples of an unknown kind");
 }
 
-void read_rows(Decoder& decoder) {
+void read_rows(PngDecoder& decoder) {
   const bool wide = !decoder.samples.empty();
   const int64_t height = png_get_image_height(decoder.png, decoder.info);
   const int64_t width = png_get_image_width(decoder.png, decoder.info);
@@ -249,7 +249,7 @@ Chunks whole_chunks(Bytes bytes, const std::string& name) {
 }
 
 /// Makes libpng give a byte a pixel: the index, or the gray value as it is stored.
-void choose_indices(Decoder& decoder) {
+void choose_indices(PngDecoder& decoder) {
   auto* png = decoder.png;
   png_set_packing(png);
   decoder.passes = png_set_interlace_handling(png);
@@ -258,7 +258,7 @@ void choose_indices(Decoder& decoder) {
   if (png_get_rowbytes(png, decoder.info) != row) png_error(png, "expected one channel of 8 bits");
 }
 
-void read_index_rows(Decoder& decoder) {
+void read_index_rows(PngDecoder& decoder) {
   const auto height = static_cast<int64_t>(png_get_image_height(decoder.png, decoder.info));
   const auto width = static_cast<int64_t>(png_get_image_width(decoder.png, decoder.info));
   for (int pass = 0; pass < decoder.passes; ++pass) {
@@ -272,7 +272,7 @@ void read_index_rows(Decoder& decoder) {
 
 torch::Tensor decode_png_indices(Bytes bytes, const std::string& name) {
   const auto chunks = whole_chunks(bytes, name);
-  Decoder decoder(chunks.kept);
+  PngDecoder decoder(chunks.kept);
   attempt(decoder, read_png_header, name);
   attempt(decoder, choose_indices, name);
   auto map = torch::empty({png_get_image_height(decoder.png, decoder.info),
@@ -285,7 +285,7 @@ torch::Tensor decode_png_indices(Bytes bytes, const std::string& name) {
 
 CheckedImage decode_png(Bytes bytes, const std::string& name, GrayRange range) {
   const auto chunks = whole_chunks(bytes, name);
-  Decoder decoder(chunks.kept);
+  PngDecoder decoder(chunks.kept);
   attempt(decoder, read_png_header, name);
   const int64_t height = png_get_image_height(decoder.png, decoder.info);
   const int64_t width = png_get_image_width(decoder.png, decoder.info);

@@ -1,8 +1,10 @@
 #include "ibot/config/run_config.h"
 
-#include "ibot/config/yaml.h"
-
 namespace ibot::config {
+
+template Sections sections_of(RunConfig& config);
+template void validate_sections(RunConfig config);
+
 namespace {
 
 void check_whole_patches(const char* key, int64_t size, int64_t patch_size) {

@@ -17,7 +17,7 @@ constexpr int64_t kPixels = 3 * kPlane;
 
 /// Differences between the two sets. A record is label bytes, of which the last is the (fine)
 /// class, then 3 planes of 32 x 32 bytes.
-struct Layout {
+struct CifarLayout {
   const char* folder;
   const char* names;
   size_t classes;
@@ -26,7 +26,7 @@ struct Layout {
   const char* test;
 };
 
-Layout layout_of(CifarKind kind) {
+CifarLayout layout_of(CifarKind kind) {
   if (kind == CifarKind::kCifar10) {
     return {"cifar-10-batches-bin",
             "batches.meta.txt",

@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFormat = "ibot listing 2";
+constexpr const char* kListingFormat = "ibot listing 2";
 // Listing waits for the file system more than for the processor.
 constexpr int64_t kListingThreads = 16;
 
@@ -188,7 +188,7 @@ bool is_consistent(const std::vector<ListedFolder>& folders, int64_t samples, in
 
 std::optional<Listing> parse_listing(const io::Safetensors& content, const fs::path& root) {
   const auto& metadata = content.metadata;
-  if (metadata.at("format") != kFormat || metadata.at("root") != full_path(root).string()) {
+  if (metadata.at("format") != kListingFormat || metadata.at("root") != full_path(root).string()) {
     return std::nullopt;
   }
   const auto paths = stored_strings(content, "folders");
@@ -251,7 +251,7 @@ bool Listing::is_current(const fs::path& root) const {
 
 void Listing::write(const fs::path& file, const fs::path& root) const {
   io::Safetensors content;
-  content.metadata = {{"format", kFormat},
+  content.metadata = {{"format", kListingFormat},
                       {"root", full_path(root).string()},
                       {"root_modified_ns", std::to_string(root_modified_ns_)}};
   std::vector<std::string> paths;

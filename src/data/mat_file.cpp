@@ -15,7 +15,7 @@ namespace {
 
 using Bytes = std::span<const uint8_t>;
 
-constexpr size_t kHeaderBytes = 128;
+constexpr size_t kMatHeaderBytes = 128;
 // The largest published file inflates to 5 MB; a damaged one must not exhaust memory.
 constexpr size_t kMostInflatedBytes = size_t{1} << 28;
 constexpr int kMaxDepth = 8;
@@ -227,9 +227,9 @@ MatArray read_mat_variable(const std::filesystem::path& path, const std::string&
   const auto bytes = file_bytes(file);
   // Header: text up to byte 124, version 0x0100, then "IM" for little-endian.
   const bool is_mat =
-      bytes.size() > kHeaderBytes && bytes[125] == 1 && bytes[126] == 'I' && bytes[127] == 'M';
+      bytes.size() > kMatHeaderBytes && bytes[125] == 1 && bytes[126] == 'I' && bytes[127] == 'M';
   IBOT_CHECK_AS(DataError, is_mat, file, ": expected a little-endian MATLAB 5 file");
-  Reader reader(Bytes(bytes).subspan(kHeaderBytes), file);
+  Reader reader(Bytes(bytes).subspan(kMatHeaderBytes), file);
   while (!reader.done()) {
     if (auto array = named_array(reader.next(), name, file)) return *std::move(array);
   }

@@ -32,20 +32,20 @@ int64_t take_length(std::string_view& text) {
   return error == std::errc() ? length : -1;
 }
 
-struct Layout {
+struct NpyLayout {
   size_t begin = 0;  // of the values
   int64_t height = -1;
   int64_t width = -1;
 };
 
 /// Nothing but a two-dimensional array of single bytes, row by row.
-Layout layout_of(std::string_view bytes) {
+NpyLayout layout_of(std::string_view bytes) {
   if (!bytes.starts_with(kMagic) || bytes.size() < 12) return {};
   const auto byte = [&](size_t i) { return size_t{static_cast<unsigned char>(bytes[i])}; };
   const size_t length_bytes = byte(6) == 1 ? 2 : 4;
   size_t length = 0;
   for (size_t i = length_bytes; i > 0; --i) length = length << 8 | byte(7 + i);
-  Layout layout{.begin = 8 + length_bytes + length};
+  NpyLayout layout{.begin = 8 + length_bytes + length};
   if (layout.begin > bytes.size()) return {};
   const auto header = bytes.substr(8 + length_bytes, length);
   const auto type = value_of(header, "'descr'");

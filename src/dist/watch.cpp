@@ -18,8 +18,6 @@ constexpr milliseconds kLeavingPause{500};
 // heartbeat every kLongestPause.
 constexpr milliseconds kHurriedSilence{5000};
 
-std::vector<uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
-
 double seconds(milliseconds time) { return static_cast<double>(time.count()) / 1000.0; }
 
 }  // namespace

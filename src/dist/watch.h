@@ -23,6 +23,9 @@ inline constexpr const char* kLeft = "left";
 inline constexpr const char* kFollowed = "followed";
 inline constexpr const char* kFailed = "failed: ";
 
+/// A value of the store.
+inline std::vector<uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
+
 /// Limits: without a heartbeat, and within Group::InStep while others wait.
 ///
 ///   leaving   whether this process has been asked to exit, so that little time is left to name the

@@ -10,7 +10,7 @@ namespace ibot::eval {
 namespace {
 
 // Rows of float64 scores at a time: 4096 x 1000 classes take 33 MB.
-constexpr int64_t kRows = 4096;
+constexpr int64_t kRowsAtOnce = 4096;
 // Iterations between two looks at the gap.
 constexpr int64_t kRound = 10;
 
@@ -48,9 +48,9 @@ class Problem {
     auto loss = torch::zeros({}, weights.options());
     auto entropy = torch::zeros({}, weights.options());
     auto gradient = torch::zeros_like(weights);
-    for (int64_t start = 0; start < count; start += kRows) {
-      const auto x = features_.slice(0, start, start + kRows).to(torch::kDouble);
-      const auto label = labels_.slice(0, start, start + kRows).unsqueeze(1);
+    for (int64_t start = 0; start < count; start += kRowsAtOnce) {
+      const auto x = features_.slice(0, start, start + kRowsAtOnce).to(torch::kDouble);
+      const auto label = labels_.slice(0, start, start + kRowsAtOnce).unsqueeze(1);
       const auto log_p = x.mm(weights.t()).log_softmax(1);  // [R, C]
       const auto p = log_p.exp();
       loss -= log_p.gather(1, label).sum();
@@ -118,10 +118,10 @@ double logistic_top1(const LogisticFit& fit, const FeatureBank& test) {
   const auto labels = test.labels.to(test.features.device());
   const auto features = unit_length(test.features);
   int64_t right = 0;
-  for (int64_t start = 0; start < features.size(0); start += kRows) {
+  for (int64_t start = 0; start < features.size(0); start += kRowsAtOnce) {
     const auto scores =
-        features.slice(0, start, start + kRows).to(torch::kDouble).mm(fit.weights.t());
-    right += scores.argmax(1).eq(labels.slice(0, start, start + kRows)).sum().item<int64_t>();
+        features.slice(0, start, start + kRowsAtOnce).to(torch::kDouble).mm(fit.weights.t());
+    right += scores.argmax(1).eq(labels.slice(0, start, start + kRowsAtOnce)).sum().item<int64_t>();
   }
   return 100.0 * static_cast<double>(right) / static_cast<double>(features.size(0));
 }

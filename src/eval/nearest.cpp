@@ -14,7 +14,7 @@ namespace {
 
 // 256 x 16384 similarities: 16 MB.
 constexpr int64_t kQueries = 256;
-constexpr int64_t kRows = 16384;
+constexpr int64_t kRowsOfBlock = 16384;
 constexpr int64_t kLowBits = int64_t{1} << 32;
 
 /// Keeps the k best of all that one query meets. Rows come in ascending order, so that of equals
@@ -134,8 +134,8 @@ class DeviceSearch {
 template <class Search>
 Neighbors search(Search search, const torch::Tensor& queries, const torch::Tensor& rows) {
   const auto unit_queries = unit_length(queries);
-  for (int64_t row = 0; row < rows.size(0); row += kRows) {
-    const auto block = unit_length(rows.slice(0, row, row + kRows).to(queries.device())).t();
+  for (int64_t row = 0; row < rows.size(0); row += kRowsOfBlock) {
+    const auto block = unit_length(rows.slice(0, row, row + kRowsOfBlock).to(queries.device())).t();
     for (int64_t query = 0; query < queries.size(0); query += kQueries) {
       search.add(query, unit_queries.slice(0, query, query + kQueries).mm(block), row);
     }

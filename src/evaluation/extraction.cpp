@@ -13,7 +13,7 @@ namespace ibot::evaluation {
 namespace {
 
 // Goes up when the same inputs give other features.
-constexpr int64_t kVersion = 3;
+constexpr int64_t kFeaturesVersion = 3;
 
 eval::FeatureBank compute(const Embedder& embedder, const data::Dataset& images, int64_t begin,
                           int64_t count, const ExtractionOptions& options, torch::Device device,
@@ -79,7 +79,7 @@ std::map<std::string, std::string> feature_keys(const Subject& subject,
 
 Identity feature_identity(const Subject& subject, const std::string& images_hash,
                           const ExtractionOptions& options) {
-  Identity identity("features", kVersion);
+  Identity identity("features", kFeaturesVersion);
   identity.add_hash("weights", subject.hash);
   identity.add_images(images_hash);
   identity.add_keys(feature_keys(subject, options));

@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Each foreground passes the network with up to all backgrounds.
-constexpr int64_t kPart = 32;
+constexpr int64_t kBackgroundPart = 32;
 
 /// The class of ImageNet-9 of each of the classifier's classes; -1: none.
 torch::Tensor classes_of(const ClassifiedSubject& subject) {
@@ -128,7 +128,7 @@ class ChallengeTest : public RobustnessTest {
     auto identity = set_identity(inputs, "challenge", *foregrounds, how);
     identity.add_hash("backgrounds", backgrounds_.content_hash());
     identity.add_hash("masks", hash_of_masks());
-    sets_.push_back({"challenge", foregrounds, {embed, std::move(identity), kPart}, how});
+    sets_.push_back({"challenge", foregrounds, {embed, std::move(identity), kBackgroundPart}, how});
   }
 
   void add_to(eval::Report& report, const std::vector<eval::FeatureBank>& banks) const override {

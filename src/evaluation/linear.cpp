@@ -15,9 +15,8 @@ class Told : public train::Observer {
   Told(const eval::LinearProbe& probe, int64_t epochs, const Listener& listener)
       : probe_(probe),
         listener_(listener),
-        stage_{.label = "linear",
-               .unit = "steps",
-               .total = epochs * probe.state().steps_per_epoch} {}
+        stage_{
+            .label = "linear", .unit = "steps", .total = epochs * probe.state().steps_per_epoch} {}
 
   void on_step(const train::StepRecord& record) override {
     stage_.done = record.step;
@@ -70,8 +69,7 @@ class Linear : public Evaluation {
     auto test = extract(subject, images.test(), images.hash(data::Split::kVal), "val", extraction,
                         listener);
     const eval::EvaluationMode evaluation_mode(*subject.backbone);
-    data::TrainingLoader crops(images.train(),
-                               linear_crops(options_, extraction, subject.device));
+    data::TrainingLoader crops(images.train(), linear_crops(options_, extraction, subject.device));
     eval::LinearProbe probe(
         {.linear = options_,
          .classes = images.classes(),
@@ -115,8 +113,8 @@ torch::Tensor crop_features(const Subject& subject, const torch::Tensor& crops,
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> parts;
   for (const auto& part : crops.split(extraction.batch_size)) {
-    const auto images = batch::normalized(part.to(subject.device, /*non_blocking=*/true),
-                                          extraction.normalization);
+    const auto images =
+        batch::normalized(part.to(subject.device, /*non_blocking=*/true), extraction.normalization);
     parts.push_back(
         eval::image_features(*subject.backbone, images, extraction.features));  // [P, F]
   }

@@ -14,7 +14,7 @@ namespace ibot::evaluation {
 namespace {
 
 // Every image passes the network dozens of times.
-constexpr int64_t kPart = 256;
+constexpr int64_t kOcclusionPart = 256;
 
 // Images whose attention is held at once.
 constexpr int64_t kAttended = 32;
@@ -84,7 +84,7 @@ class OcclusionTest : public RobustnessTest {
     const auto embed = [this](const torch::Tensor& pixels, int64_t first) {
       return numbers(batch::normalized(pixels, inputs_.how.normalization), first);
     };
-    sets_.push_back({"occlusion", images_, {embed, identity(how), kPart}, how});
+    sets_.push_back({"occlusion", images_, {embed, identity(how), kOcclusionPart}, how});
   }
 
   void add_to(eval::Report& report, const std::vector<eval::FeatureBank>& banks) const override {

@@ -14,7 +14,7 @@ namespace ibot::evaluation {
 namespace {
 
 // Pictures of one part: what an interrupted extraction loses at most.
-constexpr int64_t kPart = 512;
+constexpr int64_t kPicturePart = 512;
 // Among so many those of equal size are put together.
 constexpr int64_t kLookedAt = 32;
 
@@ -122,7 +122,7 @@ void visit_features(const Subject& subject, const Pictures& pictures, const Pict
                     const FeatureVisit& visit) {
   const torch::NoGradGuard no_grad;
   const eval::EvaluationMode evaluation_mode(*subject.backbone);
-  FeatureParts parts(pictures.images.size(), kPart, pictures.name,
+  FeatureParts parts(pictures.images.size(), kPicturePart, pictures.name,
                      identity_of(subject, pictures, method, options).text(), options, listener);
   parts.run(
       [&](int64_t begin, int64_t count, const eval::FeatureProgress& progress) {

@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kVersion = 1;
+constexpr int64_t kRobustnessVersion = 1;
 
 /// A test, or several that share their images, and where its data may lie below the root.
 struct Known {
@@ -149,7 +149,7 @@ void Robustness::share(const Listener& listener) const {
 eval::Report Robustness::run(const Listener& listener) const {
   const eval::EvaluationMode evaluation_mode(*subject_->network.backbone);
   eval::Report report{.task = "robustness", .options = eval::option_values(options_)};
-  Identity identity("robustness", kVersion);
+  Identity identity("robustness", kRobustnessVersion);
   identity.add_hash("weights", subject_->network.hash);
   identity.add_hash("classifier",
                     tensors_hash({{"weight", subject_->weight}, {"bias", subject_->bias}}));

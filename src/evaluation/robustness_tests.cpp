@@ -11,10 +11,10 @@ namespace ibot::evaluation {
 namespace {
 
 // Goes up when the same inputs give other numbers.
-constexpr int64_t kVersion = 1;
+constexpr int64_t kTestsVersion = 1;
 
 // Of sets whose images pass the network once.
-constexpr int64_t kPart = 2048;
+constexpr int64_t kTestPart = 2048;
 
 }  // namespace
 
@@ -53,7 +53,7 @@ std::vector<int64_t> imagenet_numbers(const ClassifiedSubject& subject) {
 
 Identity set_identity(const RobustnessInputs& inputs, const std::string& test,
                       const data::Dataset& images, const ExtractionOptions& how) {
-  Identity identity("robustness " + test, kVersion);
+  Identity identity("robustness " + test, kTestsVersion);
   identity.add_hash("weights", inputs.subject.network.hash);
   identity.add_images(images.content_hash());
   identity.add_hash("classifier", tensors_hash({{"weight", inputs.subject.weight},
@@ -72,7 +72,7 @@ ScoredSet predicted_set(const RobustnessInputs& inputs, const std::string& test,
   const auto embed = [inputs](const torch::Tensor& pixels, int64_t /*first*/) {
     return predicted(inputs, batch::normalized(pixels, inputs.how.normalization));
   };
-  return {name, images, {embed, set_identity(inputs, test, *images, how), kPart}, how};
+  return {name, images, {embed, set_identity(inputs, test, *images, how), kTestPart}, how};
 }
 
 void add_line(eval::Report& report, const std::string& name, double percent) {

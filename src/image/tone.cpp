@@ -13,12 +13,14 @@ constexpr int kLevels = 256;
 using Curve = std::array<uint8_t, kLevels>;
 using Histogram = std::array<int64_t, kLevels>;
 
-uint8_t clipped(int64_t value) { return static_cast<uint8_t>(std::clamp<int64_t>(value, 0, 255)); }
+uint8_t clipped_level(int64_t value) {
+  return static_cast<uint8_t>(std::clamp<int64_t>(value, 0, 255));
+}
 
 template <class Function>
 Curve curve_of(Function&& function) {
   Curve curve;
-  for (int level = 0; level < kLevels; ++level) curve[level] = clipped(function(level));
+  for (int level = 0; level < kLevels; ++level) curve[level] = clipped_level(function(level));
   return curve;
 }
 

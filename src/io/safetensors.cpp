@@ -27,7 +27,7 @@ using nlohmann::json;
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr uint64_t kForeignHead = 512;  // bytes that identify another format
-constexpr int kMaxDepth = 3;            // header, tensor, shape
+constexpr int kMaxHeaderDepth = 3;      // header, tensor, shape
 constexpr std::string_view kMetadataKey = "__metadata__";
 
 constexpr std::array<std::pair<std::string_view, torch::ScalarType>, 15> kDtypes{
@@ -147,10 +147,10 @@ class Reader {
     check(text.starts_with('{') && text.find('\0') == std::string::npos,
           "header: expected a JSON object");
     // The parser keeps the last of several equal keys: duplicates are detected here, by depth.
-    std::array<std::set<std::string>, kMaxDepth> names;
+    std::array<std::set<std::string>, kMaxHeaderDepth> names;
     const auto watch = [&](int depth, json::parse_event_t event, json& value) {
       if (event == json::parse_event_t::object_start || event == json::parse_event_t::array_start) {
-        check(depth < kMaxDepth, "header: nested deeper than ", kMaxDepth);
+        check(depth < kMaxHeaderDepth, "header: nested deeper than ", kMaxHeaderDepth);
         names[static_cast<size_t>(depth)].clear();
       } else if (event == json::parse_event_t::key) {
         const auto& name = value.get_ref<const std::string&>();

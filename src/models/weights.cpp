@@ -12,7 +12,7 @@ namespace ibot::models {
 namespace {
 
 constexpr std::string_view kBackbone = "backbone.";
-constexpr const char* kMaskToken = "backbone.masked_embed";
+constexpr const char* kMaskTokenName = "backbone.masked_embed";
 
 /// Refuses backbone layers in the file that the module lacks: the file holds another architecture.
 void check_unused(const Weights& weights, const std::string& name) {
@@ -48,7 +48,7 @@ torch::Tensor fitted(const Weights& weights, const std::string& name, const torc
 
 /// Mask tokens of other methods belong to another decoder or layout: ours then keeps its value.
 bool is_foreign_mask(const std::string& name, const torch::Tensor& stored, at::IntArrayRef wanted) {
-  return name == kMaskToken && stored.sizes() != wanted;
+  return name == kMaskTokenName && stored.sizes() != wanted;
 }
 
 std::string listed(const std::vector<std::string>& names) {
@@ -87,7 +87,7 @@ LoadReport load_weights_(torch::nn::Module& module, const Weights& weights,
       continue;
     }
     if (stored == weights.tensors.end()) {
-      IBOT_CHECK_AS(CheckpointError, !name.starts_with(kBackbone) || name == kMaskToken,
+      IBOT_CHECK_AS(CheckpointError, !name.starts_with(kBackbone) || name == kMaskTokenName,
                     weights.source, ": expected tensor ", name, ", found none");
       report.missing.push_back(name);
       continue;

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* kFormat = "ibot shards 1";
+constexpr const char* kIndexFormat = "ibot shards 1";
 
 void check_column(const torch::Tensor& column, torch::ScalarType type, int64_t samples) {
   const bool sound = column.scalar_type() == type && column.dim() == 1 && column.size(0) == samples;
@@ -46,8 +46,8 @@ void check_consistent(const ShardIndex& index) {
 ShardIndex parse_index(const io::Safetensors& content) {
   const auto& metadata = content.metadata;
   const auto format = metadata.find("format");
-  IBOT_CHECK_AS(DataError, format != metadata.end() && format->second == kFormat, "expected ",
-                kFormat);
+  IBOT_CHECK_AS(DataError, format != metadata.end() && format->second == kIndexFormat, "expected ",
+                kIndexFormat);
   ShardIndex index;
   for (const auto& shard : Json::parse(metadata.at("shards"))) {
     index.shards.push_back({shard.at("name"), shard.at("samples"), shard.at("bytes"),
@@ -147,7 +147,7 @@ void write_index(const std::filesystem::path& file, const ShardIndex& index) {
                       {"modified_ns", shard.modified_ns}});
   }
   io::Safetensors content;
-  content.metadata = {{"format", kFormat},
+  content.metadata = {{"format", kIndexFormat},
                       {"origin", index.origin},
                       // Names in the file system may be invalid UTF-8, which dump() would throw at.
                       {"shards", shards.dump(-1, ' ', false, Json::error_handler_t::replace)}};

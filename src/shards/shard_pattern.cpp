@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 using Words = std::vector<std::string>;
 
-constexpr int64_t kMaxNames = 1'000'000;
+constexpr int64_t kMaxExpanded = 1'000'000;
 constexpr std::array<std::string_view, 17> kArchiveEndings{
     ".tar",   ".tgz",     ".tbz",    ".tbz2",    ".txz",     ".tzst",
     ".tlz",   ".taz",     ".tar.gz", ".tar.bz2", ".tar.xz",  ".tar.zst",
@@ -69,7 +69,7 @@ Words range(const std::string& body) {
   const auto last = parse_number(parts[1]);
   const auto given_step = parts.size() > 2 ? parse_number(parts[2]) : 1;
   const bool sound = parts.size() <= 3 && first && last && given_step && *first >= 0 &&
-                     *last >= 0 && *given_step != 0 && std::abs(*last - *first) < kMaxNames;
+                     *last >= 0 && *given_step != 0 && std::abs(*last - *first) < kMaxExpanded;
   IBOT_CHECK_AS(DataError, sound, "shards: expected a range of numbers such as {000..146}, got {",
                 body, "}");
   const auto begins_with_zero = [](const std::string& digits) {
@@ -138,8 +138,8 @@ Words expand_braces(const std::string& text) {
   const auto rests = expand_braces(text.substr(brace.close + 1));
   const auto words = alternatives(text, open, brace);
   // Checked before the names are built: sets multiply.
-  IBOT_CHECK_AS(DataError, words.size() * rests.size() <= kMaxNames, "shards: expected at most ",
-                kMaxNames, " names, got more from ", text);
+  IBOT_CHECK_AS(DataError, words.size() * rests.size() <= kMaxExpanded, "shards: expected at most ",
+                kMaxExpanded, " names, got more from ", text);
   Words names;
   for (const auto& word : words) {
     for (const auto& rest : rests) names.push_back(text.substr(0, open) + word + rest);

@@ -25,7 +25,7 @@ constexpr int64_t kSearchThreads = 8;
 // Raised with every change of what is found; kept indices of other rules are not used.
 constexpr const char* kRules = "ibot search 2";
 
-IndexedShard state_of(const std::string& file) {
+IndexedShard shard_state(const std::string& file) {
   struct stat status {};
   IBOT_CHECK_AS(DataError, ::stat(file.c_str(), &status) == 0, file,
                 ": cannot open: ", std::strerror(errno));
@@ -215,7 +215,7 @@ bool same_files(const std::vector<IndexedShard>& a, const std::vector<IndexedSha
 
 ShardIndex found_index(const std::string& where, const std::vector<std::string>& files) {
   std::vector<IndexedShard> shards;
-  for (const auto& file : files) shards.push_back(state_of(file));
+  for (const auto& file : files) shards.push_back(shard_state(file));
   const auto began_ns = now_ns();
   const bool settled = std::all_of(shards.begin(), shards.end(), [&](const auto& shard) {
     return had_rested(shard.modified_ns, began_ns);

@@ -10,21 +10,21 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kFormat = "ibot-manifest";
-constexpr int kFormatVersion = 1;
+constexpr const char* kManifestFormat = "ibot-manifest";
+constexpr int kManifestVersion = 1;
 
 /// The JSON object of a manifest of any version.
 Json parse(const std::filesystem::path& path) {
   auto object = Json::parse(io::read_file(path), nullptr, /*allow_exceptions=*/false);
-  const bool ours = object.is_object() && object.value("format", "") == kFormat;
+  const bool ours = object.is_object() && object.value("format", "") == kManifestFormat;
   IBOT_CHECK_AS(CheckpointError, ours, path.string(), ": expected a manifest of a checkpoint");
   return object;
 }
 
 void check_version(const std::filesystem::path& path, const Json& object) {
   const auto version = object.value("format_version", 0);
-  IBOT_CHECK_AS(CheckpointError, version <= kFormatVersion, path.string(),
-                ": expected manifest version ", kFormatVersion, ", got ", version,
+  IBOT_CHECK_AS(CheckpointError, version <= kManifestVersion, path.string(),
+                ": expected manifest version ", kManifestVersion, ", got ", version,
                 " written by ibot ", object.value("ibot_version", ""),
                 "; install that version of ibot or a later one");
 }
@@ -70,8 +70,8 @@ void write_manifest(const std::filesystem::path& path, const Manifest& manifest)
   for (const auto& [name, digest] : manifest.files) {
     files[name] = {{"size", digest.size}, {"xxh3", digest.xxh3}};
   }
-  const Json object{{"format", kFormat},
-                    {"format_version", kFormatVersion},
+  const Json object{{"format", kManifestFormat},
+                    {"format_version", kManifestVersion},
                     {"ibot_version", manifest.ibot_version},
                     {"commit", manifest.commit},
                     {"step", manifest.step},

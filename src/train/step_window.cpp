@@ -9,7 +9,7 @@ namespace ibot::train {
 namespace {
 
 constexpr const char* kFaulty = "faulty";
-const std::string kTermPrefix = "loss_";
+const std::string kTermColumn = "loss_";
 
 }  // namespace
 
@@ -36,8 +36,8 @@ double WindowResults::sum(const std::string& name) const {
 TermValues WindowResults::term_sums() const {
   TermValues sums;
   for (const auto& name : columns) {
-    if (name.rfind(kTermPrefix, 0) != 0) continue;
-    sums.push_back({name.substr(kTermPrefix.size()), sum(name)});
+    if (name.rfind(kTermColumn, 0) != 0) continue;
+    sums.push_back({name.substr(kTermColumn.size()), sum(name)});
   }
   return sums;
 }

@@ -18,22 +18,22 @@ using ::testing::Not;
 using testing::ProgramResult;
 using Words = std::vector<std::string>;
 
-const Words kTiny{"backbone.embed_dim=16",
-                  "backbone.depth=2",
-                  "backbone.heads=2",
-                  "backbone.patch_size=4",
-                  "backbone.image_size=16",
-                  "head.prototypes=8",
-                  "head.hidden_dim=16",
-                  "head.bottleneck_dim=8",
-                  "eval.resize_size=16",
-                  "eval.crop_size=16",
-                  "augment.local_crops=0",
-                  "augment.global_size=16",
-                  "data.workers=1",
-                  "robustness.drop_grid=4",
-                  "robustness.saliency_head=0",
-                  "robustness.shuffle_grids=[2x2,4x4]"};
+const Words kTinyNetwork{"backbone.embed_dim=16",
+                         "backbone.depth=2",
+                         "backbone.heads=2",
+                         "backbone.patch_size=4",
+                         "backbone.image_size=16",
+                         "head.prototypes=8",
+                         "head.hidden_dim=16",
+                         "head.bottleneck_dim=8",
+                         "eval.resize_size=16",
+                         "eval.crop_size=16",
+                         "augment.local_crops=0",
+                         "augment.global_size=16",
+                         "data.workers=1",
+                         "robustness.drop_grid=4",
+                         "robustness.saliency_head=0",
+                         "robustness.shuffle_grids=[2x2,4x4]"};
 
 const Words kSwin{"backbone.arch=swin_tiny",  "backbone.embed_dim=16", "backbone.depth=[1,1,1,1]",
                   "backbone.heads=[1,1,2,2]", "backbone.patch_size=4", "backbone.image_size=32",
@@ -41,7 +41,7 @@ const Words kSwin{"backbone.arch=swin_tiny",  "backbone.embed_dim=16", "backbone
                   "head.prototypes=8",        "head.hidden_dim=16",    "head.bottleneck_dim=8",
                   "augment.local_crops=0",    "augment.global_size=32"};
 
-void write_image(const fs::path& path, int level) {
+void write_gray(const fs::path& path, int level) {
   fs::create_directories(path.parent_path());
   std::ofstream file(path, std::ios::binary);
   file << "P6 24 20 255\n";
@@ -55,14 +55,14 @@ class Analysis : public ::testing::Test {
     for (int i = 0; i < 4; ++i) {
       const auto name = std::to_string(i) + ".ppm";
       for (const char* half : {"train", "val"}) {
-        write_image(folder_ / "data" / half / "n01440764" / name, 10 * i);
-        write_image(folder_ / "data" / half / "n01443537" / name, 100 + 10 * i);
+        write_gray(folder_ / "data" / half / "n01440764" / name, 10 * i);
+        write_gray(folder_ / "data" / half / "n01443537" / name, 100 + 10 * i);
       }
     }
   }
 
   ProgramResult run(const std::string& task, const Words& more = {},
-                    const Words& network = kTiny) const {
+                    const Words& network = kTinyNetwork) const {
     Words words{task,       "--weights", "random",   "--data", "data",
                 "--output", "out",       "--device", "cpu"};
     words.insert(words.end(), network.begin(), network.end());
@@ -137,7 +137,7 @@ TEST_F(Analysis, AttentionWritesAPanelAnImage) {
 
 TEST_F(Analysis, AttentionOfAFileAndOfFrames) {
   Words words{"attention", "--weights", "random", "--output", "out", "--device", "cpu"};
-  words.insert(words.end(), kTiny.begin(), kTiny.end());
+  words.insert(words.end(), kTinyNetwork.begin(), kTinyNetwork.end());
   auto of_file = words;
   of_file.insert(of_file.end(), {"--data", "data/val/n01440764/2.ppm"});
   ASSERT_EQ(testing::run_program("ibot-eval", of_file, folder_).status, 0);
@@ -204,7 +204,7 @@ TEST_F(Analysis, PartsProbeEachNumberOfPatches) {
 
 TEST_F(Analysis, PicturesNeedAFolder) {
   Words words{"attention", "--weights", "random", "--data", "data", "--device", "cpu"};
-  words.insert(words.end(), kTiny.begin(), kTiny.end());
+  words.insert(words.end(), kTinyNetwork.begin(), kTinyNetwork.end());
   const auto result = testing::run_program("ibot-eval", words, folder_);
   EXPECT_EQ(result.status, 2);
   EXPECT_THAT(result.err, HasSubstr("attention: expected --output"));

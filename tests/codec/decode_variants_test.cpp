@@ -123,7 +123,7 @@ TEST(DecodeVariants, PixelsDependOnNoMemoryOfBefore) {
   mallopt(M_PERTURB, 0);
 }
 
-std::string refusal(std::string_view bytes) {
+std::string text_refusal(std::string_view bytes) {
   try {
     decode({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, "a.jpg");
   } catch (const DataError& error) {
@@ -162,8 +162,8 @@ TEST(DecodeVariants, OtherKindsAreToldByName) {
       {"P7\nWIDTH 1\n", "PAM (P7), which is not supported"},
       {"PF\n2 1\n-1.0\n", "color PFM (PF), which is not supported"}};
   for (const auto& [bytes, name] : kinds) {
-    EXPECT_NE(refusal(bytes).find(name), std::string::npos) << refusal(bytes);
-    EXPECT_EQ(refusal(bytes).find("truncated"), std::string::npos) << refusal(bytes);
+    EXPECT_NE(text_refusal(bytes).find(name), std::string::npos) << text_refusal(bytes);
+    EXPECT_EQ(text_refusal(bytes).find("truncated"), std::string::npos) << text_refusal(bytes);
   }
 }
 

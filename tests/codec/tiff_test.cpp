@@ -17,11 +17,13 @@ namespace {
 
 using testing::Bytes;
 
-std::filesystem::path samples() {
+std::filesystem::path tiff_samples() {
   return std::filesystem::path(IBOT_SOURCE_DIR) / "tests/codec/samples/tiff";
 }
 
-Bytes sample(const std::string& name) { return testing::read_bytes(samples() / (name + ".tif")); }
+Bytes sample(const std::string& name) {
+  return testing::read_bytes(tiff_samples() / (name + ".tif"));
+}
 
 std::vector<std::filesystem::path> tiffs_in(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> files;
@@ -52,7 +54,7 @@ Bytes decoded(const Bytes& bytes) {
   }
 }
 
-std::string refusal(const Bytes& bytes, const DecodeOptions& options = {}) {
+std::string tiff_refusal(const Bytes& bytes, const DecodeOptions& options = {}) {
   try {
     decode_tiff(bytes, options, "folder/picture.tif");
   } catch (const DataError& error) {
@@ -62,7 +64,7 @@ std::string refusal(const Bytes& bytes, const DecodeOptions& options = {}) {
 }
 
 void expect_refusal(const Bytes& bytes, const std::string& words) {
-  const auto text = refusal(bytes);
+  const auto text = tiff_refusal(bytes);
   EXPECT_EQ(text.rfind("folder/picture.tif: ", 0), 0U) << text;
   EXPECT_NE(text.find(words), std::string::npos) << text;
 }
@@ -85,7 +87,7 @@ void expect_pixels_of(const std::filesystem::path& folder) {
 }
 
 // Files and pixels of tiff_variants.py, under names that say what they are.
-TEST(Tiff, KeptSamplesHavePillowsPixels) { expect_pixels_of(samples()); }
+TEST(Tiff, KeptSamplesHavePillowsPixels) { expect_pixels_of(tiff_samples()); }
 
 TEST(Tiff, EveryVariantHasPillowsPixels) {
   if (!testing::python_has("PIL, tifffile, imagecodecs")) GTEST_SKIP() << "no tifffile for python3";
@@ -117,7 +119,7 @@ TEST(Tiff, RefusesByTheTrueName) {
 /// Each sample cut at several places, and with single bytes replaced.
 std::vector<Bytes> damaged() {
   std::vector<Bytes> all;
-  for (const auto& file : tiffs_in(samples())) {
+  for (const auto& file : tiffs_in(tiff_samples())) {
     const auto whole = testing::read_bytes(file);
     for (size_t part = 1; part < 8; ++part) {
       all.emplace_back(whole.begin(),
@@ -159,12 +161,12 @@ std::vector<Bytes> decoded_in_memory_of(int filling, const std::vector<Bytes>& f
 
 TEST(Tiff, UnwrittenMemoryReachesNoPixel) {
   auto files = damaged();
-  for (const auto& file : tiffs_in(samples())) files.push_back(testing::read_bytes(file));
+  for (const auto& file : tiffs_in(tiff_samples())) files.push_back(testing::read_bytes(file));
   EXPECT_TRUE(decoded_in_memory_of(0x55, files) == decoded_in_memory_of(0xAA, files));
 }
 
 TEST(Tiff, ThreadsDecodeAtOnce) {
-  const auto files = tiffs_in(samples());
+  const auto files = tiffs_in(tiff_samples());
   std::vector<std::thread> threads;
   std::vector<int> different(4);
   for (int i = 0; i < 4; ++i) {
@@ -228,12 +230,12 @@ TEST(Tiff, HugeClaimsAreRefusedAtOnce) {
                         {325, 64}});
   expect_refusal(tiled, "expected TIFF tiles of 1 to");
   expect_refusal(gray_of(8, 8, 8), "truncated or damaged");
-  EXPECT_EQ(refusal(gray_of(8, 8, 1)), "");
+  EXPECT_EQ(tiff_refusal(gray_of(8, 8, 1)), "");
 }
 
 TEST(Tiff, LimitOfPixelsIsAnOption) {
-  EXPECT_EQ(refusal(gray_of(8, 8, 1), {.max_pixels = 64}), "");
-  EXPECT_NE(refusal(gray_of(8, 8, 1), {.max_pixels = 63}).find("1 to 63 pixels, got 8 x 8"),
+  EXPECT_EQ(tiff_refusal(gray_of(8, 8, 1), {.max_pixels = 64}), "");
+  EXPECT_NE(tiff_refusal(gray_of(8, 8, 1), {.max_pixels = 63}).find("1 to 63 pixels, got 8 x 8"),
             std::string::npos);
 }
 

@@ -17,7 +17,8 @@ inline RunConfig parsed(const std::string& text, const std::vector<std::string>&
 }
 
 // The message of the refusal; empty when there was none.
-inline std::string refusal(const std::string& text, const std::vector<std::string>& overrides = {}) {
+inline std::string refusal(const std::string& text,
+                           const std::vector<std::string>& overrides = {}) {
   try {
     parsed(text, overrides);
   } catch (const ConfigError& error) {
@@ -26,7 +27,9 @@ inline std::string refusal(const std::string& text, const std::vector<std::strin
   return {};
 }
 
-inline std::string override_refusal(const std::string& assignment) { return refusal("", {assignment}); }
+inline std::string override_refusal(const std::string& assignment) {
+  return refusal("", {assignment});
+}
 
 enum class Color { kOff, kInk };
 

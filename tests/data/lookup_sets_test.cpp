@@ -27,7 +27,7 @@ using testing::TemporaryFolder;
 
 /// The one line that `action` is refused with.
 template <class Action>
-std::string refusal(const Action& action) {
+std::string action_refusal(const Action& action) {
   try {
     action();
   } catch (const Error& error) {
@@ -77,7 +77,7 @@ class Revisited : public ::testing::Test {
               "sVqimlist\n(lVq\nas.");
   }
   std::string opening() const {
-    return refusal([&] { open_revisited(root_.path(), "oxford"); });
+    return action_refusal([&] { open_revisited(root_.path(), "oxford"); });
   }
 
   TemporaryFolder root_;
@@ -234,14 +234,14 @@ TEST(Copydays, CopiesBelongToOriginals) {
   EXPECT_EQ(set.blocks[1].originals, (std::vector<std::vector<int64_t>>{{0, 1}}));
   EXPECT_EQ(set.blocks[2].originals, (std::vector<std::vector<int64_t>>{{0}, {1}, {2}}));
   write_picture(root / "strong" / "300077.jpg");
-  EXPECT_THAT(refusal([&] { open_copydays(root.path()); }),
+  EXPECT_THAT(action_refusal([&] { open_copydays(root.path()); }),
               HasSubstr("strong: 300077.jpg: expected an original of the same first four"));
   write_picture(root / "crops/50" / "999999.jpg");
-  EXPECT_THAT(refusal([&] { open_copydays(root / "crops"); }), HasSubstr("original/*.jpg"));
+  EXPECT_THAT(action_refusal([&] { open_copydays(root / "crops"); }), HasSubstr("original/*.jpg"));
 }
 
 TEST(Copydays, ANameOfNoOriginalIsRefused) {
-  EXPECT_THAT(refusal([&] {
+  EXPECT_THAT(action_refusal([&] {
                 originals_of("crops/50", {"a.jpg", "b.jpg"}, {"a.jpg"});
               }),
               HasSubstr("b.jpg: expected an original of the same name"));
@@ -267,7 +267,7 @@ class Davis : public ::testing::Test {
     return root_ / "Annotations/480p/dog" / (name + ".png");
   }
   std::string opening() const {
-    return refusal([&] { open_davis(root_.path(), "2017", "val", 2); });
+    return action_refusal([&] { open_davis(root_.path(), "2017", "val", 2); });
   }
 
   TemporaryFolder root_;
@@ -303,7 +303,7 @@ TEST_F(Davis, WhatIsWrongIsSaidInOneLine) {
   EXPECT_THAT(opening(), HasSubstr("00002.jpg"));
   write(root_ / "ImageSets/2017/val.txt", "cat\n");
   EXPECT_THAT(opening(), HasSubstr("480p/cat: expected the frames of a sequence"));
-  EXPECT_THAT(refusal([&] { open_davis(root_.path(), "2016", "val", 1); }),
+  EXPECT_THAT(action_refusal([&] { open_davis(root_.path(), "2016", "val", 1); }),
               HasSubstr("video.year"));
 }
 

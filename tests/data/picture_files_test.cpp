@@ -24,14 +24,14 @@ Image gradient(int64_t height, int64_t width) {
   return image;
 }
 
-std::span<const uint8_t> bytes_of(const std::string& file) {
+std::span<const uint8_t> view_of(const std::string& file) {
   return {reinterpret_cast<const uint8_t*>(file.data()), file.size()};
 }
 
 TEST(PictureFiles, PngKeepsEveryPixel) {
   for (const auto& [height, width] : {std::pair{1, 1}, {7, 31}, {64, 3}}) {
     const auto image = gradient(height, width);
-    const auto back = decode(bytes_of(png_bytes(image)), "picture.png");
+    const auto back = decode(view_of(png_bytes(image)), "picture.png");
     ASSERT_EQ(back.height(), height);
     ASSERT_EQ(back.width(), width);
     EXPECT_TRUE(std::equal(image.row(0), image.row(0) + 3 * height * width, back.row(0)));
@@ -80,7 +80,7 @@ TEST(PictureFiles, AVideosIndexLeadsToItsFrames) {
     const auto size = number_at(bytes, index + 8 + 16 * i + 12);
     EXPECT_EQ(bytes.substr(offset, 4), "00dc");
     EXPECT_EQ(number_at(bytes, offset + 4), size);
-    const auto frame = decode(bytes_of(bytes.substr(offset + 8, size)), "frame");
+    const auto frame = decode(view_of(bytes.substr(offset + 8, size)), "frame");
     EXPECT_EQ(frame.height(), 16);
     EXPECT_EQ(frame.width(), 24);
   }

@@ -22,14 +22,14 @@ using testing::Bytes;
 using testing::TemporaryFolder;
 using testing::write_bytes;
 
-Bytes bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
+Bytes to_bytes(const std::string& text) { return {text.begin(), text.end()}; }
 
 void append(Bytes& bytes, const Bytes& more) {
   bytes.insert(bytes.end(), more.begin(), more.end());
 }
 
 template <class Open>
-std::string refusal(Open&& open) {
+std::string open_refusal(Open&& open) {
   try {
     open();
     return "";
@@ -58,7 +58,7 @@ std::string names(int count) {
 TEST(Cifar, ReadsRecordsOfCifar10) {
   const TemporaryFolder root;
   const auto folder = root / "cifar-10-batches-bin";
-  write_bytes(folder / "batches.meta.txt", bytes_of(names(10)));
+  write_bytes(folder / "batches.meta.txt", to_bytes(names(10)));
   for (int i = 1; i <= 5; ++i) {
     auto bytes = record({static_cast<uint8_t>(i)}, i);
     append(bytes, record({9}, i + 5));
@@ -81,7 +81,7 @@ TEST(Cifar, ReadsRecordsOfCifar10) {
 
 TEST(Cifar, TakesTheFineLabelOfCifar100) {
   const TemporaryFolder root;
-  write_bytes(root / "fine_label_names.txt", bytes_of(names(100)));
+  write_bytes(root / "fine_label_names.txt", to_bytes(names(100)));
   write_bytes(root / "train.bin", record({3, 99}, 0));
   write_bytes(root / "test.bin", record({3, 41}, 0));
   EXPECT_EQ(Cifar(root.path(), CifarKind::kCifar100, Split::kTrain).label(0), 99);
@@ -92,14 +92,14 @@ TEST(Cifar, TakesTheFineLabelOfCifar100) {
 TEST(Cifar, RefusesDamagedFiles) {
   const TemporaryFolder root;
   const auto open = [&] {
-    return refusal([&] { Cifar(root.path(), CifarKind::kCifar100, Split::kVal); });
+    return open_refusal([&] { Cifar(root.path(), CifarKind::kCifar100, Split::kVal); });
   };
   EXPECT_NE(open().find("binary version"), std::string::npos);
   write_bytes(root / "test.bin", Bytes(3000));
   EXPECT_NE(open().find("fine_label_names.txt"), std::string::npos);
-  write_bytes(root / "fine_label_names.txt", bytes_of(names(7)));
+  write_bytes(root / "fine_label_names.txt", to_bytes(names(7)));
   EXPECT_NE(open().find("expected 100 names, got 7"), std::string::npos);
-  write_bytes(root / "fine_label_names.txt", bytes_of(names(100)));
+  write_bytes(root / "fine_label_names.txt", to_bytes(names(100)));
   EXPECT_NE(open().find("whole records"), std::string::npos);
   write_bytes(root / "test.bin", record({0, 100}, 0));
   EXPECT_NE(open().find("got 100"), std::string::npos);
@@ -134,8 +134,8 @@ Bytes array_head(uint8_t kind, uint32_t columns, const std::string& name) {
   append_number(extents, 1);
   append_number(extents, columns);
   append(bytes, element(5, extents));
-  append(bytes, name.size() <= 4 && !name.empty() ? small_element(1, bytes_of(name))
-                                                  : element(1, bytes_of(name)));
+  append(bytes, name.size() <= 4 && !name.empty() ? small_element(1, to_bytes(name))
+                                                  : element(1, to_bytes(name)));
   return bytes;
 }
 
@@ -148,12 +148,12 @@ Bytes numbers(const std::string& name, const Bytes& values) {
 
 Bytes text(const std::string& value) {
   auto bytes = array_head(4, static_cast<uint32_t>(value.size()), "");
-  append(bytes, element(16, bytes_of(value)));
+  append(bytes, element(16, to_bytes(value)));
   return element(14, bytes);
 }
 
 Bytes mat_file(const std::vector<Bytes>& variables) {
-  Bytes bytes = bytes_of("MATLAB 5.0 MAT-file, written by a test");
+  Bytes bytes = to_bytes("MATLAB 5.0 MAT-file, written by a test");
   bytes.resize(124, ' ');
   append(bytes, {0, 1, 'I', 'M'});
   for (const auto& variable : variables) append(bytes, variable);
@@ -183,7 +183,7 @@ Bytes cars(const std::vector<Car>& all) {
   append(bytes, small_element(5, {16, 0, 0, 0}));
   Bytes field_names;
   for (const char* name : {"path", "x1", "y1", "x2", "y2", "class", "test"}) {
-    auto padded = bytes_of(name);
+    auto padded = to_bytes(name);
     padded.resize(16);
     append(field_names, padded);
   }
@@ -204,7 +204,7 @@ TEST(MatFile, FindsAVariableAmongCompressedOnes) {
                               numbers("last", {8, 9})}));
   EXPECT_EQ(read_mat_variable(file, "labels").numbers, (std::vector<double>{3, 1, 2, 9, 5}));
   EXPECT_EQ(read_mat_variable(file, "last").numbers, (std::vector<double>{8, 9}));
-  EXPECT_NE(refusal([&] { read_mat_variable(file, "none"); }).find("variable none"),
+  EXPECT_NE(open_refusal([&] { read_mat_variable(file, "none"); }).find("variable none"),
             std::string::npos);
 }
 
@@ -219,13 +219,13 @@ TEST(MatFile, EveryTruncationIsAnErrorOrAMissingVariable) {
       write_bytes(file, {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)});
       // The padding after the last number may be missing.
       if (length + 8 > whole.size()) continue;
-      EXPECT_NE(refusal([&] { read_mat_variable(file, "annotations"); }), "") << length;
+      EXPECT_NE(open_refusal([&] { read_mat_variable(file, "annotations"); }), "") << length;
     }
     for (size_t i = 128; i < whole.size(); ++i) {
       auto damaged = whole;
       damaged[i] ^= 0xFF;
       write_bytes(file, damaged);
-      refusal([&] { read_mat_variable(file, "annotations"); });  // must end, however it does
+      open_refusal([&] { read_mat_variable(file, "annotations"); });  // must end, however it does
     }
   }
 }
@@ -261,12 +261,12 @@ TEST(MatFile, ReadsWhatScipyWrites) {
 
 // Sets of files
 
-void write_picture(const fs::path& path) { write_bytes(path, testing::jpeg()); }
+void write_jpeg(const fs::path& path) { write_bytes(path, testing::jpeg()); }
 
 TEST(Flowers, TrainsOnTheFirstTwoPartsAndNumbersClassesFromZero) {
   const TemporaryFolder root;
   for (int i = 1; i <= 4; ++i) {
-    write_picture(root / "jpg" / ("image_0000" + std::to_string(i) + ".jpg"));
+    write_jpeg(root / "jpg" / ("image_0000" + std::to_string(i) + ".jpg"));
   }
   write_bytes(root / "imagelabels.mat", mat_file({numbers("labels", {102, 1, 7, 7, 5})}));
   write_bytes(root / "setid.mat", mat_file({compressed(numbers("trnid", {3})),
@@ -280,13 +280,14 @@ TEST(Flowers, TrainsOnTheFirstTwoPartsAndNumbersClassesFromZero) {
   EXPECT_EQ(test->label(1), 0);
   EXPECT_EQ(test->class_names().size(), 102U);
   fs::remove(root / "jpg/image_00004.jpg");
-  EXPECT_NE(refusal([&] { flowers(root.path(), Split::kVal); }).find("1 of 2 images are missing"),
-            std::string::npos);
+  EXPECT_NE(
+      open_refusal([&] { flowers(root.path(), Split::kVal); }).find("1 of 2 images are missing"),
+      std::string::npos);
 }
 
 TEST(StanfordCars, SplitsByTheTestFlag) {
   const TemporaryFolder root;
-  for (const char* name : {"a.jpg", "b.jpg", "c.jpg"}) write_picture(root / "car_ims" / name);
+  for (const char* name : {"a.jpg", "b.jpg", "c.jpg"}) write_jpeg(root / "car_ims" / name);
   write_bytes(
       root / "cars_annos.mat",
       mat_file({compressed(
@@ -302,18 +303,18 @@ TEST(StanfordCars, SplitsByTheTestFlag) {
 TEST(INaturalist, NumbersClassesAsTheyFirstAppearInTraining) {
   const TemporaryFolder root;
   write_bytes(root / "categories.json",
-              bytes_of(R"([{"name": "a", "genus": "x"}, {"name": "b", "genus": "y"},
+              to_bytes(R"([{"name": "a", "genus": "x"}, {"name": "b", "genus": "y"},
                            {"name": "c", "genus": "x"}])"));
   const auto images = [](const std::string& list, const std::string& categories) {
-    return bytes_of("{\"images\": [" + list + "], \"annotations\": [" + categories + "]}");
+    return to_bytes("{\"images\": [" + list + "], \"annotations\": [" + categories + "]}");
   };
   const std::string one = R"({"file_name": "train_val2019/Birds/2/one.jpg"})";
   const std::string two = R"({"file_name": "train_val2019/Birds/0/two.jpg"})";
   write_bytes(root / "train2019.json",
               images(one + "," + two, R"({"category_id": 2}, {"category_id": 0})"));
   write_bytes(root / "val2019.json", images(two, R"({"category_id": 0})"));
-  write_picture(root / "train_val2019/Birds/2/one.jpg");
-  write_picture(root / "train_val2019/Birds/0/two.jpg");
+  write_jpeg(root / "train_val2019/Birds/2/one.jpg");
+  write_jpeg(root / "train_val2019/Birds/0/two.jpg");
   const auto train = inaturalist(root.path(), 2019, "name", Split::kTrain);
   EXPECT_EQ(train.class_names(), (std::vector<std::string>{"c", "a"}));
   EXPECT_EQ(train.label(0), 0);
@@ -322,7 +323,7 @@ TEST(INaturalist, NumbersClassesAsTheyFirstAppearInTraining) {
   EXPECT_EQ(inaturalist(root.path(), 2019, "genus", Split::kTrain).class_names(),
             std::vector<std::string>{"x"});
   const auto open = [&](const char* rank) {
-    return refusal([&] { inaturalist(root.path(), 2019, rank, Split::kVal); });
+    return open_refusal([&] { inaturalist(root.path(), 2019, rank, Split::kVal); });
   };
   EXPECT_NE(open("tribe").find("tribe"), std::string::npos);
   write_bytes(root / "val2019.json",
@@ -330,7 +331,7 @@ TEST(INaturalist, NumbersClassesAsTheyFirstAppearInTraining) {
   EXPECT_NE(open("name").find("b has no training image"), std::string::npos);
   write_bytes(root / "val2019.json", images(R"({"file_name": "two.jpg"})", ""));
   EXPECT_NE(open("name").find("FOLDER/SUPER/CATEGORY/FILE"), std::string::npos);
-  write_bytes(root / "val2019.json", bytes_of("nothing"));
+  write_bytes(root / "val2019.json", to_bytes("nothing"));
   EXPECT_NE(open("name").find("expected JSON"), std::string::npos);
 }
 
@@ -338,12 +339,12 @@ class ListedImages : public ::testing::Test {
  protected:
   void SetUp() override {
     for (const char* name : {"n01/n01_5.JPEG", "n01/n01_10.JPEG", "n02/n02_1.JPEG"}) {
-      write_picture(root_ / "train" / name);
+      write_jpeg(root_ / "train" / name);
     }
     fs::create_directories(root_ / "train/n03");
   }
   FileList list(const std::string& text) const {
-    write_bytes(root_ / "list.txt", bytes_of(text));
+    write_bytes(root_ / "list.txt", to_bytes(text));
     return listed_images(root_ / "train", root_ / "list.txt");
   }
   TemporaryFolder root_;
@@ -363,8 +364,8 @@ TEST_F(ListedImages, ComeInTheOrderOfAnImageFolder) {
 
 // The labels must stay those of an image folder.
 TEST_F(ListedImages, HiddenNamesArePassedOverAsInAnImageFolder) {
-  write_picture(root_ / "train/.trash/n00_1.JPEG");
-  write_picture(root_ / "train/n01/._n01_5.JPEG");
+  write_jpeg(root_ / "train/.trash/n00_1.JPEG");
+  write_jpeg(root_ / "train/n01/._n01_5.JPEG");
   const auto images = list("n01/._n01_5.JPEG\n.trash/n00_1.JPEG\nn02_1.JPEG\n");
   EXPECT_EQ(images.class_names(), (std::vector<std::string>{"n01", "n02", "n03"}));
   ASSERT_EQ(images.size(), 1);
@@ -374,14 +375,14 @@ TEST_F(ListedImages, HiddenNamesArePassedOverAsInAnImageFolder) {
 }
 
 TEST_F(ListedImages, AreRefusedWhereTheListIsWrong) {
-  const auto reason = [&](const std::string& text) { return refusal([&] { list(text); }); };
+  const auto reason = [&](const std::string& text) { return open_refusal([&] { list(text); }); };
   EXPECT_NE(reason("n01_5.JPEG\nn09_1.JPEG\n").find("list.txt:2: expected a class folder n09"),
             std::string::npos);
   EXPECT_NE(reason("picture.jpg\n").find("CLASS_NUMBER"), std::string::npos);
   EXPECT_NE(reason("n01_6.JPEG\nn01_5.JPEG\n").find("1 of 2 images are missing"),
             std::string::npos);
   EXPECT_NE(reason("\n").find("found none"), std::string::npos);
-  EXPECT_NE(refusal([&] { listed_images(root_ / "train", root_ / "no.txt"); }).find("no.txt"),
+  EXPECT_NE(open_refusal([&] { listed_images(root_ / "train", root_ / "no.txt"); }).find("no.txt"),
             std::string::npos);
 }
 

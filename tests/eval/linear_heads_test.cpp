@@ -206,7 +206,7 @@ LinearSetting setting_of(const testing::ReadJson& config) {
   return setting;
 }
 
-void expect_training(const testing::GoldenCase& golden) {
+void expect_sweep(const testing::GoldenCase& golden) {
   const auto& json = golden.json;
   const auto config = json["config"];
   const auto setting = setting_of(config);
@@ -235,7 +235,7 @@ TEST(LinearHeadsGolden, TrainsAsTheReference) {
   for (const auto& golden : testing::golden_cases("10_linear")) {
     if (!golden.json.contains("train_loss_per_step")) continue;
     SCOPED_TRACE(golden.name);
-    expect_training(golden);
+    expect_sweep(golden);
     golden.json.expect_all_read({"backbone_weights", "backbone_config", "validation",
                                  "config/n_last_blocks", "config/avgpool_patchtokens"});
     ++cases;

@@ -19,15 +19,6 @@ using testing::DrawnImages;
 using ::testing::HasSubstr;
 using testing::TemporaryFolder;
 
-ExtractionOptions small_images(const std::filesystem::path& cache = {}) {
-  return {.resize_size = 16, .crop_size = 16, .batch_size = 3, .workers = 1, .cache = cache};
-}
-
-Subject tiny_subject() {
-  const auto options = testing::tiny_step_options().backbone;
-  return subject_of(options, models::build_backbone(options, models::Role::kTeacher));
-}
-
 /// Embeds all of a set by hand: pixels, normalization, class token.
 eval::FeatureBank embedded(const Subject& subject, const data::Dataset& images) {
   data::LabeledLoader loader(
@@ -42,8 +33,8 @@ eval::FeatureBank embedded(const Subject& subject, const data::Dataset& images) 
 TEST(Evaluate, KnnIsThatOfFeaturesEmbeddedByHand) {
   const DrawnImages drawn;
   const LabeledImages images(drawn.root(), {});
-  const auto subject = tiny_subject();
-  Source source(subject, &images, small_images());
+  const auto subject = testing::tiny_subject();
+  Source source(subject, &images, testing::small_images());
   const auto report = evaluate(*make(eval::KnnOptions{{1, 5}, 0.07}), source);
   const auto expected = eval::classify_knn(embedded(subject, images.train()),
                                            embedded(subject, images.test()), {{1, 5}, 0.07});
@@ -58,9 +49,9 @@ TEST(Evaluate, KnnIsThatOfFeaturesEmbeddedByHand) {
 TEST(Evaluate, EvaluationsOfOneSourceShareItsFeatures) {
   const DrawnImages drawn;
   const LabeledImages images(drawn.root(), {});
-  const auto subject = tiny_subject();
+  const auto subject = testing::tiny_subject();
   int extracted = 0;
-  Source source(subject, &images, small_images(), {.progress = [&](const Stage& stage) {
+  Source source(subject, &images, testing::small_images(), {.progress = [&](const Stage& stage) {
                   extracted += stage.unit == "images" && stage.finished;
                 }});
   evaluate(*make(eval::KnnOptions{{1}, 0.07}), source);
@@ -75,26 +66,26 @@ TEST(Evaluate, TheCacheServesTheSameWeightsAlone) {
   const DrawnImages drawn;
   const LabeledImages images(drawn.root(), {});
   const TemporaryFolder cache;
-  const auto subject = tiny_subject();
+  const auto subject = testing::tiny_subject();
   const auto features = [&](const Subject& of) {
     return extract(of, images.test(), images.hash(data::Split::kVal), "val",
-                   small_images(cache.path()))
+                   testing::small_images(cache.path()))
         .features;
   };
   const auto first = features(subject);
   EXPECT_EQ(testing::entries_in(cache.path()), 1u);
   auto renamed = subject;  // another network under the old hash: its features are not computed
-  renamed.backbone = tiny_subject().backbone;
+  renamed.backbone = testing::tiny_subject().backbone;
   EXPECT_TRUE(features(renamed).equal(first));
-  EXPECT_FALSE(features(tiny_subject()).equal(first));
+  EXPECT_FALSE(features(testing::tiny_subject()).equal(first));
   EXPECT_EQ(testing::entries_in(cache.path()), 2u);
 }
 
 TEST(Evaluate, RefusesWhatItCannotRead) {
   const DrawnImages drawn;
   const LabeledImages images(drawn.root(), {});
-  const auto subject = tiny_subject();
-  Source source(subject, &images, small_images());
+  const auto subject = testing::tiny_subject();
+  Source source(subject, &images, testing::small_images());
   const auto refusal = [&](const Evaluation& evaluation) -> std::string {
     try {
       evaluate(evaluation, source);
@@ -110,7 +101,7 @@ TEST(Evaluate, RefusesWhatItCannotRead) {
   EXPECT_EQ(refusal(*make(eval::ClusterOptions{})),
             "cluster: expected a projection head, found none");
   const Subject pixels;
-  Source raw(pixels, &images, small_images());
+  Source raw(pixels, &images, testing::small_images());
   EXPECT_EQ(evaluate(testing::Centroids(), raw).metrics.at("top1"), 100.0);
   EXPECT_THROW(evaluate(testing::Foreground(), raw), Error);
   EXPECT_EQ(refusal(testing::Foreground()), "foreground: expected its data, opened");

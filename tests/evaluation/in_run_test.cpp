@@ -17,10 +17,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::TemporaryFolder;
 
-ExtractionOptions small_images() {
-  return {.resize_size = 16, .crop_size = 16, .batch_size = 3, .workers = 1};
-}
-
 std::vector<Planned> toys() {
   std::vector<Planned> tasks;
   tasks.push_back({std::make_unique<testing::Centroids>(), 2});
@@ -53,7 +49,8 @@ TEST(InRun, EvaluatesATrainingRun) {
   trainer.set_evaluation([&](int64_t epoch) -> std::optional<train::EvaluationRecord> {
     const Subject subject{.options = step_options.backbone,
                           .backbone = step.networks().teacher().backbone};
-    Source source(subject, in_run.images(), small_images(), {.progress = [&](const Stage& stage) {
+    Source source(subject, in_run.images(), testing::small_images(),
+                  {.progress = [&](const Stage& stage) {
                     if (stage.finished) extracted.push_back(concat(epoch, stage.label));
                   }});
     std::vector<std::string> reports;

@@ -40,7 +40,7 @@ void write_picture(const fs::path& path, int64_t seed, int64_t height = 20, int6
   write(path, concat("P6\n", width, " ", height, "\n255\n") + pixels);
 }
 
-Subject tiny_subject() {
+Subject noisy_subject() {
   torch::manual_seed(1);
   const auto options = testing::tiny_step_options().backbone;
   const auto backbone = models::build_backbone(options, models::Role::kTeacher);
@@ -56,7 +56,7 @@ ExtractionOptions extraction(const fs::path& cache = {}, int64_t rank = 0, int64
 eval::Report report_of(const Evaluation& evaluation, const fs::path& root,
                        const ExtractionOptions& options = extraction(), const fs::path& output = {},
                        std::vector<std::string>* warnings = nullptr) {
-  const auto subject = tiny_subject();
+  const auto subject = noisy_subject();
   const auto data = evaluation.open(root);
   Listener listener;
   listener.warning = [&](const std::string& text) {
@@ -141,7 +141,7 @@ TEST(RetrievalEvaluation, ProcessesShareTheCache) {
   const TemporaryFolder cache;
   const auto retrieval = make(of_town());
   const auto alone = report_of(*retrieval, landmarks.root());
-  const auto subject = tiny_subject();
+  const auto subject = noisy_subject();
   const auto data = retrieval->open(landmarks.root());
   Source helper(subject, nullptr, extraction(cache.path(), 1, 2));
   prepare(*retrieval, helper, data.get());
@@ -268,7 +268,7 @@ TEST(VideoEvaluation, ProcessesShareTheCache) {
   const TemporaryFolder cache;
   const auto video = make(small_video());
   const auto alone = report_of(*video, film.root());
-  const auto subject = tiny_subject();
+  const auto subject = noisy_subject();
   const auto data = video->open(film.root());
   Source helper(subject, nullptr, extraction(cache.path(), 1, 2));
   prepare(*video, helper, data.get());

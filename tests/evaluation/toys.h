@@ -1,8 +1,9 @@
-// Evaluations that no program knows: all that a new one takes.
+// Evaluations that no program knows: all that a new one takes; and small inputs of evaluations.
 #pragma once
 
 #include "ibot/evaluation/evaluation.h"
 #include "ibot/io/file.h"
+#include "support/tiny.h"
 
 namespace ibot::testing {
 
@@ -51,5 +52,15 @@ class Foreground : public evaluation::Evaluation {
                 {"labels_per_patch", static_cast<double>(labels) / static_cast<double>(patches)}}};
   }
 };
+
+/// Of drawn images, by few at a time.
+inline evaluation::ExtractionOptions small_images(const std::filesystem::path& cache = {}) {
+  return {.resize_size = 16, .crop_size = 16, .batch_size = 3, .workers = 1, .cache = cache};
+}
+
+inline evaluation::Subject tiny_subject() {
+  const auto options = tiny_step_options().backbone;
+  return evaluation::subject_of(options, models::build_backbone(options, models::Role::kTeacher));
+}
 
 }  // namespace ibot::testing

@@ -11,7 +11,7 @@ namespace {
 
 using testing::Crop;
 
-AugmentOptions small() {
+AugmentOptions small_crops() {
   AugmentOptions options;
   options.global_size = 32;
   options.local_size = 16;
@@ -34,33 +34,33 @@ std::vector<Crop> crops_of(const AugmentOptions& options, const SampleKey& key,
 }
 
 TEST(MultiCrop, IsAFunctionOfTheKey) {
-  const auto first = crops_of(small(), {1, 2, 3});
-  crops_of(small(), {1, 2, 4}, "photo1.jpg");
-  const auto again = crops_of(small(), {1, 2, 3});
+  const auto first = crops_of(small_crops(), {1, 2, 3});
+  crops_of(small_crops(), {1, 2, 4}, "photo1.jpg");
+  const auto again = crops_of(small_crops(), {1, 2, 3});
   for (size_t i = 0; i < first.size(); ++i) EXPECT_EQ(first[i].pixels, again[i].pixels);
   for (const SampleKey other : {SampleKey{2, 2, 3}, SampleKey{1, 3, 3}, SampleKey{1, 2, 4}}) {
-    EXPECT_NE(crops_of(small(), other)[0].pixels, first[0].pixels);
+    EXPECT_NE(crops_of(small_crops(), other)[0].pixels, first[0].pixels);
   }
 }
 
 TEST(MultiCrop, CropsDifferFromEachOther) {
-  const auto crops = crops_of(small(), {1, 2, 3});
+  const auto crops = crops_of(small_crops(), {1, 2, 3});
   EXPECT_NE(crops[0].pixels, crops[1].pixels);
   EXPECT_NE(crops[2].pixels, crops[3].pixels);
 }
 
 // A crop's numbers are its own: more local crops leave the earlier ones as they were.
 TEST(MultiCrop, FurtherCropsDoNotDisturbTheFirst) {
-  auto more = small();
+  auto more = small_crops();
   more.local_crops = 5;
-  const auto few = crops_of(small(), {1, 2, 3});
+  const auto few = crops_of(small_crops(), {1, 2, 3});
   const auto many = crops_of(more, {1, 2, 3});
   for (size_t i = 0; i < few.size(); ++i) EXPECT_EQ(few[i].pixels, many[i].pixels);
 }
 
 // Cutting out the place that is told and resizing it gives the crop, where nothing else is changed.
 TEST(MultiCrop, TellsWhereEachCropLies) {
-  auto options = small();
+  auto options = small_crops();
   options.jitter_prob = options.grayscale_prob = options.solarize_prob = 0;
   options.blur_prob_first = options.blur_prob_second = options.blur_prob_local = 0;
   const auto image = testing::read_picture(testing::golden_root() / "08_augment" / "photo0.jpg");
@@ -90,7 +90,7 @@ TEST(MultiCrop, TellsWhereEachCropLies) {
 TEST(MultiCrop, RefusesAnotherNumberOfCrops) {
   Crop crop(32, 32);
   const std::vector<CropView> one{crop.view()};
-  EXPECT_THROW(multi_crop(Image(4, 4), small(), {}, one), Error);
+  EXPECT_THROW(multi_crop(Image(4, 4), small_crops(), {}, one), Error);
 }
 
 }  // namespace

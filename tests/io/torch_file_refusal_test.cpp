@@ -1,9 +1,8 @@
-#include "io/torch_reading.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "ibot/io/file.h"
+#include "io/torch_reading.h"
 #include "support/expect_tensor.h"
 #include "support/temporary_folder.h"
 #include "support/torch_bytes.h"

@@ -13,7 +13,7 @@ namespace {
 
 using testing::FolderOfPictures;
 
-TrainingLoaderOptions small() {
+TrainingLoaderOptions small_training() {
   TrainingLoaderOptions options;
   options.transform.size = 16;
   options.batch_size = 4;
@@ -38,7 +38,7 @@ void expect_equal(const batch::LabeledBatch& a, const batch::LabeledBatch& b) {
 
 TEST(TrainingLoader, DropsOrKeepsTheLastBatch) {
   const FolderOfPictures folder(10);
-  auto options = small();
+  auto options = small_training();
   EXPECT_EQ(all_batches(folder.dataset(), options).size(), 6U);
   options.drop_last = false;
   const auto batches = all_batches(folder.dataset(), options);
@@ -61,7 +61,7 @@ TEST(TrainingLoader, DropsOrKeepsTheLastBatch) {
 
 TEST(TrainingLoader, DoesNotDependOnThreadsOrWhereItBegins) {
   const FolderOfPictures folder(10);
-  auto options = small();
+  auto options = small_training();
   const auto whole = all_batches(folder.dataset(), options);
   options.workers = 4;
   options.first_epoch = 1;
@@ -73,7 +73,7 @@ TEST(TrainingLoader, DoesNotDependOnThreadsOrWhereItBegins) {
 
 TEST(TrainingLoader, RepeatsAreDifferentPicturesOfOneSample) {
   const FolderOfPictures folder(8);
-  auto options = small();
+  auto options = small_training();
   options.repeats = 3;
   options.num_epochs = 1;
   const auto batches = all_batches(folder.dataset(), options);
@@ -87,7 +87,7 @@ TEST(TrainingLoader, RepeatsAreDifferentPicturesOfOneSample) {
 
 TEST(TrainingLoader, DealsAnUpdateToItsBatchesAsToRanks) {
   const FolderOfPictures folder(19);
-  auto options = small();
+  auto options = small_training();
   options.num_epochs = 1;
   options.drop_last = false;
   options.batches_per_update = 2;
@@ -105,13 +105,13 @@ TEST(TrainingLoader, DealsAnUpdateToItsBatchesAsToRanks) {
 TEST(TrainingLoader, ShardsAreReadInTheOrderOfTheStream) {
   const testing::PackedPictures packed(40);
   const auto shards = packed.open();
-  const auto whole = all_batches(shards, small());
+  const auto whole = all_batches(shards, small_training());
   ASSERT_EQ(whole.size(), 30U);
-  const auto order = stream_order(40, small().seed, 1, {0, 1});
+  const auto order = stream_order(40, small_training().seed, 1, {0, 1});
   for (int64_t i = 0; i < 40; ++i) {
     EXPECT_EQ(whole[10 + i / 4].sample_id[i % 4].item<int64_t>(), order[i]);
   }
-  auto options = small();
+  auto options = small_training();
   options.first_epoch = 2;
   options.first_step = 7;
   const auto rest = all_batches(shards, options);
@@ -119,7 +119,7 @@ TEST(TrainingLoader, ShardsAreReadInTheOrderOfTheStream) {
   for (size_t i = 0; i < rest.size(); ++i) expect_equal(rest[i], whole[i + 27]);
   // Ranks together see the batch of one.
   for (const int64_t rank : {0, 1}) {
-    options = small();
+    options = small_training();
     options.batch_size = 2;
     options.share = {rank, 2};
     const auto part = all_batches(shards, options);
@@ -133,20 +133,20 @@ TEST(TrainingLoader, ShardsAreReadInTheOrderOfTheStream) {
 
 TEST(TrainingLoader, LeavesOutTheRestOfAnEpochWhenTold) {
   const FolderOfPictures folder(10);
-  auto options = small();
+  auto options = small_training();
   options.max_steps_per_epoch = 1;
   EXPECT_EQ(all_batches(folder.dataset(), options).size(), 3U);
 }
 
 TEST(TrainingLoader, ABadImageIsAnError) {
   const FolderOfPictures folder(8, {5});
-  EXPECT_THROW(all_batches(folder.dataset(), small()), DataError);
+  EXPECT_THROW(all_batches(folder.dataset(), small_training()), DataError);
 }
 
 TEST(TrainingLoader, RefusesABatchLargerThanTheDataSet) {
   const FolderOfPictures folder(3);
-  EXPECT_THROW(TrainingLoader(folder.dataset(), small()), DataError);
-  auto options = small();
+  EXPECT_THROW(TrainingLoader(folder.dataset(), small_training()), DataError);
+  auto options = small_training();
   options.drop_last = false;
   EXPECT_EQ(TrainingLoader(folder.dataset(), options).steps_per_epoch(), 1);
 }

@@ -15,7 +15,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string refusal(const io::Value& root) {
+std::string file_refusal(const io::Value& root) {
   try {
     classifiers_of(root, "x.pth");
   } catch (const CheckpointError& error) {
@@ -105,16 +105,16 @@ TEST(LinearClassifiers, RefusesThoseThatDoNotFitTogether) {
     for (auto& [key, value] : state.items) {
       if (*key.text() == name) value = tensor;
     }
-    return refusal(io::Dict{{{"state_dict", state}}, ""});
+    return file_refusal(io::Dict{{{"state_dict", state}}, ""});
   };
   EXPECT_EQ(with("none", {}), "");
   EXPECT_THAT(with("3.module.linear.weight", torch::ones({3, 5})), HasSubstr("classifier 3"));
   EXPECT_THAT(with("3.module.linear.bias", torch::ones({2})), HasSubstr("classifier 3"));
-  EXPECT_THAT(refusal(io::Dict{{{"5.module.linear.weight", torch::ones({3, 4})},
-                                {"5.module.linear.bias", torch::ones({3})}},
-                               ""}),
+  EXPECT_THAT(file_refusal(io::Dict{{{"5.module.linear.weight", torch::ones({3, 4})},
+                                     {"5.module.linear.bias", torch::ones({3})}},
+                                    ""}),
               HasSubstr("counted from 0"));
-  EXPECT_THAT(refusal(io::Dict{{{"state_dict", sweep()}, {"best_acc_hidx", int64_t{12}}}, ""}),
+  EXPECT_THAT(file_refusal(io::Dict{{{"state_dict", sweep()}, {"best_acc_hidx", int64_t{12}}}, ""}),
               HasSubstr("best_acc_hidx"));
 }
 

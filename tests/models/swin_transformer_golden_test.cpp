@@ -11,14 +11,10 @@ namespace {
 
 using testing::GoldenCase;
 
-torch::Tensor all_tokens(const BackboneOutput& output) {
-  return torch::cat({output.class_token.unsqueeze(1), output.patch_tokens}, 1);
-}
-
 /// One case: the backbone with its weights, and the tensors it is compared with.
-class Case {
+class SwinCase {
  public:
-  explicit Case(const GoldenCase& golden)
+  explicit SwinCase(const GoldenCase& golden)
       : expected_(testing::on_test_device(golden.tensors()),
                   testing::on_test_device(golden.tolerance())) {
     const auto options = testing::backbone_options_of(golden.json["config"]);
@@ -45,7 +41,7 @@ class Case {
   void check_size(const std::string& size) const {
     const auto images = expected_.at("in_" + size);
     const auto output = swin_->forward(images);
-    expected_.compare(all_tokens(output), "out_" + size + "_all");
+    expected_.compare(testing::all_tokens(output), "out_" + size + "_all");
     expected_.compare(output.class_token, "out_" + size + "_cls");
     const auto grid = swin_->grid(images.size(2), images.size(3));
     EXPECT_EQ(grid.size(), output.patch_tokens.size(1)) << size;
@@ -56,7 +52,7 @@ class Case {
     for (const auto& [name, ending] :
          {std::pair{"native", "_masked_all"}, {"fullres", "_maskedfullres_all"}}) {
       if (!expected_.has(concat("mask_", name))) continue;
-      expected_.compare(all_tokens(swin_->forward(images, mask(name))),
+      expected_.compare(testing::all_tokens(swin_->forward(images, mask(name))),
                         concat("out_native", ending));
     }
   }
@@ -66,7 +62,7 @@ class Case {
     for (const int64_t count : expected_.counts("inter_n")) {
       const auto one = swin_->intermediate(images.narrow(0, 0, 1), count);
       for (int64_t i = 0; i < count; ++i) {
-        expected_.compare(all_tokens(one[i]), concat("inter_n", count, "_", i));
+        expected_.compare(testing::all_tokens(one[i]), concat("inter_n", count, "_", i));
       }
     }
     for (const int64_t count : expected_.counts("inter_pooled_n")) {
@@ -91,7 +87,7 @@ class Case {
   void check_gradients() const {
     if (!expected_.has("grad_r")) return;
     auto images = expected_.at("in_native").clone().set_requires_grad(true);
-    const auto output = all_tokens(swin_->forward(images, mask("native")));
+    const auto output = testing::all_tokens(swin_->forward(images, mask("native")));
     (output * expected_.at("grad_r")).sum().backward();
     expected_.compare(images.grad(), "grad_in_native_masked");
     for (const auto& parameter : swin_->named_parameters()) {
@@ -106,7 +102,7 @@ class Case {
 TEST(SwinTransformerGolden, MatchesTheReference) {
   for (const auto& golden : testing::golden_cases("02_swin")) {
     SCOPED_TRACE(golden.name);
-    Case(golden).check();
+    SwinCase(golden).check();
     golden.json.expect_all_read();
   }
 }

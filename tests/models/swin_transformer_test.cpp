@@ -11,7 +11,7 @@ namespace ibot::models {
 namespace {
 
 /// Two stages of maps of 8 x 8 and 4 x 4 tokens at 32 pixels, windows of 3 x 3, the second padded.
-BackboneOptions tiny() {
+BackboneOptions tiny_swin() {
   return {.arch = "swin_tiny",
           .patch_size = 4,
           .window_size = 3,
@@ -29,7 +29,7 @@ std::shared_ptr<Backbone> built(const BackboneOptions& options, Role role = Role
 }
 
 /// The key and the problem of the refusal; empty when there was none.
-std::string refusal(const BackboneOptions& options) {
+std::string options_refusal(const BackboneOptions& options) {
   try {
     options.validate();
   } catch (const OptionError& error) {
@@ -51,53 +51,55 @@ TEST(SwinShape, WidthsDoubleAndSmallMapsAreOneWindow) {
 }
 
 TEST(SwinShape, OptionsReplaceThePresets) {
-  const auto shape = swin_shape(tiny());
+  const auto shape = swin_shape(tiny_swin());
   ASSERT_EQ(shape.size(), 2u);
   EXPECT_EQ(shape[1].width, 16);
   EXPECT_EQ(shape[1].heads, 4);
-  EXPECT_EQ(output_width(tiny()), 16);
-  EXPECT_EQ(token_pixels(tiny()), 8);
-  EXPECT_EQ(mask_grid(tiny(), 32).rows, 4);
+  EXPECT_EQ(output_width(tiny_swin()), 16);
+  EXPECT_EQ(token_pixels(tiny_swin()), 8);
+  EXPECT_EQ(mask_grid(tiny_swin(), 32).rows, 4);
 }
 
 TEST(SwinShape, RefusesWhatItCannotBuild) {
-  EXPECT_EQ(refusal({.arch = "swin_tiny"}),
+  EXPECT_EQ(options_refusal({.arch = "swin_tiny"}),
             "patch_size: expected 4 with swin_tiny, got 16; set backbone.patch_size=4");
-  auto options = tiny();
+  auto options = tiny_swin();
   options.layer_scale = 0.1;
-  EXPECT_EQ(refusal(options), "layer_scale: expected 0 with swin_tiny, got 0.1");
-  options = tiny();
+  EXPECT_EQ(options_refusal(options), "layer_scale: expected 0 with swin_tiny, got 0.1");
+  options = tiny_swin();
   options.mean_pooling = true;
-  EXPECT_EQ(refusal(options),
+  EXPECT_EQ(options_refusal(options),
             "mean_pooling: expected false with swin_tiny, got true; its class token is the mean of "
             "its patch tokens anyway");
-  options = tiny();
+  options = tiny_swin();
   options.heads = {2};
-  EXPECT_EQ(refusal(options),
+  EXPECT_EQ(options_refusal(options),
             "heads: expected one for each of 2 stages, got 1; set backbone.depth and "
             "backbone.heads alike");
   options.heads = {2, 3};
-  EXPECT_EQ(refusal(options), "heads: expected a divisor of the width 16 of stage 1, got 3");
+  EXPECT_EQ(options_refusal(options),
+            "heads: expected a divisor of the width 16 of stage 1, got 3");
   options.heads = {2, -4};
-  EXPECT_EQ(refusal(options), "heads: expected each above 0, got -4");
-  options = tiny();
+  EXPECT_EQ(options_refusal(options), "heads: expected each above 0, got -4");
+  options = tiny_swin();
   options.depth = {2, 0};
-  EXPECT_EQ(refusal(options), "depth: expected each above 0, got 0");
-  options = tiny();
+  EXPECT_EQ(options_refusal(options), "depth: expected each above 0, got 0");
+  options = tiny_swin();
   options.window_size = 0;
-  EXPECT_EQ(refusal(options), "window_size: expected above 0, got 0");
-  options = tiny();
+  EXPECT_EQ(options_refusal(options), "window_size: expected above 0, got 0");
+  options = tiny_swin();
   options.image_size = 4;
-  EXPECT_EQ(refusal(options), "image_size: expected 8 or more with 2 stages, got 4");
-  EXPECT_EQ(refusal({.arch = "vit_small", .depth = {2, 2}}),
+  EXPECT_EQ(options_refusal(options), "image_size: expected 8 or more with 2 stages, got 4");
+  EXPECT_EQ(options_refusal({.arch = "vit_small", .depth = {2, 2}}),
             "depth: expected one number with vit_small, got 2");
-  EXPECT_EQ(refusal({.arch = "vit_small", .depth = {-1}}), "depth: expected above 0, got -1");
+  EXPECT_EQ(options_refusal({.arch = "vit_small", .depth = {-1}}),
+            "depth: expected above 0, got -1");
   EXPECT_THROW(swin_shape({}), OptionError);
-  EXPECT_THROW(vit_shape(tiny()), OptionError);
+  EXPECT_THROW(vit_shape(tiny_swin()), OptionError);
 }
 
 TEST(Swin, RefusesImagesAndMasksItCannotTake) {
-  const auto student = built(tiny());
+  const auto student = built(tiny_swin());
   const auto images = torch::rand({2, 3, 32, 32});
   EXPECT_THROW(student->forward(torch::rand({2, 3, 32, 40})), Error);
   EXPECT_THROW(student->forward(torch::rand({2, 3, 3, 3})), Error);
@@ -106,12 +108,13 @@ TEST(Swin, RefusesImagesAndMasksItCannotTake) {
   EXPECT_THROW(student->forward(images, torch::zeros({1, 16}, torch::kBool)), Error);
   EXPECT_THROW(student->intermediate(images, 0), Error);
   EXPECT_THROW(student->intermediate(images, 5), Error);
-  EXPECT_THROW(built(tiny(), Role::kTeacher)->forward(images, torch::zeros({2, 16}, torch::kBool)),
-               Error);
+  EXPECT_THROW(
+      built(tiny_swin(), Role::kTeacher)->forward(images, torch::zeros({2, 16}, torch::kBool)),
+      Error);
 }
 
 TEST(Swin, GridIsThatOfItsTokensAtEverySize) {
-  const auto backbone = built(tiny());
+  const auto backbone = built(tiny_swin());
   for (const int64_t size : {4, 12, 20, 32, 44}) {
     const auto output = backbone->forward(torch::rand({1, 3, size, size}));
     EXPECT_EQ(output.patch_tokens.size(1), backbone->grid(size, size).size()) << size;
@@ -120,7 +123,7 @@ TEST(Swin, GridIsThatOfItsTokensAtEverySize) {
 }
 
 TEST(Swin, NothingOfAMaskedImageIsSeen) {
-  const auto backbone = built(tiny());
+  const auto backbone = built(tiny_swin());
   const auto output =
       backbone->forward(torch::rand({2, 3, 32, 32}), torch::ones({2, 16}, torch::kBool));
   EXPECT_TENSOR_NEAR(output.patch_tokens[0], output.patch_tokens[1]);
@@ -128,7 +131,7 @@ TEST(Swin, NothingOfAMaskedImageIsSeen) {
 
 // Plans are kept by size and must not serve another size or type.
 TEST(Swin, SizesAndTypesMayAlternate) {
-  const auto backbone = built(tiny());
+  const auto backbone = built(tiny_swin());
   const auto large = torch::rand({1, 3, 32, 32}), small = torch::rand({1, 3, 12, 12});
   const auto first = backbone->forward(large).patch_tokens;
   backbone->forward(small);
@@ -141,7 +144,7 @@ TEST(Swin, SizesAndTypesMayAlternate) {
 }
 
 TEST(Swin, DropPathBelongsToTheTrainingStudentAndItsGenerator) {
-  auto options = tiny();
+  auto options = tiny_swin();
   options.drop_path = 0.9;
   const auto images = torch::rand({8, 3, 32, 32});
   const auto student = built(options);
@@ -159,7 +162,7 @@ TEST(Swin, DropPathBelongsToTheTrainingStudentAndItsGenerator) {
 }
 
 TEST(Swin, SelectedTokensAreThoseOfTheWholePass) {
-  const auto backbone = built(tiny());
+  const auto backbone = built(tiny_swin());
   const auto images = torch::rand({2, 3, 32, 32});
   const auto mask = torch::rand({2, 16}) < 0.4;
   const auto selected = mask.flatten().nonzero().squeeze(1);

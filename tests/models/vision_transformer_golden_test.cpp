@@ -12,14 +12,10 @@ namespace {
 
 using testing::GoldenCase;
 
-torch::Tensor all_tokens(const BackboneOutput& output) {
-  return torch::cat({output.class_token.unsqueeze(1), output.patch_tokens}, 1);
-}
-
 /// One case: the backbone with its weights, and the tensors it is compared with.
-class Case {
+class VitCase {
  public:
-  explicit Case(const GoldenCase& golden)
+  explicit VitCase(const GoldenCase& golden)
       : expected_(testing::on_test_device(golden.tensors()),
                   testing::on_test_device(golden.tolerance())) {
     const auto options = testing::backbone_options_of(golden.json["config"]);
@@ -57,10 +53,10 @@ class Case {
   void check_size(const std::string& size) const {
     const auto images = expected_.at("in_" + size);
     const auto output = vit_->forward(images);
-    expected_.compare(all_tokens(output), "out_" + size + "_all");
+    expected_.compare(testing::all_tokens(output), "out_" + size + "_all");
     expect_near(vit_->forward_selected(images, {}, {}).class_token, output.class_token);
     if (expected_.has("out_" + size + "_masked_all")) {
-      expected_.compare(all_tokens(vit_->forward(images, mask(size))),
+      expected_.compare(testing::all_tokens(vit_->forward(images, mask(size))),
                         "out_" + size + "_masked_all");
     }
     if (expected_.has("posemb_" + size)) {
@@ -80,7 +76,7 @@ class Case {
     for (const int64_t count : expected_.counts("inter_n")) {
       const auto outputs = vit_->intermediate(images, count);
       for (int64_t i = 0; i < count; ++i) {
-        expected_.compare(all_tokens(outputs[i]), concat("inter_n", count, "_", i));
+        expected_.compare(testing::all_tokens(outputs[i]), concat("inter_n", count, "_", i));
       }
     }
   }
@@ -92,7 +88,7 @@ class Case {
     }
     if (!expected_.has("grad_r")) return;
     auto images = expected_.at("in_native").clone().set_requires_grad(true);
-    const auto output = all_tokens(vit_->forward(images, mask("native")));
+    const auto output = testing::all_tokens(vit_->forward(images, mask("native")));
     (output * expected_.at("grad_r")).sum().backward();
     expected_.compare(images.grad(), "grad_in_native_masked");
     for (const auto& parameter : vit_->named_parameters()) {
@@ -111,7 +107,7 @@ TEST(VisionTransformerGolden, MatchesTheReference) {
     for (const auto& size : golden.json["sizes_HxW"].elements()) {
       sizes.push_back(concat(size[0].get<int64_t>(), "x", size[1].get<int64_t>()));
     }
-    const Case vit(golden);
+    const VitCase vit(golden);
     vit.check(sizes);
     if (golden.json["config"]["use_mean_pooling"]) vit.check_mean_patch_token();
     golden.json.expect_all_read();

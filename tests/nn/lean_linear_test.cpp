@@ -16,13 +16,14 @@ using torch::nn::LayerNorm;
 using torch::nn::Linear;
 
 /// An output and the gradients of a weighted sum of it.
-struct Pass {
+struct LinearPass {
   torch::Tensor output;
   std::vector<torch::Tensor> gradients;
 };
 
-Pass pass(const std::function<torch::Tensor()>& forward, const std::vector<torch::Tensor>& inputs,
-          std::optional<torch::ScalarType> precision) {
+LinearPass pass(const std::function<torch::Tensor()>& forward,
+                const std::vector<torch::Tensor>& inputs,
+                std::optional<torch::ScalarType> precision) {
   const AutocastScope autocast(torch::kCPU, precision);
   const auto output = forward();
   const auto weight = torch::arange(output.numel()).view_as(output).to(torch::kFloat).cos();
@@ -34,7 +35,7 @@ torch::Tensor plain_linear(Linear& linear, const torch::Tensor& input) {
   return torch::linear(input, linear->weight, linear->bias);
 }
 
-void expect_alike(const Pass& lean, const Pass& plain, double tolerance) {
+void expect_alike(const LinearPass& lean, const LinearPass& plain, double tolerance) {
   EXPECT_EQ(lean.output.scalar_type(), plain.output.scalar_type());
   EXPECT_TRUE(torch::equal(lean.output, plain.output));
   ASSERT_EQ(lean.gradients.size(), plain.gradients.size());

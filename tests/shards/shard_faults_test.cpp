@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 using batch::MultiCropBatch;
 using testing::PackedPictures;
 
-MultiCropLoaderOptions small() {
+MultiCropLoaderOptions small_batches() {
   MultiCropLoaderOptions options;
   options.data.workers = 2;
   options.augment.global_size = 16;
@@ -67,7 +67,7 @@ std::set<int64_t> samples_of(const std::vector<DamagedFile>& damaged) {
 /// same way each time.
 void expect_replaced(const PackedPictures& packed, const std::set<int64_t>& lost) {
   const auto shards = packed.open();
-  auto options = small();
+  auto options = small_batches();
   options.data.max_bad_share = 0.5;
   const auto first = run(shards, options);
   EXPECT_EQ(first.bad, lost);
@@ -89,13 +89,13 @@ void expect_replaced(const PackedPictures& packed, const std::set<int64_t>& lost
 TEST(ShardFaults, WholeShardsGiveTheOrderOfTheStream) {
   const PackedPictures packed(40);
   const auto shards = packed.open();
-  const auto whole = run(shards, small());
+  const auto whole = run(shards, small_batches());
   ASSERT_EQ(whole.batches.size(), 20U);
   const auto order = stream_order(40, 3, 1, {0, 1});
   for (int64_t i = 0; i < 40; ++i) {
     EXPECT_EQ(whole.batches[10 + i / 4].sample_id[i % 4].item<int64_t>(), order[i]);
   }
-  auto options = small();
+  auto options = small_batches();
   options.first_epoch = 1;
   options.first_step = 3;
   const auto resumed = run(shards, options);
@@ -108,10 +108,10 @@ TEST(ShardFaults, WholeShardsGiveTheOrderOfTheStream) {
 TEST(ShardFaults, RanksTogetherSeeTheGlobalBatch) {
   const PackedPictures packed(40);
   const auto shards = packed.open();
-  const auto whole = run(shards, small());
+  const auto whole = run(shards, small_batches());
   for (const int64_t world : {2, 4}) {
     for (int64_t rank = 0; rank < world; ++rank) {
-      auto options = small();
+      auto options = small_batches();
       options.batch_size = 4 / world;
       options.share = {rank, world};
       const auto part = run(shards, options);
@@ -176,7 +176,7 @@ TEST(ShardFaults, AFlippedBitInAHeader) {
   const auto damaged = verify(packed.open(), 2).damaged;
   EXPECT_EQ(samples_of(damaged), std::set<int64_t>{first});
   EXPECT_NE(damaged[1].reason.find("checksum"), std::string::npos);
-  EXPECT_TRUE(run(packed.open(), small()).bad.empty());
+  EXPECT_TRUE(run(packed.open(), small_batches()).bad.empty());
 }
 
 TEST(ShardFaults, EveryByteOfAShardIsWatched) {
@@ -201,7 +201,7 @@ TEST(ShardFaults, AnImageThatWasNoneWhenPacked) {
 // The default limit lets a tenth of its share of bad images pass.
 TEST(ShardFaults, AThousandthOfCorruptImages) {
   const PackedPictures packed(2000, {700, 1500});
-  auto options = small();
+  auto options = small_batches();
   options.batch_size = 50;
   options.num_epochs = 1;
   for (const bool sharded : {false, true}) {

@@ -42,4 +42,9 @@ inline void load_weights(torch::nn::Module& module,
   }
 }
 
+/// Class and patch tokens, [B, 1 + N, D], as the reference gives them.
+inline torch::Tensor all_tokens(const models::BackboneOutput& output) {
+  return torch::cat({output.class_token.unsqueeze(1), output.patch_tokens}, 1);
+}
+
 }  // namespace ibot::testing

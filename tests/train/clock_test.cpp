@@ -26,7 +26,7 @@ namespace {
 
 using testing::TemporaryFolder;
 
-struct Recorder : Observer {
+struct ClockRecorder : Observer {
   std::vector<StepRecord> steps;
   std::vector<std::filesystem::path> checkpoints;
   void on_step(const StepRecord& record) override { steps.push_back(record); }
@@ -45,7 +45,7 @@ TEST(Clock, JumpsChangeNeitherRatesNorWeights) {
   options.length = {.epochs = 3, .steps_per_epoch = 4, .global_batch = 3};
   options.schedule.warmup_epochs = 1;
   options.checkpoints = folder.path();
-  const auto train = [&](Recorder& recorder, bool jumping) {
+  const auto train = [&](ClockRecorder& recorder, bool jumping) {
     TrainStep step(testing::tiny_step_options(), torch::kCPU);
     RunLog log(folder.path(), 0, 4);
     Trainer trainer(options, step, {&recorder, &log});
@@ -59,7 +59,7 @@ TEST(Clock, JumpsChangeNeitherRatesNorWeights) {
     jumped_s = 0;
     return load_checkpoint(trainer.last_checkpoint());
   };
-  Recorder plain, jumping;
+  ClockRecorder plain, jumping;
   const auto expected = train(plain, false);
   const auto actual = train(jumping, true);
   for (const auto& [name, tensor] : expected.tensors) {

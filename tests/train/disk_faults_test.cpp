@@ -222,7 +222,7 @@ struct Faults : Observer {
   void on_fault(const FaultRecord& record) override { faults.push_back(record); }
 };
 
-TrainerOptions trainer_options(const fs::path& folder) {
+TrainerOptions disk_options(const fs::path& folder) {
   TrainerOptions options;
   options.length = {.epochs = 3, .steps_per_epoch = 2, .global_batch = 3};
   options.schedule.warmup_epochs = 1;
@@ -234,11 +234,11 @@ TEST(DiskFaults, TrainingGoesOnAndEndsAsIfNothingHadBeen) {
   const TemporaryFolder plain_folder, folder;
   TrainStep plain(testing::tiny_step_options(), torch::kCPU);
   testing::TinySource plain_source, source;
-  Trainer(trainer_options(plain_folder.path()), plain, {}).run(plain_source);
+  Trainer(disk_options(plain_folder.path()), plain, {}).run(plain_source);
 
   TrainStep step(testing::tiny_step_options(), torch::kCPU);
   Faults told;
-  Trainer trainer(trainer_options(folder.path()), step, {&told});
+  Trainer trainer(disk_options(folder.path()), step, {&told});
   {
     const Failing failing(kOpen, 0, ENOSPC, "step-00000002");
     EXPECT_EQ(trainer.run(source), Ending::kDone);
@@ -257,7 +257,7 @@ TEST(DiskFaults, TrainingGoesOnAndEndsAsIfNothingHadBeen) {
 TEST(DiskFaults, TheBestCheckpointIsOneThatStands) {
   const TemporaryFolder folder;
   TrainStep step(testing::tiny_step_options(), torch::kCPU);
-  Trainer trainer(trainer_options(folder.path()), step, {});
+  Trainer trainer(disk_options(folder.path()), step, {});
   trainer.set_evaluation([](int64_t epoch) {
     return EvaluationRecord{.epoch = epoch, .score = std::vector{30.0, 50.0, 40.0}[epoch]};
   });
@@ -274,7 +274,7 @@ TEST(DiskFaults, TheBestCheckpointIsOneThatStands) {
 TEST(DiskFaults, ARunWhoseLastSaveFailsHasFailed) {
   const TemporaryFolder folder;
   TrainStep step(testing::tiny_step_options(), torch::kCPU);
-  Trainer trainer(trainer_options(folder.path()), step, {});
+  Trainer trainer(disk_options(folder.path()), step, {});
   const Failing failing(kOpen, 0, EIO, "step-00000006");
   testing::TinySource source;
   try {

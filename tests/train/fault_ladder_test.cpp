@@ -47,9 +47,9 @@ TEST(FaultLadder, CountsStepsInARow) {
 }
 
 /// Spoils the batches of some steps.
-class SpoiledSource : public TinySource {
+class FaultySource : public TinySource {
  public:
-  explicit SpoiledSource(std::function<bool(int64_t)> spoiled) : spoiled_(std::move(spoiled)) {}
+  explicit FaultySource(std::function<bool(int64_t)> spoiled) : spoiled_(std::move(spoiled)) {}
   std::optional<batch::MultiCropBatch> next() override {
     auto batch = TinySource::next();
     if (spoiled_(step_++)) batch->pairs.weight.fill_(NAN);
@@ -147,7 +147,7 @@ TEST_F(Ladder, AStepThatIsNotFiniteDoesNotCountAndItsBatchIsKept) {
       if (trainer.state().step == 6) after = copy_of(step);
       return false;
     });
-    SpoiledSource source([](int64_t at) { return at == 5; });
+    FaultySource source([](int64_t at) { return at == 5; });
     EXPECT_EQ(trainer.run(source), Ending::kDone);
     expect_equal(before, after, "student.");
     expect_equal(before, after, "optim.");
@@ -209,7 +209,7 @@ TEST_F(Ladder, SeveralInARowRollBackAndTheDataGoOn) {
   Told told;
   Trainer trainer(options(), step, {&told});
   // The checkpoint of step 8; then five of the next steps are spoiled.
-  SpoiledSource source([](int64_t at) { return at >= 10 && at < 15; });
+  FaultySource source([](int64_t at) { return at >= 10 && at < 15; });
   std::map<std::string, torch::Tensor> rolled_back;
   trainer.set_stop([&] {
     if (trainer.state().step == 16) rolled_back = copy_of(step);
@@ -241,7 +241,7 @@ TEST_F(Ladder, ARunThatDoesNotRecoverEnds) {
   options.length.steps_per_epoch = 40;
   options.train.save_every_steps = 4;
   Trainer trainer(options, step, {&told});
-  SpoiledSource source([](int64_t at) { return at >= 6; });
+  FaultySource source([](int64_t at) { return at >= 6; });
   try {
     trainer.run(source);
     FAIL() << "expected a DivergenceError";
@@ -259,7 +259,7 @@ TEST_F(Ladder, ARunThatDoesNotRecoverEnds) {
 TEST_F(Ladder, WithoutACheckpointThereIsNothingToRollBackTo) {
   TrainStep step(testing::tiny_step_options(), torch::kCPU);
   Trainer trainer(options(), step, {});
-  SpoiledSource source([](int64_t at) { return at >= 1; });
+  FaultySource source([](int64_t at) { return at >= 1; });
   try {
     trainer.run(source);
     FAIL() << "expected a DivergenceError";
@@ -274,7 +274,7 @@ TEST_F(Ladder, SwitchedOffItTrainsOn) {
   TrainStep step(testing::tiny_step_options(), torch::kCPU);
   Told told;
   Trainer trainer(options, step, {&told});
-  SpoiledSource source([](int64_t at) { return at == 5; });
+  FaultySource source([](int64_t at) { return at == 5; });
   EXPECT_EQ(trainer.run(source), Ending::kDone);
   EXPECT_TRUE(told.faults.empty());
   EXPECT_TRUE(std::isnan(told.steps.back().loss));

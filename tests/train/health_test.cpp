@@ -86,7 +86,7 @@ TEST(SpikeWatch, TellsEachSpikeAndWhetherItLasts) {
       HasSubstr("9 standard deviations above its running mean, for 3 consecutive intervals"));
 }
 
-struct Told : Observer {
+struct HealthTold : Observer {
   std::vector<StepRecord> steps;
   std::vector<FaultRecord> faults;
   void on_step(const StepRecord& record) override { steps.push_back(record); }
@@ -94,7 +94,7 @@ struct Told : Observer {
 };
 
 /// 40 steps of eight images.
-Ending train(const StepOptions& step_options, CollapsePolicy policy, Told& told) {
+Ending train(const StepOptions& step_options, CollapsePolicy policy, HealthTold& told) {
   const testing::TemporaryFolder folder;
   TrainerOptions options;
   options.train.log_every_steps = 2;
@@ -120,7 +120,7 @@ StepOptions collapsing() {
 }
 
 TEST(HealthWatch, AForcedCollapseIsToldOfAndStopsTheRunWhenAsked) {
-  Told told;
+  HealthTold told;
   EXPECT_EQ(train(collapsing(), CollapsePolicy::kWarn, told), Ending::kDone);
   ASSERT_EQ(told.faults.size(), 1u);
   EXPECT_EQ(told.faults[0].kind, "collapse");
@@ -129,13 +129,13 @@ TEST(HealthWatch, AForcedCollapseIsToldOfAndStopsTheRunWhenAsked) {
   EXPECT_GT(told.steps.back().health->entropy_cls, 0.99 * std::log(24.0));  // all but uniform
   EXPECT_EQ(told.steps.back().health->center_norm, 0.0);
 
-  Told until;
+  HealthTold until;
   EXPECT_THROW(train(collapsing(), CollapsePolicy::kStop, until), DivergenceError);
   EXPECT_EQ(until.faults.size(), 1u);
 }
 
 TEST(HealthWatch, AnOrdinaryRunIsWell) {
-  Told told;
+  HealthTold told;
   auto options = testing::tiny_step_options();
   options.optim.lr = 0.001;
   EXPECT_EQ(train(options, CollapsePolicy::kStop, told), Ending::kDone);

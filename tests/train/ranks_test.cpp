@@ -244,7 +244,7 @@ class ShareSource : public batch::BatchSource<batch::MultiCropBatch> {
   int64_t world_;
 };
 
-TrainerOptions trainer_options(const std::filesystem::path& folder) {
+TrainerOptions rank_options(const std::filesystem::path& folder) {
   TrainerOptions options;
   options.train.log_every_steps = 1;
   options.length = {.epochs = 2, .steps_per_epoch = 5, .global_batch = kImages};
@@ -253,7 +253,7 @@ TrainerOptions trainer_options(const std::filesystem::path& folder) {
   return options;
 }
 
-struct Recorder : Observer {
+struct RankRecorder : Observer {
   std::vector<double> losses;
   std::vector<double> agreements;
   std::vector<double> nmi;
@@ -264,11 +264,11 @@ struct Recorder : Observer {
   }
 };
 
-Recorder run_trainer(const std::filesystem::path& folder, const StepOptions& options,
-                     const dist::Group& group, int64_t stop_at = 0) {
+RankRecorder run_trainer(const std::filesystem::path& folder, const StepOptions& options,
+                         const dist::Group& group, int64_t stop_at = 0) {
   TrainStep step(options, torch::kCPU, group);
-  Recorder record;
-  Trainer trainer(trainer_options(folder), step, {&record});
+  RankRecorder record;
+  Trainer trainer(rank_options(folder), step, {&record});
   if (const auto last = folder / "last.safetensors"; std::filesystem::exists(last)) {
     trainer.resume(load_checkpoint(last));
   }
@@ -293,7 +293,7 @@ TEST(Ranks, ARunGoesOnWithAnotherNumberOfRanks) {
     const auto straight = run_trainer(straight_folder.path(), options, {});
     std::vector<double> losses;
     const auto go_on = [&](int64_t ranks, int64_t stop_at) {
-      Recorder last;
+      RankRecorder last;
       run_ranks(ranks, [&](const dist::Group& group) {
         const auto record = run_trainer(folder.path(), options, group, stop_at);
         if (group.rank() == 0) last = record;

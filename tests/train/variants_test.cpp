@@ -17,7 +17,7 @@ using mask::MaskViews;
 using mask::PatchPairing;
 using testing::near;
 
-constexpr int64_t kImages = 3, kGlobals = 2, kLocals = 2;
+constexpr int64_t kBatchImages = 3, kGlobals = 2, kLocals = 2;
 
 /// One variant of the patch term: what is masked and what is compared.
 struct Variant {
@@ -35,7 +35,7 @@ constexpr std::array<Variant, 5> kVariants{
 
 MultiCropBatch batch_of(const Variant& variant, uint64_t seed = 0) {
   const double ratio = variant.pairs == PatchPairing::kMasked ? 0.5 : 0.0;
-  batch::SyntheticSource source({.images = kImages,
+  batch::SyntheticSource source({.images = kBatchImages,
                                  .global_crops = kGlobals,
                                  .global_size = 16,
                                  .local_crops = kLocals,
@@ -137,7 +137,7 @@ torch::Tensor dense_term(StudentTeacher& networks, const MultiCropBatch& batch,
   const auto teacher = crops_of(networks.teacher(), batch.global);
   auto sum = torch::zeros({});
   for (size_t view = 0; view < student.size(); ++view) {
-    const auto& other = teacher[(view + kImages) % student.size()];
+    const auto& other = teacher[(view + kBatchImages) % student.size()];
     sum = sum + view_term(student[view], [&](int64_t patch) {
             const int64_t match =
                 pairing == PatchPairing::kFeature

@@ -1,6 +1,7 @@
 // All options of a pre-training run, in the order of the data flow.
 #pragma once
 
+#include "ibot/config/yaml.h"
 #include "ibot/eval/evaluation_options.h"
 #include "ibot/eval/in_run_options.h"
 #include "ibot/image/augment_options.h"
@@ -49,5 +50,9 @@ struct RunConfig {
 /// consistent: crop sizes are multiples of the patch size, and the crops that the loss compares
 /// exist. Paths, devices and precisions are checked where they are used.
 void validate(const RunConfig& config);
+
+// Once for all: a visit of some two hundred fields is long to compile.
+extern template Sections sections_of(RunConfig& config);
+extern template void validate_sections(RunConfig config);
 
 }  // namespace ibot::config
