@@ -4,6 +4,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "ibot/base/error.h"
+#include "ibot/image/linear_resize.h"
 
 namespace ibot::coco {
 namespace {
@@ -23,10 +24,7 @@ torch::Tensor resized_image(const torch::Tensor& image, data::ImageSize size) {
 
 torch::Tensor resized_masks(const torch::Tensor& masks, data::ImageSize size) {
   auto out = torch::empty({masks.size(0), size.height, size.width}, torch::kByte);
-  for (int64_t i = 0; i < masks.size(0); ++i) {
-    auto to = mat_of(out[i], CV_8UC1);
-    cv::resize(mat_of(masks[i], CV_8UC1), to, to.size(), 0, 0, cv::INTER_NEAREST);
-  }
+  for (int64_t i = 0; i < masks.size(0); ++i) out[i].copy_(data::nearest_resized(masks[i], size));
   return out;
 }
 
@@ -94,17 +92,6 @@ View view_of(const data::Image& image, const AnnotatedSet& set, int64_t number) 
   return view;
 }
 
-data::ImageSize rescaled_size(data::ImageSize size, int64_t length, int64_t other) {
-  const auto longest = static_cast<double>(std::max(size.height, size.width));
-  const auto shortest = static_cast<double>(std::min(size.height, size.width));
-  const double factor = std::min(static_cast<double>(std::max(length, other)) / longest,
-                                 static_cast<double>(std::min(length, other)) / shortest);
-  const auto scaled = [&](int64_t side) {
-    return std::max<int64_t>(static_cast<int64_t>(static_cast<double>(side) * factor + 0.5), 1);
-  };
-  return {scaled(size.height), scaled(size.width)};
-}
-
 torch::Tensor scale_factors(data::ImageSize from, data::ImageSize to) {
   const double x = static_cast<double>(to.width) / static_cast<double>(from.width);
   const double y = static_cast<double>(to.height) / static_cast<double>(from.height);
@@ -141,15 +128,6 @@ View cropped(const View& view, const data::Box& box) {
           window(view.masks.index_select(0, left), 1)};
 }
 
-torch::Tensor resized_pixels(const data::Image& image, data::ImageSize size) {
-  const cv::Mat pixels(to_int(image.height()), to_int(image.width()), CV_8UC3,
-                       const_cast<uint8_t*>(image.row(0)));
-  auto rows = torch::empty({size.height, size.width, 3}, torch::kByte);
-  auto to = mat_of(rows, CV_8UC3);
-  cv::resize(pixels, to, to.size(), 0, 0, cv::INTER_LINEAR);
-  return rows.permute({2, 0, 1}).contiguous();
-}
-
 View training_view(View view, const ViewOptions& options, Rng& rng) {
   if (rng.uniform() < options.flip_prob) view = flipped(view);
   if (rng.uniform() < options.crop_prob) {
@@ -157,8 +135,8 @@ View training_view(View view, const ViewOptions& options, Rng& rng) {
         view, rescaled_size(view.size(), one_of(options.crop_short_sides, rng), options.long_side));
     view = cropped(view, random_crop(view.size(), options, rng));
   }
-  return resized(view,
-                 rescaled_size(view.size(), one_of(options.short_sides, rng), options.long_side));
+  return resized(
+      view, data::size_within(view.size(), options.long_side, one_of(options.short_sides, rng)));
 }
 
 }  // namespace ibot::coco

@@ -41,12 +41,6 @@ void check_size(const data::Image& image, const AnnotatedImage& annotated);
 /// The trained objects of an image. Throws DataError where its size is not as annotated.
 View view_of(const data::Image& image, const AnnotatedSet& set, int64_t number);
 
-/// The largest size of the same shape whose short side is at most the shorter and whose long side
-/// is at most the longer of both lengths, rounded.
-///
-/// Source: mmcv 1.3, imrescale.
-data::ImageSize rescaled_size(data::ImageSize size, int64_t length, int64_t other);
-
 /// Factors by which boxes change in x, y, x, y, in float32.
 torch::Tensor scale_factors(data::ImageSize from, data::ImageSize to);
 
@@ -55,9 +49,6 @@ View resized(const View& view, data::ImageSize size);
 View flipped(const View& view);
 /// Objects of which nothing is left are dropped.
 View cropped(const View& view, const data::Box& box);
-
-/// The image alone, as resized() has it: [3, H, W].
-torch::Tensor resized_pixels(const data::Image& image, data::ImageSize size);
 
 /// One random view: flipped or not, cropped or not, resized. A function of its arguments.
 ///
