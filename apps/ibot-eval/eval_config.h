@@ -6,6 +6,7 @@
 #include "ibot/config/run_config.h"
 #include "ibot/data/dataset_options.h"
 #include "ibot/eval/analysis_options.h"
+#include "ibot/eval/detect_options.h"
 #include "ibot/eval/features.h"
 #include "ibot/eval/fine_tune_options.h"
 #include "ibot/eval/linear_options.h"
@@ -26,6 +27,7 @@ struct EvalConfig {
   eval::FineTuneOptions semi = eval::semi_supervised_defaults();
   eval::FineTuneOptions transfer = eval::transfer_defaults();
   eval::SegmentOptions segment;
+  eval::DetectOptions detect;
   eval::RobustnessOptions robustness;
   eval::AttentionOptions attention;
   eval::CorrespondenceOptions correspondence;
@@ -45,6 +47,7 @@ struct EvalConfig {
     section("semi", semi);
     section("transfer", transfer);
     section("segment", segment);
+    section("detect", detect);
     section("robustness", robustness);
     section("attention", attention);
     section("correspondence", correspondence);

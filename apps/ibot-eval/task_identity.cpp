@@ -77,4 +77,15 @@ Identity segment_identity(const TaskRequest& request, const data::SegmentationSe
   return identity;
 }
 
+Identity detect_identity(const TaskRequest& request, const coco::ImageSet* train,
+                         const coco::ImageSet& val) {
+  Identity identity("detect", kVersion);
+  identity.add_hash("weights", request.weights.backbone_hash);
+  if (train != nullptr) identity.add_hash("annotated training images", coco::content_hash(*train));
+  identity.add_images(coco::content_hash(val));
+  add_keys(identity, request.weights.config,
+           {"detect.", "backbone.", "augment.mean", "augment.std", "data."});
+  return identity;
+}
+
 }  // namespace ibot::apps

@@ -69,4 +69,12 @@ Weights load_weights(const WeightsArguments& arguments) {
   return weights;
 }
 
+models::Weights backbone_tensors(const Weights& weights) {
+  models::Weights tensors{.source = "--weights"};
+  for (const auto& [name, tensor] : models::named_state(*weights.backbone)) {
+    tensors.tensors.emplace("backbone." + name, tensor.to(torch::kCPU));
+  }
+  return tensors;
+}
+
 }  // namespace ibot::apps

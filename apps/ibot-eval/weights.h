@@ -9,6 +9,7 @@
 
 #include "ibot-eval/eval_config.h"
 #include "ibot/models/backbone.h"
+#include "ibot/models/weights.h"
 
 namespace ibot::apps {
 
@@ -36,5 +37,8 @@ struct Weights {
 /// with the backbone that its tensors tell of. Throws RequestError where a file is missing or
 /// refused or not of the configuration, and ConfigError.
 Weights load_weights(const WeightsArguments& arguments);
+
+/// The backbone's tensors as a file has them.
+models::Weights backbone_tensors(const Weights& weights);
 
 }  // namespace ibot::apps

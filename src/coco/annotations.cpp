@@ -222,8 +222,7 @@ class SetReader {
 /// The detections of one file.
 class DetectionReader {
  public:
-  DetectionReader(std::string source, const AnnotatedSet& set, metrics::Shape shape)
-      : source_(std::move(source)), shape_(shape) {
+  DetectionReader(std::string source, const AnnotatedSet& set) : source_(std::move(source)) {
     for (const auto& image : set.images) images_.emplace(image.id, &image);
     for (const auto& category : set.categories) categories_.insert(category.id);
   }
@@ -248,24 +247,20 @@ class DetectionReader {
   std::vector<metrics::Detection> take() { return std::move(detections_); }
 
  private:
-  void add_shape(const std::string& where, const AnnotatedImage& image, const Item& item,
-                 metrics::Detection& detection) const {
-    const bool needs_mask = shape_ == metrics::Shape::kMask;
-    if (needs_mask || item.box.empty()) {
-      IBOT_CHECK_AS(DataError, item.has_runs || !item.outlines.empty(), where, ": expected a ",
-                    needs_mask ? "segmentation" : "bbox", ", found none");
-      detection.mask = item.has_runs ? runs_of(where, item.size, counts_of(where, item.counts),
-                                               item.text, image.height, image.width)
-                                     : mask_of({item.outlines, {}}, image.height, image.width);
+  static void add_shape(const std::string& where, const AnnotatedImage& image, const Item& item,
+                        metrics::Detection& detection) {
+    if (item.has_runs) {
+      detection.mask = runs_of(where, item.size, counts_of(where, item.counts), item.text,
+                               image.height, image.width);
+    } else if (!item.outlines.empty()) {
+      detection.mask = mask_of({item.outlines, {}}, image.height, image.width);
     }
+    IBOT_CHECK_AS(DataError, !item.box.empty() || !detection.mask.counts.empty(), where,
+                  ": expected a bbox or a segmentation, found neither");
     detection.box = item.box.empty() ? metrics::box_of(detection.mask) : box_of(where, item.box);
-    detection.area = needs_mask ? static_cast<double>(metrics::area_of(detection.mask))
-                                : detection.box[2] * detection.box[3];
-    if (!needs_mask) detection.mask = {};
   }
 
   const std::string source_;
-  const metrics::Shape shape_;
   std::unordered_map<int64_t, const AnnotatedImage*> images_;
   std::unordered_set<int64_t> categories_;
   std::vector<metrics::Detection> detections_;
@@ -282,12 +277,27 @@ AnnotatedSet read_annotations(const std::filesystem::path& file) {
 }
 
 std::vector<metrics::Detection> read_detections(const std::filesystem::path& file,
-                                                const AnnotatedSet& set, metrics::Shape shape) {
-  DetectionReader reader(file.string(), set, shape);
+                                                const AnnotatedSet& set) {
+  DetectionReader reader(file.string(), set);
   read_items(file, [&](const std::string& section, int64_t place, Item& item) {
     reader.add(section, place, item);
   });
   return reader.take();
+}
+
+std::vector<metrics::Detection> compared(std::vector<metrics::Detection> detections,
+                                         metrics::Shape shape) {
+  for (auto& detection : detections) {
+    if (shape == metrics::Shape::kBox) {
+      detection.area = detection.box[2] * detection.box[3];
+      detection.mask = {};
+      continue;
+    }
+    IBOT_CHECK_AS(DataError, !detection.mask.counts.empty(), "detections: image ", detection.image,
+                  ": expected a segmentation of each detection or of none");
+    detection.area = static_cast<double>(metrics::area_of(detection.mask));
+  }
+  return detections;
 }
 
 RunLengthMask mask_of(const Segmentation& segmentation, int64_t height, int64_t width) {

@@ -131,8 +131,8 @@ View cropped(const View& view, const data::Box& box) {
 View training_view(View view, const ViewOptions& options, Rng& rng) {
   if (rng.uniform() < options.flip_prob) view = flipped(view);
   if (rng.uniform() < options.crop_prob) {
-    view = resized(
-        view, rescaled_size(view.size(), one_of(options.crop_short_sides, rng), options.long_side));
+    view = resized(view, data::size_within(view.size(), options.long_side,
+                                           one_of(options.crop_short_sides, rng)));
     view = cropped(view, random_crop(view.size(), options, rng));
   }
   return resized(

@@ -1,5 +1,7 @@
 #include "ibot/eval/detect_step.h"
 
+#include <ATen/CPUGeneratorImpl.h>
+
 #include <algorithm>
 
 #include "ibot/base/error.h"
@@ -43,7 +45,11 @@ detection::Detector build_detector(const DetectOptions& options,
   detection.anchors_sampled = options.anchors_sampled;
   detection.regions_sampled = options.regions_sampled;
   detection.synced_losses = options.synced_losses;
-  return {dense, detection};
+  return detection::Detector(dense, detection);
+}
+
+void initialize_(detection::DetectorImpl& detector, int64_t seed) {
+  detector.initialize_(at::detail::createCPUGenerator(static_cast<uint64_t>(seed)));
 }
 
 detection::PredictionOptions prediction_options(const DetectOptions& options) {

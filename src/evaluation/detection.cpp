@@ -8,6 +8,7 @@
 #include "ibot/coco/results.h"
 #include "ibot/coco/view.h"
 #include "ibot/eval/detect_step.h"
+#include "ibot/image/linear_resize.h"
 #include "ibot/loading/picture_loader.h"
 #include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
@@ -19,6 +20,14 @@ constexpr int64_t kDivisor = 32;
 constexpr double kMaskThreshold = 0.5;
 
 int64_t rounded_up(int64_t value) { return (value + kDivisor - 1) / kDivisor * kDivisor; }
+
+/// [3, H, W]
+torch::Tensor pixels_of(const data::Image& image) {
+  return torch::from_blob(const_cast<uint8_t*>(image.row(0)), {image.height(), image.width(), 3},
+                          torch::kByte)
+      .permute({2, 0, 1})
+      .contiguous();
+}
 
 /// One image as a padded batch.
 torch::Tensor padded_batch(const torch::Tensor& pixels, const DetectionTestOptions& options) {
@@ -86,23 +95,6 @@ std::vector<metrics::Detection> found_in(detection::Detector& detector, const to
 const char* const kNames[] = {"ap",   "ap50",  "ap75",   "ap_small", "ap_medium", "ap_large",
                               "ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"};
 
-/// With the area that decides about the size; masks where they are compared.
-std::vector<metrics::Detection> sized(const std::vector<metrics::Detection>& detections,
-                                      metrics::Shape shape) {
-  std::vector<metrics::Detection> all;
-  for (const auto& given : detections) {
-    auto detection = given;
-    if (shape == metrics::Shape::kMask) {
-      detection.area = static_cast<double>(metrics::area_of(detection.mask));
-    } else {
-      detection.area = detection.box[2] * detection.box[3];
-      detection.mask = {};
-    }
-    all.push_back(std::move(detection));
-  }
-  return all;
-}
-
 }  // namespace
 
 std::vector<metrics::Detection> detect_in(detection::Detector& detector, const coco::ImageSet& set,
@@ -117,8 +109,8 @@ std::vector<metrics::Detection> detect_in(detection::Detector& detector, const c
       {.framing =
            [&](const data::Image& image, int64_t sample) {
              coco::check_size(image, set.annotated.images[sample]);
-             return coco::resized_pixels(
-                 image, coco::rescaled_size({image.height(), image.width()}, size[0], size[1]));
+             return pixels_of(data::linear_resized(
+                 image, data::size_within({image.height(), image.width()}, size[1], size[0])));
            },
        .decode = options.data.decode,
        .batch_size = 1,
@@ -159,9 +151,9 @@ std::map<std::string, double> detection_metrics(const std::vector<metrics::Detec
   std::map<std::string, double> metrics;
   for (const auto& [shape, prefix] :
        {std::pair{metrics::Shape::kBox, "box_"}, {metrics::Shape::kMask, "mask_"}}) {
-    metrics.merge(
-        detection_quality(coco::truths_of(set, shape), sized(detections, shape), set, shape, prefix)
-            .metrics);
+    metrics.merge(detection_quality(coco::truths_of(set, shape), coco::compared(detections, shape),
+                                    set, shape, prefix)
+                      .metrics);
   }
   return metrics;
 }

@@ -151,29 +151,29 @@ TEST_F(Annotations, RefuseListsThatContradictThemselves) {
 
 TEST_F(Annotations, DetectionsNameWhatIsAnnotated) {
   const auto set = read_one(R"("bbox": [0, 0, 1, 1], "area": 1)");
-  const auto detections = [&](const std::string& fields, metrics::Shape shape) {
-    return read_detections(write(concat("[{", fields, "}]")), set, shape);
+  const auto detections = [&](const std::string& fields) {
+    return read_detections(write(concat("[{", fields, "}]")), set);
   };
   const std::string mask = R"("segmentation": {"size": [4, 6], "counts": [4, 8, 12]})";
   const std::string known = R"("image_id": 9, "category_id": 1, "score": 0.5, )";
-  const auto found = detections(known + mask, metrics::Shape::kBox).front();
-  EXPECT_EQ(found.box, (metrics::Box{1, 0, 2, 4}));
-  EXPECT_EQ(found.area, 8);
-  EXPECT_EQ(detections(known + mask, metrics::Shape::kMask).front().mask.counts.size(), 3U);
-  const auto refused = [&](const std::string& fields, metrics::Shape shape) {
-    return refusal_of([&] { detections(fields, shape); });
+  const auto found = detections(known + mask);
+  EXPECT_EQ(found.front().box, (metrics::Box{1, 0, 2, 4}));
+  EXPECT_EQ(compared(found, metrics::Shape::kBox).front().area, 8);
+  EXPECT_TRUE(compared(found, metrics::Shape::kBox).front().mask.counts.empty());
+  EXPECT_EQ(compared(found, metrics::Shape::kMask).front().mask.counts.size(), 3U);
+  const auto boxes = detections(known + R"("bbox": [0, 0, 1, 1])");
+  expect_in(refusal_of([&] { compared(boxes, metrics::Shape::kMask); }),
+            "expected a segmentation of each");
+  const auto refused = [&](const std::string& fields) {
+    return refusal_of([&] { detections(fields); });
   };
-  expect_in(refused(known + R"("bbox": [0, 0, 1, 1])", metrics::Shape::kMask),
-            "expected a segmentation");
-  expect_in(refused(R"("image_id": 8, "category_id": 1, "score": 1)", metrics::Shape::kBox),
+  expect_in(refused(R"("image_id": 9, "category_id": 1, "score": 1)"), "found neither");
+  expect_in(refused(R"("image_id": 8, "category_id": 1, "score": 1)"),
             "expected an image of the annotations, got 8");
-  expect_in(refused(R"("image_id": 9, "category_id": 2, "score": 1)", metrics::Shape::kBox),
+  expect_in(refused(R"("image_id": 9, "category_id": 2, "score": 1)"),
             "expected a category of the annotations, got 2");
-  expect_in(refused(R"("image_id": 9, "category_id": 1)", metrics::Shape::kBox),
-            "expected a score");
-  expect_in(refusal_of([&] {
-              read_detections(write(concat("{", kImages, "}")), set, metrics::Shape::kBox);
-            }),
+  expect_in(refused(R"("image_id": 9, "category_id": 1)"), "expected a score");
+  expect_in(refusal_of([&] { read_detections(write(concat("{", kImages, "}")), set); }),
             "expected a list of detections, got an object with images");
 }
 
@@ -188,10 +188,10 @@ TEST(AnnotationsDense, FilesGiveTheNumbersOfPycocotools) {
     const auto file = golden.folder / concat("detections_", key, ".json");
     const metrics::AveragePrecisionOptions options{
         .shape = shape, .limits = expected["max_dets"].get<std::vector<int64_t>>()};
-    const auto numbers =
-        metrics::average_precision(truths_of(set, shape), read_detections(file, set, shape),
-                                   image_ids(set), category_ids(set), options)
-            .summary();
+    const auto numbers = metrics::average_precision(truths_of(set, shape),
+                                                    compared(read_detections(file, set), shape),
+                                                    image_ids(set), category_ids(set), options)
+                             .summary();
     for (size_t i = 0; i < numbers.size(); ++i) {
       EXPECT_NEAR(numbers[i], expected["values"][i].get<double>(), atol) << key << ' ' << i;
     }

@@ -75,11 +75,15 @@ struct AnnotatedSet {
 AnnotatedSet read_annotations(const std::filesystem::path& file);
 
 /// Detections as pycocotools reads them: [{image_id, category_id, bbox, score, segmentation}]. One
-/// without a box has that of its mask. The area is that of the box, or with Shape::kMask of the
-/// mask. Throws DataError as read_annotations, and where an image or a category is not of `set` or
-/// what `shape` needs is missing.
+/// without a box has that of its mask; masks are optional. Throws DataError as read_annotations,
+/// and where an image or a category is not of `set`, or box and mask or the score are missing.
 std::vector<metrics::Detection> read_detections(const std::filesystem::path& file,
-                                                const AnnotatedSet& set, metrics::Shape shape);
+                                                const AnnotatedSet& set);
+
+/// Detections as average_precision compares them: with the area of their box, or for Shape::kMask
+/// of their mask. Throws DataError where a mask is needed and missing.
+std::vector<metrics::Detection> compared(std::vector<metrics::Detection> detections,
+                                         metrics::Shape shape);
 
 /// The mask of an object in an image of this size.
 metrics::RunLengthMask mask_of(const Segmentation& segmentation, int64_t height, int64_t width);

@@ -33,13 +33,15 @@ struct ViewOptions {
     check_option(!short_sides.empty(), "short_sides", "expected a length or more, got none");
     check_option(!crop_short_sides.empty(), "crop_short_sides",
                  "expected a length or more, got none");
+    check_option(long_side > 0, "long_side", "expected above 0, got ", long_side);
     for (const auto side : short_sides) {
-      check_option(side > 0, "short_sides", "expected lengths above 0, got ", side);
+      check_option(side > 0 && side <= long_side, "short_sides",
+                   "expected lengths up to long_side ", long_side, ", got ", side);
     }
     for (const auto side : crop_short_sides) {
-      check_option(side > 0, "crop_short_sides", "expected lengths above 0, got ", side);
+      check_option(side > 0 && side <= long_side, "crop_short_sides",
+                   "expected lengths up to long_side ", long_side, ", got ", side);
     }
-    check_option(long_side > 0, "long_side", "expected above 0, got ", long_side);
     check_option(crop_sides[0] > 0 && crop_sides[0] <= crop_sides[1], "crop_sides",
                  "expected two lengths in ascending order, got ", crop_sides[0], " and ",
                  crop_sides[1]);

@@ -71,7 +71,7 @@ struct DetectOptions {
           Effect::kNone);
     field("val_images", val_images, "folder of the test images below --data", Effect::kNone);
     field("val_annotations", val_annotations, "their annotations", Effect::kNone);
-    field("epochs", epochs, "passes over the training images; 0: test the given detector");
+    field("epochs", epochs, "passes over the training images");
     field("batch_size", batch_size, "images per rank and step");
     field("lr", lr, "learning rate of neck and heads, for the batch of all ranks");
     field("decay_epochs", decay_epochs, "epochs, from 0, at whose start the learning rate falls");
@@ -132,7 +132,8 @@ struct DetectOptions {
 
   void validate() const {
     view.validate();
-    for (const auto& [key, value] : {std::pair{"batch_size", batch_size},
+    for (const auto& [key, value] : {std::pair{"epochs", epochs},
+                                     {"batch_size", batch_size},
                                      {"channels", channels},
                                      {"hidden", hidden},
                                      {"train_proposals", train_proposals},
@@ -144,8 +145,7 @@ struct DetectOptions {
                                      {"log_every_steps", log_every_steps}}) {
       check_option(value > 0, key, "expected above 0, got ", value);
     }
-    for (const auto& [key, value] : {std::pair{"epochs", epochs},
-                                     {"warmup_steps", warmup_steps},
+    for (const auto& [key, value] : {std::pair{"warmup_steps", warmup_steps},
                                      {"drawings", drawings},
                                      {"save_every_epochs", save_every_epochs},
                                      {"save_every_steps", save_every_steps},

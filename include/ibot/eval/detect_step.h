@@ -16,6 +16,9 @@ namespace ibot::eval {
 detection::Detector build_detector(const DetectOptions& options,
                                    const models::BackboneOptions& backbone, int64_t classes);
 
+/// Draws all initial values from a seed.
+void initialize_(detection::DetectorImpl& detector, int64_t seed);
+
 /// Sizes and suppression of a test.
 detection::PredictionOptions prediction_options(const DetectOptions& options);
 
