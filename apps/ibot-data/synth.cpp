@@ -5,6 +5,7 @@
 
 #include "common/output_folder.h"
 #include "common/run_main.h"
+#include "ibot/coco/object_synthesis.h"
 #include "ibot/config/yaml.h"
 #include "ibot/data/scene_synthesis.h"
 #include "ibot/data/synthesis.h"
@@ -58,6 +59,14 @@ std::string segmented(const std::vector<std::string>& settings, const std::strin
                 options.size, " px");
 }
 
+std::string detected(const std::vector<std::string>& settings, const std::string& folder) {
+  const auto options = read_options<coco::ObjectSynthesisOptions>(settings);
+  coco::write_objects(options, folder);
+  return concat(options.classes, " classes, ", options.train,
+                " images with annotated objects in train2017, ", options.val, " in val2017, ",
+                options.size, " px");
+}
+
 }  // namespace
 
 void add_synth_arguments(CLI::App& command, SynthArguments& arguments) {
@@ -68,17 +77,22 @@ void add_synth_arguments(CLI::App& command, SynthArguments& arguments) {
       .add_option(
           "--task", arguments.task,
           "what the images are labeled for: classify (default), a class each, in train/ and "
-          "val/; segment, a class for every pixel, in the layout of ADE20K")
-      ->check(CLI::IsMember({"classify", "segment"}))
-      ->option_text("classify|segment");
+          "val/; segment, a class for every pixel, in the layout of ADE20K; detect, boxes and "
+          "masks "
+          "of objects, in that of COCO")
+      ->check(CLI::IsMember({"classify", "segment", "detect"}))
+      ->option_text("classify|segment|detect");
   command.footer(settings_help<data::SynthesisOptions>("classify") +
-                 settings_help<data::SceneSynthesisOptions>("segment"));
+                 settings_help<data::SceneSynthesisOptions>("segment") +
+                 settings_help<coco::ObjectSynthesisOptions>("detect"));
 }
 
 int make_set(const SynthArguments& arguments) {
   check_folder(arguments.folder);
   try {
-    const auto* draw = arguments.task == "segment" ? segmented : classified;
+    const auto* draw = arguments.task == "segment"  ? segmented
+                       : arguments.task == "detect" ? detected
+                                                    : classified;
     std::cout << arguments.folder << ": " << draw(arguments.settings, arguments.folder) << "\n";
   } catch (const DataError& error) {
     throw RequestError(error.what());

@@ -17,7 +17,8 @@ bool is_swin(const models::BackboneOptions& backbone) { return backbone.arch.sta
 
 nn::PositionGrid position_grid(const DetectOptions& options,
                                const models::BackboneOptions& backbone) {
-  const auto [height, width] = options.position_size;
+  const int64_t height = options.position_size[0];
+  const int64_t width = options.position_size[1];
   const bool needed = !is_swin(backbone) && height > 0;
   if (!needed) return {};
   check_option(height % backbone.patch_size == 0 && width % backbone.patch_size == 0,

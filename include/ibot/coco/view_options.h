@@ -1,7 +1,6 @@
 // How training images of a detector are changed.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -15,7 +14,7 @@ struct ViewOptions {
   std::vector<int64_t> short_sides{480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800};
   int64_t long_side = 1333;
   std::vector<int64_t> crop_short_sides{400, 500, 600};
-  std::array<int64_t, 2> crop_sides{384, 600};
+  std::vector<int64_t> crop_sides{384, 600};
   double crop_prob = 0.5;
   double flip_prob = 0.5;
 
@@ -42,9 +41,8 @@ struct ViewOptions {
       check_option(side > 0 && side <= long_side, "crop_short_sides",
                    "expected lengths up to long_side ", long_side, ", got ", side);
     }
-    check_option(crop_sides[0] > 0 && crop_sides[0] <= crop_sides[1], "crop_sides",
-                 "expected two lengths in ascending order, got ", crop_sides[0], " and ",
-                 crop_sides[1]);
+    check_option(crop_sides.size() == 2 && crop_sides[0] > 0 && crop_sides[0] <= crop_sides[1],
+                 "crop_sides", "expected two lengths above 0 in ascending order");
     for (const auto& [key, prob] : {std::pair{"crop_prob", crop_prob}, {"flip_prob", flip_prob}}) {
       check_option(prob >= 0 && prob <= 1, key, "expected [0, 1], got ", prob);
     }

@@ -39,7 +39,7 @@ struct DetectOptions {
   double clip_grad = 0.0;
   double drop_path = 0.1;
   std::vector<int64_t> taps;
-  std::array<int64_t, 2> position_size{800, 1008};
+  std::vector<int64_t> position_size{800, 1008};
   coco::ViewOptions view;
   int64_t channels = 256;
   int64_t hidden = 1024;
@@ -48,7 +48,7 @@ struct DetectOptions {
   int64_t anchors_sampled = 256;
   int64_t regions_sampled = 512;
   bool synced_losses = false;
-  std::array<int64_t, 2> test_size{800, 1333};
+  std::vector<int64_t> test_size{800, 1333};
   double least_score = 0.05;
   double nms_threshold = 0.5;
   Suppression suppression = Suppression::kHard;
@@ -169,13 +169,11 @@ struct DetectOptions {
                  layer_decay);
     check_option(taps.empty() || taps.size() == 4, "taps", "expected four blocks or [], got ",
                  taps.size());
-    check_option((position_size[0] > 0) == (position_size[1] > 0) && position_size[0] >= 0 &&
-                     position_size[1] >= 0,
-                 "position_size", "expected two sides above 0, or [0, 0], got ", position_size[0],
-                 " and ", position_size[1]);
-    check_option(test_size[0] > 0 && test_size[1] >= test_size[0], "test_size",
-                 "expected the short side before the long one, got ", test_size[0], " and ",
-                 test_size[1]);
+    check_option(position_size.size() == 2 && position_size[0] >= 0 &&
+                     (position_size[0] > 0) == (position_size[1] > 0),
+                 "position_size", "expected height and width above 0, or [0, 0]");
+    check_option(test_size.size() == 2 && test_size[0] > 0 && test_size[1] >= test_size[0],
+                 "test_size", "expected the short side before the long one, both above 0");
   }
 };
 
