@@ -6,9 +6,11 @@
 #include "ibot/config/run_config.h"
 #include "ibot/data/dataset_options.h"
 #include "ibot/eval/analysis_options.h"
+#include "ibot/eval/detect_options.h"
 #include "ibot/eval/features.h"
 #include "ibot/eval/fine_tune_options.h"
 #include "ibot/eval/robustness_options.h"
+#include "ibot/eval/segment_options.h"
 #include "ibot/image/training_options.h"
 
 namespace ibot::apps {
@@ -22,6 +24,8 @@ struct EvalConfig {
   eval::FineTuneOptions finetune;
   eval::FineTuneOptions semi = eval::semi_supervised_defaults();
   eval::FineTuneOptions transfer = eval::transfer_defaults();
+  eval::SegmentOptions segment;
+  eval::DetectOptions detect;
   eval::RobustnessOptions robustness;
   eval::AttentionOptions attention;
   eval::CorrespondenceOptions correspondence;
@@ -39,6 +43,8 @@ struct EvalConfig {
     section("finetune", finetune);
     section("semi", semi);
     section("transfer", transfer);
+    section("segment", segment);
+    section("detect", detect);
     section("robustness", robustness);
     section("attention", attention);
     section("correspondence", correspondence);

@@ -64,4 +64,28 @@ Identity fine_tune_identity(const TaskRequest& request, const LabeledImages& ima
   return identity;
 }
 
+Identity segment_identity(const TaskRequest& request, const data::SegmentationSet& train,
+                          const data::SegmentationSet& val) {
+  Identity identity("segment", kVersion);
+  identity.add_hash("weights", request.weights.backbone_hash);
+  for (const auto& [name, set] : {std::pair{"train", &train}, {"val", &val}}) {
+    identity.add_hash(concat("label maps of ", name), set->labels.content_hash());
+  }
+  identity.add_images(train.images.content_hash() + val.images.content_hash());
+  add_keys(identity, request.weights.config,
+           {"segment.", "backbone.", "augment.mean", "augment.std", "data."});
+  return identity;
+}
+
+Identity detect_identity(const TaskRequest& request, const coco::ImageSet* train,
+                         const coco::ImageSet& val) {
+  Identity identity("detect", kVersion);
+  identity.add_hash("weights", request.weights.backbone_hash);
+  if (train != nullptr) identity.add_hash("annotated training images", coco::content_hash(*train));
+  identity.add_images(coco::content_hash(val));
+  add_keys(identity, request.weights.config,
+           {"detect.", "backbone.", "augment.mean", "augment.std", "data."});
+  return identity;
+}
+
 }  // namespace ibot::apps

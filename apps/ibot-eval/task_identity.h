@@ -7,6 +7,8 @@
 #include "common/labeled_images.h"
 #include "ibot-eval/features.h"
 #include "ibot-eval/task.h"
+#include "ibot/coco/image_set.h"
+#include "ibot/data/segmentation_set.h"
 
 namespace ibot::apps {
 
@@ -24,5 +26,13 @@ Identity linear_identity(const TaskRequest& request, const LabeledImages& images
 ///   keeps_head   whether layers of the projection head are kept
 Identity fine_tune_identity(const TaskRequest& request, const LabeledImages& images,
                             const std::string& task, bool keeps_head);
+
+/// Of segment.
+Identity segment_identity(const TaskRequest& request, const data::SegmentationSet& train,
+                          const data::SegmentationSet& val);
+
+/// Of a detector; `train` is null where none is trained.
+Identity detect_identity(const TaskRequest& request, const coco::ImageSet* train,
+                         const coco::ImageSet& val);
 
 }  // namespace ibot::apps

@@ -44,6 +44,7 @@ Weights read(const WeightsArguments& arguments) {
       open_input([&] { return models::read_weights(arguments.file, arguments.key); });
   Weights weights{.config = config_of(arguments, stored)};
   weights.backbone = models::build_backbone(weights.config.run.backbone, models::Role::kTeacher);
+  if (arguments.only_shape) return weights;
   const auto report =
       open_input([&] { return models::load_weights_(*weights.backbone, stored, "backbone."); });
   log_info(arguments.file + ": " + models::summary(report));
@@ -66,6 +67,14 @@ Weights load_weights(const WeightsArguments& arguments) {
     weights.head_hash = tensors_hash({weights.head.begin(), weights.head.end()});
   }
   return weights;
+}
+
+models::Weights backbone_tensors(const Weights& weights) {
+  models::Weights tensors{.source = "--weights"};
+  for (const auto& [name, tensor] : models::named_state(*weights.backbone)) {
+    tensors.tensors.emplace("backbone." + name, tensor.to(torch::kCPU));
+  }
+  return tensors;
 }
 
 }  // namespace ibot::apps

@@ -9,6 +9,7 @@
 
 #include "ibot-eval/eval_config.h"
 #include "ibot/models/backbone.h"
+#include "ibot/models/weights.h"
 
 namespace ibot::apps {
 
@@ -17,6 +18,8 @@ struct WeightsArguments {
   std::string key = "teacher";   // which network of the file
   std::filesystem::path config;  // instead of the checkpoint's own configuration
   std::vector<std::string> overrides;
+  /// The file tells of the network's shape alone; its tensors are not loaded.
+  bool only_shape = false;
 };
 
 struct Weights {
@@ -34,5 +37,8 @@ struct Weights {
 /// with the backbone that its tensors tell of. Throws RequestError where a file is missing or
 /// refused or not of the configuration, and ConfigError.
 Weights load_weights(const WeightsArguments& arguments);
+
+/// The backbone's tensors as a file has them.
+models::Weights backbone_tensors(const Weights& weights);
 
 }  // namespace ibot::apps

@@ -51,6 +51,23 @@ float softened(float overlap, const SoftNmsOptions& options) {
   return 1;
 }
 
+Detected chosen(const Detected& all, const torch::Tensor& numbers) {
+  return {all.boxes.index_select(0, numbers), all.scores.index_select(0, numbers),
+          all.labels.index_select(0, numbers)};
+}
+
+/// Every pair of box and class whose score exceeds `least_score`.
+Detected candidates_of(const torch::Tensor& boxes, const torch::Tensor& scores,
+                       double least_score) {
+  const int64_t classes = scores.size(1) - 1;
+  const auto of_class = scores.slice(1, 0, classes);           // [N, C]
+  const auto candidates = (of_class > least_score).nonzero();  // [K, 2]
+  const auto labels = candidates.select(1, 1);
+  const auto flat = candidates.select(1, 0) * classes + labels;
+  return {boxes.reshape({-1, 4}).index_select(0, flat),
+          of_class.reshape({-1}).index_select(0, flat), labels};
+}
+
 }  // namespace
 
 torch::Tensor nms(const torch::Tensor& boxes, const torch::Tensor& scores, double threshold) {
@@ -83,16 +100,9 @@ torch::Tensor grouped_nms(const torch::Tensor& boxes, const torch::Tensor& score
 
 Detected detect(const torch::Tensor& boxes, const torch::Tensor& scores, double least_score,
                 double threshold, int64_t most) {
-  const int64_t classes = scores.size(1) - 1;
-  const auto of_class = scores.slice(1, 0, classes);           // [N, C]
-  const auto candidates = (of_class > least_score).nonzero();  // [K, 2]
-  const auto flat = candidates.select(1, 0) * classes + candidates.select(1, 1);
-  const auto chosen_boxes = boxes.reshape({-1, 4}).index_select(0, flat);
-  const auto chosen_scores = of_class.reshape({-1}).index_select(0, flat);
-  const auto labels = candidates.select(1, 1);
-  const auto kept = grouped_nms(chosen_boxes, chosen_scores, labels, threshold).slice(0, 0, most);
-  return {chosen_boxes.index_select(0, kept), chosen_scores.index_select(0, kept),
-          labels.index_select(0, kept)};
+  const auto candidates = candidates_of(boxes, scores, least_score);
+  const auto kept = grouped_nms(candidates.boxes, candidates.scores, candidates.labels, threshold);
+  return chosen(candidates, kept.slice(0, 0, most));
 }
 
 SoftNms soft_nms(const torch::Tensor& boxes, const torch::Tensor& scores,
@@ -117,6 +127,23 @@ SoftNms soft_nms(const torch::Tensor& boxes, const torch::Tensor& scores,
   const auto numbers = torch::tensor(kept, torch::kLong);
   return {numbers.to(scores.device()),
           torch::tensor(score, torch::kFloat).index_select(0, numbers).to(scores.device())};
+}
+
+Detected detect_softly(const torch::Tensor& boxes, const torch::Tensor& scores, double least_score,
+                       const SoftNmsOptions& options, int64_t most) {
+  auto candidates = candidates_of(boxes, scores, least_score);
+  std::vector<torch::Tensor> kept{torch::empty({0}, candidates.labels.options())};
+  for (int64_t label = 0; label + 1 < scores.size(1); ++label) {
+    const auto numbers = candidates.labels.eq(label).nonzero().view({-1});
+    if (numbers.numel() == 0) continue;
+    const auto softened = soft_nms(candidates.boxes.index_select(0, numbers),
+                                   candidates.scores.index_select(0, numbers), options);
+    kept.push_back(numbers.index_select(0, softened.kept));
+    candidates.scores.index_copy_(0, kept.back(), softened.scores.to(candidates.scores.dtype()));
+  }
+  const auto all = chosen(candidates, torch::cat(kept));
+  const auto order = std::get<1>(all.scores.sort(/*stable=*/true, 0, /*descending=*/true));
+  return chosen(all, order.slice(0, 0, most));
 }
 
 }  // namespace ibot::boxes

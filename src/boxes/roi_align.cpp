@@ -12,7 +12,7 @@
 namespace ibot::boxes {
 namespace {
 
-/// A place between four cells of a map and their weights.
+/// A place between four cells of a map and their weights, which add up to 1.
 struct Tap {
   std::array<int64_t, 4> cell;
   std::array<float, 4> weight;
@@ -58,30 +58,61 @@ struct Axis {
   }
 };
 
-/// Calls visit(bin, tap) for every sample of a region; weights include the division by their
-/// number.
-template <class Visit>
-void for_each_tap(const float* region, const RoiAlignOptions& options, int64_t height,
-                  int64_t width, const Visit& visit) {
-  const auto scale = static_cast<float>(options.scale);
-  const auto edge = [&](int i) { return region[i] * scale - 0.5F; };
-  const Axis x(edge(1), edge(3), options.output[1], options.samples, width);
-  const Axis y(edge(2), edge(4), options.output[0], options.samples, height);
-  const float part = 1 / static_cast<float>(std::max<int64_t>(x.samples * y.samples, 1));
-  for (int64_t row = 0; row < options.output[0]; ++row) {
-    for (int64_t column = 0; column < options.output[1]; ++column) {
-      for (const auto& v : y.bins[row]) {
-        for (const auto& u : x.bins[column]) {
-          if (!v.inside || !u.inside) continue;
-          const Tap tap{{v.low * width + u.low, v.low * width + u.high, v.high * width + u.low,
-                         v.high * width + u.high},
-                        {(1 - v.share) * (1 - u.share) * part, (1 - v.share) * u.share * part,
-                         v.share * (1 - u.share) * part, v.share * u.share * part}};
-          visit(row * options.output[1] + column, tap);
+/// The samples of one region.
+class Samples {
+ public:
+  Samples(const float* region, const RoiAlignOptions& options, int64_t height, int64_t width)
+      : width_(width),
+        x_(edge(region[1], options), edge(region[3], options), options.output[1], options.samples,
+           width),
+        y_(edge(region[2], options), edge(region[4], options), options.output[0], options.samples,
+           height) {}
+
+  /// Samples a bin, by which sums are divided; at least 1.
+  float count() const { return static_cast<float>(std::max<int64_t>(x_.samples * y_.samples, 1)); }
+
+  /// Calls visit(bin, tap) for every sample that is not far outside of the map.
+  template <class Visit>
+  void for_each(const Visit& visit) const {
+    int64_t bin = 0;
+    for (const auto& rows : y_.bins) {
+      for (const auto& columns : x_.bins) {
+        for (const auto& v : rows) {
+          for (const auto& u : columns) {
+            if (v.inside && u.inside) visit(bin, tap(v, u));
+          }
         }
+        ++bin;
       }
     }
   }
+
+ private:
+  static float edge(float corner, const RoiAlignOptions& options) {
+    return corner * static_cast<float>(options.scale) - 0.5F;
+  }
+
+  Tap tap(const Between& v, const Between& u) const {
+    return {{v.low * width_ + u.low, v.low * width_ + u.high, v.high * width_ + u.low,
+             v.high * width_ + u.high},
+            {(1 - v.share) * (1 - u.share), (1 - v.share) * u.share, v.share * (1 - u.share),
+             v.share * u.share}};
+  }
+
+  int64_t width_;
+  Axis x_;
+  Axis y_;
+};
+
+/// Adds a sample of all channels, in the order of additions of the reference's kernel: training
+/// hangs on the sign of sums near 0.
+void add_sample(float* to, const float* image, const Tap& tap, int64_t channels) {
+  const auto [w0, w1, w2, w3] = tap.weight;
+  const float* a = image + tap.cell[0] * channels;
+  const float* b = image + tap.cell[1] * channels;
+  const float* c = image + tap.cell[2] * channels;
+  const float* d = image + tap.cell[3] * channels;
+  for (int64_t i = 0; i < channels; ++i) to[i] += w0 * a[i] + w1 * b[i] + w2 * c[i] + w3 * d[i];
 }
 
 /// Offsets of an image's cells in channels-last maps. Channels lie side by side there, so that the
@@ -106,14 +137,13 @@ torch::Tensor forward_of(const torch::Tensor& features, const torch::Tensor& reg
     for (int64_t r = begin; r < end; ++r) {
       const float* image =
           cells + image_of(rows + 5 * r, map.size(0)) * map.size(1) * map.size(2) * channels;
-      for_each_tap(rows + 5 * r, options, map.size(1), map.size(2),
-                   [&](int64_t bin, const Tap& tap) {
-                     float* to = values + (r * bins + bin) * channels;
-                     for (size_t i = 0; i < 4; ++i) {
-                       const float* from = image + tap.cell[i] * channels;
-                       for (int64_t c = 0; c < channels; ++c) to[c] += tap.weight[i] * from[c];
-                     }
-                   });
+      float* sums = values + r * bins * channels;
+      const Samples samples(rows + 5 * r, options, map.size(1), map.size(2));
+      samples.for_each([&](int64_t bin, const Tap& tap) {
+        add_sample(sums + bin * channels, image, tap, channels);
+      });
+      const float count = samples.count();
+      for (int64_t i = 0; i < bins * channels; ++i) sums[i] /= count;
     }
   });
   return output.view({regions.size(0), options.output[0], options.output[1], channels})
@@ -134,11 +164,14 @@ torch::Tensor backward_of(const torch::Tensor& grad, const torch::Tensor& region
   at::parallel_for(0, channels, 16, [&](int64_t begin, int64_t end) {
     for (int64_t r = 0; r < regions.size(0); ++r) {
       float* image = cells + image_of(rows + 5 * r, sizes[0]) * sizes[2] * sizes[3] * channels;
-      for_each_tap(rows + 5 * r, options, sizes[2], sizes[3], [&](int64_t bin, const Tap& tap) {
+      const Samples samples(rows + 5 * r, options, sizes[2], sizes[3]);
+      const float count = samples.count();
+      samples.for_each([&](int64_t bin, const Tap& tap) {
         const float* value = values + (r * bins + bin) * channels;
         for (size_t i = 0; i < 4; ++i) {
           float* to = image + tap.cell[i] * channels;
-          for (int64_t c = begin; c < end; ++c) to[c] += tap.weight[i] * value[c];
+          const float weight = tap.weight[i] / count;
+          for (int64_t c = begin; c < end; ++c) to[c] += weight * value[c];
         }
       });
     }

@@ -6,6 +6,16 @@
 #include "nn/recompute.h"
 
 namespace ibot::nn {
+namespace {
+
+MapSize size_of(const torch::Tensor& tokens, const std::optional<MapSize>& map) {
+  if (!map) return map_side(tokens.size(1));
+  IBOT_CHECK(map->tokens() == tokens.size(1), "swin: expected a map of ", map->rows, " x ",
+             map->columns, " tokens, got ", tokens.size(1));
+  return *map;
+}
+
+}  // namespace
 
 int64_t map_side(int64_t tokens) {
   const auto side = std::llround(std::sqrt(static_cast<double>(tokens)));
@@ -23,14 +33,11 @@ SwinBlockImpl::SwinBlockImpl(const SwinBlockOptions& options)
   mlp_ = register_module("mlp", Mlp(width, options.hidden_dim()));
 }
 
-const WindowPlan& SwinBlockImpl::plan(const torch::Tensor& tokens) {
-  return plans_.of(map_side(tokens.size(1)), tokens.device());
-}
-
-BlockDraws SwinBlockImpl::draw(const torch::Tensor& tokens, const BlockContext& context) {
+BlockDraws SwinBlockImpl::draw(const torch::Tensor& tokens, const BlockContext& context,
+                               const WindowPlan& plan) {
   if (!is_training()) return {};
   const auto window = options_.windows.size * options_.windows.size;
-  const auto windows = plan(tokens).to_windows.size(0) / window;
+  const auto windows = plan.to_windows.size(0) / window;
   const BlockSizes sizes{.samples = tokens.size(0),
                          .weights = {tokens.size(0) * windows, options_.heads, window, window},
                          .tokens = tokens.sizes().vec(),
@@ -38,22 +45,27 @@ BlockDraws SwinBlockImpl::draw(const torch::Tensor& tokens, const BlockContext& 
   return draw_block(sizes, options_.drop_path, context, tokens.device());
 }
 
-torch::Tensor SwinBlockImpl::run(const torch::Tensor& tokens, const BlockDraws& draws) {
-  const auto& layout = plan(tokens);
+torch::Tensor SwinBlockImpl::run(const torch::Tensor& tokens, const BlockDraws& draws,
+                                 const WindowPlan& plan) {
   const auto& dropout = draws.dropout;
-  const auto attended = to_map(attn_->attend(norm1_, tokens, layout, dropout.weights), layout);
+  const auto attended = to_map(attn_->attend(norm1_, tokens, plan, dropout.weights), plan);
   const auto x = attn_->add_to(tokens, attended, {draws.attention, {}}, dropout.attended);
   return mlp_->add_to(x, norm2_, {draws.mlp, {}}, dropout);
 }
 
-torch::Tensor SwinBlockImpl::forward(const torch::Tensor& tokens, const BlockContext& context) {
-  const auto draws = draw(tokens, context);
-  const auto work = [this, draws](const torch::Tensor& input) { return run(input, draws); };
+torch::Tensor SwinBlockImpl::forward(const torch::Tensor& tokens, const BlockContext& context,
+                                     const std::optional<MapSize>& map) {
+  // A copy of handles: the list of plans grows while a recomputed block still waits for its turn.
+  const auto plan = plans_.of(size_of(tokens, map), tokens.device());
+  const auto draws = draw(tokens, context, plan);
+  const auto work = [this, draws, plan](const torch::Tensor& input) {
+    return run(input, draws, plan);
+  };
   return context.recompute ? recomputed(work, tokens, parameters()) : work(tokens);
 }
 
 torch::Tensor SwinBlockImpl::attention(const torch::Tensor& tokens) {
-  return attn_->weights(norm1_, tokens, plan(tokens));
+  return attn_->weights(norm1_, tokens, plans_.of(map_side(tokens.size(1)), tokens.device()));
 }
 
 PatchMergingImpl::PatchMergingImpl(int64_t embed_dim) {
@@ -63,15 +75,18 @@ PatchMergingImpl::PatchMergingImpl(int64_t embed_dim) {
   norm_ = register_module("norm", layer_norm(4 * embed_dim));
 }
 
-torch::Tensor PatchMergingImpl::forward(const torch::Tensor& tokens) {
-  const auto side = map_side(tokens.size(1));
+torch::Tensor PatchMergingImpl::forward(const torch::Tensor& tokens,
+                                        const std::optional<MapSize>& map) {
+  const auto size = size_of(tokens, map);
   const auto width = tokens.size(2);
-  auto map = tokens.unflatten(1, {side, side});
-  if (side % 2 == 1) map = torch::constant_pad_nd(map, {0, 0, 0, 1, 0, 1});
-  const auto half = map.size(1) / 2;
-  const auto joined = map.reshape({-1, half, 2, half, 2, width})
+  auto grid = tokens.unflatten(1, {size.rows, size.columns});
+  if (size.rows % 2 == 1 || size.columns % 2 == 1) {
+    grid = torch::constant_pad_nd(grid, {0, 0, 0, size.columns % 2, 0, size.rows % 2});
+  }
+  const auto rows = grid.size(1) / 2, columns = grid.size(2) / 2;
+  const auto joined = grid.reshape({-1, rows, 2, columns, 2, width})
                           .permute({0, 1, 3, 4, 2, 5})
-                          .reshape({-1, half * half, 4 * width});
+                          .reshape({-1, rows * columns, 4 * width});
   return reduction_->forward(norm_->forward(joined));
 }
 

@@ -9,19 +9,37 @@ namespace {
 
 constexpr double kApart = -100.0;
 
-/// map [n·w, n·w] → [n·n·w·w], window by window.
+/// map [m·w, n·w] → [m·n·w·w], window by window.
 torch::Tensor window_order(const torch::Tensor& map, int64_t size) {
-  const auto count = map.size(0) / size;
-  return map.view({count, size, count, size}).transpose(1, 2).flatten();
+  return map.view({map.size(0) / size, size, map.size(1) / size, size}).transpose(1, 2).flatten();
 }
 
-/// -100 between tokens of different regions of the shifted map. Three regions on each axis: whole
-/// windows, then of the last one what was its neighbor and what came in from the other side.
-torch::Tensor shift_mask(const torch::Tensor& axis, const WindowOptions& options) {
-  const auto side = axis.size(0);
-  const auto region = axis.ge(side - options.size).to(torch::kLong) + axis.ge(side - options.shift);
-  const auto regions = window_order(region.unsqueeze(1) * 3 + region, options.size)
-                           .view({-1, options.size * options.size});
+/// One side of a map, padded to whole windows and shifted.
+///
+///   from    [padded]   place before the shift of each place after it
+///   to      [side]     place after the shift of each place before it
+///   region  [padded]   0 to 2 on a shifted axis: whole windows, then of the last one what was its
+///                      neighbor and what came in from the other side
+struct Axis {
+  torch::Tensor from;
+  torch::Tensor to;
+  torch::Tensor region;
+};
+
+Axis plan_axis(int64_t side, const WindowOptions& options, torch::Device device) {
+  const auto padded = (side + options.size - 1) / options.size * options.size;
+  const auto index = torch::TensorOptions(torch::kLong).device(device);
+  const auto places = torch::arange(padded, index);
+  return {.from = (places + options.shift).remainder(padded),
+          .to = (torch::arange(side, index) - options.shift).remainder(padded),
+          .region = places.ge(padded - options.size).to(torch::kLong) +
+                    places.ge(padded - options.shift)};
+}
+
+/// -100 between tokens of different regions of the shifted map, of which there are three by three.
+torch::Tensor shift_mask(const Axis& rows, const Axis& columns, int64_t size) {
+  const auto regions =
+      window_order(rows.region.unsqueeze(1) * 3 + columns.region, size).view({-1, size * size});
   const auto apart = regions.unsqueeze(1).ne(regions.unsqueeze(2)).to(torch::kFloat);
   return apart.mul_(kApart).unsqueeze(1);  // [W, 1, T, T]
 }
@@ -50,24 +68,21 @@ class Gather : public torch::autograd::Function<Gather> {
 
 }  // namespace
 
-WindowPlan plan_windows(int64_t side, const WindowOptions& options, torch::Device device) {
-  const auto padded = (side + options.size - 1) / options.size * options.size;
-  const auto index = torch::TensorOptions(torch::kLong).device(device);
-  const auto axis = torch::arange(padded, index);
-  const auto from = (axis + options.shift).remainder(padded);  // place before the shift
-  const auto cell = from.unsqueeze(1) * side + from;           // [padded, padded]
-  const auto inside = from.lt(side);
-  const auto source = torch::where(inside.unsqueeze(1).logical_and(inside), cell, side * side);
+WindowPlan plan_windows(const MapSize& map, const WindowOptions& options, torch::Device device) {
+  const auto rows = plan_axis(map.rows, options, device);
+  const auto columns = plan_axis(map.columns, options, device);
+  const auto cell = rows.from.unsqueeze(1) * map.columns + columns.from;  // [padded, padded]
+  const auto inside = rows.from.lt(map.rows).unsqueeze(1).logical_and(columns.from.lt(map.columns));
+  const auto source = torch::where(inside, cell, map.tokens());
 
-  const auto count = padded / options.size;
-  const auto place = torch::arange(padded * padded, index)
-                         .view({count, count, options.size, options.size})
+  const auto down = rows.from.size(0) / options.size, across = columns.from.size(0) / options.size;
+  const auto place = torch::arange(cell.numel(), cell.options())
+                         .view({down, across, options.size, options.size})
                          .transpose(1, 2)
-                         .reshape({padded, padded});
-  const auto to = (torch::arange(side, index) - options.shift).remainder(padded);
+                         .reshape(cell.sizes());
   return {.to_windows = window_order(source, options.size),
-          .to_map = place.index_select(0, to).index_select(1, to).flatten(),
-          .mask = options.shift > 0 ? shift_mask(axis, options) : torch::Tensor()};
+          .to_map = place.index_select(0, rows.to).index_select(1, columns.to).flatten(),
+          .mask = options.shift > 0 ? shift_mask(rows, columns, options.size) : torch::Tensor()};
 }
 
 torch::Tensor to_windows(const torch::Tensor& tokens, const WindowPlan& plan) {
@@ -78,14 +93,14 @@ torch::Tensor to_map(const torch::Tensor& windows, const WindowPlan& plan) {
   return Gather::apply(windows, plan.to_map, plan.to_windows);
 }
 
-const WindowPlan& WindowPlans::of(int64_t side, torch::Device device) {
+const WindowPlan& WindowPlans::of(const MapSize& map, torch::Device device) {
   for (const Entry& entry : entries_) {
-    if (entry.side == side && entry.device == device) return entry.plan;
+    if (entry.map == map && entry.device == device) return entry.plan;
   }
   // A plan made while evaluating must serve training too: autograd refuses inference tensors.
   const c10::InferenceMode outside(false);
   const torch::NoGradGuard no_grad;
-  entries_.push_back({side, device, plan_windows(side, options_, device)});
+  entries_.push_back({map, device, plan_windows(map, options_, device)});
   return entries_.back().plan;
 }
 

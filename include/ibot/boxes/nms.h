@@ -67,4 +67,9 @@ struct SoftNms {
 SoftNms soft_nms(const torch::Tensor& boxes, const torch::Tensor& scores,
                  const SoftNmsOptions& options);
 
+/// detect() with soft_nms within every class instead of suppression; boxes keep their place and
+/// have lowered scores. A candidate starts above `least_score` and stays above options.least_score.
+Detected detect_softly(const torch::Tensor& boxes, const torch::Tensor& scores, double least_score,
+                       const SoftNmsOptions& options, int64_t most);
+
 }  // namespace ibot::boxes

@@ -3,7 +3,15 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
+
 namespace ibot::nn {
+
+/// Rows and columns of patches.
+struct PositionGrid {
+  int64_t rows = 0;
+  int64_t columns = 0;
+};
 
 /// Position embeddings of a grid of rows x columns patches.
 ///
@@ -17,5 +25,17 @@ namespace ibot::nn {
 /// Source: reference `vision_transformer.py` (interpolate_pos_encoding).
 torch::Tensor interpolate_pos_embed(const torch::Tensor& pos_embed, int64_t rows, int64_t columns,
                                     bool native);
+
+/// The same from embeddings of any grid, [1, 1 + stored.rows·stored.columns, D], where it is not
+/// the native one: each direction has its factor.
+///
+/// Source: reference `evaluation/object_detection/mmdet/models/backbones/vit.py`.
+torch::Tensor interpolate_pos_embed(const torch::Tensor& pos_embed, const PositionGrid& stored,
+                                    const PositionGrid& wanted);
+
+/// Position embeddings as they are resized when weights are loaded: bicubic as above, but sample
+/// positions follow from the sizes.
+torch::Tensor resize_pos_embed(const torch::Tensor& pos_embed, const PositionGrid& stored,
+                               const PositionGrid& wanted);
 
 }  // namespace ibot::nn

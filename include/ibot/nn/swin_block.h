@@ -1,6 +1,8 @@
 // The Swin block and the merging of patches between stages.
 #pragma once
 
+#include <optional>
+
 #include "ibot/nn/block.h"
 #include "ibot/nn/window_attention.h"
 #include "ibot/nn/windows.h"
@@ -20,22 +22,23 @@ struct SwinBlockOptions {
   }
 };
 
-/// Pre-norm block of a square map: x + attention(norm(x)) within windows, then x + mlp(norm(x)),
+/// Pre-norm block of a map: x + attention(norm(x)) within windows, then x + mlp(norm(x)),
 /// branches dropped for some samples while training.
 class SwinBlockImpl : public torch::nn::Module {
  public:
   explicit SwinBlockImpl(const SwinBlockOptions& options);
 
-  /// tokens [B, L, D] → [B, L, D], L a square number
-  torch::Tensor forward(const torch::Tensor& tokens, const BlockContext& context);
+  /// tokens [B, L, D] → [B, L, D] of a map of that size; none: a square, so that L must be one
+  torch::Tensor forward(const torch::Tensor& tokens, const BlockContext& context,
+                        const std::optional<MapSize>& map = {});
 
-  /// Softmax attention of this block: [B·W, heads, T, T] of the T tokens of each of W windows.
+  /// Softmax attention of this block, of a square map: [B·W, heads, T, T] of the T tokens of each
+  /// of W windows.
   torch::Tensor attention(const torch::Tensor& tokens);
 
  private:
-  const WindowPlan& plan(const torch::Tensor& tokens);
-  BlockDraws draw(const torch::Tensor& tokens, const BlockContext& context);
-  torch::Tensor run(const torch::Tensor& tokens, const BlockDraws& draws);
+  BlockDraws draw(const torch::Tensor& tokens, const BlockContext& context, const WindowPlan& plan);
+  torch::Tensor run(const torch::Tensor& tokens, const BlockDraws& draws, const WindowPlan& plan);
 
   SwinBlockOptions options_;
   WindowPlans plans_;
@@ -51,7 +54,7 @@ TORCH_MODULE(SwinBlock);
 /// Throws Error where `tokens` is no square number.
 int64_t map_side(int64_t tokens);
 
-/// Joins each 2 x 2 tokens of a square map to one of twice the width; odd maps gain a row and a
+/// Joins each 2 x 2 tokens of a map to one of twice the width; odd maps gain a row and a
 /// column of zeros. Channels of (row, column): (even, even), (odd, even), (even, odd), (odd, odd).
 ///
 /// Source: reference `swin_transformer.py` (PatchMerging).
@@ -59,8 +62,8 @@ class PatchMergingImpl : public torch::nn::Module {
  public:
   explicit PatchMergingImpl(int64_t embed_dim);
 
-  /// tokens [B, H·H, D] → [B, ⌈H / 2⌉², 2·D]
-  torch::Tensor forward(const torch::Tensor& tokens);
+  /// tokens [B, H·W, D] → [B, ⌈H / 2⌉·⌈W / 2⌉, 2·D]; `map` is {H, W}, none: a square
+  torch::Tensor forward(const torch::Tensor& tokens, const std::optional<MapSize>& map = {});
 
  private:
   torch::nn::Linear reduction_{nullptr};
