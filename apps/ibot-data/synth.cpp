@@ -90,7 +90,7 @@ void add_synth_arguments(CLI::App& command, SynthArguments& arguments) {
 int make_set(const SynthArguments& arguments) {
   check_folder(arguments.folder);
   try {
-    const auto* draw = arguments.task == "segment"  ? segmented
+    auto* const draw = arguments.task == "segment"  ? segmented
                        : arguments.task == "detect" ? detected
                                                     : classified;
     std::cout << arguments.folder << ": " << draw(arguments.settings, arguments.folder) << "\n";

@@ -121,7 +121,7 @@ eval::DetectStep make_step(const TaskRequest& request, const detection::Detector
   }
 }
 
-void train(const TaskRequest& request, const Sets& sets, const detection::Detector& detector,
+void train(const TaskRequest& request, const Sets& sets, detection::Detector detector,
            const Identity& identity) {
   const auto& config = request.weights.config;
   const auto report = open_input([&] {

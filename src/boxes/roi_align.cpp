@@ -211,11 +211,11 @@ torch::Tensor roi_align(const torch::Tensor& features, const torch::Tensor& regi
   IBOT_CHECK(features.dim() == 4 && regions.dim() == 2 && regions.size(1) == 5,
              "roi_align: expected features [B, C, H, W] and regions [R, 5], got ", features.sizes(),
              " and ", regions.sizes());
-  IBOT_CHECK(features.is_cpu() && features.scalar_type() == torch::kFloat,
-             "roi_align: expected float32 features on the CPU, got ", features.scalar_type(),
-             " on ", features.device());
-  return RoiAlign::apply(features, regions.detach().to(torch::kCPU, torch::kFloat).contiguous(),
-                         options);
+  IBOT_CHECK(features.scalar_type() == torch::kFloat, "roi_align: expected float32 features, got ",
+             features.scalar_type());
+  return RoiAlign::apply(features.cpu(),
+                         regions.detach().to(torch::kCPU, torch::kFloat).contiguous(), options)
+      .to(features.device());
 }
 
 torch::Tensor level_of(const torch::Tensor& regions, int64_t levels) {

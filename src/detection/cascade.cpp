@@ -126,8 +126,10 @@ StagePass CascadeImpl::run_stage(size_t number, const std::vector<torch::Tensor>
     regions.push_back(regions_of(boxes, static_cast<int64_t>(i)));
     labels.push_back(label);
     wanted.push_back(truths[i].boxes.index_select(0, truth));
+    // Masks are many and large: they stay on the host.
     masks.push_back(
-        boxes::mask_targets(truths[i].masks, boxes.slice(0, 0, truth.numel()), truth, kMaskSide));
+        boxes::mask_targets(truths[i].masks, boxes.slice(0, 0, truth.numel()), truth, kMaskSide)
+            .to(boxes.device()));
   }
   StagePass pass{.regions = torch::cat(regions),
                  .labels = torch::cat(labels),

@@ -26,7 +26,8 @@ struct RoiAlignOptions {
 ///   regions   [R, 5]                   image, x1, y1, x2, y2 in pixels
 ///   returns   [R, C, output height, output width]
 ///
-/// On the CPU, on several threads. Throws Error for another device or type.
+/// On the CPU, on several threads: features elsewhere are moved there, and the result back. Throws
+/// Error for another type.
 /// Source: He et al. 2017; mmcv 1.3, RoIAlign with aligned = true.
 torch::Tensor roi_align(const torch::Tensor& features, const torch::Tensor& regions,
                         const RoiAlignOptions& options);
