@@ -113,13 +113,15 @@ Normed normalize(const torch::Tensor& tokens, const NormParameters& norm, torch:
   return {rows.to(dtype), {kept, mean, rstd, normalized}};
 }
 
-void NormKept::put(const NormKept& part, const Chunk& chunk, const torch::Tensor& all) {
-  if (!mean.defined()) {
-    normalized = part.normalized;
-    rows = normalized ? part.rows.new_empty(all.sizes()) : all;
-    mean = part.mean.new_empty({all.size(0), 1});
-    rstd = torch::empty_like(mean);
-  }
+NormKept room_for_norm(const torch::Tensor& rows, const NormParameters& norm,
+                       torch::ScalarType dtype) {
+  const bool normalized = dtype != rows.scalar_type();
+  const auto mean = norm.scale.new_empty({rows.size(0), 1});
+  return {normalized ? torch::empty(rows.sizes(), rows.options().dtype(dtype)) : rows, mean,
+          torch::empty_like(mean), normalized};
+}
+
+void NormKept::put(const NormKept& part, const Chunk& chunk) {
   chunk.of(mean).copy_(part.mean);
   chunk.of(rstd).copy_(part.rstd);
   if (normalized) chunk.of(rows).copy_(part.rows);
