@@ -70,13 +70,19 @@ void Figures::measure(const BenchCase& bench, const BenchRuns& runs,
 }
 
 void Figures::measure_in_turn(const std::vector<BenchWork>& works, const BenchRuns& runs) {
-  for (const auto& work : works) work.run();
+  for (const auto& work : works) {
+    work.before();
+    work.run();
+    work.after();
+  }
   std::vector<BenchTimes> times(works.size());
   for (int repetition = 0; repetition < runs.repetitions; ++repetition) {
     for (size_t i = 0; i < works.size(); ++i) {
+      works[i].before();
       const double user_before = user_seconds();
       times[i].seconds.push_back(timed(works[i].run, runs.device));
       times[i].user_s += user_seconds() - user_before;
+      works[i].after();
     }
   }
   for (size_t i = 0; i < works.size(); ++i) add(works[i].bench, std::move(times[i]), runs.device);

@@ -25,9 +25,12 @@ struct BenchRuns {
   int repetitions = 10;
 };
 
+/// `before` and `after` each run are not timed.
 struct BenchWork {
   BenchCase bench;
   std::function<void()> run;
+  std::function<void()> before = [] {};
+  std::function<void()> after = [] {};
 };
 
 /// What the repetitions of a case took.

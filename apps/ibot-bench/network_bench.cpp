@@ -32,9 +32,8 @@ Products products_of(config::RunConfig config, torch::Device device) {
 /// In turn with the products of its shapes.
 void measure_beside_products(const BenchWork& work, const config::RunConfig& config,
                              const BenchRuns& runs, Figures& figures) {
-  const auto products = products_of(config, runs.device);
-  figures.measure_in_turn(
-      {work, {{.name = "products", .flops = products.flops()}, [&] { products.run(); }}}, runs);
+  auto products = products_of(config, runs.device);
+  figures.measure_in_turn({work, products.work()}, runs);
 }
 
 BenchCase network_case(const char* name, const config::RunConfig& config, double passes) {

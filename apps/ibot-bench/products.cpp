@@ -10,18 +10,9 @@
 #include "ibot/optim/autocast.h"
 
 namespace ibot::apps {
-namespace {
-
-/// Input and output width of a layer, and the rows that it is applied to.
-struct Shape {
-  int64_t rows = 0;
-  int64_t input = 0;
-  int64_t output = 0;
-};
-
 /// From one stage to the next a backbone has a quarter of the tokens and twice the width.
-std::vector<Shape> block_shapes(const models::BackboneOptions& options, int64_t images,
-                                int64_t image_size) {
+std::vector<Products::Shape> Products::block_shapes(const models::BackboneOptions& options,
+                                                    int64_t images, int64_t image_size) {
   std::vector<Shape> shapes;
   auto width = models::output_width(options);
   auto tokens = models::mask_grid(options, image_size).size();
@@ -38,25 +29,26 @@ std::vector<Shape> block_shapes(const models::BackboneOptions& options, int64_t 
   return shapes;
 }
 
-}  // namespace
-
 Products::Products(const config::RunConfig& config, torch::Device device) {
   const auto& augment = config.augment;
   const auto images = config.train.batch_size;
-  auto shapes = block_shapes(config.backbone, images * augment.global_crops, augment.global_size);
+  shapes_ = block_shapes(config.backbone, images * augment.global_crops, augment.global_size);
   if (augment.local_crops > 0) {
     const auto local =
         block_shapes(config.backbone, images * augment.local_crops, augment.local_size);
-    shapes.insert(shapes.end(), local.begin(), local.end());
+    shapes_.insert(shapes_.end(), local.begin(), local.end());
   }
   const auto type = optim::autocast_dtype(config.train.precision).value_or(torch::kFloat);
-  const auto options = torch::TensorOptions(device).dtype(type);
-  for (const auto& [rows, input, output] : shapes) {
-    const auto weight = at::randn({output, input}, options) / std::sqrt(input);
-    const auto in = at::randn({rows, input}, options);
+  options_ = torch::TensorOptions(device).dtype(type);
+}
+
+void Products::lay_out() {
+  for (const auto& [rows, input, output] : shapes_) {
+    const auto weight = at::randn({output, input}, options_) / std::sqrt(input);
+    const auto in = at::randn({rows, input}, options_);
     linears_.push_back({.input = in,
                         .weight = weight,
-                        .output = at::randn({rows, output}, options),
+                        .output = at::randn({rows, output}, options_),
                         .input_gradient = at::empty_like(in),
                         .weight_gradient = at::empty_like(weight)});
   }
@@ -70,12 +62,15 @@ void Products::run() const {
   }
 }
 
-double Products::flops() const {
-  double sum = 0.0;
-  for (const auto& linear : linears_) {
-    sum += 3.0 * 2.0 * static_cast<double>(linear.input.size(0) * linear.weight.numel());
+BenchWork Products::work() {
+  double flops = 0.0;
+  for (const auto& [rows, input, output] : shapes_) {
+    flops += 3.0 * 2.0 * static_cast<double>(rows * input * output);
   }
-  return sum;
+  return {.bench = {.name = "products", .flops = flops},
+          .run = [this] { run(); },
+          .before = [this] { lay_out(); },
+          .after = [this] { linears_.clear(); }};
 }
 
 }  // namespace ibot::apps

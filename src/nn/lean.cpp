@@ -27,14 +27,20 @@ torch::Tensor cast(const torch::Tensor& tensor) {
   return dtype ? at::autocast::cached_cast(*dtype, tensor, device) : tensor;
 }
 
+/// The rows as a norm takes them: only a CPU's mixes half-precision rows with float32 parameters.
+torch::Tensor rows_for(const NormParameters& norm, const torch::Tensor& rows) {
+  return rows.is_cpu() ? rows : rows.to(norm.scale.scalar_type());
+}
+
 /// The same rows again, but for the rounding of what was kept.
 torch::Tensor normalize_again(const NormKept& kept, const NormParameters& norm,
                               torch::ScalarType dtype) {
   if (kept.normalized) {
     return torch::addcmul(norm.shift, kept.rows.to(norm.scale.scalar_type()), norm.scale).to(dtype);
   }
-  return std::get<0>(
-      at::native_layer_norm(kept.rows, norm.scale.sizes(), norm.scale, norm.shift, norm.eps));
+  return std::get<0>(at::native_layer_norm(rows_for(norm, kept.rows), norm.scale.sizes(),
+                                           norm.scale, norm.shift, norm.eps))
+      .to(dtype);
 }
 
 struct NormGradients {
@@ -44,7 +50,8 @@ struct NormGradients {
 NormGradients norm_backward(const torch::Tensor& gradient, const NormKept& kept,
                             const NormParameters& norm, bool of_tokens) {
   const bool normalized = kept.normalized;
-  const auto input = normalized ? kept.rows.to(norm.scale.scalar_type()) : kept.rows;
+  const auto input =
+      normalized ? kept.rows.to(norm.scale.scalar_type()) : rows_for(norm, kept.rows);
   // Of what is normalized already, mean and deviation are 0 and 1.
   const auto mean = normalized ? torch::zeros_like(kept.mean) : kept.mean;
   const auto rstd = normalized ? torch::ones_like(kept.rstd) : kept.rstd;
@@ -105,21 +112,23 @@ void accumulate_(torch::Tensor& sum, const torch::Tensor& part) {
 
 Normed normalize(const torch::Tensor& tokens, const NormParameters& norm, torch::ScalarType dtype,
                  bool keep) {
-  const auto [rows, mean, rstd] =
-      at::native_layer_norm(tokens, norm.scale.sizes(), norm.scale, norm.shift, norm.eps);
+  const auto [rows, mean, rstd] = at::native_layer_norm(rows_for(norm, tokens), norm.scale.sizes(),
+                                                        norm.scale, norm.shift, norm.eps);
   if (!keep) return {rows.to(dtype), {}};
   const bool normalized = dtype != tokens.scalar_type();
   const auto kept = normalized ? ((tokens - mean) * rstd).to(dtype) : tokens;
   return {rows.to(dtype), {kept, mean, rstd, normalized}};
 }
 
-void NormKept::put(const NormKept& part, const Chunk& chunk, const torch::Tensor& all) {
-  if (!mean.defined()) {
-    normalized = part.normalized;
-    rows = normalized ? part.rows.new_empty(all.sizes()) : all;
-    mean = part.mean.new_empty({all.size(0), 1});
-    rstd = torch::empty_like(mean);
-  }
+NormKept room_for_norm(const torch::Tensor& rows, const NormParameters& norm,
+                       torch::ScalarType dtype) {
+  const bool normalized = dtype != rows.scalar_type();
+  const auto mean = norm.scale.new_empty({rows.size(0), 1});
+  return {normalized ? torch::empty(rows.sizes(), rows.options().dtype(dtype)) : rows, mean,
+          torch::empty_like(mean), normalized};
+}
+
+void NormKept::put(const NormKept& part, const Chunk& chunk) {
   chunk.of(mean).copy_(part.mean);
   chunk.of(rstd).copy_(part.rstd);
   if (normalized) chunk.of(rows).copy_(part.rows);

@@ -76,9 +76,15 @@ struct NormKept {
   NormKept of(const Chunk& chunk) const {
     return {chunk.of(rows), chunk.of(mean), chunk.of(rstd), normalized};
   }
-  /// Takes what is kept of a chunk of `all`.
-  void put(const NormKept& part, const Chunk& chunk, const torch::Tensor& all);
+  /// Takes what is kept of a chunk.
+  void put(const NormKept& part, const Chunk& chunk);
 };
+
+/// Room for what `normalize` keeps of `rows`, to be filled chunk by chunk. Taken before the chunks
+/// are computed: what stays would otherwise lie above what does not and keep its memory from the
+/// layers that follow.
+NormKept room_for_norm(const torch::Tensor& rows, const NormParameters& norm,
+                       torch::ScalarType dtype);
 
 struct Normed {
   torch::Tensor rows;

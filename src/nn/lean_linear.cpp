@@ -42,10 +42,11 @@ torch::Tensor norm_linear_rows(const torch::Tensor& tokens, const NormParameters
   }
   const auto rows = tokens.flatten(0, -2);
   const auto output = weight.new_empty({rows.size(0), weight.size(0)});
+  kept = room_for_norm(rows, norm, weight.scalar_type());
   for (const Chunk& chunk : chunks_of(rows)) {
     const auto normed = normalize(chunk.of(rows), norm, weight.scalar_type(), /*keep=*/true);
     linear_out_(chunk.of(output), normed.rows, linear);
-    kept.put(normed.kept, chunk, rows);
+    kept.put(normed.kept, chunk);
   }
   return output.view(with_width(tokens, weight.size(0)));
 }

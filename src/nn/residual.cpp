@@ -46,6 +46,13 @@ torch::Tensor sum_(const torch::Tensor& tokens, torch::Tensor branch) {
   return fits ? branch.add_(tokens) : tokens + branch;
 }
 
+/// The type of tokens + scale · branch.
+torch::ScalarType sum_type(const torch::Tensor& tokens, torch::ScalarType branch,
+                           const RowScale& scale) {
+  if (scale.channel.defined()) branch = torch::promote_types(branch, scale.channel.scalar_type());
+  return torch::promote_types(tokens.scalar_type(), branch);
+}
+
 struct LayerGradients {
   torch::Tensor weight, bias, channel;
 };
@@ -128,20 +135,23 @@ struct MlpKept {
 torch::Tensor mlp_rows(const torch::Tensor& tokens, const MlpWeights& weights,
                        const RowScale& scale, MlpKept* kept) {
   const auto& [norm, fc1, fc2] = weights;
-  if (kept) kept->hidden = fc1.weight.new_empty({tokens.size(0), fc1.weight.size(0)});
-  torch::Tensor output;
+  const auto dtype = fc1.weight.scalar_type();
+  if (kept) {
+    kept->norm = room_for_norm(tokens, norm, dtype);
+    kept->hidden = fc1.weight.new_empty({tokens.size(0), fc1.weight.size(0)});
+  }
+  const auto output =
+      torch::empty(tokens.sizes(), tokens.options().dtype(sum_type(tokens, dtype, scale)));
   for (const Chunk& chunk : chunks_of(tokens)) {
     const auto part = chunk.of(tokens);
-    const auto normed = normalize(part, norm, fc1.weight.scalar_type(), kept != nullptr);
+    const auto normed = normalize(part, norm, dtype, kept != nullptr);
     const auto hidden =
         kept ? chunk.of(kept->hidden) : fc1.weight.new_empty({chunk.count, fc1.weight.size(0)});
     linear_out_(hidden, normed.rows, fc1);
-    if (kept) kept->norm.put(normed.kept, chunk, tokens);
+    if (kept) kept->norm.put(normed.kept, chunk);
+    auto sum = chunk.of(output);
     const auto branch = torch::linear(torch::gelu(hidden), fc2.weight, fc2.bias);
-    const auto sum = sum_(part, scale.apply_(branch, chunk));
-    if (chunk.count == tokens.size(0)) return sum;
-    if (!output.defined()) output = sum.new_empty(tokens.sizes());
-    chunk.of(output).copy_(sum);
+    at::add_out(sum, part, scale.apply_(branch, chunk));
   }
   return output;
 }

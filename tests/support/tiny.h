@@ -23,15 +23,27 @@ inline train::StepOptions tiny_step_options() {
   return options;
 }
 
-/// A batch for tiny_step_options, a pure function of the step.
-inline batch::MultiCropBatch tiny_batch(int64_t images, int64_t step) {
+/// A Swin of two stages, 4 x 4 and 2 x 2 tokens, on the same images; its windows are padded.
+inline models::BackboneOptions tiny_swin() {
+  return {.arch = "swin_tiny",
+          .patch_size = 4,
+          .window_size = 3,
+          .image_size = 16,
+          .embed_dim = 8,
+          .depth = {2, 1},
+          .heads = {2, 4}};
+}
+
+/// A batch for tiny_step_options, a pure function of the step; masks are of `grid`.
+inline batch::MultiCropBatch tiny_batch(int64_t images, int64_t step,
+                                        mask::PatchGrid grid = {4, 4}) {
   batch::SyntheticSource source({.images = images,
                                  .global_crops = 2,
                                  .global_size = 16,
                                  .local_crops = 2,
                                  .local_size = 8,
                                  .mask = {},
-                                 .grid = {4, 4},
+                                 .grid = grid,
                                  .seed = static_cast<uint64_t>(step)});
   return *source.next();
 }
