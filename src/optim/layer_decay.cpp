@@ -23,4 +23,22 @@ std::vector<Parameter> layer_decayed_parameters(const torch::nn::Module& module,
   return parameters;
 }
 
+std::vector<Parameter> dense_parameters(const torch::nn::Module& module,
+                                        const models::BackboneOptions& backbone, double decay) {
+  auto parameters = layer_decayed_parameters(module, backbone, decay, /*decay_tokens=*/true);
+  if (!backbone.arch.starts_with("swin")) return parameters;
+  for (auto& parameter : parameters) {
+    const auto holds = [&](const char* part) {
+      return parameter.name.find(part) != std::string::npos;
+    };
+    parameter.decays = !holds("norm") && !holds("relative_position_bias_table");
+  }
+  return parameters;
+}
+
+std::vector<Parameter> decayed_alike(std::vector<Parameter> parameters) {
+  for (auto& parameter : parameters) parameter.decays = true;
+  return parameters;
+}
+
 }  // namespace ibot::optim

@@ -3,6 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -61,6 +62,23 @@ double EpochSchedule::at(int64_t epoch) const {
   const bool noisy =
       noise.begin < noise.end && moved >= noise.begin * all && moved < noise.end * all;
   return noisy ? lr + lr * draw_noise(noise, t) : lr;
+}
+
+double LinearWarmup::factor(int64_t step) const {
+  if (step >= steps) return 1.0;
+  return 1.0 - (1.0 - static_cast<double>(step) / static_cast<double>(steps)) * (1.0 - ratio);
+}
+
+double PolySchedule::at(int64_t step) const {
+  const auto left = 1.0 - static_cast<double>(step) / static_cast<double>(total_steps);
+  return ((base - final) * std::pow(left, power) + final) * warmup.factor(step);
+}
+
+double MultiStepSchedule::at(int64_t step) const {
+  const auto epoch = step / steps_per_epoch;
+  const auto decays = std::count_if(decay_epochs.begin(), decay_epochs.end(),
+                                    [&](int64_t decay) { return decay <= epoch; });
+  return base * std::pow(factor, static_cast<double>(decays)) * warmup.factor(step);
 }
 
 StepValues step_values(const OptimOptions& optim, const ScheduleOptions& schedule,

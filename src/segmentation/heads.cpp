@@ -4,7 +4,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/nn/batch_norm.h"
-#include "ibot/nn/dropout.h"
+#include "ibot/nn/drop_path.h"
 
 namespace ibot::segmentation {
 namespace {
@@ -47,9 +47,13 @@ SegmentationHead::SegmentationHead(int64_t channels, int64_t classes, double dro
 
 torch::Tensor SegmentationHead::classified(const torch::Tensor& maps) {
   if (!is_training()) return classifier_->forward(maps);
-  const auto kept =
-      nn::draw_dropout({maps.size(0), maps.size(1), 1, 1}, dropout_, context_, maps.device());
-  return classifier_->forward(kept.of(maps));
+  if (dropout_ == 0) return classifier_->forward(maps);
+  // A channel is drawn for as a crop is, so that the draws are those of the whole batch.
+  const auto scale =
+      nn::drop_path_scale(maps.size(1) * maps.size(0), dropout_, context_, maps.device())
+          .view({maps.size(1), maps.size(0), 1, 1})
+          .transpose(0, 1);
+  return classifier_->forward(maps * scale.to(maps.dtype()));
 }
 
 UperHead::UperHead(const UperOptions& options)
@@ -59,17 +63,19 @@ UperHead::UperHead(const UperOptions& options)
   const auto block = [&](int64_t inputs, int64_t kernel) {
     return ConvNorm(inputs, options.channels, kernel);
   };
+  IBOT_CHECK(options.inputs.size() == 4, "segmentation head: expected channels of 4 features, got ",
+             options.inputs.size());
   const auto pyramid = register_module("psp_modules", std::make_shared<torch::nn::Module>());
   for (int64_t i = 0; i < branches; ++i) {
     // The reference's branch is a pooling layer, number 0, and the block, number 1.
     const auto branch =
         pyramid->register_module(std::to_string(i), std::make_shared<torch::nn::Module>());
-    pool_branches_.push_back(branch->register_module("1", block(options.inputs, 1)));
+    pool_branches_.push_back(branch->register_module("1", block(options.inputs.back(), 1)));
   }
   bottleneck_ =
-      register_module("bottleneck", block(options.inputs + branches * options.channels, 3));
+      register_module("bottleneck", block(options.inputs.back() + branches * options.channels, 3));
   laterals_ =
-      numbered(*this, "lateral_convs", 3, [&](int64_t) { return block(options.inputs, 1); });
+      numbered(*this, "lateral_convs", 3, [&](int64_t i) { return block(options.inputs[i], 1); });
   outputs_ = numbered(*this, "fpn_convs", 3, [&](int64_t) { return block(options.channels, 3); });
   fusion_ = register_module("fpn_bottleneck", block(4 * options.channels, 3));
 }
@@ -113,10 +119,15 @@ torch::Tensor AuxiliaryHead::forward(const std::vector<torch::Tensor>& features)
 }
 
 torch::Tensor LinearHead::forward(const std::vector<torch::Tensor>& features) {
-  return classified(torch::cat(features, 1));
+  std::vector<torch::Tensor> maps;
+  for (const auto& feature : features) {
+    maps.push_back(resized(feature, features.front().sizes().slice(2)));
+  }
+  return classified(torch::cat(maps, 1));
 }
 
 torch::Tensor resized(const torch::Tensor& maps, at::IntArrayRef size) {
+  if (maps.sizes().slice(2) == size) return maps;
   return at::upsample_bilinear2d(maps, size, /*align_corners=*/false);
 }
 

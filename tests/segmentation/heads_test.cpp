@@ -94,7 +94,7 @@ class HeadCase {
 TEST(SegmentationHeadsDense, UperNetIsTheSame) {
   HeadCase golden("uper");
   const auto config = golden.config();
-  UperHead head({.inputs = config["in_channels"],
+  UperHead head({.inputs = std::vector<int64_t>(4, config["in_channels"].get<int64_t>()),
                  .channels = config["channels"],
                  .classes = config["classes"],
                  .pool_scales = config["pool_scales"].get<std::vector<int64_t>>(),

@@ -23,4 +23,17 @@ std::vector<Parameter> layer_decayed_parameters(const torch::nn::Module& module,
                                                 double decay, bool decay_tokens,
                                                 bool decay_tables = true);
 
+/// Those of a segmentor or detector. On a ViT layer_decayed_parameters, in which class token and
+/// positions decay: the reference compares their bare names with those that carry `backbone.`, so
+/// that its exemption never applies. On Swin one learning rate, and no decay of norms (but for
+/// batch normalization, whose names have none) and bias tables; biases decay.
+///
+/// Source: reference `mmcv_custom/layer_decay_optimizer_constructor.py`; paramwise_cfg of Swin's
+/// configurations.
+std::vector<Parameter> dense_parameters(const torch::nn::Module& module,
+                                        const models::BackboneOptions& backbone, double decay);
+
+/// All of them with weight decay, biases too, as a plain optimizer has it.
+std::vector<Parameter> decayed_alike(std::vector<Parameter> parameters);
+
 }  // namespace ibot::optim

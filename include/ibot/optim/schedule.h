@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "ibot/optim/optim_options.h"
 #include "ibot/optim/schedule_options.h"
@@ -60,6 +61,40 @@ struct EpochSchedule {
  private:
   double warming(double t) const;
   double falling(double t) const;
+};
+
+/// A linear rise over the first `steps` steps, from `ratio` of what the schedule has.
+struct LinearWarmup {
+  int64_t steps = 0;
+  double ratio = 1.0;
+
+  double factor(int64_t step) const;
+};
+
+/// Falls from `base` to `final` as a power of what is left of `total_steps`.
+///
+/// Source: mmcv 1.3 (PolyLrUpdaterHook, linear warm-up).
+struct PolySchedule {
+  double base = 0.0;
+  double final = 0.0;
+  int64_t total_steps = 0;
+  double power = 1.0;
+  LinearWarmup warmup = {};
+
+  double at(int64_t step) const;
+};
+
+/// `base` times `factor` after each of the `decay_epochs`, which count from 0.
+///
+/// Source: mmcv 1.3 (StepLrUpdaterHook, linear warm-up).
+struct MultiStepSchedule {
+  double base = 0.0;
+  double factor = 0.1;
+  std::vector<int64_t> decay_epochs;
+  int64_t steps_per_epoch = 0;
+  LinearWarmup warmup = {};
+
+  double at(int64_t step) const;
 };
 
 /// How long a run is and how many images a step sees over all ranks.

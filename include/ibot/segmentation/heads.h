@@ -55,12 +55,12 @@ class SegmentationHead : public torch::nn::Module {
   torch::nn::Conv2d classifier_{nullptr};
 };
 
-///   inputs       channels of each feature map
+///   inputs       channels of each of the four feature maps
 ///   channels     within the head
 ///   pool_scales  sides of the pooled maps of the last feature
 ///   dropout      of channels
 struct UperOptions {
-  int64_t inputs = 384;
+  std::vector<int64_t> inputs{384, 384, 384, 384};
   int64_t channels = 384;
   int64_t classes = 150;
   std::vector<int64_t> pool_scales{1, 2, 3, 6};
@@ -110,7 +110,8 @@ class AuxiliaryHead final : public SegmentationHead {
   ConvNorm conv_{nullptr};
 };
 
-/// The classifier alone, on features of one size beside each other: [B, inputs in all, H, W].
+/// The classifier alone, on features beside each other at the first one's size: [B, inputs in all,
+/// H, W].
 ///
 /// Source: the reference's linear head for segmentation.
 class LinearHead final : public SegmentationHead {

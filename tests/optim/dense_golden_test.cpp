@@ -1,0 +1,114 @@
+#include <gtest/gtest.h>
+
+#include "ibot/optim/layer_decay.h"
+#include "ibot/optim/schedule.h"
+#include "ibot/segmentation/segmentor.h"
+#include "support/golden.h"
+
+namespace ibot::optim {
+namespace {
+
+using testing::ReadJson;
+
+ReadJson description() { return testing::dense_case("10_schedules_and_groups", "schedules").json; }
+
+template <class Schedule>
+void check(const Schedule& schedule, const ReadJson& item, double rtol) {
+  for (const auto& pair : item["values"].elements()) {
+    const double expected = pair[1];
+    EXPECT_NEAR(schedule.at(pair[0].template get<int64_t>()), expected, rtol * std::abs(expected));
+  }
+}
+
+TEST(SchedulesDense, AreTheSame) {
+  const auto json = description();
+  const double rtol = json["tolerance"]["rtol"];
+  for (const auto& item : json["poly"].elements()) {
+    check(PolySchedule{.base = item["base_lr"],
+                       .final = item["min_lr"],
+                       .total_steps = item["iterations"],
+                       .power = item["power"],
+                       .warmup = {item["warmup_iterations"], item["warmup_ratio"]}},
+          item, rtol);
+  }
+  for (const auto& item : json["step"].elements()) {
+    check(MultiStepSchedule{.base = item["base_lr"],
+                            .factor = item["factor"],
+                            .decay_epochs = item["decay_at_epochs"].get<std::vector<int64_t>>(),
+                            .steps_per_epoch = item["iterations_per_epoch"],
+                            .warmup = {item["warmup_iterations"], item["warmup_ratio"]}},
+          item, rtol);
+  }
+}
+
+struct Group {
+  int64_t tensors = 0;
+  int64_t numbers = 0;
+};
+
+void check_groups(const std::string& arch, int64_t image_size) {
+  const auto item = description()["layer_decay_groups"][arch + "_upernet"];
+  segmentation::Segmentor model(
+      {.backbone = {.backbone = {.arch = arch, .image_size = image_size}}});
+  const double decay = item["layer_decay"], weight_decay = item["weight_decay"], lr = item["lr"];
+  std::map<std::pair<double, double>, Group> groups;  // by scale and decay
+  int64_t numbers = 0;
+  for (const auto& parameter : dense_parameters(model, model.options().backbone.backbone, decay)) {
+    auto& group = groups[{parameter.lr_scale, parameter.decays ? weight_decay : 0.0}];
+    ++group.tensors;
+    group.numbers += parameter.tensor.numel();
+    numbers += parameter.tensor.numel();
+  }
+  EXPECT_EQ(numbers, item["parameters"].get<int64_t>());
+  ASSERT_EQ(groups.size(), item["groups"].size());
+  for (const auto& expected : item["groups"].elements()) {
+    const double scale = expected["lr_scale"];
+    const auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
+      return std::abs(group.first.first - scale) < 1e-9 * scale &&
+             group.first.second == expected["weight_decay"].get<double>();
+    });
+    ASSERT_NE(found, groups.end());
+    EXPECT_NEAR(lr * found->first.first, expected["lr"].get<double>(), 1e-9 * lr);
+    EXPECT_EQ(found->second.tensors, expected["tensors"].get<int64_t>());
+    EXPECT_EQ(found->second.numbers, expected["numbers"].get<int64_t>());
+  }
+}
+
+TEST(LayerDecayGroupsDense, AreThoseOfTheRealModels) {
+  for (const auto* arch : {"vit_small", "vit_base"}) check_groups(arch, 512);
+}
+
+TEST(LayerDecayGroupsDense, NamesAndShapesAreTheSame) {
+  segmentation::Segmentor model(
+      {.backbone = {.backbone = {.arch = "vit_small", .image_size = 512}}});
+  const auto parameters = model.named_parameters();
+  for (const auto& [name, expected] : description()["names_vit_small_upernet"].items()) {
+    const auto* parameter = parameters.find(name);
+    ASSERT_NE(parameter, nullptr) << name;
+    EXPECT_EQ(parameter->sizes(), expected[1].get<std::vector<int64_t>>()) << name;
+  }
+}
+
+TEST(LayerDecay, OnSwinNormsAndBiasTablesAloneDoNotDecay) {
+  segmentation::Segmentor model({.backbone = {.backbone = {.arch = "swin_tiny",
+                                                           .patch_size = 4,
+                                                           .embed_dim = 12,
+                                                           .depth = {2, 2, 2, 2},
+                                                           .heads = {1, 1, 2, 2}}},
+                                 .classes = 3,
+                                 .channels = 8});
+  std::map<std::string, bool> decays;
+  for (const auto& parameter :
+       dense_parameters(model, model.options().backbone.backbone, /*decay=*/1.0)) {
+    decays[parameter.name] = parameter.decays;
+    EXPECT_EQ(parameter.lr_scale, 1.0);
+  }
+  EXPECT_FALSE(decays.at("backbone.norm3.weight"));
+  EXPECT_FALSE(decays.at("backbone.layers.0.blocks.0.norm1.bias"));
+  EXPECT_FALSE(decays.at("backbone.layers.0.blocks.0.attn.relative_position_bias_table"));
+  EXPECT_TRUE(decays.at("backbone.layers.0.blocks.0.attn.qkv.bias"));
+  EXPECT_TRUE(decays.at("decode_head.bottleneck.bn.bias"));
+}
+
+}  // namespace
+}  // namespace ibot::optim
