@@ -6,6 +6,7 @@
 #include "common/output_folder.h"
 #include "common/run_main.h"
 #include "ibot/config/yaml.h"
+#include "ibot/data/scene_synthesis.h"
 #include "ibot/data/synthesis.h"
 
 namespace ibot::apps {
@@ -13,8 +14,9 @@ namespace {
 
 constexpr const char* kSection = "synth";
 
+template <class Options>
 struct SynthConfig {
-  data::SynthesisOptions synth;
+  Options synth;
 
   template <class Visitor>
   void sections(Visitor&& section) {
@@ -22,41 +24,65 @@ struct SynthConfig {
   }
 };
 
-data::SynthesisOptions read_options(const std::vector<std::string>& settings) {
+template <class Options>
+Options read_options(const std::vector<std::string>& settings) {
   std::vector<std::string> overrides;
   for (const auto& setting : settings) overrides.push_back(concat(kSection, '.', setting));
-  return config::read_config<SynthConfig>({}, overrides).synth;
+  return config::read_config<SynthConfig<Options>>({}, overrides).synth;
 }
 
-std::string settings_help() {
+template <class Options>
+std::string settings_help(const std::string& task) {
   std::ostringstream text;
-  text << "Settings:\n";
-  data::SynthesisOptions defaults;
+  text << "Settings of --task " << task << ":\n";
+  Options defaults;
   defaults.fields([&](const char* key, const auto& value, const char* meaning, const auto&...) {
     text << "  " << key << '=' << value << "  " << meaning << '\n';
   });
   return text.str();
 }
 
+std::string classified(const std::vector<std::string>& settings, const std::string& folder) {
+  const auto options = read_options<data::SynthesisOptions>(settings);
+  data::write_synthetic(options, folder);
+  return concat(options.classes, " classes, ", options.classes * options.train_per_class,
+                " images in train, ", options.classes * options.val_per_class, " in val, ",
+                options.size, " px");
+}
+
+std::string segmented(const std::vector<std::string>& settings, const std::string& folder) {
+  const auto options = read_options<data::SceneSynthesisOptions>(settings);
+  data::write_scenes(options, folder);
+  return concat(options.classes, " classes, ", options.train,
+                " images with label maps in training, ", options.val, " in validation, ",
+                options.size, " px");
+}
+
 }  // namespace
 
 void add_synth_arguments(CLI::App& command, SynthArguments& arguments) {
-  command.add_option("OUT", arguments.folder, "New folder; receives train/ and val/")->required();
+  command.add_option("OUT", arguments.folder, "New folder; receives the images of both splits")
+      ->required();
   command.add_option("SETTINGS", arguments.settings, "key=value, see below");
-  command.footer(settings_help());
+  command
+      .add_option(
+          "--task", arguments.task,
+          "what the images are labeled for: classify (default), a class each, in train/ and "
+          "val/; segment, a class for every pixel, in the layout of ADE20K")
+      ->check(CLI::IsMember({"classify", "segment"}))
+      ->option_text("classify|segment");
+  command.footer(settings_help<data::SynthesisOptions>("classify") +
+                 settings_help<data::SceneSynthesisOptions>("segment"));
 }
 
 int make_set(const SynthArguments& arguments) {
-  const auto options = read_options(arguments.settings);
   check_folder(arguments.folder);
   try {
-    data::write_synthetic(options, arguments.folder);
+    auto* draw = arguments.task == "segment" ? segmented : classified;
+    std::cout << arguments.folder << ": " << draw(arguments.settings, arguments.folder) << "\n";
   } catch (const DataError& error) {
     throw RequestError(error.what());
   }
-  std::cout << arguments.folder << ": " << options.classes << " classes, "
-            << options.classes * options.train_per_class << " images in train, "
-            << options.classes * options.val_per_class << " in val, " << options.size << " px\n";
   return kDone;
 }
 

@@ -10,6 +10,7 @@ namespace ibot::apps {
 struct SynthArguments {
   std::string folder;
   std::vector<std::string> settings;  // key=value
+  std::string task = "classify";
 };
 
 /// Adds OUT and the settings, and explains these in the help.

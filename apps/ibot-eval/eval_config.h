@@ -10,6 +10,7 @@
 #include "ibot/eval/fine_tune_options.h"
 #include "ibot/eval/linear_options.h"
 #include "ibot/eval/robustness_options.h"
+#include "ibot/eval/segment_options.h"
 #include "ibot/image/training_options.h"
 
 namespace ibot::apps {
@@ -24,6 +25,7 @@ struct EvalConfig {
   eval::FineTuneOptions finetune;
   eval::FineTuneOptions semi = eval::semi_supervised_defaults();
   eval::FineTuneOptions transfer = eval::transfer_defaults();
+  eval::SegmentOptions segment;
   eval::RobustnessOptions robustness;
   eval::AttentionOptions attention;
   eval::CorrespondenceOptions correspondence;
@@ -42,6 +44,7 @@ struct EvalConfig {
     section("finetune", finetune);
     section("semi", semi);
     section("transfer", transfer);
+    section("segment", segment);
     section("robustness", robustness);
     section("attention", attention);
     section("correspondence", correspondence);

@@ -37,6 +37,7 @@ struct EvalArguments {
   std::string load_features;
   std::string dump_features;
   std::string classifier;
+  std::string trained;
   std::string device = "auto";
   std::string explain;
   std::optional<int64_t> nproc;
@@ -80,6 +81,11 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
                  "linear classifiers that linear tests on val/ instead of training its own, and "
                  "robustness tests: checkpoint_KEY_linear.pth of the official program, or "
                  "linear.safetensors")
+      ->option_text("FILE");
+  app.add_option(
+         "--trained", arguments.trained,
+         "a segmentor that segment tests instead of training its own: segmentor.safetensors "
+         "of an earlier run, or a .pth of mmsegmentation")
       ->option_text("FILE");
   app.add_option("--device", arguments.device, "where to compute (default: a GPU if there is one)")
       ->option_text("auto|cpu|cuda[:N]");
@@ -182,6 +188,8 @@ void check_inputs(const EvalArguments& arguments, const Task& task) {
   IBOT_CHECK_AS(ConfigError,
                 arguments.classifier.empty() || task.name == "linear" || task.name == "robustness",
                 "--classifier: expected the task linear or robustness, got ", task.name);
+  IBOT_CHECK_AS(ConfigError, arguments.trained.empty() || task.name == "segment",
+                "--trained: expected the task segment, got ", task.name);
   if (loads) {
     IBOT_CHECK_AS(
         ConfigError,
@@ -189,7 +197,7 @@ void check_inputs(const EvalArguments& arguments, const Task& task) {
         "--load-features: expected no --weights, --data or --dump-features beside it");
     return;
   }
-  IBOT_CHECK_AS(ConfigError, !arguments.weights.file.empty(),
+  IBOT_CHECK_AS(ConfigError, !arguments.weights.file.empty() || !arguments.trained.empty(),
                 "--weights: expected a checkpoint, random or pixels");
   IBOT_CHECK_AS(ConfigError, !arguments.data.empty(), "--data: expected a folder");
 }
@@ -207,12 +215,15 @@ TaskRequest request_of(const EvalArguments& arguments, const Task& task) {
   auto weights = arguments.weights;
   weights.overrides.assign(arguments.words.begin() + 1, arguments.words.end());
   if (!arguments.load_features.empty()) weights.file = "pixels";
+  if (weights.file.empty()) weights.file = arguments.trained;
+  weights.only_shape = !arguments.trained.empty();
   TaskRequest request{load_weights(weights),   arguments.data,   device,
                       cache_folder(arguments), arguments.output, arguments.load_features,
-                      arguments.dump_features, std::nullopt};
+                      arguments.dump_features};
   auto& config = request.weights.config;
   if (request.weights.backbone != nullptr) request.weights.backbone->to(request.device);
   request.classifiers = classifiers_in(arguments.classifier);
+  request.trained = arguments.trained;
   config.features = request.classifiers ? features_of_classifiers(request)
                                         : eval::resolved(config.features, task.name == "linear",
                                                          config.run.backbone.arch);
@@ -234,7 +245,7 @@ int evaluate(const EvalArguments& arguments, const Task& task, const TaskRequest
   if (!request.output.empty() && leads) output.emplace(request.output);
   eval::Report report = task.run(request);
   if (stop_requested()) return stop_status();
-  report.weights = arguments.weights.file;
+  report.weights = arguments.trained.empty() ? arguments.weights.file : arguments.trained;
   report.data = request.load_features.empty() ? arguments.data : arguments.load_features;
   if (output) write_report(arguments.output, report);
   request.group.barrier();  // a launcher may take the first rank to leave for the end of all
@@ -310,6 +321,7 @@ const std::vector<Task>& tasks() {
     train("finetune", "end-to-end training on labels, with layer-wise decay", run_finetune);
     train("semi", "the same from a few labels and the projection head's first layer", run_semi);
     train("transfer", "the same on another data set", run_transfer);
+    train("segment", "a class for every pixel: UPerNet or a linear head", run_segment);
     train("parts", "linear classifiers on the patches with the most attention", run_parts);
     list.push_back({.name = "robustness",
                     .text = "a linear classifier under occlusion, other backgrounds, corruptions",

@@ -25,6 +25,7 @@ struct TaskRequest {
   std::filesystem::path output;  // of the report, and of what a long task keeps; empty: nothing
   std::filesystem::path load_features;  // read instead of images and weights; empty: computed
   std::filesystem::path dump_features;  // written for other programs; empty: nowhere
+  std::filesystem::path trained;        // network that is tested instead of trained; empty: none
   std::optional<models::LinearClassifiers> classifiers;  // tested by `linear` instead of trained
   dist::Group group = {};  // of the ranks that work on a task together
 };
@@ -71,6 +72,8 @@ void prepare_evaluation(const TaskRequest& request, const std::string& name);
 eval::Report run_finetune(const TaskRequest& request);
 eval::Report run_semi(const TaskRequest& request);
 eval::Report run_transfer(const TaskRequest& request);
+/// A network that labels every pixel, trained or given, and its test.
+eval::Report run_segment(const TaskRequest& request);
 /// A linear classifier under occlusion, shuffling, other backgrounds and corruptions.
 eval::Report run_robustness(const TaskRequest& request);
 void share_robustness(const TaskRequest& request);

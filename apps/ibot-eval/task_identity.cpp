@@ -64,4 +64,17 @@ Identity fine_tune_identity(const TaskRequest& request, const LabeledImages& ima
   return identity;
 }
 
+Identity segment_identity(const TaskRequest& request, const std::string& weights,
+                          const data::SegmentationSet& train, const data::SegmentationSet& val) {
+  Identity identity("segment", kVersion);
+  identity.add_hash("weights", weights);
+  for (const auto& [name, set] : {std::pair{"train", &train}, {"val", &val}}) {
+    identity.add_hash(concat("label maps of ", name), set->labels.content_hash());
+  }
+  identity.add_images(train.images.content_hash() + val.images.content_hash());
+  add_keys(identity, request.weights.config,
+           {"segment.", "backbone.", "augment.mean", "augment.std", "data."});
+  return identity;
+}
+
 }  // namespace ibot::apps

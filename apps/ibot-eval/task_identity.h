@@ -7,6 +7,7 @@
 #include "common/labeled_images.h"
 #include "ibot-eval/features.h"
 #include "ibot-eval/task.h"
+#include "ibot/data/segmentation_set.h"
 
 namespace ibot::apps {
 
@@ -24,5 +25,9 @@ Identity linear_identity(const TaskRequest& request, const LabeledImages& images
 ///   keeps_head   whether layers of the projection head are kept
 Identity fine_tune_identity(const TaskRequest& request, const LabeledImages& images,
                             const std::string& task, bool keeps_head);
+
+/// Of segment; `weights` is the hash of the backbone that it begins with, or of a trained network.
+Identity segment_identity(const TaskRequest& request, const std::string& weights,
+                          const data::SegmentationSet& train, const data::SegmentationSet& val);
 
 }  // namespace ibot::apps

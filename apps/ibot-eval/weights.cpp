@@ -44,6 +44,7 @@ Weights read(const WeightsArguments& arguments) {
       open_input([&] { return models::read_weights(arguments.file, arguments.key); });
   Weights weights{.config = config_of(arguments, stored)};
   weights.backbone = models::build_backbone(weights.config.run.backbone, models::Role::kTeacher);
+  if (arguments.only_shape) return weights;
   const auto report =
       open_input([&] { return models::load_weights_(*weights.backbone, stored, "backbone."); });
   log_info(arguments.file + ": " + models::summary(report));

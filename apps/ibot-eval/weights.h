@@ -17,6 +17,8 @@ struct WeightsArguments {
   std::string key = "teacher";   // which network of the file
   std::filesystem::path config;  // instead of the checkpoint's own configuration
   std::vector<std::string> overrides;
+  /// The file tells of the network's shape alone; its tensors are not loaded.
+  bool only_shape = false;
 };
 
 struct Weights {

@@ -8,6 +8,7 @@
 #include "ibot-model/commands.h"
 #include "ibot-model/model_file.h"
 #include "ibot/config/yaml.h"
+#include "ibot/dense/weights.h"
 #include "ibot/io/safetensors.h"
 #include "ibot/io/torch_file.h"
 #include "ibot/train/official_checkpoint.h"
@@ -129,10 +130,26 @@ void convert_all(const ModelFile& file, const ConvertArguments& arguments) {
                        train::to_official(checkpoint, step, values, official_arguments(config)));
 }
 
+/// A segmentor or detector, whose tensors have the same names in every format.
+int convert_dense(const ConvertArguments& arguments) {
+  const auto file = open_input([&] { return dense::read_network(arguments.from); });
+  const bool has_head = std::any_of(file.tensors.begin(), file.tensors.end(), [](const auto& item) {
+    return item.first.find("_head.") != std::string::npos;
+  });
+  IBOT_CHECK_AS(
+      RequestError, has_head, arguments.from,
+      ": expected a segmentor or detector, found no tensor of a head; use --part backbone");
+  check_file(arguments.to);
+  dense::write_network(arguments.to, file);
+  log_info("wrote " + arguments.to);
+  return kDone;
+}
+
 }  // namespace
 
 int convert(const ConvertArguments& arguments) {
   is_pth(arguments.to);
+  if (arguments.part == "dense") return convert_dense(arguments);
   const auto file = read_model_file(arguments.from, arguments.key);
   std::error_code none;
   IBOT_CHECK_AS(RequestError, !std::filesystem::equivalent(arguments.from, arguments.to, none),

@@ -48,9 +48,11 @@ void add_commands(CLI::App& app, Arguments& arguments) {
       ->add_option("--part", to.part,
                    "backbone (default): in a .safetensors with the names of timm, in a .pth as "
                    "the official scripts extract it; network: backbone and head, as the official "
-                   "evaluations read them; all: the whole run with its optimizer, to resume from")
-      ->check(CLI::IsMember({"backbone", "network", "all"}))
-      ->option_text("backbone|network|all");
+                   "evaluations read them; dense: a trained segmentor or detector, in a .pth as "
+                   "mmsegmentation and mmdetection have it; all: the whole run with its "
+                   "optimizer, to resume from")
+      ->check(CLI::IsMember({"backbone", "network", "dense", "all"}))
+      ->option_text("backbone|network|dense|all");
   add_key(*convert, to.key);
   add_overrides(*convert, to.overrides);
 

@@ -1,14 +1,11 @@
 #include "ibot/data/synthesis.h"
 
-#include <array>
-#include <cerrno>
 #include <cmath>
-#include <fstream>
-#include <numbers>
 #include <opencv2/imgproc.hpp>
 #include <system_error>
 
 #include "codec/jpeg_encode.h"
+#include "data/drawing.h"
 #include "ibot/base/rng.h"
 
 namespace ibot::data {
@@ -21,74 +18,15 @@ constexpr double kMinContrast = 25.0;
 constexpr double kMaxContrast = 50.0;
 constexpr double kTint = 9.0;
 constexpr double kHueSpread = 0.15;  // half-width, as a fraction of the step between two classes
-constexpr int kBlocks = 6;
 constexpr int kJpegQuality = 92;
-
-/// A smooth field: normal draws on a coarse grid, interpolated.
-cv::Mat smooth_field(int grid, int size, Rng& rng) {
-  cv::Mat coarse(grid, grid, CV_32FC1);
-  for (int y = 0; y < grid; ++y) {
-    for (int x = 0; x < grid; ++x) coarse.at<float>(y, x) = static_cast<float>(rng.normal());
-  }
-  cv::Mat field;
-  cv::resize(coarse, field, {size, size}, 0, 0, cv::INTER_CUBIC);
-  return field;
-}
-
-/// Gray clutter of mean 0 and standard deviation 1: shading at two scales and axis-aligned blocks.
-cv::Mat clutter(int size, Rng& rng) {
-  cv::Mat gray = smooth_field(4, size, rng) + 0.6 * smooth_field(9, size, rng);
-  for (int block = 0; block < kBlocks; ++block) {
-    const auto length = [&] { return static_cast<int>(rng.integer(size / 8, size / 2 - 1)); };
-    const auto corner = [&] { return static_cast<int>(rng.integer(0, size - 1)); };
-    const cv::Rect place(corner(), corner(), length(), length());
-    gray(place & cv::Rect(0, 0, size, size)) += 0.9 * rng.normal();
-  }
-  cv::Scalar mean, deviation;
-  cv::meanStdDev(gray, mean, deviation);
-  return (gray - mean) / deviation[0];
-}
-
-/// Unit vector of a hue in RGB space, orthogonal to the gray axis: tints leave luminance unchanged.
-std::array<double, 3> tint_direction(double turn) {
-  const double angle = 2.0 * std::numbers::pi * turn;
-  const double u = std::cos(angle) / std::numbers::sqrt2;
-  const double v = std::sin(angle) / std::sqrt(6.0);
-  return {u + v, v - u, -2.0 * v};
-}
-
-void write_file(const std::filesystem::path& path, const std::vector<uint8_t>& content) {
-  std::ofstream file(path, std::ios::binary);
-  file.write(reinterpret_cast<const char*>(content.data()),
-             static_cast<std::streamsize>(content.size()));
-  file.close();
-  IBOT_CHECK(file, path.string(), ": ", std::system_category().message(errno));
-}
 
 void write_class(const SynthesisOptions& options, Split split, int64_t label,
                  const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  IBOT_CHECK(!error, folder.string(), ": ", error.message());
   const int64_t count = split == Split::kTrain ? options.train_per_class : options.val_per_class;
   for (int64_t index = 0; index < count; ++index) {
-    auto name = std::to_string(index);
-    name.insert(0, name.size() < 4 ? 4 - name.size() : 0, '0');
-    write_file(folder / (name + ".jpg"),
-               encode_jpeg(draw_synthetic(options, split, label, index), kJpegQuality));
+    write_drawing(folder / (drawing_number(index) + ".jpg"),
+                  encode_jpeg(draw_synthetic(options, split, label, index), kJpegQuality));
   }
-}
-
-void require_empty(const std::filesystem::path& root) {
-  if (!std::filesystem::exists(root)) return;
-  IBOT_CHECK_AS(DataError, std::filesystem::is_directory(root), root.string(),
-                ": expected a new or empty folder, got a file");
-  IBOT_CHECK_AS(DataError, std::filesystem::is_empty(root), root.string(),
-                ": expected a new or empty folder, got one with files; name another or remove it");
-}
-
-std::filesystem::path without_slash(const std::filesystem::path& path) {
-  return path.has_filename() ? path : path.parent_path();
 }
 
 }  // namespace
@@ -128,19 +66,14 @@ Image draw_synthetic(const SynthesisOptions& options, Split split, int64_t label
 
 void write_synthetic(const SynthesisOptions& options, const std::filesystem::path& root) {
   options.validate();
-  require_empty(root);
-  // Written to a temporary folder, so that an interrupted set is never taken for a complete one.
-  const std::filesystem::path partial = without_slash(root).string() + ".partial";
-  std::error_code error;
-  std::filesystem::remove_all(partial, error);
   const auto names = tint_names(options.classes);
-  for (const auto& [split, folder] : {std::pair{Split::kTrain, "train"}, {Split::kVal, "val"}}) {
-    for (int64_t label = 0; label < options.classes; ++label) {
-      write_class(options, split, label, partial / folder / names[static_cast<size_t>(label)]);
+  write_whole_folder(root, [&](const std::filesystem::path& partial) {
+    for (const auto& [split, folder] : {std::pair{Split::kTrain, "train"}, {Split::kVal, "val"}}) {
+      for (int64_t label = 0; label < options.classes; ++label) {
+        write_class(options, split, label, partial / folder / names[static_cast<size_t>(label)]);
+      }
     }
-  }
-  std::filesystem::rename(partial, root, error);
-  IBOT_CHECK(!error, root.string(), ": ", error.message());
+  });
 }
 
 }  // namespace ibot::data
