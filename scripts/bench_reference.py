@@ -14,6 +14,8 @@ OFFICIAL is a checkout of bytedance/ibot. Without --case: step and, with --data,
              labels of one DAVIS frame of 30 x 52 patches, 384 wide, from 8 frames, without the network
   features   features of random images; the peer is timm
   fine-tune  forward, backward and update on 1000 classes; the peer is timm
+  segment    the same of UPerNet with its auxiliary head, 150 classes, 512 px; the peer is the same model in
+             plain PyTorch
 
 Every round measures one after the other in processes of their own, so that a busy machine slows both.
 On one CPU thread rates are images per second of CPU time in user mode, which other work on the machine
@@ -33,7 +35,7 @@ import statistics
 import sys
 import time
 
-from bench import libraries, official, turns
+from bench import dense, libraries, official, turns
 
 MODULES = {"torch": "torch", "torchvision": "torchvision", "numpy": "numpy", "PIL": "pillow", "timm": "timm",
            "albumentations": "albumentationsx", "nvidia.dali": "nvidia-dali-cuda120"}
@@ -41,9 +43,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 PEERS = {("step", "official"): official.step, ("data", "official"): official.data,
          ("knn", "official"): official.knn, ("propagation", "official"): official.propagation,
          ("features", "timm"): libraries.features,
-         ("fine-tune", "timm"): libraries.fine_tune, ("data", "albumentations"): libraries.albumentations,
+         ("segment", "torch"): dense.segment, ("fine-tune", "timm"): libraries.fine_tune, ("data", "albumentations"): libraries.albumentations,
          ("data", "dali"): libraries.dali}
-NEEDS = {"official": ["torch", "torchvision", "numpy", "PIL"], "timm": ["torch", "timm"],
+NEEDS = {"official": ["torch", "torchvision", "numpy", "PIL"], "timm": ["torch", "timm"], "torch": ["torch"],
          "albumentations": ["albumentations"], "dali": ["nvidia.dali"]}
 
 
@@ -100,6 +102,7 @@ def our_command(options):
                         "--width", official.VIDEO_WIDTH, "--device", options.device],
         "features": ["features", *network],
         "fine-tune": ["fine-tune", *network],
+        "segment": ["segment", *network, f"backbone.image_size={dense.SIZE}"],
         "step": ["step", *network, *augment, "backbone.drop_path=0.1", f"head.prototypes={options.prototypes}",
                  f"head.patch_prototypes={options.prototypes}", "head.shared=true", "mask.ratio=[0.0,0.3]",
                  "mask.ratio_var=[0.0,0.2]"],
@@ -129,7 +132,8 @@ def title(options):
             "propagation": f"propagation: {official.VIDEO_ROWS}x{official.VIDEO_COLUMNS} patches from "
                            f"{official.VIDEO_FRAMES} frames",
             "features": f"features: {options.arch}, batch {options.batch}",
-            "fine-tune": f"fine-tune: {options.arch}, batch {options.batch}"}[options.case]
+            "fine-tune": f"fine-tune: {options.arch}, batch {options.batch}",
+            "segment": f"segment: {options.arch} with UPerNet, {dense.SIZE} px, batch {options.batch}"}[options.case]
 
 
 def shown(values):
@@ -171,7 +175,8 @@ def parse():
     parser.add_argument("official", type=pathlib.Path, help="checkout of bytedance/ibot")
     parser.add_argument("--bench", type=pathlib.Path, default=root / "build/release/bin/ibot-bench")
     parser.add_argument("--data", type=pathlib.Path, help="folder of images")
-    parser.add_argument("--case", choices=["step", "data", "knn", "propagation", "features", "fine-tune"], help="only this case")
+    parser.add_argument("--case", choices=["step", "data", "knn", "propagation", "features", "fine-tune", "segment"],
+                        help="only this case")
     parser.add_argument("--peer", choices=list(NEEDS), help="what ours is compared with; default: see above")
     parser.add_argument("--arch", default="vit_small", choices=list(libraries.TIMM_NAMES))
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "fp16"], help="of ours")
@@ -220,7 +225,8 @@ def check(options):
 
 def of_case(options, case):
     """The options of one case, checked."""
-    peer = options.peer or ("timm" if case in ("features", "fine-tune") else "official")
+    usual = {"features": "timm", "fine-tune": "timm", "segment": "torch"}
+    peer = options.peer or usual.get(case, "official")
     chosen = argparse.Namespace(**{**vars(options), "case": case, "peer": peer, "files": []})
     if options.quick:
         chosen.rounds = chosen.steps = 1

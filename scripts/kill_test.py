@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Kills a training run again and again and checks that nothing is lost.
 
-    scripts/kill_test.py [--task finetune] [--kills 50] [--nproc 2] [--seed 0] [--bin build/release/bin]
+    scripts/kill_test.py [--task finetune|segment] [--kills 50] [--nproc 2] [--seed 0] [--bin build/release/bin]
                          [--work DIR] [key=value ...]
 
-Pre-trains, or fine-tunes with `--task finetune`; keys replace those of the small network. Draws a small image set, trains on it undisturbed, then trains the same again while `kill -9` strikes
+Pre-trains, fine-tunes with `--task finetune`, or segments with `--task segment`; keys replace those of the small network. Draws a small image set, trains on it undisturbed, then trains the same again while `kill -9` strikes
 at random moments: a third of the kills while a checkpoint is being written; with several ranks
 (--nproc) some strike the launcher and some a single rank, in turn. After each kill every process of
 the run must be gone within a minute by itself. At the end the checkpoint of the killed run must be
@@ -39,6 +39,18 @@ FINE_TUNE_KEYS = [
     "finetune.lr=0.01", "finetune.lr_batch=0", "finetune.warmup_epochs=1", "finetune.ema=0.9",
     "finetune.save_every_steps=3", "finetune.log_every_steps=1",
 ]  # fmt: skip
+
+SEGMENT_KEYS = [
+    "data.workers=1", "backbone.embed_dim=16", "backbone.depth=4", "backbone.heads=2", "backbone.patch_size=8",
+    "backbone.image_size=32", "segment.crop_size=32", "segment.resize_short=32", "segment.resize_long=128",
+    "segment.stride=20", "segment.channels=8", "segment.precision=fp32", "segment.lr=0.001",
+    "segment.warmup_iterations=4", "segment.save_every_steps=3", "segment.log_every_steps=1",
+]  # fmt: skip
+SETS = {
+    "segment": ["--task", "segment", "classes=3", "train=32", "val=1", "size=32"],
+    "finetune": ["classes=2", "train_per_class=16", "val_per_class=1", "size=16"],
+}
+SETS["pretrain"] = SETS["finetune"]
 
 
 def processes(mark):
@@ -90,9 +102,10 @@ class Trial:
             section = "train"
         else:
             command = [self.bin / "ibot-eval", self.task, "--weights", "random", "--data", "set"]
-            command += ["--device", "cpu", *FINE_TUNE_KEYS]
+            command += ["--device", "cpu", *(SEGMENT_KEYS if self.task == "segment" else FINE_TUNE_KEYS)]
             section = self.task
-        command += [f"{section}.epochs={self.epochs}", f"{section}.batch_size={8 // self.nproc}"]
+        length = f"iterations={4 * self.epochs}" if self.task == "segment" else f"epochs={self.epochs}"
+        command += [f"{section}.{length}", f"{section}.batch_size={8 // self.nproc}"]
         command += [*self.keys, "--output", output, "--threads", "1"]
         return command + (["--nproc", str(self.nproc)] if self.nproc > 1 else [])
 
@@ -146,8 +159,7 @@ class Trial:
             raise SystemExit(f"error: {plain} and {killed} differ")
 
     def run(self, kills):
-        subprocess.run([self.bin / "ibot-data", "synth", "set", "classes=2", "train_per_class=16",
-                        "val_per_class=1", "size=16"], cwd=self.work, check=True,
+        subprocess.run([self.bin / "ibot-data", "synth", "set", *SETS[self.task]], cwd=self.work, check=True,
                        stdout=subprocess.DEVNULL)  # fmt: skip
         begun = time.monotonic()
         self.finish("plain")
@@ -185,7 +197,7 @@ class Trial:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--task", choices=["pretrain", "finetune"], default="pretrain")
+    parser.add_argument("--task", choices=["pretrain", "finetune", "segment"], default="pretrain")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--nproc", type=int, default=2, help="ranks of the run")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and victims")

@@ -118,6 +118,7 @@ std::vector<Bench> benches(CLI::App& app, BenchArguments& arguments) {
                  ibot::apps::bench_profile),
       configured("features", "Features of random images", ibot::apps::bench_features),
       configured("fine-tune", "End-to-end training on random images", ibot::apps::bench_fine_tune),
+      configured("segment", "Training of UPerNet on random images", ibot::apps::bench_segment),
       {knn_command(app, arguments),
        [&](const BenchRuns& runs, Figures& figures) {
          ibot::apps::bench_knn(arguments.knn, runs, figures);

@@ -7,6 +7,7 @@
 #include "ibot-bench/products.h"
 #include "ibot/eval/features.h"
 #include "ibot/eval/fine_tune_step.h"
+#include "ibot/eval/segment_tuner.h"
 #include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
 #include "ibot/train/flops.h"
@@ -15,6 +16,7 @@ namespace ibot::apps {
 namespace {
 
 constexpr int64_t kClasses = 1000;
+constexpr int64_t kPixelClasses = 150;
 
 torch::Tensor random_images(const config::RunConfig& config, torch::Device device) {
   const auto size = config.backbone.image_size;
@@ -74,6 +76,26 @@ void bench_fine_tune(const config::RunConfig& config, const BenchRuns& runs, Fig
     step.update(eval::fine_tune_values(options, 1000, 50'000));
   };
   measure_beside_products({network_case("fine_tune", config, 3), run}, config, runs, figures);
+}
+
+void bench_segment(const config::RunConfig& config, const BenchRuns& runs, Figures& figures) {
+  eval::SegmentOptions options;
+  options.batch_size = config.train.batch_size;
+  options.precision = config.train.precision;
+  options.transform.crop_size = config.backbone.image_size;
+  const auto network =
+      eval::make_segmentor(eval::segmentor_options(options, config.backbone, kPixelClasses), 0);
+  auto step = eval::make_segment_step(options, network, runs.device);
+  const auto images = random_images(config, runs.device);
+  const auto labels = at::randint(kPixelClasses, {images.size(0), images.size(2), images.size(3)},
+                                  torch::TensorOptions(torch::kByte))
+                          .to(runs.device);
+  const auto run = [&] {
+    network->set_context(step->context(0));
+    step->accumulate(eval::segment_losses(*network, images, labels, options.precision).total);
+    step->update({.lr = 1e-6, .weight_decay = options.weight_decay});
+  };
+  figures.measure({.name = "segment", .images = static_cast<double>(images.size(0))}, runs, run);
 }
 
 }  // namespace ibot::apps

@@ -13,4 +13,8 @@ void bench_features(const config::RunConfig& config, const BenchRuns& runs, Figu
 /// images.
 void bench_fine_tune(const config::RunConfig& config, const BenchRuns& runs, Figures& figures);
 
+/// Training of UPerNet with its auxiliary head on 150 classes: forward, losses, backward and update
+/// of AdamW on a batch of random squares of backbone.image_size pixels.
+void bench_segment(const config::RunConfig& config, const BenchRuns& runs, Figures& figures);
+
 }  // namespace ibot::apps

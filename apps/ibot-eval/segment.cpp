@@ -43,14 +43,22 @@ Sets open_sets(const TaskRequest& request) {
   });
 }
 
-std::shared_ptr<Segmentor> make_network(const TaskRequest& request, int64_t classes) {
-  const auto& config = request.weights.config;
+/// Calls `make`; an option that does not fit becomes a ConfigError with its section.
+template <class Make>
+auto as_config_error(const Make& make) {
   try {
-    return eval::make_segmentor(
-        eval::segmentor_options(config.segment, config.run.backbone, classes), config.segment.seed);
+    return make();
   } catch (const OptionError& error) {
     throw ConfigError(std::string("segment.") + error.what());
   }
+}
+
+std::shared_ptr<Segmentor> make_network(const TaskRequest& request, int64_t classes) {
+  const auto& config = request.weights.config;
+  return as_config_error([&] {
+    return eval::make_segmentor(
+        eval::segmentor_options(config.segment, config.run.backbone, classes), config.segment.seed);
+  });
 }
 
 /// The pre-trained backbone's tensors as a file has them.
@@ -66,8 +74,10 @@ data::SegmentationLoaderOptions loader_options(const TaskRequest& request, const
   const auto& config = request.weights.config;
   const auto& options = config.segment;
   const auto& group = request.group;
-  const auto batches = open_input(
-      [&] { return data::steps_per_epoch(sets.train.size(), options.batch_size, group.size()); });
+  const auto share = (sets.train.size() + group.size() - 1) / group.size();
+  const auto batches = share / options.batch_size;
+  IBOT_CHECK_AS(RequestError, batches > 0, "segment.batch_size: expected at most the ", share,
+                " training images of a rank, got ", options.batch_size);
   const auto updates = batches / options.accumulation;
   IBOT_CHECK_AS(RequestError, updates > 0, "segment.accumulation: expected at most the ", batches,
                 " batches of an epoch, got ", options.accumulation);
@@ -115,56 +125,69 @@ class Record {
   std::optional<train::RunLog> files_;
 };
 
-void train(const TaskRequest& request, const Sets& sets, const std::shared_ptr<Segmentor>& network,
-           const Identity& identity) {
-  const auto& config = request.weights.config;
-  const auto& group = request.group;
-  check_batch(request);
-  auto loading = loader_options(request, sets);
-  const auto accumulation = config.segment.accumulation;
+void load_backbone(const TaskRequest& request, Segmentor& network) {
   const auto report = open_input([&] {
-    return dense::load_weights_(network->backbone(), weights_of(*request.weights.backbone));
+    return dense::load_weights_(network.backbone(), weights_of(*request.weights.backbone));
   });
   log_info(models::summary(report));
+}
+
+/// The run, where it was left off if it was begun before.
+std::unique_ptr<eval::SegmentTuner> make_tuner(const TaskRequest& request, const Sets& sets,
+                                               const std::shared_ptr<Segmentor>& network,
+                                               const Identity& identity, int64_t updates) {
+  const auto& config = request.weights.config;
   const auto checkpoints = checkpoint_folder(request);
   const auto checkpoint =
       find_checkpoint(checkpoints, identity, [] { return std::optional<train::Checkpoint>(); });
-  std::optional<eval::SegmentTuner> made;
-  try {
-    made.emplace(
+  auto tuner = as_config_error([&] {
+    return std::make_unique<eval::SegmentTuner>(
         eval::SegmentTunerOptions{.segment = config.segment,
                                   .normalization = config.run.augment.normalization,
-                                  .steps_per_epoch = loading.steps_per_epoch / accumulation,
+                                  .steps_per_epoch = updates,
                                   .images = sets.train.size(),
                                   .checkpoints = checkpoints,
                                   .config = config::write_config(config, config::Comments::kNone),
                                   .identity = identity.text()},
-        network, request.device, group);
-  } catch (const OptionError& error) {
-    throw ConfigError(std::string("segment.") + error.what());
-  }
-  auto& tuner = *made;
-  log_info(concat(sets.train.size(), " training and ", sets.val.size(), " test images of ",
-                  sets.classes.size(), " classes; ", config.segment.iterations, " iterations, ",
-                  loading.steps_per_epoch, " an epoch, on ",
-                  group.size() == 1 ? "" : std::to_string(group.size()) + " ranks, this one on ",
-                  request.device));
+        network, request.device, request.group);
+  });
   if (checkpoint) {
-    open_input([&] { tuner.resume(*checkpoint); });
-    log_info(concat("resumed at update ", tuner.state().step));
+    open_input([&] { tuner->resume(*checkpoint); });
+    log_info(concat("resumed at update ", tuner->state().step));
   }
+  return tuner;
+}
+
+void tell(const TaskRequest& request, const Sets& sets, int64_t iterations_per_epoch) {
+  const auto ranks = request.group.size();
+  log_info(concat(sets.train.size(), " training and ", sets.val.size(), " test images of ",
+                  sets.classes.size(), " classes; ", request.weights.config.segment.iterations,
+                  " iterations, ", iterations_per_epoch, " an epoch, on ",
+                  ranks == 1 ? "" : std::to_string(ranks) + " ranks, this one on ",
+                  request.device));
+}
+
+void train(const TaskRequest& request, const Sets& sets, const std::shared_ptr<Segmentor>& network,
+           const Identity& identity) {
+  const auto& options = request.weights.config.segment;
+  check_batch(request);
+  auto loading = loader_options(request, sets);
+  load_backbone(request, *network);
+  tell(request, sets, loading.steps_per_epoch);
+  const auto tuner =
+      make_tuner(request, sets, network, identity, loading.steps_per_epoch / options.accumulation);
   std::optional<Record> record;
-  if (group.rank() == 0) {
-    record.emplace(request, tuner, config.segment.iterations / accumulation);
-    tuner.set_observers(record->observers());
+  if (request.group.rank() == 0) {
+    record.emplace(request, *tuner, options.iterations / options.accumulation);
+    tuner->set_observers(record->observers());
   }
-  tuner.set_test([&] { return test_segmentor(request, sets.val, *network, /*writes=*/false); });
-  train_to_end(tuner, request, [&] {
-    const auto step = tuner.state().step * accumulation;
+  tuner->set_test([&] { return test_segmentor(request, sets.val, *network, /*writes=*/false); });
+  train_to_end(*tuner, request, [&] {
+    const auto step = tuner->state().step * options.accumulation;
     loading.first_epoch = step / loading.steps_per_epoch;
     loading.first_step = step % loading.steps_per_epoch;
     data::SegmentationLoader loader(sets.train, loading);
-    return tuner.run(loader);
+    return tuner->run(loader);
   });
 }
 
@@ -209,32 +232,33 @@ eval::Report report_of(const TaskRequest& request, const Sets& sets,
   return report;
 }
 
-/// A network at hand: there is nothing to train.
-void load_trained(const TaskRequest& request, Segmentor& network) {
+/// Trains the network and writes it.
+void train_and_save(const TaskRequest& request, const Sets& sets,
+                    const std::shared_ptr<Segmentor>& network, const Identity& identity) {
+  train(request, sets, network, identity);
+  if (stop_requested() || request.group.rank() > 0 || request.output.empty()) return;
+  const auto config = config::write_config(request.weights.config, config::Comments::kNone);
+  dense::write_network(request.output / "segmentor.safetensors",
+                       dense::network_file(*network, config));
+}
+
+/// The hash of what the run begins with; a trained network is loaded.
+std::string begin(const TaskRequest& request, Segmentor& network) {
+  if (request.trained.empty()) return request.weights.backbone_hash;
   open_input([&] { dense::load_network_(network, dense::read_network(request.trained)); });
+  return tensors_hash(models::named_state(network));
 }
 
 }  // namespace
 
 eval::Report run_segment(const TaskRequest& request) {
-  const auto& config = request.weights.config;
+  const auto sets = open_sets(request);
   IBOT_CHECK_AS(RequestError, request.weights.backbone != nullptr,
                 "segment: expected a network, got pixels");
-  const auto sets = open_sets(request);
   const auto network = make_network(request, static_cast<int64_t>(sets.classes.size()));
-  const auto identity = segment_identity(request, sets.train, sets.val);
-  const bool trains = request.trained.empty();
-  if (trains) {
-    train(request, sets, network, identity);
-    if (stop_requested()) return {};
-    if (request.group.rank() == 0 && !request.output.empty()) {
-      dense::write_network(
-          request.output / "segmentor.safetensors",
-          dense::network_file(*network, config::write_config(config, config::Comments::kNone)));
-    }
-  } else {
-    load_trained(request, *network);
-  }
+  const auto identity = segment_identity(request, begin(request, *network), sets.train, sets.val);
+  if (request.trained.empty()) train_and_save(request, sets, network, identity);
+  if (stop_requested()) return {};
   network->to(request.device);
   network->eval();
   std::vector<eval::Figure> figures;

@@ -64,10 +64,10 @@ Identity fine_tune_identity(const TaskRequest& request, const LabeledImages& ima
   return identity;
 }
 
-Identity segment_identity(const TaskRequest& request, const data::SegmentationSet& train,
-                          const data::SegmentationSet& val) {
+Identity segment_identity(const TaskRequest& request, const std::string& weights,
+                          const data::SegmentationSet& train, const data::SegmentationSet& val) {
   Identity identity("segment", kVersion);
-  identity.add_hash("weights", request.weights.backbone_hash);
+  identity.add_hash("weights", weights);
   for (const auto& [name, set] : {std::pair{"train", &train}, {"val", &val}}) {
     identity.add_hash(concat("label maps of ", name), set->labels.content_hash());
   }

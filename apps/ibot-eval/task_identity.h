@@ -27,9 +27,9 @@ Identity linear_identity(const TaskRequest& request, const LabeledImages& images
 Identity fine_tune_identity(const TaskRequest& request, const LabeledImages& images,
                             const std::string& task, bool keeps_head);
 
-/// Of segment.
-Identity segment_identity(const TaskRequest& request, const data::SegmentationSet& train,
-                          const data::SegmentationSet& val);
+/// Of segment; `weights` is the hash of the backbone that it begins with, or of a trained network.
+Identity segment_identity(const TaskRequest& request, const std::string& weights,
+                          const data::SegmentationSet& train, const data::SegmentationSet& val);
 
 /// Of a detector; `train` is null where none is trained.
 Identity detect_identity(const TaskRequest& request, const coco::ImageSet* train,

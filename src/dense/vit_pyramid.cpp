@@ -21,14 +21,15 @@ torch::Tensor pooled(const torch::Tensor& map, int64_t factor) {
 }
 
 void check_options(const DenseOptions& options, const std::vector<int64_t>& taps, int64_t depth) {
-  check_option(!options.backbone.rel_pos_bias, "rel_pos_bias",
-               "expected false for images of several sizes, got true");
+  IBOT_CHECK_AS(ConfigError, !options.backbone.rel_pos_bias,
+                "backbone.rel_pos_bias: expected false for images of several sizes, got true");
   check_option(taps.size() == kMaps && std::is_sorted(taps.begin(), taps.end()) &&
                    taps.front() >= 0 && taps.back() < depth,
                "taps", "expected ", kMaps, " ascending blocks from 0 to ", depth - 1);
   const auto patch = options.backbone.patch_size;
-  check_option(!options.pyramid || patch == 16 || patch == 8, "patch_size",
-               "expected 8 or 16 for a pyramid of strides 4 to 32, got ", patch);
+  IBOT_CHECK_AS(ConfigError, !options.pyramid || patch == 16 || patch == 8,
+                "backbone.patch_size: expected 8 or 16 for a pyramid of strides 4 to 32, got ",
+                patch);
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include "ibot/base/rng.h"
 #include "ibot/models/load_state.h"
 #include "ibot/models/network.h"
-#include "ibot/optim/autocast.h"
 #include "ibot/optim/faulty_step.h"
 
 namespace ibot::eval {
@@ -69,10 +68,6 @@ DenseUpdate DenseStep::update(const optim::StepValues& values) {
   if (scaler_) scaler_->update(overflow->found);
   network_->zero_grad();
   return result;
-}
-
-std::optional<torch::ScalarType> DenseStep::product_type() const {
-  return optim::autocast_dtype(options_.precision);
 }
 
 double DenseStep::loss_scale() const { return scaler_ ? scaler_->scale().item<double>() : 1.0; }

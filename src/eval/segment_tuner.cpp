@@ -86,16 +86,29 @@ std::shared_ptr<segmentation::Segmentor> make_segmentor(
   return network;
 }
 
+std::unique_ptr<DenseStep> make_segment_step(
+    const SegmentOptions& options, const std::shared_ptr<segmentation::Segmentor>& network,
+    torch::Device device, const dist::Group& group) {
+  network->set_group(group);
+  return std::make_unique<DenseStep>(step_options(options), network,
+                                     parameters_of(*network, options.layer_decay), device, group);
+}
+
+segmentation::SegmentationLoss segment_losses(segmentation::Segmentor& network,
+                                              const torch::Tensor& images,
+                                              const torch::Tensor& labels,
+                                              optim::Precision precision) {
+  const nn::AutocastScope autocast(images.device().type(), optim::autocast_dtype(precision));
+  return network.losses(images, labels);
+}
+
 SegmentTuner::SegmentTuner(const SegmentTunerOptions& options,
                            std::shared_ptr<segmentation::Segmentor> network, torch::Device device,
                            const dist::Group& group)
     : Loop(loop_options(options, group), group, device, {}),
       options_(options),
       network_(std::move(network)),
-      step_(step_options(options.segment), network_,
-            parameters_of(*network_, options.segment.layer_decay), device, group) {
-  network_->set_group(group);
-}
+      step_(make_segment_step(options.segment, network_, device, group)) {}
 
 void SegmentTuner::set_test(Test test) {
   set_evaluation([this, test = std::move(test)](int64_t epoch) { return this->test(epoch, test); });
@@ -121,12 +134,11 @@ optim::StepValues SegmentTuner::values(int64_t step) const {
 
 segmentation::SegmentationLoss SegmentTuner::take_pass(const batch::SegmentationBatch& batch,
                                                        int64_t pass) {
-  const auto device = step_.device();
+  const auto device = step_->device();
   const auto images = batch::normalized_images(batch, device, options_.normalization);
   const auto labels = batch.label.to(device, /*non_blocking=*/true);
-  network_->set_context(step_.context(pass));
-  const nn::AutocastScope autocast(device.type(), step_.product_type());
-  return network_->losses(images, labels);
+  network_->set_context(step_->context(pass));
+  return segment_losses(*network_, images, labels, options_.segment.precision);
 }
 
 train::StepColumns SegmentTuner::take_step() {
@@ -134,13 +146,13 @@ train::StepColumns SegmentTuner::take_step() {
   std::vector<torch::Tensor> total, decode, auxiliary, correct;
   for (int64_t i = 0; i < passes; ++i) {
     const auto loss = take_pass(next_batch(*batches_), state().step * passes + i);
-    step_.accumulate(loss.total, /*last=*/i + 1 == passes);
+    step_->accumulate(loss.total, /*last=*/i + 1 == passes);
     total.push_back(loss.total.detach());
     decode.push_back(loss.decode.detach());
     if (loss.auxiliary.defined()) auxiliary.push_back(loss.auxiliary.detach());
     correct.push_back(loss.correct);
   }
-  const auto [norm, faulty] = step_.update(values(state().step));
+  const auto [norm, faulty] = step_->update(values(state().step));
   const auto mean = [](const std::vector<torch::Tensor>& of) { return torch::stack(of).mean(); };
   train::StepColumns columns{.scalars = {{"loss", mean(total)},
                                          {"loss_decode", mean(decode)},
@@ -152,7 +164,7 @@ train::StepColumns SegmentTuner::take_step() {
 }
 
 void SegmentTuner::load(std::map<std::string, torch::Tensor> tensors, bool) {
-  step_.load_state(tensors);
+  step_->load_state(tensors);
 }
 
 void SegmentTuner::complete(train::EpochRecord& record) {

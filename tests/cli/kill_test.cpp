@@ -31,5 +31,10 @@ TEST(KillTest, FineTuningOnTwoRanksLosesNothing) {
                       "3 kills (1 launcher, 1 rank, 1 writing");
 }
 
+TEST(KillTest, SegmentationOnTwoRanksLosesNothing) {
+  expect_nothing_lost("--task segment --kills 3 --nproc 2 --epochs 5",
+                      "3 kills (1 launcher, 1 rank, 1 writing");
+}
+
 }  // namespace
 }  // namespace ibot::testing

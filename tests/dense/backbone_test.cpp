@@ -79,7 +79,7 @@ TEST(DenseBackbone, RefusesWeightsOfAnotherDepthAndOptionsWithoutMeaning) {
   EXPECT_THROW(build_backbone({.backbone = options, .taps = {0, 1, 2, 5}}), OptionError);
   EXPECT_THROW(build_backbone({.backbone = options, .taps = {0, 1}}), OptionError);
   options.patch_size = 4;
-  EXPECT_THROW(build_backbone({.backbone = options}), OptionError);
+  EXPECT_THROW(build_backbone({.backbone = options}), ConfigError);
 }
 
 TEST(DenseBackbone, MapsOfSwinDoNotDependOnPaddingOfOtherImages) {

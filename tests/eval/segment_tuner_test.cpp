@@ -107,8 +107,11 @@ metrics::SegmentationScores scores_of(TinyRun& run, const SegmentOptions& option
 
 TEST(SegmentTuner, LearnsAnEasyTask) {
   auto options = tiny_options();
-  options.iterations = 60;
+  options.iterations = 100;
+  options.lr = 5e-3;
+  options.layer_decay = 1;
   options.drop_path = 0;
+  options.dropout = 0;
   TinyRun run(options);
   HalvesSource batches(0, options.batch_size);
   EXPECT_EQ(run.tuner.run(batches), train::Ending::kDone);

@@ -32,12 +32,14 @@ class ModelCase {
     const torch::NoGradGuard no_grad;
     const auto weights =
         io::read_safetensors(golden_.folder / (name + ".weights.safetensors")).tensors;
-    const auto own = models::named_state(*model_);
-    EXPECT_EQ(own.size(), weights.size());
-    for (const auto& [key, tensor] : own) {
-      if (weights.count(key) == 0) ADD_FAILURE() << key;
+    size_t copied = 0;
+    for (const auto& [key, tensor] : models::named_state(*model_)) {
+      if (key.ends_with("num_batches_tracked")) continue;  // decides nothing here
+      if (weights.count(key) == 0) throw Error("no weight " + key);
       torch::Tensor(tensor).copy_(weights.at(key));
+      ++copied;
     }
+    EXPECT_EQ(copied, weights.size());
   }
 
   void check_prediction() {
@@ -67,9 +69,8 @@ class ModelCase {
           resized(image.unsqueeze(0), version.get<std::vector<int64_t>>()).squeeze(0));
     }
     const auto mean = mean_probabilities(network, versions, /*flip=*/true, size, sliding);
-    EXPECT_TRUE(near(mean[0], tensors_.at("multiscale.probability0")[0], tolerance));
-    EXPECT_TRUE(
-        testing::equal(mean.argmax(0).to(torch::kByte), tensors_.at("multiscale.labels")[0]));
+    EXPECT_TRUE(near(mean[0], tensors_.at("multiscale.probability0").view(size), tolerance));
+    expect_labels(mean, tensors_.at("multiscale.labels").view(size), tolerance);
   }
 
   void check_training() {
@@ -120,6 +121,18 @@ class ModelCase {
             .channels = config["channels"],
             .auxiliary_channels = config["aux_channels"],
             .dropout = 0};
+  }
+
+  /// The labels wherever the two best probabilities differ by more than the tolerance of each.
+  static void expect_labels(const torch::Tensor& probabilities, const torch::Tensor& expected,
+                            const testing::Tolerance& tolerance) {
+    const auto best = std::get<0>(probabilities.topk(2, 0));
+    const auto decided = (best[0] - best[1]) > 2 * (tolerance.atol + tolerance.rtol * best[0]);
+    EXPECT_GT(decided.to(torch::kFloat).mean().item<double>(), 0.99);
+    const auto differs = probabilities.argmax(0).to(torch::kByte).ne(expected).logical_and(decided);
+    EXPECT_EQ(differs.sum().item<int64_t>(), 0)
+        << "of " << expected.numel() << ", margins up to "
+        << ((best[0] - best[1]) * differs).max().item<double>();
   }
 
   void check_step(eval::DenseStep& step, const optim::PolySchedule& schedule,

@@ -82,7 +82,7 @@ class DenseBackbone : public torch::nn::Module {
   dist::Group group_;
 };
 
-/// Throws OptionError on options that the architecture does not support.
+/// Throws ConfigError on options that the architecture does not support.
 std::shared_ptr<DenseBackbone> build_backbone(const DenseOptions& options);
 
 /// Draws all initial values: those of pre-training, and for the pyramid uniform in ±1/sqrt(fan_in).

@@ -65,8 +65,6 @@ class DenseStep {
   const DenseStepOptions& options() const { return options_; }
   torch::Device device() const { return device_; }
   const dist::Group& group() const { return group_; }
-  /// The type of matrix products; none for float32.
-  std::optional<torch::ScalarType> product_type() const;
   /// 1 without a scaler.
   double loss_scale() const;
 

@@ -28,6 +28,18 @@ segmentation::SegmentorOptions segmentor_options(const SegmentOptions& options,
 std::shared_ptr<segmentation::Segmentor> make_segmentor(
     const segmentation::SegmentorOptions& options, int64_t seed);
 
+/// The step of such a run; the network moves to the device. Throws OptionError where that lacks the
+/// precision.
+std::unique_ptr<DenseStep> make_segment_step(
+    const SegmentOptions& options, const std::shared_ptr<segmentation::Segmentor>& network,
+    torch::Device device, const dist::Group& group = {});
+
+/// The losses of a batch, with matrix products in that precision.
+segmentation::SegmentationLoss segment_losses(segmentation::Segmentor& network,
+                                              const torch::Tensor& images,
+                                              const torch::Tensor& labels,
+                                              optim::Precision precision);
+
 struct SegmentTunerOptions {
   SegmentOptions segment;
   batch::Normalization normalization;
@@ -62,7 +74,7 @@ class SegmentTuner final : public train::Loop {
  private:
   train::StepColumns take_step() override;
   optim::StepValues values(int64_t step) const override;
-  std::map<std::string, torch::Tensor> tensors() override { return step_.state(); }
+  std::map<std::string, torch::Tensor> tensors() override { return step_->state(); }
   void load(std::map<std::string, torch::Tensor> tensors, bool roll_back) override;
   void complete(train::EpochRecord& record) override;
   std::string advice() const override { return "a lower lr, clip_grad or bf16"; }
@@ -72,7 +84,7 @@ class SegmentTuner final : public train::Loop {
 
   SegmentTunerOptions options_;
   std::shared_ptr<segmentation::Segmentor> network_;
-  DenseStep step_;
+  std::unique_ptr<DenseStep> step_;
   batch::BatchSource<batch::SegmentationBatch>* batches_ = nullptr;
 };
 
