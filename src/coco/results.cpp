@@ -65,7 +65,8 @@ metrics::RunLengthMask placed_runs(const torch::Tensor& window, int64_t top, int
   for (int64_t x = 0; x < columns.size(0); ++x) {
     const int64_t start = (left + x) * height + top;
     for (int64_t y = 0; y < rows; ++y) turn(start + y, *pixel++);
-    if (rows < height) turn(start + rows, false);
+    // A run that reaches the border goes on in the next column.
+    if (rows < height || x + 1 == columns.size(0)) turn(start + rows, false);
   }
   mask.counts.push_back(static_cast<uint32_t>(height * width - last));
   if (mask.counts.back() == 0 && mask.counts.size() > 1) mask.counts.pop_back();

@@ -83,8 +83,8 @@ TEST_F(DetectTask, StoppedAndResumedItEndsWithTheSameWeights) {
   // What a run killed after four steps leaves.
   std::filesystem::path before;
   for (const auto& entry : std::filesystem::directory_iterator(folder_ / "parts/checkpoints")) {
-    if (entry.path().filename().string().find("step_") == 0 &&
-        (before.empty() || entry.path() < before)) {
+    if (entry.path().filename().string().starts_with("step-") &&
+        entry.path().extension() == ".safetensors" && (before.empty() || entry.path() < before)) {
       before = entry.path();
     }
   }

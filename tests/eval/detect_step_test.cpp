@@ -136,6 +136,8 @@ TEST(DetectStep, TwoRanksEqualOneWithTwiceTheBatch) {
   for (const auto& [name, tensor] : expected) {
     if (!name.starts_with("model.") || name.ends_with("num_batches_tracked")) continue;
     EXPECT_TRUE(testing::equal(found[0].at(name), found[1].at(name))) << name;
+    // A bias before batch normalization has no effect: its gradient is rounding alone.
+    if (name.ends_with("fpn1.0.bias") || name.ends_with("fpn1.1.running_mean")) continue;
     // AdamW turns a difference in the last bit of a gradient near 0 into one of up to the rate.
     const auto difference = (found[0].at(name) - tensor).abs();
     EXPECT_LT(difference.mean().item<double>(), 2e-5) << name;
