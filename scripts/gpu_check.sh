@@ -4,10 +4,11 @@
 #   scripts/gpu_check.sh [--minutes 10] [--official DIR] [--data PHOTOS] [--programs DIR[:DIR]]
 #                        [--device cuda|cpu] [--step-limit SECONDS] [--quick] OUT
 #
-# Facts of the device; reference values, training and resume on it; own kernels against their fallbacks; NCCL with one
-# rank; loss curves of 200 steps against the CPU's; speed, memory and share of the limit of ViT-S, B, L and Swin-T over
-# batch sizes, with and without activation checkpointing; the official code (DIR, a checkout of bytedance/ibot) on the
-# same device, also by torch.compile; evaluation; a profile by kind of kernel; and, with PHOTOS, the data pipeline.
+# Facts of the device; reference values, training and resume on it and on a double of a GPU; own kernels against their
+# fallbacks; NCCL with one rank; loss curves of 200 steps against the CPU's; speed, memory and share of the limit of
+# ViT-S, B, L and Swin-T over batch sizes, with and without activation checkpointing; the official code (DIR, a checkout
+# of bytedance/ibot) on the same device, also by torch.compile; evaluation; a profile by kind of kernel; and, with
+# PHOTOS, the data pipeline.
 #
 # Programs and test binaries are looked for in --programs, else in PATH; nothing is built or fetched. Each step has a
 # time limit and its output in OUT/STEP.{out,err,json}; one that fails or does not fit into the minutes is a line, and the
@@ -29,7 +30,7 @@ while [ $# -gt 0 ]; do
     --device) device=$2; shift 2 ;;
     --step-limit) step_limit=$2; shift 2 ;;
     --quick) quick=1; shift ;;
-    -h|--help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) refuse "$1: no such option; --help lists them" ;;
     *) [ -z "$out" ] || refuse "$1: expected one folder, got $out as well"; out=$1; shift ;;
   esac
@@ -103,6 +104,7 @@ correctness() {
   tests goldens_step 120 ibot_train_tests 'StepGolden.*'
   tests resume 120 ibot_train_tests 'Trainer.*'
   tests kernels 120 ibot_core_tests '*Kernel*'
+  tests device_double 120 ibot_device_tests '*'  # mixed devices and hidden waits, wherever it runs
   if [ "$device" = cuda ]; then tests nccl 60 ibot_core_tests 'Nccl.*'; else left_out nccl "needs --device cuda"; fi
 }
 

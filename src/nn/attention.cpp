@@ -9,6 +9,7 @@
 #include "ibot/nn/autocast_scope.h"
 #include "ibot/nn/lean_linear.h"
 #include "ibot/nn/relative_bias.h"
+#include "nn/half_attention.h"
 #include "nn/lean.h"
 
 namespace ibot::nn {
@@ -91,7 +92,11 @@ torch::Tensor attend(const torch::Tensor& query, const torch::Tensor& key,
   if (dropout.kept.defined()) {
     return dropout.of(attention_weights(query, key, bias)).to(value.dtype()).matmul(value);
   }
-  if (!bias.defined()) return torch::scaled_dot_product_attention(query, key, value);
+  if (!bias.defined()) {
+    const bool half = query.scalar_type() == torch::kBFloat16;
+    if (half && query.is_cpu()) return attend_by_products(query, key, value);
+    return torch::scaled_dot_product_attention(query, key, value);
+  }
   // On a CPU no fused kernel differentiates the bias, and what serves instead takes twice as long.
   if (query.is_cpu()) return BiasedAttend::apply(query, key, value, bias);
   return torch::scaled_dot_product_attention(query, key, value,
