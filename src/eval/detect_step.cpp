@@ -7,6 +7,7 @@
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
 #include "ibot/nn/autocast_scope.h"
+#include "ibot/optim/autocast.h"
 #include "ibot/optim/layer_decay.h"
 #include "ibot/optim/schedule.h"
 
@@ -120,7 +121,8 @@ DetectResult DetectStep::backward(const batch::DetectionBatch& batch,
   auto truths = truths_of(batch, step);
   detection::TrainPass pass;
   {
-    const nn::AutocastScope autocast(device.type(), training_.product_type());
+    const nn::AutocastScope autocast(device.type(),
+                                     optim::autocast_dtype(training_.options().precision));
     pass = detector_->train_pass(detector_->levels(images), truths,
                                  {batch.image.size(2), batch.image.size(3)});
   }

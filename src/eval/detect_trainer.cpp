@@ -2,6 +2,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/io/safetensors.h"
+#include "ibot/optim/autocast.h"
 
 namespace ibot::eval {
 namespace {
@@ -16,7 +17,7 @@ train::LoopOptions loop_options(const DetectTrainerOptions& options, const Detec
           .on_nonfinite = detect.on_nonfinite,
           .checks_gradients = detect.precision != optim::Precision::kFp16,
           .needs_evaluation = true,
-          .product_type = step.training().product_type().value_or(torch::kFloat),
+          .product_type = optim::autocast_dtype(detect.precision).value_or(torch::kFloat),
           .images = options.images,
           .checkpoints = options.checkpoints,
           .replay = options.replay,
