@@ -122,7 +122,8 @@ void check_sample(const SegmentationSet& set, int64_t sample) {
 torch::Tensor SegmentationSet::label(int64_t sample) const {
   const auto path = labels.path(sample);
   const auto file = read_index_map(path);
-  const auto label = zero_is_ignored ? metrics::labels_of_file(file, kIgnoredLabel) : file;
+  const auto label =
+      zero_is_ignored ? metrics::labels_of_file(file, kIgnoredLabel).to(torch::kByte) : file;
   const auto wrong = label.ge(classes).logical_and(label.ne(kIgnoredLabel));
   if (wrong.any().item<bool>()) {
     const auto value = file.masked_select(wrong).max().item<int64_t>();

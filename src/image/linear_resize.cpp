@@ -42,6 +42,7 @@ Image linear_resized(const Image& image, ImageSize size) {
 }
 
 torch::Tensor nearest_resized(const torch::Tensor& map, ImageSize size) {
+  TORCH_INTERNAL_ASSERT(map.scalar_type() == torch::kByte);
   const auto from = map.contiguous();
   auto out = torch::empty({size.height, size.width}, torch::kByte);
   auto to = view(out.data_ptr(), size.height, size.width, CV_8UC1);

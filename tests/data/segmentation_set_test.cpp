@@ -40,6 +40,7 @@ TEST(SegmentationSet, ReadsTheLayoutOfAde20k) {
   EXPECT_EQ(set.classes, 2);
   check_segmentation(set, 2);
   const auto label = set.label(0);
+  EXPECT_EQ(label.scalar_type(), torch::kByte);
   EXPECT_EQ(label[0][0].item<int>(), 255);
   EXPECT_EQ(label[1][0].item<int>(), 0);
   EXPECT_EQ(label[1][39].item<int>(), 1);
@@ -77,7 +78,7 @@ TEST(SegmentationSet, DrawnScenesAreOneAndTheSameOnEveryCall) {
   EXPECT_EQ(set.size(), 3);
   EXPECT_EQ(set.classes, 4);
   const auto scene = draw_scene(options, Split::kTrain, 1);
-  EXPECT_TRUE(testing::equal(metrics::labels_of_file(scene.label), set.label(1)));
+  EXPECT_TRUE(testing::equal(metrics::labels_of_file(scene.label).to(torch::kByte), set.label(1)));
   EXPECT_FALSE(testing::equal(scene.label, draw_scene(options, Split::kVal, 1).label));
   expect_part(refusal([&] { write_scenes(options, folder / "set"); }), "new or empty folder");
 }
