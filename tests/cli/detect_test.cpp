@@ -7,6 +7,7 @@
 #include "ibot/io/safetensors.h"
 #include "support/expect_tensor.h"
 #include "support/run_program.h"
+#include "support/temporary_folder.h"
 
 namespace ibot {
 namespace {
