@@ -130,7 +130,10 @@ TEST_F(DetectTask, RefusesDataThatCannotBeUsedBeforeAnyWork) {
   expect_refusal(train("out"), "expected an image with an object to train on");
   edit_annotations([](auto& json) { json["images"][0]["file_name"] = "none.jpg"; });
   expect_refusal(train("out"), "none.jpg");
-  edit_annotations([](auto& json) { json["categories"][0]["id"] = 9; });
+  edit_annotations([](auto& json) {
+    json["images"][0]["file_name"] = "objects_0000.jpg";
+    json["categories"][0]["id"] = 9;
+  });
   expect_refusal(train("out"), "expected the 2 categories");
   std::filesystem::resize_file(folder_ / "data/annotations/instances_train2017.json", 300);
   expect_refusal(train("out"), "cut short");
