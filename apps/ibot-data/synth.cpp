@@ -78,8 +78,7 @@ void add_synth_arguments(CLI::App& command, SynthArguments& arguments) {
           "--task", arguments.task,
           "what the images are labeled for: classify (default), a class each, in train/ and "
           "val/; segment, a class for every pixel, in the layout of ADE20K; detect, boxes and "
-          "masks "
-          "of objects, in that of COCO")
+          "masks of objects, in that of COCO")
       ->check(CLI::IsMember({"classify", "segment", "detect"}))
       ->option_text("classify|segment|detect");
   command.footer(settings_help<data::SynthesisOptions>("classify") +
@@ -93,7 +92,8 @@ int make_set(const SynthArguments& arguments) {
     auto* const draw = arguments.task == "segment"  ? segmented
                        : arguments.task == "detect" ? detected
                                                     : classified;
-    std::cout << arguments.folder << ": " << draw(arguments.settings, arguments.folder) << "\n";
+    const auto drawn = draw(arguments.settings, arguments.folder);
+    std::cout << arguments.folder << ": " << drawn << "\n";
   } catch (const DataError& error) {
     throw RequestError(error.what());
   }

@@ -188,10 +188,10 @@ void write_detector(const TaskRequest& request, const detection::Detector& detec
 
 eval::Report run_detect(const TaskRequest& request) {
   if (!request.results.empty()) return score_results(request);
-  IBOT_CHECK_AS(RequestError, request.weights.backbone != nullptr,
-                "detect: expected a network, got pixels");
   const bool trains = request.trained.empty();
   const auto sets = open_sets(request, trains);
+  IBOT_CHECK_AS(RequestError, request.weights.backbone != nullptr,
+                "detect: expected a network, got pixels");
   auto detector = make_detector(request, sets.val->annotated.categories.size());
   Identity identity = detect_identity(request, sets.train ? &*sets.train : nullptr, *sets.val);
   if (trains) {

@@ -61,15 +61,6 @@ std::shared_ptr<Segmentor> make_network(const TaskRequest& request, int64_t clas
   });
 }
 
-/// The pre-trained backbone's tensors as a file has them.
-models::Weights weights_of(const models::Backbone& backbone) {
-  models::Weights weights{.source = "--weights"};
-  for (const auto& [name, tensor] : models::named_state(backbone)) {
-    weights.tensors.emplace("backbone." + name, tensor.to(torch::kCPU));
-  }
-  return weights;
-}
-
 data::SegmentationLoaderOptions loader_options(const TaskRequest& request, const Sets& sets) {
   const auto& config = request.weights.config;
   const auto& options = config.segment;
@@ -126,9 +117,8 @@ class Record {
 };
 
 void load_backbone(const TaskRequest& request, Segmentor& network) {
-  const auto report = open_input([&] {
-    return dense::load_weights_(network.backbone(), weights_of(*request.weights.backbone));
-  });
+  const auto report = open_input(
+      [&] { return dense::load_weights_(network.backbone(), backbone_tensors(request.weights)); });
   log_info(models::summary(report));
 }
 
