@@ -16,6 +16,9 @@ OFFICIAL is a checkout of bytedance/ibot. Without --case: step and, with --data,
   fine-tune  forward, backward and update on 1000 classes; the peer is timm
   segment    the same of UPerNet with its auxiliary head, 150 classes, 512 px; the peer is the same model in
              plain PyTorch
+  regions    RoIAlign of 512 regions, 7 x 7, and its gradient; the peer is torchvision
+  suppression
+             non-maximum suppression of 10 000 boxes; the peer is torchvision
 
 Every round measures one after the other in processes of their own, so that a busy machine slows both.
 On one CPU thread rates are images per second of CPU time in user mode, which other work on the machine
@@ -43,9 +46,12 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 PEERS = {("step", "official"): official.step, ("data", "official"): official.data,
          ("knn", "official"): official.knn, ("propagation", "official"): official.propagation,
          ("features", "timm"): libraries.features,
-         ("segment", "torch"): dense.segment, ("fine-tune", "timm"): libraries.fine_tune, ("data", "albumentations"): libraries.albumentations,
+         ("segment", "torch"): dense.segment, ("regions", "torchvision"): dense.regions,
+         ("suppression", "torchvision"): dense.suppression, ("fine-tune", "timm"): libraries.fine_tune,
+         ("data", "albumentations"): libraries.albumentations,
          ("data", "dali"): libraries.dali}
 NEEDS = {"official": ["torch", "torchvision", "numpy", "PIL"], "timm": ["torch", "timm"], "torch": ["torch"],
+         "torchvision": ["torch", "torchvision"],
          "albumentations": ["albumentations"], "dali": ["nvidia.dali"]}
 
 
@@ -100,6 +106,8 @@ def our_command(options):
         "data": ["data", options.data, *augment, f"data.workers={options.threads}"],
         "propagation": ["propagation", "--rows", official.VIDEO_ROWS, "--columns", official.VIDEO_COLUMNS,
                         "--width", official.VIDEO_WIDTH, "--device", options.device],
+        "regions": ["regions", "--device", options.device],
+        "suppression": ["suppression", "--device", "cpu"],
         "features": ["features", *network],
         "fine-tune": ["fine-tune", *network],
         "segment": ["segment", *network, f"backbone.image_size={dense.SIZE}"],
@@ -131,6 +139,8 @@ def title(options):
             "knn": f"knn: {official.KNN_QUERIES} against {official.KNN_ROWS} features",
             "propagation": f"propagation: {official.VIDEO_ROWS}x{official.VIDEO_COLUMNS} patches from "
                            f"{official.VIDEO_FRAMES} frames",
+            "regions": "regions: RoIAlign of 512 regions with gradient",
+            "suppression": "suppression: 10 000 boxes at 0.7",
             "features": f"features: {options.arch}, batch {options.batch}",
             "fine-tune": f"fine-tune: {options.arch}, batch {options.batch}",
             "segment": f"segment: {options.arch} with UPerNet, {dense.SIZE} px, batch {options.batch}"}[options.case]
@@ -175,7 +185,8 @@ def parse():
     parser.add_argument("official", type=pathlib.Path, help="checkout of bytedance/ibot")
     parser.add_argument("--bench", type=pathlib.Path, default=root / "build/release/bin/ibot-bench")
     parser.add_argument("--data", type=pathlib.Path, help="folder of images")
-    parser.add_argument("--case", choices=["step", "data", "knn", "propagation", "features", "fine-tune", "segment"],
+    parser.add_argument("--case", choices=["step", "data", "knn", "propagation", "features", "fine-tune", "segment",
+                                           "regions", "suppression"],
                         help="only this case")
     parser.add_argument("--peer", choices=list(NEEDS), help="what ours is compared with; default: see above")
     parser.add_argument("--arch", default="vit_small", choices=list(libraries.TIMM_NAMES))
@@ -225,7 +236,8 @@ def check(options):
 
 def of_case(options, case):
     """The options of one case, checked."""
-    usual = {"features": "timm", "fine-tune": "timm", "segment": "torch"}
+    usual = {"features": "timm", "fine-tune": "timm", "segment": "torch",
+             "regions": "torchvision", "suppression": "torchvision"}
     peer = options.peer or usual.get(case, "official")
     chosen = argparse.Namespace(**{**vars(options), "case": case, "peer": peer, "files": []})
     if options.quick:

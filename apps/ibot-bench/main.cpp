@@ -1,10 +1,11 @@
-// ibot-bench: how fast the training step, its parts, the data pipeline, networks, listings, k-NN
-// and label propagation are.
+// ibot-bench: how fast the training step, its parts, the data pipeline, networks, listings, k-NN,
+// label propagation and regions are.
 #include <CLI/App.hpp>
 
 #include "common/arguments.h"
 #include "common/device.h"
 #include "common/run_main.h"
+#include "ibot-bench/box_bench.h"
 #include "ibot-bench/data_bench.h"
 #include "ibot-bench/data_stages.h"
 #include "ibot-bench/knn_bench.h"
@@ -127,6 +128,10 @@ std::vector<Bench> benches(CLI::App& app, BenchArguments& arguments) {
        [&](const BenchRuns& runs, Figures& figures) {
          ibot::apps::bench_propagation(arguments.propagation, runs, figures);
        }},
+      {app.add_subcommand("regions", "Features of regions, and their gradient"),
+       ibot::apps::bench_regions},
+      {app.add_subcommand("suppression", "Suppression of overlapping boxes"),
+       ibot::apps::bench_suppression},
       {listing_command(app, arguments),
        [&](const BenchRuns& runs, Figures& figures) {
          ibot::apps::bench_listing(arguments.listing, runs.repetitions, figures);
@@ -148,8 +153,8 @@ std::string command_line(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Times the training step, its parts, the data pipeline, networks, listings, k-NN and label "
-      "propagation.",
+      "Times the training step, its parts, the data pipeline, networks, listings, k-NN, label "
+      "propagation and regions.",
       "ibot-bench");
   app.require_subcommand(1);
   BenchArguments arguments;

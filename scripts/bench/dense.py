@@ -1,4 +1,4 @@
-"""UPerNet on a ViT in plain PyTorch, as mmsegmentation builds it, timed in a process of its own."""
+"""Peers of dense prediction: UPerNet on a ViT in plain PyTorch, as mmsegmentation builds it; torchvision's operators."""
 
 from bench.libraries import autocast, waited
 
@@ -110,3 +110,34 @@ def segment(options):
         waited(options)
 
     return options.batch, run
+
+
+def drawn_boxes(count, places, least, most):
+    import torch
+
+    corners = torch.rand(count, 2) * torch.tensor(places)
+    return torch.cat([corners, corners + torch.rand(count, 2) * (most - least) + least], 1)
+
+
+def regions(options):
+    import torch
+    from torchvision import ops
+
+    maps = torch.rand(2, 256, 100, 168, device=options.device, requires_grad=True)
+    image = (torch.arange(512) % 2).float()[:, None]
+    boxes = torch.cat([image, drawn_boxes(512, [500.0, 300.0], 8.0, 108.0)], 1).to(options.device)
+
+    def work():
+        maps.grad = None
+        ops.roi_align(maps, boxes, (7, 7), 0.25, 0, True).sum().backward()
+        waited(options)
+
+    return 2, work
+
+
+def suppression(options):
+    import torch
+    from torchvision import ops
+
+    boxes, scores = drawn_boxes(10_000, [800.0, 800.0], 4.0, 124.0), torch.rand(10_000)
+    return 1, lambda: ops.nms(boxes, scores, 0.7)
