@@ -151,6 +151,21 @@ function(ibot_program name)
   set_property(GLOBAL APPEND PROPERTY IBOT_PROGRAMS ${name})
 endfunction()
 
+# ibot_link_programs(): the target `programs`, all of them, with a link to each in IBOT_BIN: one place whatever the
+# preset, of what was built last.
+function(ibot_link_programs)
+  get_property(programs GLOBAL PROPERTY IBOT_PROGRAMS)
+  add_custom_target(programs ALL DEPENDS ${programs})
+  if(IBOT_BIN)
+    file(RELATIVE_PATH folder "${IBOT_BIN}" "${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+    foreach(program IN LISTS programs)
+      list(APPEND links COMMAND "${CMAKE_COMMAND}" -E create_symlink "${folder}/${program}" "${IBOT_BIN}/${program}")
+    endforeach()
+    file(MAKE_DIRECTORY "${IBOT_BIN}")
+    add_custom_command(TARGET programs POST_BUILD ${links} VERBATIM)
+  endif()
+endfunction()
+
 # ibot_tests(name LINK ... FOLDERS ... SOURCES ...): one binary of the GoogleTest files of folders of
 # tests/, and of further sources. Suites whose
 # name ends in Golden (values of tests/goldens) or Dense (of tests/goldens_dense) carry the label
