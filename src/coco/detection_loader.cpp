@@ -157,10 +157,10 @@ class DetectionLoader::Impl {
   void fill(Loader::Draft& draft, int64_t i) const {
     const int64_t image = trained_[draft.items[i]];
     Rng rng(options_.seed, static_cast<uint64_t>(draft.epoch), static_cast<uint64_t>(image), kCrop);
-    draft.batch[i] = training_view(
-        view_of(data::decode(images_.read(image), images_.path(image), options_.decode), set_,
-                image),
-        options_.view, rng);
+    draft.batch[i] = training_view(view_of(data::decode(images_.read(image), images_.path(image),
+                                                        data::as_opencv(options_.decode)),
+                                           set_, image),
+                                   options_.view, rng);
   }
 
   const data::Dataset& images_;

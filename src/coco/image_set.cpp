@@ -1,9 +1,35 @@
 #include "ibot/coco/image_set.h"
 
+#include "data/file_bytes.h"
+#include "data/parallel.h"
 #include "ibot/base/error.h"
 #include "ibot/base/hash.h"
+#include "ibot/coco/view.h"
+#include "ibot/codec/decode.h"
 
 namespace ibot::coco {
+namespace {
+
+// Holds the header of an image, behind a JPEG's thumbnail and color profile.
+constexpr size_t kHeaderBytes = size_t{1} << 18;
+constexpr int64_t kWorkers = 8;
+
+data::ImageSize size_in(const std::vector<uint8_t>& bytes, const std::string& path) {
+  const auto header = data::read_header(bytes, path, data::as_opencv({}));
+  return {header.height, header.width};
+}
+
+/// Reads the headers alone, and all of a file only where its header does not fit.
+void check_image(const data::FileList& images, int64_t number, const AnnotatedImage& annotated) {
+  const auto path = images.path(number);
+  try {
+    check_size(size_in(data::first_bytes(path, kHeaderBytes), path), annotated);
+  } catch (const DataError&) {
+    check_size(size_in(images.read(number), path), annotated);
+  }
+}
+
+}  // namespace
 
 ImageSet open_image_set(const std::filesystem::path& root, const std::string& images,
                         const std::string& annotations) {
@@ -14,7 +40,10 @@ ImageSet open_image_set(const std::filesystem::path& root, const std::string& im
   auto set = read_annotations(file);
   std::vector<data::FileList::Entry> files;
   for (const auto& image : set.images) files.push_back({(root / images / image.file).string(), 0});
-  return {std::move(set), {(root / images).string(), std::move(files), {""}}};
+  ImageSet opened{std::move(set), {(root / images).string(), std::move(files), {""}}};
+  data::for_each(opened.images.size(), kWorkers,
+                 [&](int64_t i) { check_image(opened.images, i, opened.annotated.images[i]); });
+  return opened;
 }
 
 std::string content_hash(const ImageSet& set) {

@@ -63,16 +63,16 @@ bool is_trained(const Object& object, const AnnotatedImage& image) {
          inside_y > 0 && object.area > 0 && width >= 1 && height >= 1;
 }
 
-void check_size(const data::Image& image, const AnnotatedImage& annotated) {
-  IBOT_CHECK_AS(DataError, image.height() == annotated.height && image.width() == annotated.width,
+void check_size(data::ImageSize size, const AnnotatedImage& annotated) {
+  IBOT_CHECK_AS(DataError, size.height == annotated.height && size.width == annotated.width,
                 annotated.file, ": expected ", annotated.width, " x ", annotated.height,
-                " pixels as annotated, got ", image.width(), " x ", image.height(),
-                "; the file is another one, or rotated by its EXIF data alone");
+                " pixels as annotated, got ", size.width, " x ", size.height,
+                "; the file is another one, or its annotations ignore that it is turned");
 }
 
 View view_of(const data::Image& image, const AnnotatedSet& set, int64_t number) {
   const auto& known = set.images[number];
-  check_size(image, known);
+  check_size({image.height(), image.width()}, known);
   std::vector<torch::Tensor> boxes, masks;
   std::vector<int64_t> labels;
   for (const auto& object : set.objects[number]) {

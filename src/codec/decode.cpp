@@ -1,15 +1,31 @@
 #include "ibot/codec/decode.h"
 
+#include <utility>
+
 #include "codec/codecs.h"
+#include "codec/orientation.h"
 #include "codec/tiff_decode.h"
 
 namespace ibot::data {
 
+ImageHeader read_header(std::span<const uint8_t> bytes, const std::string& name,
+                        const DecodeOptions& options) {
+  auto header = read_header(bytes, name, options.max_pixels);
+  const bool may_turn = options.exif_orientation && header.format == ImageFormat::kJpeg;
+  if (may_turn && exif_orientation(bytes) >= 5) std::swap(header.width, header.height);
+  return header;
+}
+
 CheckedImage decode_checked(std::span<const uint8_t> bytes, const std::string& name,
                             const DecodeOptions& options) {
   switch (read_header(bytes, name, options.max_pixels).format) {
-    case ImageFormat::kJpeg:
-      return decode_jpeg(bytes, name);
+    case ImageFormat::kJpeg: {
+      auto checked = decode_jpeg(bytes, name);
+      if (options.exif_orientation) {
+        checked.image = oriented(std::move(checked.image), exif_orientation(bytes));
+      }
+      return checked;
+    }
     case ImageFormat::kPng:
       return decode_png(bytes, name, options.gray_range);
     case ImageFormat::kPnm:

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "codec/orientation.h"
 #include "codec/tiff_layout.h"
 #include "codec/tiff_parts.h"
 #include "codec/tiff_pixels.h"
@@ -63,26 +64,6 @@ void check_compression(const TiffLayout& layout, Bytes bytes, const std::string&
   IBOT_CHECK_AS(DataError, most == 0 || layout.width * layout.height <= most, name,
                 ": TIFF file is truncated: ", bytes.size(), " bytes for ", layout.width, " x ",
                 layout.height, " pixels");
-}
-
-/// Applies the orientation, 1 to 8; from 5 on rows and columns are exchanged.
-Image oriented(Image image, int64_t orientation) {
-  if (orientation < 2 || orientation > 8) return image;
-  const bool turned = orientation >= 5;
-  const bool flip_rows =
-      orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  const bool flip_columns = orientation == 2 || orientation == 3 || orientation >= 7;
-  Image seen(turned ? image.width() : image.height(), turned ? image.height() : image.width());
-  for (int64_t y = 0; y < seen.height(); ++y) {
-    for (int64_t x = 0; x < seen.width(); ++x) {
-      const int64_t row = turned ? x : y;
-      const int64_t column = turned ? y : x;
-      const uint8_t* from = image.row(flip_rows ? image.height() - 1 - row : row) +
-                            3 * (flip_columns ? image.width() - 1 - column : column);
-      std::memcpy(seen.row(y) + 3 * x, from, 3);
-    }
-  }
-  return seen;
 }
 
 /// Copies `count` samples; those of 12 bits are packed, two in three bytes.

@@ -110,7 +110,7 @@ void check_labels_exist(const std::vector<FileList::Entry>& images,
 }
 
 void check_sample(const SegmentationSet& set, int64_t sample) {
-  const auto header = read_header(set.images.read(sample), set.images.path(sample));
+  const auto header = read_header(set.images.read(sample), set.images.path(sample), as_opencv({}));
   const auto label = set.label(sample);
   IBOT_CHECK_AS(DataError, label.size(0) == header.height && label.size(1) == header.width,
                 set.labels.path(sample), ": expected ", header.width, " x ", header.height,

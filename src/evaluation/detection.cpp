@@ -108,11 +108,11 @@ std::vector<metrics::Detection> detect_in(detection::Detector& detector, const c
       set.images,
       {.framing =
            [&](const data::Image& image, int64_t sample) {
-             coco::check_size(image, set.annotated.images[sample]);
+             coco::check_size({image.height(), image.width()}, set.annotated.images[sample]);
              return pixels_of(data::linear_resized(
                  image, data::size_within({image.height(), image.width()}, size[1], size[0])));
            },
-       .decode = options.data.decode,
+       .decode = data::as_opencv(options.data.decode),
        .batch_size = 1,
        .workers = options.data.workers,
        .prefetch_batches = options.data.prefetch_batches,

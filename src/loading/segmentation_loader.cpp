@@ -18,7 +18,7 @@ struct LabeledPixels {
 };
 
 LabeledPixels read(const SegmentationSet& set, int64_t sample, const DecodeOptions& options) {
-  LabeledPixels pixels{decode(set.images.read(sample), set.images.path(sample), options),
+  LabeledPixels pixels{decode(set.images.read(sample), set.images.path(sample), as_opencv(options)),
                        set.label(sample)};
   const auto& [image, label] = pixels;
   IBOT_CHECK_AS(DataError, label.size(0) == image.height() && label.size(1) == image.width(),

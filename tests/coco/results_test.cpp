@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "ibot/base/error.h"
 #include "ibot/base/rng.h"
 #include "ibot/coco/image_set.h"
 #include "ibot/coco/object_synthesis.h"
 #include "ibot/coco/view.h"
+#include "ibot/data/picture_files.h"
+#include "ibot/io/file.h"
 #include "support/temporary_folder.h"
 
 namespace ibot::coco {
@@ -66,6 +69,27 @@ TEST(Results, AreReadAsWritten) {
                                          {.shape = shape})
                   .summary()[0],
               1.0);
+  }
+}
+
+// Before a run begins, from headers.
+TEST(ImageSet, RefusesAnImageOfAnotherSizeThanAnnotated) {
+  const testing::TemporaryFolder folder;
+  write_objects({.classes = 2, .train = 2, .val = 2, .size = 64}, folder / "set");
+  const auto open = [&] {
+    return open_image_set(folder / "set", "val2017", "annotations/instances_val2017.json");
+  };
+  const auto file = open().images.path(1);
+  data::Image other(64, 50);
+  std::fill_n(other.row(0), 3 * 64 * 50, uint8_t{90});
+  io::write_file(file, data::jpeg_bytes(other, 75));
+  try {
+    open();
+    FAIL() << "expected a DataError";
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("expected 64 x 64 pixels as annotated, got 50 x 64"),
+              std::string::npos)
+        << error.what();
   }
 }
 

@@ -4,6 +4,7 @@
 #include <torch/nn/functional/normalization.h>
 #include <torch/utils.h>
 
+#include "eval/window_labels.h"
 #include "ibot/base/error.h"
 #include "ibot/data/index_map.h"
 #include "ibot/eval/mask_quality.h"
@@ -294,6 +295,30 @@ TEST(VideoEvaluation, TheTruthAgreesWithItself) {
   }
 }
 
+// Patches that lie on borders of objects, a video in which nothing moves, labels of the best patch
+// alone: through the whole task the result is the truth.
+TEST(VideoEvaluation, TheTruthIsFollowedWhereNothingMoves) {
+  const Film film;
+  write(film.root() / "ImageSets/2017/val.txt", "still\n");
+  auto options = small_video();
+  options.topk = 1;
+  const auto report = report_of(*make(options), film.root());
+  for (const char* name : {"j_and_f_mean", "j_mean", "j_recall", "f_mean", "f_recall"}) {
+    EXPECT_EQ(report.metrics.at(name), 100.0) << name;
+  }
+}
+
+TEST(VideoEvaluation, InBf16ItIsTheSameButForRounding) {
+  const Film film;
+  auto options = small_video();
+  const auto exact = report_of(*make(options), film.root());
+  options.precision = optim::Precision::kBf16;
+  const auto rounded = report_of(*make(options), film.root());
+  EXPECT_NEAR(rounded.metrics.at("j_and_f_mean"), exact.metrics.at("j_and_f_mean"), 5.0);
+  options.precision = optim::Precision::kFp16;
+  EXPECT_THROW(report_of(*make(options), film.root()), ConfigError);
+}
+
 // Blocks of targets and their windows against one product of all pairs.
 TEST(Propagation, IsThatOfAllPairs) {
   torch::manual_seed(3);
@@ -328,6 +353,17 @@ TEST(Propagation, IsThatOfAllPairs) {
       known.push_back((affinity / affinity.sum(1, true)).mm(torch::cat(sources)));
       const auto soft = propagation.next(features[frame]);
       EXPECT_TENSOR_NEAR(soft.flatten(1).t(), known.back());
+      const auto at_places = [&](const torch::Tensor& patches) {
+        std::vector<int64_t> shape{rows, columns};
+        for (int64_t i = 1; i < patches.dim(); ++i) shape.push_back(patches.size(i));
+        return patches.reshape(shape);
+      };
+      const eval::KnownFrames frames{
+          at_places(unit.index_select(0, torch::tensor(context)).transpose(0, 1)),
+          at_places(torch::stack(sources, 1))};
+      EXPECT_TENSOR_NEAR(
+          eval::window_labels_by_blocks(at_places(unit[frame]), frames, options).flatten(0, 1),
+          known.back());
     }
   }
 }

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "ibot/detection/detector.h"
 #include "ibot/optim/layer_decay.h"
 #include "ibot/optim/schedule.h"
 #include "ibot/segmentation/segmentor.h"
@@ -46,14 +47,11 @@ struct Group {
   int64_t numbers = 0;
 };
 
-void check_groups(const std::string& arch, int64_t image_size) {
-  const auto item = description()["layer_decay_groups"][arch + "_upernet"];
-  segmentation::Segmentor model(
-      {.backbone = {.backbone = {.arch = arch, .image_size = image_size}}});
-  const double decay = item["layer_decay"], weight_decay = item["weight_decay"], lr = item["lr"];
+void check_groups(const std::vector<Parameter>& parameters, const ReadJson& item) {
+  const double weight_decay = item["weight_decay"], lr = item["lr"];
   std::map<std::pair<double, double>, Group> groups;  // by scale and decay
   int64_t numbers = 0;
-  for (const auto& parameter : dense_parameters(model, model.options().backbone.backbone, decay)) {
+  for (const auto& parameter : parameters) {
     auto& group = groups[{parameter.lr_scale, parameter.decays ? weight_decay : 0.0}];
     ++group.tensors;
     group.numbers += parameter.tensor.numel();
@@ -74,8 +72,47 @@ void check_groups(const std::string& arch, int64_t image_size) {
   }
 }
 
+std::vector<Parameter> parameters_of(const std::string& arch, const std::string& kind,
+                                     const ReadJson& item) {
+  const models::BackboneOptions backbone{.arch = arch, .image_size = 512};
+  const double decay = item["layer_decay"];
+  if (kind == "upernet") {
+    segmentation::Segmentor model({.backbone = {.backbone = backbone}});
+    return dense_parameters(model, backbone, decay);
+  }
+  dense::DenseOptions options{
+      .backbone = backbone, .out_with_norm = false, .position_rule = dense::PositionRule::kGrid};
+  options.positions = {item["position_grid"][0], item["position_grid"][1]};
+  detection::Detector model(options, detection::DetectionOptions());
+  return dense_parameters(*model, backbone, decay);
+}
+
 TEST(LayerDecayGroupsDense, AreThoseOfTheRealModels) {
-  for (const auto* arch : {"vit_small", "vit_base"}) check_groups(arch, 512);
+  for (const auto& [name, item] : description()["layer_decay_groups"].items()) {
+    SCOPED_TRACE(name);
+    const auto end = name.rfind('_');
+    check_groups(parameters_of(name.substr(0, end), name.substr(end + 1), item), item);
+  }
+}
+
+TEST(LayerDecayGroupsDense, OfSwinNormsAndBiasTablesAloneDoNotDecay) {
+  const auto item = description()["swin_without_decay"];
+  const models::BackboneOptions backbone{.arch = "swin_tiny", .patch_size = 4};
+  segmentation::Segmentor model({.backbone = {.backbone = backbone}});
+  std::map<std::string, bool> decays;
+  int64_t kept = 0;
+  for (const auto& parameter : dense_parameters(model, backbone, 1.0)) {
+    decays[parameter.name] = parameter.decays;
+    kept += parameter.decays ? 0 : 1;
+  }
+  EXPECT_EQ(static_cast<int64_t>(decays.size()), item["total"].get<int64_t>());
+  EXPECT_EQ(kept, item["count"].get<int64_t>());
+  for (const auto& name : item["examples"].elements()) {
+    EXPECT_FALSE(decays.at(name.get<std::string>())) << name.get<std::string>();
+  }
+  for (const auto& name : item["decayed_although_1d"].elements()) {
+    EXPECT_TRUE(decays.at(name.get<std::string>())) << name.get<std::string>();
+  }
 }
 
 TEST(LayerDecayGroupsDense, NamesAndShapesAreTheSame) {

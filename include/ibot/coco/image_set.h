@@ -15,8 +15,9 @@ struct ImageSet {
   data::FileList images;
 };
 
-/// The images that the annotations ROOT/`annotations` list, in ROOT/`images`. Throws DataError as
-/// read_annotations and FileList do.
+/// The images that the annotations ROOT/`annotations` list, in ROOT/`images`; their headers are
+/// read. Throws DataError as read_annotations and FileList do, and on an image of another size than
+/// annotated.
 ImageSet open_image_set(const std::filesystem::path& root, const std::string& images,
                         const std::string& annotations);
 

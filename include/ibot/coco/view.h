@@ -36,7 +36,7 @@ struct View {
 bool is_trained(const Object& object, const AnnotatedImage& image);
 
 /// Throws DataError where an image is not of its annotated size.
-void check_size(const data::Image& image, const AnnotatedImage& annotated);
+void check_size(data::ImageSize size, const AnnotatedImage& annotated);
 
 /// The trained objects of an image. Throws DataError where its size is not as annotated.
 View view_of(const data::Image& image, const AnnotatedSet& set, int64_t number);

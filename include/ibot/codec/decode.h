@@ -32,10 +32,15 @@ struct ImageHeader {
 ImageHeader read_header(std::span<const uint8_t> bytes, const std::string& name,
                         int64_t max_pixels = DecodeOptions{}.max_pixels);
 
+/// The same of the decoded image: turned as `options` say.
+ImageHeader read_header(std::span<const uint8_t> bytes, const std::string& name,
+                        const DecodeOptions& options);
+
 /// The pixels that `PIL.Image.open(file).convert("RGB")` gives: the first of several frames; alpha
 /// dropped, not blended; gray copied to three channels, gray of more than 8 bits by
 /// `options.gray_range`; of other 16-bit samples the high byte; CMYK taken as stored inverted;
-/// gamma, color profiles and the EXIF orientation ignored, TIFF's orientation applied. A JPEG, PNG
+/// gamma and color profiles ignored, the EXIF orientation unless `options` ask for it; TIFF's
+/// orientation applied. A JPEG, PNG
 /// or GIF may lack its end once all pixels are there.
 ///
 /// Throws DataError, naming the file, if it is truncated, damaged or refused by read_header, or a

@@ -32,6 +32,8 @@ struct DecodeOptions {
   GrayRange gray_range = GrayRange::kClip;
   /// Pillow's limit against decompression bombs.
   int64_t max_pixels = 178956970;
+  /// Turn a JPEG as its EXIF data say; not a key: what reads the images decides it.
+  bool exif_orientation = false;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -46,6 +48,12 @@ struct DecodeOptions {
     check_option(max_pixels > 0, "max_pixels", "expected above 0, got ", max_pixels);
   }
 };
+
+/// As OpenCV decodes: images of segmentation and detection.
+inline DecodeOptions as_opencv(DecodeOptions options) {
+  options.exif_orientation = true;
+  return options;
+}
 
 }  // namespace data
 }  // namespace ibot
