@@ -44,8 +44,7 @@ struct RunOptions {
   }
 
   void validate() const {
-    check_option(log_every_steps > 0, "log_every_steps", "expected above 0, got ",
-                 log_every_steps);
+    check_option(log_every_steps > 0, "log_every_steps", "expected above 0, got ", log_every_steps);
     for (const auto& [key, value] : {std::pair{"save_every_epochs", save_every_epochs},
                                      {"save_every_steps", save_every_steps}}) {
       check_option(value >= 0, key, "expected 0 or more, got ", value);
