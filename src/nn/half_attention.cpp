@@ -1,11 +1,11 @@
 #include "nn/half_attention.h"
 
-#include <ATen/ops/_softmax_backward_data.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "ibot/kernels/softmax.h"
 #include "ibot/nn/autocast_scope.h"
 #include "nn/lean.h"
 
@@ -40,7 +40,7 @@ double score_scale(const torch::Tensor& query) {
 }
 
 torch::Tensor weights_of(const torch::Tensor& query, const torch::Tensor& key) {
-  return query.bmm(key.transpose(1, 2)).mul_(score_scale(query)).softmax(-1);
+  return kernels::scaled_softmax(query.bmm(key.transpose(1, 2)), score_scale(query));
 }
 
 /// Room for the result of all images, in the order in which heads are joined to tokens.
@@ -83,8 +83,7 @@ struct ProductAttend : torch::autograd::Function<ProductAttend> {
       const auto weights = weights_of(query, key);
       const auto of_weights = gradient.bmm(matrices(saved[2], chunk).transpose(1, 2));
       const auto of_scores =
-          at::_softmax_backward_data(of_weights, weights, -1, weights.scalar_type())
-              .mul_(score_scale(query));
+          kernels::scaled_softmax_backward(of_weights, weights, score_scale(query));
       put(results[0], chunk, of_scores.bmm(key));
       put(results[1], chunk, of_scores.transpose(1, 2).bmm(query));
       put(results[2], chunk, weights.transpose(1, 2).bmm(gradient));
