@@ -6,6 +6,7 @@
 #include "ibot/base/rng.h"
 #include "ibot/models/load_state.h"
 #include "ibot/models/network.h"
+#include "ibot/optim/autocast.h"
 #include "ibot/optim/faulty_step.h"
 
 namespace ibot::eval {
@@ -19,8 +20,7 @@ DenseStep::DenseStep(const DenseStepOptions& options, std::shared_ptr<torch::nn:
       generator_(at::globalContext().defaultGenerator(device).clone()),
       network_(std::move(network)),
       bad_losses_(torch::zeros({}, torch::TensorOptions(torch::kFloat).device(device))) {
-  check_option(options.precision != optim::Precision::kFp16 || !device.is_cpu(), "precision",
-               "expected fp32 or bf16 on the CPU, got fp16");
+  options_.precision = optim::resolved(options.precision, device);
   network_->to(device);
   network_->train();
   optimizer_.emplace(optim::OptimizerKind::kAdamW, std::move(parameters),
@@ -29,7 +29,7 @@ DenseStep::DenseStep(const DenseStepOptions& options, std::shared_ptr<torch::nn:
   std::vector<torch::Tensor> trained;
   for (const auto& parameter : optimizer_->parameters()) trained.push_back(parameter.tensor);
   gradients_.emplace(std::move(trained), group_, dist::Compression::kNone);
-  if (options.precision == optim::Precision::kFp16) scaler_.emplace(device);
+  if (options_.precision == optim::Precision::kFp16) scaler_.emplace(device);
 }
 
 nn::BlockContext DenseStep::context(int64_t pass) {

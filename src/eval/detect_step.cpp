@@ -122,7 +122,7 @@ DetectResult DetectStep::backward(const batch::DetectionBatch& batch,
   detection::TrainPass pass;
   {
     const nn::AutocastScope autocast(device.type(),
-                                     optim::autocast_dtype(training_.options().precision));
+                                     optim::autocast_dtype(training_.options().precision, device));
     pass = detector_->train_pass(detector_->levels(images), truths,
                                  {batch.image.size(2), batch.image.size(3)});
   }

@@ -9,15 +9,17 @@ namespace {
 
 train::LoopOptions loop_options(const DetectTrainerOptions& options, const DetectStep& step) {
   const auto& detect = step.options();
+  const auto precision = step.training().options().precision;
   return {.length = {detect.epochs, options.steps_per_epoch,
                      detect.batch_size * step.training().group().size()},
           .log_every_steps = detect.log_every_steps,
           .save_every_epochs = detect.save_every_epochs,
           .save_every_steps = detect.save_every_steps,
           .on_nonfinite = detect.on_nonfinite,
-          .checks_gradients = detect.precision != optim::Precision::kFp16,
+          .checks_gradients = precision != optim::Precision::kFp16,
           .needs_evaluation = true,
-          .product_type = optim::autocast_dtype(detect.precision).value_or(torch::kFloat),
+          .product_type =
+              optim::autocast_dtype(precision, step.training().device()).value_or(torch::kFloat),
           .images = options.images,
           .checkpoints = options.checkpoints,
           .replay = options.replay,

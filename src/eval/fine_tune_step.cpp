@@ -61,8 +61,7 @@ FineTuneStep::FineTuneStep(const FineTuneOptions& options, std::shared_ptr<Class
       generator_(at::globalContext().defaultGenerator(device).clone()),
       classifier_(std::move(classifier)),
       bad_losses_(torch::zeros({}, torch::TensorOptions(torch::kFloat).device(device))) {
-  check_option(options.precision != optim::Precision::kFp16 || !device.is_cpu(), "precision",
-               "expected fp32 or bf16 on the CPU, got fp16");
+  options_.precision = optim::resolved(options.precision, device);
   classifier_->to(device);
   classifier_->train();
   classifier_->backbone().set_context({.generator = generator_,
@@ -85,7 +84,7 @@ FineTuneStep::FineTuneStep(const FineTuneOptions& options, std::shared_ptr<Class
     for (auto& parameter : averaged_->parameters()) parameter.set_requires_grad(false);
     pairs_ = optim::common_parameters(*averaged_, *classifier_);
   }
-  if (options.precision == optim::Precision::kFp16) scaler_.emplace(device);
+  if (options_.precision == optim::Precision::kFp16) scaler_.emplace(device);
 }
 
 at::Generator FineTuneStep::reseeded_generator(int64_t pass) {
@@ -98,7 +97,8 @@ PassResult FineTuneStep::accumulate(const torch::Tensor& images, const torch::Te
                                     bool last) {
   torch::Tensor logits;
   {
-    const nn::AutocastScope autocast(device_.type(), optim::autocast_dtype(options_.precision));
+    const nn::AutocastScope autocast(device_.type(),
+                                     optim::autocast_dtype(options_.precision, device_));
     logits = classifier_->forward(images);
   }
   const auto loss = loss::soft_target_loss(logits, targets);

@@ -15,21 +15,22 @@ namespace {
 train::LoopOptions loop_options(const FineTunerOptions& options, FineTuneStep& step) {
   const auto& tune = step.options();
   const auto& backbone = step.classifier().options().backbone;
-  return {.length = {tune.epochs, options.steps_per_epoch,
-                     tune.batch_size * tune.accumulation * step.group().size()},
-          .log_every_steps = tune.log_every_steps,
-          .save_every_epochs = tune.save_every_epochs,
-          .save_every_steps = tune.save_every_steps,
-          .on_nonfinite = tune.on_nonfinite,
-          .checks_gradients = tune.precision != optim::Precision::kFp16,
-          .needs_evaluation = true,
-          .flops_per_image = 3.0 * train::backbone_flops(backbone, backbone.image_size),
-          .product_type = optim::autocast_dtype(tune.precision).value_or(torch::kFloat),
-          .images = options.images,
-          .checkpoints = options.checkpoints,
-          .replay = options.replay,
-          .config = options.config,
-          .identity = options.identity};
+  return {
+      .length = {tune.epochs, options.steps_per_epoch,
+                 tune.batch_size * tune.accumulation * step.group().size()},
+      .log_every_steps = tune.log_every_steps,
+      .save_every_epochs = tune.save_every_epochs,
+      .save_every_steps = tune.save_every_steps,
+      .on_nonfinite = tune.on_nonfinite,
+      .checks_gradients = tune.precision != optim::Precision::kFp16,
+      .needs_evaluation = true,
+      .flops_per_image = 3.0 * train::backbone_flops(backbone, backbone.image_size),
+      .product_type = optim::autocast_dtype(tune.precision, step.device()).value_or(torch::kFloat),
+      .images = options.images,
+      .checkpoints = options.checkpoints,
+      .replay = options.replay,
+      .config = options.config,
+      .identity = options.identity};
 }
 
 /// The batches of a step as the loader gave them, one below the other.

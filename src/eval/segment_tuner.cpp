@@ -13,8 +13,10 @@ namespace {
 
 int64_t updates(const SegmentOptions& options) { return options.iterations / options.accumulation; }
 
-train::LoopOptions loop_options(const SegmentTunerOptions& options, const dist::Group& group) {
+train::LoopOptions loop_options(const SegmentTunerOptions& options, const dist::Group& group,
+                                torch::Device device) {
   const auto& segment = options.segment;
+  const auto precision = optim::resolved(segment.precision, device);
   const auto steps = options.steps_per_epoch;
   return {.length = {(updates(segment) + steps - 1) / steps, steps,
                      segment.batch_size * segment.accumulation * group.size()},
@@ -23,9 +25,9 @@ train::LoopOptions loop_options(const SegmentTunerOptions& options, const dist::
           .save_every_epochs = segment.save_every_epochs,
           .save_every_steps = segment.save_every_steps,
           .on_nonfinite = segment.on_nonfinite,
-          .checks_gradients = segment.precision != optim::Precision::kFp16,
+          .checks_gradients = precision != optim::Precision::kFp16,
           .needs_evaluation = true,
-          .product_type = optim::autocast_dtype(segment.precision).value_or(torch::kFloat),
+          .product_type = optim::autocast_dtype(precision, device).value_or(torch::kFloat),
           .images = options.images,
           .checkpoints = options.checkpoints,
           .config = options.config,
@@ -98,14 +100,15 @@ segmentation::SegmentationLoss segment_losses(segmentation::Segmentor& network,
                                               const torch::Tensor& images,
                                               const torch::Tensor& labels,
                                               optim::Precision precision) {
-  const nn::AutocastScope autocast(images.device().type(), optim::autocast_dtype(precision));
+  const nn::AutocastScope autocast(images.device().type(),
+                                   optim::autocast_dtype(precision, images.device()));
   return network.losses(images, labels);
 }
 
 SegmentTuner::SegmentTuner(const SegmentTunerOptions& options,
                            std::shared_ptr<segmentation::Segmentor> network, torch::Device device,
                            const dist::Group& group)
-    : Loop(loop_options(options, group), group, device, {}),
+    : Loop(loop_options(options, group, device), group, device, {}),
       options_(options),
       network_(std::move(network)),
       step_(make_segment_step(options.segment, network_, device, group)) {}
@@ -213,7 +216,7 @@ segmentation::PixelNetwork pixel_network(segmentation::Segmentor& segmentor,
                                          optim::Precision precision, torch::Device device) {
   return [&segmentor, precision, device](const torch::Tensor& images) {
     const torch::NoGradGuard no_grad;
-    const nn::AutocastScope autocast(device.type(), optim::autocast_dtype(precision));
+    const nn::AutocastScope autocast(device.type(), optim::autocast_dtype(precision, device));
     return segmentor.forward(images);
   };
 }

@@ -56,7 +56,7 @@ struct DetectOptions {
   int64_t drawings = 0;
   int64_t test_every_epochs = 1;
   int64_t seed = 0;
-  optim::Precision precision = optim::Precision::kFp16;
+  optim::Precision precision = optim::Precision::kAuto;
   train::NonfinitePolicy on_nonfinite = train::NonfinitePolicy::kOn;
   int64_t log_every_steps = 50;
   int64_t save_every_epochs = 0;
@@ -112,7 +112,7 @@ struct DetectOptions {
     field("test_every_epochs", test_every_epochs, "epochs between tests; the last one always",
           Effect::kNone);
     field("seed", seed, "of initial weights, order, views, samples and drop path");
-    field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
+    field("precision", precision, optim::kPrecisionText);
     field(
         "on_nonfinite", on_nonfinite,
         "loss or gradient not finite: off, train on | on, skip the step, then roll back, then end "

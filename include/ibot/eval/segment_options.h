@@ -48,7 +48,7 @@ struct SegmentOptions {
   bool save_predictions = false;
   int64_t overlays = 0;
   int64_t seed = 0;
-  optim::Precision precision = optim::Precision::kFp16;
+  optim::Precision precision = optim::Precision::kAuto;
   train::NonfinitePolicy on_nonfinite = train::NonfinitePolicy::kOn;
   int64_t log_every_steps = 50;
   int64_t save_every_epochs = 0;
@@ -103,7 +103,7 @@ struct SegmentOptions {
           "write so many test images under their predicted labels to OUT/overlays; -1: all",
           Effect::kNone);
     field("seed", seed, "of heads, sample order, crops, colors, dropout and drop path");
-    field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
+    field("precision", precision, optim::kPrecisionText);
     field("on_nonfinite", on_nonfinite,
           "loss or gradient not finite: off, train on | on, skip the step, then roll back, then "
           "end | strict, end",
