@@ -16,6 +16,7 @@ RunConsole::RunConsole(const ConsoleOptions& options) : options_(options) {
                                     .first = options.first,
                                     .item = "images",
                                     .items_per_count = static_cast<double>(options.images)});
+  on_progress(options.first);
 }
 
 std::string RunConsole::epoch_of(int64_t epoch) const {

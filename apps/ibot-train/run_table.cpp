@@ -60,14 +60,15 @@ std::string main_metric(const std::vector<RunRecord>& runs) {
   return chosen.empty() ? "loss" : chosen;
 }
 
-/// Order of rows: the best first, runs without the result last.
-std::vector<size_t> ranked(const std::vector<RunRecord>& runs, const std::string& metric) {
+/// Order of rows: the best first, then runs that failed and those without the result.
+std::vector<size_t> ranked(const std::vector<RunRecord>& runs,
+                           const std::vector<std::string>& states, const std::string& metric) {
   std::vector<size_t> order(runs.size());
   std::iota(order.begin(), order.end(), size_t{0});
   const double sign = is_cost(metric) ? 1.0 : -1.0;
   const auto cost = [&](size_t i) {
     const double value = value_in(runs[i], metric);
-    return std::isfinite(value) ? sign * value : INFINITY;
+    return std::isfinite(value) && states[i] != "failed" ? sign * value : INFINITY;
   };
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return cost(a) < cost(b); });
@@ -118,7 +119,7 @@ RunTable run_table(const std::vector<RunRecord>& runs, const std::vector<std::st
   }
   table.columns.push_back("run");
   table.shown.push_back(true);
-  for (const size_t i : ranked(runs, table.metric)) {
+  for (const size_t i : ranked(runs, states, table.metric)) {
     std::vector<std::string> row;
     for (const auto& key : keys) row.push_back(value_or_none(runs[i], key));
     row.push_back(states[i]);
@@ -167,7 +168,7 @@ std::string as_csv(const RunTable& table) {
   lines.insert(lines.end(), table.rows.begin(), table.rows.end());
   std::string text;
   for (const auto& line : lines) {
-    for (size_t i = 0; i < line.size(); ++i) text += (i > 0 ? "," : "") + quoted(line[i]);
+    for (size_t i = 0; i < line.size(); ++i) text.append(i > 0 ? "," : "").append(quoted(line[i]));
     text += "\r\n";
   }
   return text;

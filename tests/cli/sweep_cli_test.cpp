@@ -40,8 +40,8 @@ TEST_F(SweepOfRuns, AFailureDoesNotStopTheOthers) {
     EXPECT_THAT(line_of(run), HasSubstr(",done,2,")) << run;
     EXPECT_TRUE(std::filesystem::exists(last(std::string("out/") + run)));
   }
-  EXPECT_THAT(line_of("lr=1e+30"), HasSubstr("failed"));
-  EXPECT_THAT(text("out/lr=1e+30/log"), HasSubstr(" error training: "));
+  EXPECT_THAT(line_of("lr=1.0e+30"), HasSubstr("failed"));
+  EXPECT_THAT(text("out/lr=1.0e+30/log"), HasSubstr(" error training: "));
 
   const auto written = std::filesystem::last_write_time(last("out/lr=0.002"));
   const auto second =
@@ -55,7 +55,7 @@ TEST_F(SweepOfRuns, AFailureDoesNotStopTheOthers) {
   const auto compared = run("ibot-train", {"compare", "out", "--csv"});
   EXPECT_EQ(compared.status, 0) << compared.err;
   EXPECT_THAT(compared.out,
-              AllOf(HasSubstr("optim.lr,"), HasSubstr("0.0005"), HasSubstr("lr=1e+30")));
+              AllOf(HasSubstr("optim.lr,"), HasSubstr("0.0005"), HasSubstr("lr=1.0e+30")));
 }
 
 TEST_F(SweepOfRuns, IsCheckedBeforeItsFirstRun) {
