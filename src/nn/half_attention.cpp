@@ -1,11 +1,11 @@
 #include "nn/half_attention.h"
 
-#include <ATen/ops/_softmax_backward_data.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "ibot/kernels/softmax.h"
 #include "ibot/nn/autocast_scope.h"
 #include "nn/lean.h"
 
@@ -71,7 +71,7 @@ double score_scale(const torch::Tensor& query) {
 }
 
 torch::Tensor weights_of(const torch::Tensor& query, const torch::Tensor& key) {
-  return query.bmm(key.transpose(1, 2)).mul_(score_scale(query)).softmax(-1);
+  return kernels::scaled_softmax(query.bmm(key.transpose(1, 2)), score_scale(query));
 }
 
 /// Room for the result of all images, in the order in which heads are joined to tokens.
@@ -114,8 +114,7 @@ HeadGradients gradients_of(const HeadMatrices& of, const Chunk& rows) {
   const auto gradient = of.gradient.narrow(1, rows.first, rows.count);
   const auto weights = weights_of(query, of.key);
   const auto of_weights = gradient.bmm(of.value.transpose(1, 2));
-  const auto of_scores = at::_softmax_backward_data(of_weights, weights, -1, weights.scalar_type())
-                             .mul_(score_scale(query));
+  const auto of_scores = kernels::scaled_softmax_backward(of_weights, weights, score_scale(query));
   return {of_scores.bmm(of.key), of_scores.transpose(1, 2).bmm(query),
           weights.transpose(1, 2).bmm(gradient)};
 }
