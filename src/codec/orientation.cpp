@@ -51,8 +51,9 @@ int64_t exif_orientation(Bytes bytes) {
     const auto content = bytes.subspan(at + 4, length - 2);
     if (marker == kApp1 && begins_with(content, kExif)) {
       const auto tiff = content.subspan(kExif.size());
-      return TiffDirectory::begins(tiff) ? TiffDirectory(tiff).value_or(TiffTag::kOrientation, 1)
-                                         : 1;
+      if (!TiffDirectory::begins(tiff)) return 1;
+      const auto stated = TiffDirectory(tiff).value_or(TiffTag::kOrientation, 1);
+      return stated >= 1 && stated <= 8 ? stated : 1;
     }
     at += 2 + length;
   }
