@@ -8,6 +8,13 @@ if(Python3_FOUND)
   set_tests_properties(scripts PROPERTIES LABELS scripts)
 endif()
 
+# The CUDA sources of a build without CUDA.
+find_program(IBOT_CHECK_NVCC nvcc PATHS /usr/local/cuda/bin)
+if(IBOT_CHECK_NVCC AND NOT IBOT_CUDA)
+  add_test(NAME cuda_sources COMMAND "${PROJECT_SOURCE_DIR}/scripts/check_cuda.sh")
+  set_tests_properties(cuda_sources PROPERTIES LABELS cuda TIMEOUT 600)
+endif()
+
 add_test(NAME package COMMAND "${CMAKE_COMMAND}"
   -D SOURCE_DIR=${PROJECT_SOURCE_DIR} -D BUILD_DIR=${CMAKE_BINARY_DIR} -D BUILD_TYPE=${CMAKE_BUILD_TYPE}
   -D GENERATOR=${CMAKE_GENERATOR} -D COMPILER=${CMAKE_CXX_COMPILER} -D LIBTORCH=${IBOT_TORCH_ROOT}
