@@ -33,7 +33,8 @@ void bench_kernel(const kernels::TableRow& row, const kernels::Trial& trial, con
 
 void bench_kernels(const config::RunConfig& config, const BenchRuns& runs, Figures& figures) {
   const torch::NoGradGuard no_grad;
-  const auto type = optim::autocast_dtype(config.train.precision).value_or(torch::kFloat);
+  const auto type =
+      optim::autocast_dtype(config.train.precision, runs.device).value_or(torch::kFloat);
   for (const auto& row : kernels::table()) {
     const bool takes = std::find(row.types.begin(), row.types.end(), type) != row.types.end();
     if (!takes || !row.choice.has_own(runs.device.type())) continue;

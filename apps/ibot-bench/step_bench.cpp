@@ -61,7 +61,7 @@ void bench_ops(const config::RunConfig& config, const BenchRuns& runs, Figures& 
   const auto part = [&](const char* name, double bytes, const std::function<void()>& work) {
     figures.measure({.name = name, .images = subject.images(), .bytes = bytes}, runs, [&] {
       const nn::AutocastScope autocast(runs.device.type(),
-                                       optim::autocast_dtype(config.train.precision));
+                                       optim::autocast_dtype(config.train.precision, runs.device));
       work();
     });
   };

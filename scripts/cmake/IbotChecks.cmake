@@ -15,6 +15,12 @@ if(IBOT_CHECK_NVCC AND NOT IBOT_CUDA)
   set_tests_properties(cuda_sources PROPERTIES LABELS cuda TIMEOUT 600)
 endif()
 
+find_program(IBOT_DOXYGEN doxygen)
+if(IBOT_DOXYGEN)
+  add_test(NAME reference COMMAND bash "${PROJECT_SOURCE_DIR}/scripts/docs.sh" "${CMAKE_BINARY_DIR}/docs")
+  set_tests_properties(reference PROPERTIES LABELS scripts)
+endif()
+
 add_test(NAME package COMMAND "${CMAKE_COMMAND}"
   -D SOURCE_DIR=${PROJECT_SOURCE_DIR} -D BUILD_DIR=${CMAKE_BINARY_DIR} -D BUILD_TYPE=${CMAKE_BUILD_TYPE}
   -D GENERATOR=${CMAKE_GENERATOR} -D COMPILER=${CMAKE_CXX_COMPILER} -D LIBTORCH=${IBOT_TORCH_ROOT}
@@ -22,3 +28,8 @@ add_test(NAME package COMMAND "${CMAKE_COMMAND}"
 # Without the variables that may have named LibTorch to this build: the package finds it by itself.
 set_tests_properties(package PROPERTIES LABELS package TIMEOUT 300
   ENVIRONMENT_MODIFICATION "LIBTORCH=unset:;Torch_DIR=unset:")
+if(IBOT_BUILD_APPS)
+  add_test(NAME archive COMMAND bash "${PROJECT_SOURCE_DIR}/tests/package/run.sh" "${CMAKE_BINARY_DIR}" "${IBOT_TORCH_ROOT}")
+  set_tests_properties(archive PROPERTIES LABELS package TIMEOUT 300 SKIP_RETURN_CODE 77
+    ENVIRONMENT_MODIFICATION "LIBTORCH=unset:")
+endif()

@@ -19,8 +19,6 @@ struct Rows {
 
 /// Blocks whose column sums are added afterwards: Σ over them is a row of [kPartialSums, width].
 inline constexpr int64_t kPartialSums = 512;
-/// Widest row whose column sums fit into a block's shared memory.
-inline constexpr int64_t kWidestSums = 6144;
 
 struct NormalizeLaunch {
   Rows rows;
