@@ -82,12 +82,28 @@ if(IBOT_PCH)
   endif()
 endif()
 
-# ibot_library(name LINK [PUBLIC ...] [PRIVATE ...] SOURCES ...): the target ibot::name from src/.
+# ibot_sources(result below FOLDERS ... SOURCES ...): all sources of the folders, and those named, as
+# paths. A new file is found by the next build; no list names it.
+function(ibot_sources result below)
+  cmake_parse_arguments(ARG "" "" "FOLDERS;SOURCES" ${ARGN})
+  set(sources ${ARG_SOURCES})
+  list(TRANSFORM sources PREPEND "${PROJECT_SOURCE_DIR}/${below}/")
+  foreach(folder ${ARG_FOLDERS})
+    file(GLOB found CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${below}/${folder}/*.cpp")
+    if(NOT found)
+      message(FATAL_ERROR "${below}/${folder}: expected sources, found none")
+    endif()
+    list(APPEND sources ${found})
+  endforeach()
+  set(${result} ${sources} PARENT_SCOPE)
+endfunction()
+
+# ibot_library(name LINK [PUBLIC ...] [PRIVATE ...] ROOMS ...): the target ibot::name, of rooms of src/.
 function(ibot_library name)
-  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINK;ROOMS" ${ARGN})
   set(target ibot_${name})
-  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/src/")
-  add_library(${target} STATIC ${ARG_SOURCES})
+  ibot_sources(sources src FOLDERS ${ARG_ROOMS})
+  add_library(${target} STATIC ${sources})
   add_library(ibot::${name} ALIAS ${target})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
   target_include_directories(${target}
@@ -112,23 +128,44 @@ function(ibot_commit source)
     COMPILE_DEFINITIONS "IBOT_COMMIT=\"${commit}\"" SKIP_PRECOMPILE_HEADERS ON)
 endfunction()
 
-# ibot_apps_library(name LINK ... SOURCES ...): ibot_apps_<name> from apps/, what programs share. Not
-# installed.
+# ibot_embed(target namespace name=file ...): each file's text as the std::string_view namespace::name.
+function(ibot_embed target namespace)
+  set(code "#include <string_view>\n\nnamespace ${namespace} {\n")
+  foreach(entry ${ARGN})
+    string(REGEX MATCH "^([^=]+)=(.+)$" matched "${entry}")
+    set(name "${CMAKE_MATCH_1}")
+    set(file "${PROJECT_SOURCE_DIR}/${CMAKE_MATCH_2}")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
+    file(READ "${file}" text)
+    string(APPEND code "extern const std::string_view ${name};\n"
+      "const std::string_view ${name} = R\"ibot(${text})ibot\";\n")
+  endforeach()
+  set(source "${CMAKE_BINARY_DIR}/embedded/${target}.cpp")
+  file(WRITE "${source}.new" "${code}}  // namespace ${namespace}\n")
+  file(COPY_FILE "${source}.new" "${source}" ONLY_IF_DIFFERENT)
+  target_sources(${target} PRIVATE "${source}")
+endfunction()
+
+# ibot_apps_library(name LINK ... SOURCES ... | FOLDERS ...): ibot_apps_<name> from apps/, what programs share:
+# sources by name, or those of folders that no earlier library has. Not installed.
 function(ibot_apps_library name)
-  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINK;FOLDERS;SOURCES" ${ARGN})
   set(target ibot_apps_${name})
-  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/apps/")
-  add_library(${target} STATIC ${ARG_SOURCES})
+  ibot_sources(sources apps FOLDERS ${ARG_FOLDERS} SOURCES ${ARG_SOURCES})
+  get_property(taken GLOBAL PROPERTY IBOT_APPS_SOURCES)
+  list(REMOVE_ITEM sources ${taken})
+  set_property(GLOBAL APPEND PROPERTY IBOT_APPS_SOURCES ${sources})
+  add_library(${target} STATIC ${sources})
   target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}/apps")
   target_link_libraries(${target} ${ARG_LINK})
   ibot_settings(${target} PCH ibot_pch)
 endfunction()
 
-# ibot_program(name LINK ... SOURCES ...): build/bin/name from apps/.
+# ibot_program(name LINK ...): build/bin/name from apps/name/.
 function(ibot_program name)
-  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
-  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/apps/")
-  add_executable(${name} ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  ibot_sources(sources apps FOLDERS ${name})
+  add_executable(${name} ${sources})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/apps")
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
   ibot_settings(${name} PCH ibot_pch)
@@ -150,14 +187,15 @@ function(ibot_link_programs)
   endif()
 endfunction()
 
-# ibot_tests(name LINK ... SOURCES ...): one binary of GoogleTest files below tests/. Suites whose
+# ibot_tests(name LINK ... FOLDERS ... SOURCES ...): one binary of the GoogleTest files of folders of
+# tests/, and of further sources. Suites whose
 # name ends in Golden (values of tests/goldens) or Dense (of tests/goldens_dense) carry the label
 # "golden" or "dense" instead of the binary's: discovery takes one label.
 function(ibot_tests name)
-  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
-  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/tests/")
+  cmake_parse_arguments(ARG "" "" "LINK;FOLDERS;SOURCES" ${ARGN})
+  ibot_sources(sources tests FOLDERS ${ARG_FOLDERS} SOURCES ${ARG_SOURCES})
   set(target ibot_${name}_tests)
-  add_executable(${target} ${ARG_SOURCES})
+  add_executable(${target} ${sources})
   target_include_directories(${target} PRIVATE
     "${PROJECT_SOURCE_DIR}/tests" "${PROJECT_SOURCE_DIR}/apps" "${PROJECT_SOURCE_DIR}/src")
   target_link_libraries(${target} PRIVATE ${ARG_LINK} GTest::gtest_main)
