@@ -26,7 +26,7 @@ add_test(NAME package COMMAND "${CMAKE_COMMAND}"
   -D GENERATOR=${CMAKE_GENERATOR} -D COMPILER=${CMAKE_CXX_COMPILER} -D LIBTORCH=${IBOT_TORCH_ROOT}
   -P "${PROJECT_SOURCE_DIR}/tests/consumer/run.cmake")
 # Without the variables that may have named LibTorch to this build: the package finds it by itself.
-set_tests_properties(package PROPERTIES LABELS package TIMEOUT 300
+set_tests_properties(package PROPERTIES LABELS package TIMEOUT 600
   ENVIRONMENT_MODIFICATION "LIBTORCH=unset:;Torch_DIR=unset:")
 if(IBOT_BUILD_APPS)
   add_test(NAME archive COMMAND bash "${PROJECT_SOURCE_DIR}/tests/package/run.sh" "${CMAKE_BINARY_DIR}" "${IBOT_TORCH_ROOT}")
