@@ -19,6 +19,7 @@ constexpr const char* kFooter =
     "Results go to standard output; logs, progress and errors to standard error.\n"
     "Exit status: 0 done, 1 the run failed, 2 invalid arguments, configuration or input.";
 
+constexpr const char* kAssignment = "section.key=value, without spaces around =";
 constexpr size_t kNameColumns = 32;
 constexpr size_t kTextColumns = 64;
 
@@ -82,6 +83,13 @@ std::string explain_extra(const CLI::App& app, std::string word) {
   return text + "; see --help";
 }
 
+/// A file's name rather than `section.key` whose value was forgotten or stands behind a space.
+bool names_config(const std::string& word) {
+  const auto ending = std::filesystem::path(word).extension();
+  return word.find('/') != std::string::npos || ending == ".yaml" || ending == ".yml" ||
+         word.find('.') == std::string::npos;
+}
+
 }  // namespace
 
 void add_common_arguments(CLI::App& app, CommonArguments& arguments) {
@@ -126,6 +134,9 @@ ConfigArguments split_config_arguments(const std::vector<std::string>& words) {
     if (word.find('=') != std::string::npos && !exists) {
       arguments.overrides.push_back(word);
     } else {
+      IBOT_CHECK_AS(ConfigError, exists || names_config(word),
+                    "arguments: expected a YAML file or ", "section.key=value, got ", word,
+                    "; write ", kAssignment);
       IBOT_CHECK_AS(ConfigError, !arguments.file, "arguments: expected one config, got ",
                     arguments.file->string(), " and ", word,
                     "; write what differs as section.key=value");

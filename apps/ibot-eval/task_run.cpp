@@ -68,7 +68,14 @@ void train_to_end(train::Loop& loop, const TaskRequest& request,
   // The reason that one rank may have had alone.
   const auto status = torch::tensor(stopped ? early_end.status() : 0);
   group.all_reduce_(status, dist::Reduction::kMax);
-  if (stopped) stop_with(status.item<int>());
+  if (!stopped) return;
+  stop_with(status.item<int>());
+  if (group.rank() > 0) return;
+  const auto step = loop.state().step;
+  log_info(request.output.empty()
+               ? concat("stopped at step ", step, "; nothing was kept, as there is no --output")
+               : concat("stopped at step ", step, "; checkpoint: ", loop.last_checkpoint().string(),
+                        "; the same command goes on"));
 }
 
 }  // namespace ibot::apps

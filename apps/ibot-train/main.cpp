@@ -8,6 +8,7 @@
 #include "common/ranks.h"
 #include "common/run_main.h"
 #include "common/signals.h"
+#include "ibot-train/evaluation_keys.h"
 #include "ibot-train/train_arguments.h"
 #include "ibot/config/yaml.h"
 #include "ibot/dist/group.h"
@@ -23,6 +24,7 @@ int tell(const ibot::apps::TrainArguments& arguments, const std::vector<TrainReq
                 "ibot-train: expected one configuration to print, got a sweep of ",
                 requests.size());
   const auto& config = requests.front().config;
+  refuse_key_of_evaluation(arguments.explain);
   std::cout << (arguments.explain.empty() ? ibot::config::write_config(config)
                                           : ibot::config::explain(config, arguments.explain));
   return ibot::apps::kDone;
