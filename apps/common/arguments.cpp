@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cctype>
+#include <map>
 #include <memory>
 #include <sstream>
 
@@ -19,7 +20,6 @@ constexpr const char* kFooter =
     "Results go to standard output; logs, progress and errors to standard error.\n"
     "Exit status: 0 done, 1 the run failed, 2 invalid arguments, configuration or input.";
 
-constexpr const char* kAssignment = "section.key=value, without spaces around =";
 constexpr size_t kNameColumns = 32;
 constexpr size_t kTextColumns = 64;
 
@@ -83,11 +83,23 @@ std::string explain_extra(const CLI::App& app, std::string word) {
   return text + "; see --help";
 }
 
-/// A file's name rather than `section.key` whose value was forgotten or stands behind a space.
-bool names_config(const std::string& word) {
-  const auto ending = std::filesystem::path(word).extension();
-  return word.find('/') != std::string::npos || ending == ".yaml" || ending == ".yml" ||
-         word.find('.') == std::string::npos;
+/// The keys that an override sets, several if they vary together in a sweep.
+std::vector<std::string> keys_of(const std::string& assignment) {
+  std::vector<std::string> keys;
+  std::istringstream names(assignment.substr(0, assignment.find('=')));
+  for (std::string key; std::getline(names, key, ',');) {
+    key.erase(0, key.find_first_not_of(' '));
+    keys.push_back(key);
+  }
+  return keys;
+}
+
+/// "optim.lr", also of "optim.lr = 1", and the "=" of that.
+bool is_key(const std::string& word) {
+  if (word == "=") return true;
+  const auto ends = [&](const char* ending) { return word.ends_with(ending); };
+  return word.find('.') != std::string::npos && word.find_first_of("=/") == std::string::npos &&
+         !ends(".yaml") && !ends(".yml");
 }
 
 }  // namespace
@@ -126,23 +138,35 @@ std::string explain_parse_error(const CLI::App& app, const CLI::ParseError& erro
   return name + ": " + what + "; see --help";
 }
 
+void check_stated_once(const std::vector<std::string>& overrides) {
+  std::map<std::string, std::string> seen;
+  for (const auto& assignment : overrides) {
+    for (const auto& key : keys_of(assignment)) {
+      const auto [former, fresh] = seen.emplace(key, assignment);
+      IBOT_CHECK_AS(ConfigError, fresh, key, ": stated twice, ", former->second, " and ",
+                    assignment, " (command line); braces of a sweep need quotes, as in '", key,
+                    "={a, b}', or the shell makes several words of them");
+    }
+  }
+}
+
 ConfigArguments split_config_arguments(const std::vector<std::string>& words) {
   ConfigArguments arguments;
   for (const std::string& word : words) {
     std::error_code unknown;
     const bool exists = std::filesystem::exists(word, unknown);
+    IBOT_CHECK_AS(ConfigError, exists || !is_key(word), word,
+                  ": expected section.key=value, without spaces, got no value");
     if (word.find('=') != std::string::npos && !exists) {
       arguments.overrides.push_back(word);
     } else {
-      IBOT_CHECK_AS(ConfigError, exists || names_config(word),
-                    "arguments: expected a YAML file or ", "section.key=value, got ", word,
-                    "; write ", kAssignment);
       IBOT_CHECK_AS(ConfigError, !arguments.file, "arguments: expected one config, got ",
                     arguments.file->string(), " and ", word,
                     "; write what differs as section.key=value");
       arguments.file = word;
     }
   }
+  check_stated_once(arguments.overrides);
   return arguments;
 }
 

@@ -9,6 +9,7 @@
 #include "common/local_ranks.h"
 #include "common/logging.h"
 #include "common/output_folder.h"
+#include "common/progress.h"
 #include "common/ranks.h"
 #include "common/run_main.h"
 #include "common/signals.h"
@@ -19,6 +20,7 @@
 #include "ibot-eval/linear_test.h"
 #include "ibot-eval/result_folder.h"
 #include "ibot-eval/run_weights.h"
+#include "ibot-eval/settled.h"
 #include "ibot-eval/task.h"
 #include "ibot/dist/rendezvous.h"
 
@@ -118,24 +120,6 @@ std::optional<models::LinearClassifiers> classifiers_in(const std::string& file)
   return classifiers;
 }
 
-/// Whether the task sees center crops of eval.crop_size.
-bool sees_crops(const Task& task) {
-  const auto& name = task.name;
-  return task.reads
-             ? task.reads->features()
-             : name == "linear" || name == "embed" || name == "robustness" || name == "parts";
-}
-
-/// Sizes of images that keys leave open, and a crop that is no whole number of patches refused.
-void set_image_sizes(const Task& task, EvalConfig& config) {
-  const auto crop = config.run.eval.crop_size;
-  if (config.transform.size == 0) config.transform.size = crop;
-  const auto patch = config.run.backbone.patch_size;
-  IBOT_CHECK_AS(ConfigError, !sees_crops(task) || crop % patch == 0,
-                "eval.crop_size: expected a multiple of backbone.patch_size ", patch, ", got ",
-                crop, "; set eval.crop_size=", std::max<int64_t>(crop / patch, 1) * patch);
-}
-
 /// `embed` writes to a file, or as all others to a folder.
 void set_outputs(const EvalArguments& arguments, const Task& task, const Evaluated& one,
                  TaskRequest& request) {
@@ -159,7 +143,7 @@ TaskRequest request_of(const EvalArguments& arguments, const Task& task, const E
                       .results = arguments.results};
   set_outputs(arguments, task, one, request);
   auto& config = request.weights.config;
-  if (request.weights.backbone != nullptr) set_image_sizes(task, config);
+  if (request.weights.backbone != nullptr) settle(task, device, config);
   if (request.weights.backbone != nullptr) request.weights.backbone->to(request.device);
   request.classifiers = classifiers_in(arguments.classifier);
   config.features = request.classifiers ? features_of_classifiers(request)
@@ -246,6 +230,10 @@ int run(EvalArguments arguments, const std::vector<std::string>& words) {
   }
   sort_words(arguments);
   if (arguments.print_config || !arguments.explain.empty()) return tell(arguments);
+  if (arguments.quiet) {
+    quiet_logging();
+    quiet_progress();
+  }
   IBOT_CHECK_AS(ConfigError, !arguments.words.empty(), "TASK: expected one; see --list");
   const Task& task = task_named(arguments.words.front());
   check_inputs(arguments, task);

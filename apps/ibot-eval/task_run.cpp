@@ -62,7 +62,7 @@ void train_to_end(train::Loop& loop, const TaskRequest& request,
                   const std::function<train::Ending()>& run) {
   const auto& group = request.group;
   EarlyEnd early_end(group.size() == 1 ? 1 : loop.log_every_steps());
-  catch_stop_signals();
+  catch_stop_signals(group.rank() == 0 && !request.output.empty());
   loop.set_stop([&] { return early_end.due(loop.longest_save_s()); });
   const bool stopped = run() == train::Ending::kStopped;
   // The reason that one rank may have had alone.

@@ -128,13 +128,34 @@ function(ibot_commit source)
     COMPILE_DEFINITIONS "IBOT_COMMIT=\"${commit}\"" SKIP_PRECOMPILE_HEADERS ON)
 endfunction()
 
-# ibot_apps_library(name LINK ... SOURCES ...): ibot_apps_<name> from apps/, what programs share. Not
-# installed.
+# ibot_embed(target namespace name=file ...): each file's text as the std::string_view namespace::name.
+function(ibot_embed target namespace)
+  set(code "#include <string_view>\n\nnamespace ${namespace} {\n")
+  foreach(entry ${ARGN})
+    string(REGEX MATCH "^([^=]+)=(.+)$" matched "${entry}")
+    set(name "${CMAKE_MATCH_1}")
+    set(file "${PROJECT_SOURCE_DIR}/${CMAKE_MATCH_2}")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
+    file(READ "${file}" text)
+    string(APPEND code "extern const std::string_view ${name};\n"
+      "const std::string_view ${name} = R\"ibot(${text})ibot\";\n")
+  endforeach()
+  set(source "${CMAKE_BINARY_DIR}/embedded/${target}.cpp")
+  file(WRITE "${source}.new" "${code}}  // namespace ${namespace}\n")
+  file(COPY_FILE "${source}.new" "${source}" ONLY_IF_DIFFERENT)
+  target_sources(${target} PRIVATE "${source}")
+endfunction()
+
+# ibot_apps_library(name LINK ... SOURCES ... | FOLDERS ...): ibot_apps_<name> from apps/, what programs share:
+# sources by name, or those of folders that no earlier library has. Not installed.
 function(ibot_apps_library name)
-  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINK;FOLDERS;SOURCES" ${ARGN})
   set(target ibot_apps_${name})
-  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/apps/")
-  add_library(${target} STATIC ${ARG_SOURCES})
+  ibot_sources(sources apps FOLDERS ${ARG_FOLDERS} SOURCES ${ARG_SOURCES})
+  get_property(taken GLOBAL PROPERTY IBOT_APPS_SOURCES)
+  list(REMOVE_ITEM sources ${taken})
+  set_property(GLOBAL APPEND PROPERTY IBOT_APPS_SOURCES ${sources})
+  add_library(${target} STATIC ${sources})
   target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}/apps")
   target_link_libraries(${target} ${ARG_LINK})
   ibot_settings(${target} PCH ibot_pch)

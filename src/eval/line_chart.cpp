@@ -15,6 +15,7 @@ namespace {
 constexpr double kWidth = 640, kHeight = 400;
 constexpr double kLeft = 64, kRight = 16, kTop = 40, kBottom = 52;
 constexpr double kLegendLine = 18;
+constexpr size_t kMostMarks = 100;  // on a curve
 
 // Okabe and Ito's, told apart by the color-blind too.
 constexpr std::array<const char*, 7> kColors{"#0072b2", "#d55e00", "#009e73", "#cc79a7",
@@ -126,10 +127,11 @@ class Drawing {
       const double x = pixel_x(curve.x[i]);
       const double y = pixel_y(curve.y[i]);
       path << (drawing ? 'L' : 'M') << x << ' ' << y;
+      drawing = true;
+      if (curve.x.size() > kMostMarks) continue;
       marks << "<circle cx=\"" << x << "\" cy=\"" << y << "\" r=\"3\" fill=\"" << color
             << "\"><title>" << html_text(curve.name) << ": " << curve.x[i] << ", " << curve.y[i]
             << "</title></circle>\n";
-      drawing = true;
     }
     out_ << "<path d=\"" << path.str() << "\" fill=\"none\" stroke=\"" << color
          << "\" stroke-width=\"2\"/>\n"

@@ -2,20 +2,29 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "ibot/base/error.h"
 #include "ibot/eval/report.h"
 
 namespace ibot::eval {
+
+// Files of src/eval/assets and third_party/uPlot.
+namespace assets {
+extern const std::string_view kPageStyle;
+extern const std::string_view kPageScript;
+extern const std::string_view kChartStyle;
+extern const std::string_view kChartScript;
+extern const std::string_view kChartLicense;
+}  // namespace assets
+
 namespace {
 
-constexpr const char* kStyle =
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;"
-    "color:#222}table{border-collapse:collapse;margin:1rem 0}caption{text-align:left;"
-    "font-weight:600}td,th{padding:.15rem .8rem;border-bottom:1px solid #ddd;text-align:left;"
-    "font-variant-numeric:tabular-nums}figure{display:inline-block;margin:.5rem 1rem .5rem 0;"
-    "vertical-align:top}img{max-width:100%}figcaption{color:#555;font-size:13px}"
-    "pre{background:#f6f6f6;padding:.8rem;overflow-x:auto}";
+// Makes browsers refuse whatever the page does not hold itself.
+constexpr const char* kPolicy =
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+    "'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">";
+constexpr size_t kListedHeadings = 3;
 
 std::string base64(std::string_view bytes) {
   constexpr std::string_view kDigits =
@@ -46,6 +55,52 @@ std::string shown(const std::vector<T>& values) {
   return list;
 }
 
+nlohmann::ordered_json json_of(const LineChart& chart) {
+  nlohmann::ordered_json curves = nlohmann::json::array();
+  for (const auto& curve : chart.curves) {
+    curves.push_back({{"name", curve.name}, {"x", curve.x}, {"y", curve.y}});
+  }
+  return {{"title", chart.title}, {"x", chart.x_label}, {"y", chart.y_label}, {"curves", curves}};
+}
+
+/// JSON that a script element can hold: the text must not end the element.
+std::string script_text(const nlohmann::ordered_json& json) {
+  const auto text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string safe;
+  safe.reserve(text.size());
+  for (const char c : text) {
+    if (c == '<') {
+      safe += "\\u003c";
+    } else {
+      safe += c;
+    }
+  }
+  return safe;
+}
+
+std::string table_html(const Table& table, const std::string& kind, bool caption) {
+  std::string html = concat("<div class=\"wide\"><table", kind, ">");
+  if (caption) html += concat("<caption>", html_text(table.caption), "</caption>");
+  html += "\n<thead><tr>";
+  for (const auto& cell : table.header) html += concat("<th>", html_text(cell), "</th>");
+  html += "</tr></thead>\n<tbody>";
+  for (const auto& row : table.rows) {
+    html += "<tr>";
+    for (const auto& cell : row) html += concat("<td>", html_text(cell), "</td>");
+    html += "</tr>\n";
+  }
+  return html + "</tbody></table></div>\n";
+}
+
+std::string chart_html(const LineChart& chart) {
+  return concat(
+      "<figure class=\"chart\"><header><h3>", html_text(chart.title),
+      "</h3></header><div class=\"plot\"></div><script type=\"application/json\">",
+      script_text(json_of(chart)), "</script>",
+      chart.note.empty() ? "" : concat("<figcaption>", html_text(chart.note), "</figcaption>"),
+      "</figure>\n");
+}
+
 }  // namespace
 
 std::string html_text(std::string_view text) {
@@ -73,7 +128,10 @@ std::string html_text(std::string_view text) {
 
 Page::Page(const std::string& title) : title_(title) {}
 
-void Page::heading(const std::string& text) { body_ += concat("<h2>", html_text(text), "</h2>\n"); }
+void Page::heading(const std::string& text) {
+  headings_.push_back(text);
+  body_ += concat("<h2 id=\"section-", headings_.size(), "\">", html_text(text), "</h2>\n");
+}
 
 void Page::paragraph(const std::string& text) { body_ += concat("<p>", html_text(text), "</p>\n"); }
 
@@ -81,16 +139,22 @@ void Page::console(const std::string& text) {
   body_ += concat("<pre>", html_text(text), "</pre>\n");
 }
 
-void Page::table(const Table& table) {
-  body_ += concat("<table><caption>", html_text(table.caption), "</caption>\n<tr>");
-  for (const auto& cell : table.header) body_ += concat("<th>", html_text(cell), "</th>");
-  body_ += "</tr>\n";
-  for (const auto& row : table.rows) {
-    body_ += "<tr>";
-    for (const auto& cell : row) body_ += concat("<td>", html_text(cell), "</td>");
-    body_ += "</tr>\n";
-  }
-  body_ += "</table>\n";
+void Page::table(const Table& table) { body_ += table_html(table, "", !table.caption.empty()); }
+
+void Page::folded(const Table& table) {
+  body_ += concat("<details><summary>", html_text(table.caption), "</summary>\n",
+                  table_html(table, "", false), "</details>\n");
+}
+
+void Page::runs(const Table& table) {
+  body_ += table_html(table, " class=\"runs\"", !table.caption.empty());
+}
+
+void Page::charts(const std::vector<LineChart>& charts) {
+  has_charts_ = true;
+  body_ += "<div class=\"charts\">\n";
+  for (const auto& chart : charts) body_ += chart_html(chart);
+  body_ += "</div>\n";
 }
 
 void Page::figure(const Figure& figure) {
@@ -104,10 +168,21 @@ void Page::figure(const Figure& figure) {
 
 std::string Page::html() const {
   const auto title = html_text(title_);
-  return concat("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">",
-                "<meta name=\"viewport\" content=\"width=device-width\"><title>", title,
-                "</title><style>", kStyle, "</style></head>\n<body><h1>", title, "</h1>\n", body_,
-                "</body></html>\n");
+  std::string list;
+  for (size_t i = 0; i < headings_.size() && headings_.size() >= kListedHeadings; ++i) {
+    list += concat("<a href=\"#section-", i + 1, "\">", html_text(headings_[i]), "</a>");
+  }
+  if (!list.empty()) list = "<nav>" + list + "</nav>\n";
+  const auto chart_style = has_charts_ ? concat("<style>", assets::kChartStyle, "</style>") : "";
+  const auto scripts =
+      has_charts_
+          ? concat("<!--\nCharts by uPlot.\n", assets::kChartLicense, "\n-->\n<script>",
+                   assets::kChartScript, "</script>\n<script>", assets::kPageScript, "</script>\n")
+          : "";
+  return concat("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">", kPolicy,
+                "<meta name=\"viewport\" content=\"width=device-width\"><title>", title, "</title>",
+                chart_style, "<style>", assets::kPageStyle, "</style></head>\n<body><h1>", title,
+                "</h1>\n", list, body_, scripts, "</body></html>\n");
 }
 
 void add_report(Page& page, const Report& report) {

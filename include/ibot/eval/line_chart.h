@@ -18,10 +18,11 @@ struct LineChart {
   std::string x_label;
   std::string y_label;
   std::vector<Curve> curves;
+  std::string note = {};  // below the chart of a page
 };
 
-/// The chart as an SVG document: axes with round numbers, a legend, marks at the points, whose
-/// values show under the pointer. Needs no other file.
+/// The chart as an SVG document: axes with round numbers, a legend, and, on curves of up to 100
+/// points, marks whose values show under the pointer. Needs no other file.
 std::string to_svg(const LineChart& chart);
 
 }  // namespace ibot::eval
