@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "common/arguments.h"
 #include "common/local_ranks.h"
 #include "ibot-eval/run_weights.h"
 #include "ibot/base/error.h"
@@ -130,6 +131,7 @@ void sort_words(EvalArguments& arguments) {
   arguments.words.insert(arguments.words.end(), words, weights.end());
   weights.erase(words, weights.end());
   put_task_first(arguments.words);
+  check_stated_once(arguments.words);
   for (auto& each : weights) each = weights_in(each);
   if (!arguments.trained.empty()) arguments.trained = network_in(arguments.trained);
   if (!arguments.classifier.empty())

@@ -256,6 +256,9 @@ int main(int argc, char** argv) {
   ibot::apps::EvalArguments arguments;
   ibot::apps::add_eval_arguments(app, arguments);
   return ibot::apps::run_main(app, argc, argv, [&] {
-    return ibot::apps::run(arguments, ibot::apps::without_nproc(argc, argv));
+    return ibot::apps::with_memory_remedy(
+        "a smaller eval.batch_size or batch_size of the task (with its accumulation for the same "
+        "results), or checkpoint_activations=true, needs less",
+        [&] { return ibot::apps::run(arguments, ibot::apps::without_nproc(argc, argv)); });
   });
 }

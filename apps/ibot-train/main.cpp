@@ -35,7 +35,7 @@ int tell(const TrainArguments& arguments, const std::vector<TrainRequest>& reque
                 "ibot-train: expected one configuration to print, got a sweep of ", requests.size(),
                 "; choose one with --sweep-run");
   const auto& config = requests.front().config;
-  refuse_key_of_evaluation(arguments.explain);
+  ibot::apps::refuse_key_of_evaluation(arguments.explain);
   std::cout << (arguments.explain.empty() ? ibot::config::write_config(config)
                                           : ibot::config::explain(config, arguments.explain));
   return ibot::apps::kDone;
