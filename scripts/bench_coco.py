@@ -72,7 +72,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--program", default=str(root / "build/release/bin/ibot-eval"))
+    parser.add_argument("--program", default=str(root / "bin/ibot-eval"))
     options = parser.parse_args()
     random.seed(0)
     truth, found = draw(options.folder, options.images)

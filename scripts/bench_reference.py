@@ -183,7 +183,7 @@ def parse():
     root = pathlib.Path(__file__).resolve().parent.parent
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("official", type=pathlib.Path, help="checkout of bytedance/ibot")
-    parser.add_argument("--bench", type=pathlib.Path, default=root / "build/release/bin/ibot-bench")
+    parser.add_argument("--bench", type=pathlib.Path, default=root / "bin/ibot-bench")
     parser.add_argument("--data", type=pathlib.Path, help="folder of images")
     parser.add_argument("--case", choices=["step", "data", "knn", "propagation", "features", "fine-tune", "segment",
                                            "regions", "suppression"],

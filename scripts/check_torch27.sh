@@ -24,6 +24,7 @@ unset Torch_DIR
 LIBTORCH=$PWD/$folder/torch
 export LIBTORCH
 scripts/bootstrap.sh
+. .deps/env.sh
 cmake -S . -B build/torch27 -G Ninja -DCMAKE_BUILD_TYPE=Release
 cmake --build build/torch27
 OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} ctest --test-dir build/torch27 --output-on-failure -j2 "$@"

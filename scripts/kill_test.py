@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills a training run again and again and checks that nothing is lost.
 
-    scripts/kill_test.py [--task finetune|segment] [--kills 50] [--nproc 2] [--seed 0] [--bin build/release/bin]
+    scripts/kill_test.py [--task finetune|segment] [--kills 50] [--nproc 2] [--seed 0] [--bin bin]
                          [--work DIR] [key=value ...]
 
 Pre-trains, fine-tunes with `--task finetune`, or segments with `--task segment`; keys replace those of the small network. Draws a small image set, trains on it undisturbed, then trains the same again while `kill -9` strikes
@@ -202,7 +202,7 @@ def main():
     parser.add_argument("--nproc", type=int, default=2, help="ranks of the run")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and victims")
     parser.add_argument("--epochs", type=int, default=40, help="of four steps each")
-    parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/release/bin"))
+    parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("bin"))
     parser.add_argument("--work", type=pathlib.Path, help="folder to work in (default: a temporary one)")
     parser.add_argument("keys", nargs="*", metavar="key=value")
     arguments = parser.parse_args()

@@ -137,7 +137,7 @@ def parse():
     measuring.add_argument("groups", nargs="+", choices=groups.GROUPS, metavar="GROUP")
     measuring.add_argument("--official", type=pathlib.Path, help="checkout of bytedance/ibot")
     measuring.add_argument("--data", type=pathlib.Path, help="folder of photos")
-    measuring.add_argument("--bench", type=pathlib.Path, default=ROOT / "build/release/bin/ibot-bench")
+    measuring.add_argument("--bench", type=pathlib.Path, default=ROOT / "bin/ibot-bench")
     measuring.add_argument("--rounds", type=int, default=5, help="at most so many of ours and another's in turn")
     measuring.add_argument("--quick", action="store_true", help="as little as shows that all runs")
     measuring.add_argument("--limit", type=float, default=3600, help="seconds that one command may take")

@@ -12,15 +12,16 @@ out=runs/quickstart
 data=$out/data
 preset=release
 ! nvidia-smi -L >/dev/null 2>&1 || preset=cuda
-bin=build/$preset/bin
+bin=bin
 
 step() { printf '\n== %s\n' "$*" >&2; }
 
 step "dependencies"
 scripts/bootstrap.sh
+. .deps/env.sh
 step "build ($preset)"
-cmake --preset "$preset"
-cmake --build --preset "$preset" --target ibot-train ibot-eval ibot-data
+cmake --preset "$preset" -D IBOT_BUILD_DATA=ON -D IBOT_BUILD_APPS=ON
+cmake --build --preset "$preset" --target programs
 
 step "images in $data"
 [ -d "$data/val" ] || "$bin/ibot-data" synth "$data"

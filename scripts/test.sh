@@ -11,6 +11,7 @@ done
 cd "$(dirname "$0")/.."
 
 scripts/bootstrap.sh
+. .deps/env.sh
 cmake --preset release
 cmake --build --preset release
 # The tests' arithmetic is small: more threads than one a test would only wait for each other.

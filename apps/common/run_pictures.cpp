@@ -85,12 +85,12 @@ class RunPictures {
   std::vector<report::PictureSection> sections() {
     attempt("crops", [&] { add_crops(); });
     if (checkpoints_.empty()) {
-      log_warning("report: no checkpoint to make pictures of what was learnt with");
+      log_info("report: no checkpoint to make pictures of what was learnt with");
       return std::move(sections_);
     }
     attempt("images", [&] { looked_ = look(); });
     if (!looked_) return std::move(sections_);
-    attempt("attention", [&] { add_attention(); });
+    attempt("attention", [&] { add_attention(); });  // of a Swin there is none
     attempt("features", [&] { add_features(); });
     return std::move(sections_);
   }
@@ -101,7 +101,7 @@ class RunPictures {
       make();
     } catch (const std::exception& problem) {
       const std::string text = problem.what();
-      log_warning(
+      log_info(
           concat("report: pictures of ", what, " are left out: ", text.substr(0, text.find('\n'))));
     }
   }

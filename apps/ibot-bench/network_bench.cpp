@@ -63,7 +63,7 @@ void bench_features(const config::RunConfig& config, const BenchRuns& runs, Figu
 void bench_fine_tune(const config::RunConfig& config, const BenchRuns& runs, Figures& figures) {
   eval::FineTuneOptions options;
   options.batch_size = config.train.batch_size;
-  options.precision = config.train.precision;
+  options.run.precision = config.train.precision;
   const auto classifier = std::make_shared<eval::Classifier>(
       eval::ClassifierOptions{.backbone = config.backbone, .classes = kClasses}, 0);
   eval::FineTuneStep step(options, classifier, runs.device);
@@ -81,7 +81,7 @@ void bench_fine_tune(const config::RunConfig& config, const BenchRuns& runs, Fig
 void bench_segment(const config::RunConfig& config, const BenchRuns& runs, Figures& figures) {
   eval::SegmentOptions options;
   options.batch_size = config.train.batch_size;
-  options.precision = config.train.precision;
+  options.run.precision = config.train.precision;
   options.transform.crop_size = config.backbone.image_size;
   const auto network =
       eval::make_segmentor(eval::segmentor_options(options, config.backbone, kPixelClasses), 0);
@@ -92,7 +92,7 @@ void bench_segment(const config::RunConfig& config, const BenchRuns& runs, Figur
                           .to(runs.device);
   const auto run = [&] {
     network->set_context(step->context(0));
-    step->accumulate(eval::segment_losses(*network, images, labels, options.precision).total);
+    step->accumulate(eval::segment_losses(*network, images, labels, options.run.precision).total);
     step->update({.lr = 1e-6, .weight_decay = options.weight_decay});
   };
   figures.measure({.name = "segment", .images = static_cast<double>(images.size(0))}, runs, run);

@@ -4,22 +4,21 @@
 #include "common/logging.h"
 #include "common/run_main.h"
 #include "common/signals.h"
-#include "ibot-eval/detect_console.h"
 #include "ibot-eval/detect_test.h"
 #include "ibot-eval/task_identity.h"
 #include "ibot-eval/task_run.h"
+#include "ibot-eval/training_record.h"
 #include "ibot/coco/detection_loader.h"
 #include "ibot/coco/view.h"
 #include "ibot/config/yaml.h"
 #include "ibot/dense/weights.h"
 #include "ibot/eval/detect_trainer.h"
-#include "ibot/train/run_log.h"
 
 namespace ibot::apps {
 namespace {
 
 /// The images to test on, and where a network is trained those to train on.
-struct Sets {
+struct DetectSets {
   std::optional<coco::ImageSet> train;
   std::optional<coco::ImageSet> val;
   std::vector<int64_t> trained;  // numbers of the images that are trained on
@@ -43,9 +42,9 @@ void check_categories(const coco::AnnotatedSet& train, const coco::AnnotatedSet&
                 " or other ids; annotate both with one list");
 }
 
-Sets open_sets(const TaskRequest& request, bool trains) {
+DetectSets open_detect_sets(const TaskRequest& request, bool trains) {
   const auto& options = request.weights.config.detect;
-  Sets sets;
+  DetectSets sets;
   sets.val.emplace(open_input([&] {
     return coco::open_image_set(request.data, options.val_images, options.val_annotations);
   }));
@@ -69,14 +68,12 @@ Sets open_sets(const TaskRequest& request, bool trains) {
 
 detection::Detector make_detector(const TaskRequest& request, size_t classes) {
   const auto& config = request.weights.config;
-  try {
+  return with_section("detect", [&] {
     auto detector =
         eval::build_detector(config.detect, config.run.backbone, static_cast<int64_t>(classes));
     eval::initialize_(*detector, config.detect.seed);
     return detector;
-  } catch (const OptionError& error) {
-    throw ConfigError(std::string("detect.") + error.what());
-  }
+  });
 }
 
 coco::DetectionLoaderOptions loader_options(const TaskRequest& request) {
@@ -91,37 +88,14 @@ coco::DetectionLoaderOptions loader_options(const TaskRequest& request) {
           .prefetch_batches = config.run.data.prefetch_batches};
 }
 
-/// What rank 0 does besides training: writes and shows.
-class Record {
- public:
-  Record(const TaskRequest& request, const train::RunState& state, int64_t epochs)
-      : shown_(state, epochs) {
-    if (request.output.empty()) return;
-    files_.emplace(request.output, state.step, state.steps_per_epoch, log_warning,
-                   train::LogKeys{.weight_decay = "weight_decay"});
-  }
-
-  std::vector<train::Observer*> observers() {
-    std::vector<train::Observer*> all{&shown_};
-    if (files_) all.push_back(&*files_);
-    return all;
-  }
-
- private:
-  DetectConsole shown_;
-  std::optional<train::RunLog> files_;
-};
-
 eval::DetectStep make_step(const TaskRequest& request, const detection::Detector& detector) {
   const auto& config = request.weights.config;
-  try {
+  return with_section("detect", [&]() -> eval::DetectStep {
     return {config.detect, config.run.backbone, detector, request.device, request.group};
-  } catch (const OptionError& error) {
-    throw ConfigError(std::string("detect.") + error.what());
-  }
+  });
 }
 
-void train(const TaskRequest& request, const Sets& sets, detection::Detector detector,
+void train(const TaskRequest& request, const DetectSets& sets, detection::Detector detector,
            const Identity& identity) {
   const auto& config = request.weights.config;
   const auto report = open_input([&] {
@@ -139,21 +113,22 @@ void train(const TaskRequest& request, const Sets& sets, detection::Detector det
                                .steps_per_epoch = steps,
                                .images = static_cast<int64_t>(sets.trained.size()),
                                .checkpoints = checkpoints,
+                               .replay = replay_folder(request),
                                .config = config::write_config(config, config::Comments::kNone),
                                .identity = identity.text()},
                               step);
   log_info(concat(sets.trained.size(), " training and ", sets.val->images.size(),
                   " test images of ", sets.val->annotated.categories.size(), " categories; ", steps,
-                  " steps an epoch on ", request.device));
-  if (checkpoint) {
-    open_input([&] { trainer.resume(*checkpoint); });
-    log_info(concat("resumed at step ", trainer.state().step));
-  }
-  std::optional<Record> record;
-  if (request.group.rank() == 0) {
-    record.emplace(request, trainer.state(), config.detect.epochs);
-    trainer.set_observers(record->observers());
-  }
+                  " steps an epoch", where_it_runs(request)));
+  resume(trainer, checkpoint);
+  TrainingRecord record(request, trainer.state(),
+                        {.task = "detect",
+                         .steps = config.detect.epochs * steps,
+                         .metrics = {{"box_ap", "box AP", 1},
+                                     {"box_ap50", "AP50", 1},
+                                     {"mask_ap", "mask AP", 1},
+                                     {"mask_ap50", "AP50", 1}}});
+  trainer.set_observers(record.observers());
   trainer.set_test(
       [&](detection::Detector& trained) { return test_detector(request, *sets.val, trained); });
   train_to_end(trainer, request, [&] {
@@ -189,7 +164,7 @@ void write_detector(const TaskRequest& request, const detection::Detector& detec
 eval::Report run_detect(const TaskRequest& request) {
   if (!request.results.empty()) return score_results(request);
   const bool trains = request.trained.empty();
-  const auto sets = open_sets(request, trains);
+  const auto sets = open_detect_sets(request, trains);
   IBOT_CHECK_AS(RequestError, request.weights.backbone != nullptr,
                 "detect: expected a network, got pixels");
   auto detector = make_detector(request, sets.val->annotated.categories.size());

@@ -1,20 +1,18 @@
 #include "ibot-eval/fine_tune.h"
 
 #include <cstdio>
-#include <optional>
 
 #include "common/labeled_images.h"
 #include "common/logging.h"
 #include "common/run_main.h"
 #include "common/signals.h"
-#include "ibot-eval/fine_tune_console.h"
 #include "ibot-eval/task_identity.h"
 #include "ibot-eval/task_run.h"
+#include "ibot-eval/training_record.h"
 #include "ibot/config/yaml.h"
 #include "ibot/eval/fine_tuner.h"
 #include "ibot/loading/labeled_loader.h"
 #include "ibot/loading/training_loader.h"
-#include "ibot/train/run_log.h"
 
 namespace ibot::apps {
 namespace {
@@ -43,7 +41,7 @@ eval::FineTuneStep make_step(const TaskRequest& request, const std::string& task
   const auto& weights = request.weights;
   IBOT_CHECK_AS(RequestError, weights.backbone != nullptr, task,
                 ": expected a network to train, got pixels");
-  try {
+  return with_section(task, [&]() -> eval::FineTuneStep {
     auto classifier = std::make_shared<eval::Classifier>(
         classifier_options(weights.config, options, classes,
                            weights.config.run.backbone.patch_size),
@@ -53,9 +51,7 @@ eval::FineTuneStep make_step(const TaskRequest& request, const std::string& task
       classifier->load_projection(weights.head);
     });
     return {options, classifier, request.device, request.group};
-  } catch (const OptionError& error) {
-    throw ConfigError(task + "." + error.what());
-  }
+  });
 }
 
 data::TrainingLoaderOptions loader_options(const TaskRequest& request,
@@ -108,7 +104,7 @@ eval::Accuracy test(const TaskRequest& request, const eval::FineTuneOptions& opt
        .end = images.size() * (group.rank() + 1) / group.size(),
        .pin_memory = request.device.is_cuda()});
   return eval::test_classifier(classifier, loader, config.run.augment.normalization, request.device,
-                               options.precision, group);
+                               options.run.precision, group);
 }
 
 /// A learning rate that only rises is rarely meant.
@@ -125,14 +121,6 @@ void warn_of_warmup(const std::string& task, const eval::FineTuneOptions& option
     log_warning(concat(task, ".warmup_epochs: expected less than ", task, ".epochs ",
                        options.epochs, ", got ", options.warmup_epochs, consequence));
   }
-}
-
-/// OUT/replay, of several ranks a folder of each.
-std::filesystem::path replay_folder(const TaskRequest& request) {
-  if (request.output.empty()) return {};
-  const auto& group = request.group;
-  const auto folder = request.output / "replay";
-  return group.size() == 1 ? folder : folder / concat("rank-", group.rank());
 }
 
 int64_t parameter_count(const eval::Classifier& classifier) {
@@ -167,36 +155,11 @@ eval::Report report_of(const TaskRequest& request, const std::string& task,
   return report;
 }
 
-/// What rank 0 does besides training: writes and shows.
-class Record {
- public:
-  Record(const TaskRequest& request, const std::string& task, const eval::FineTuner& tuner,
-         int64_t epochs, int64_t parameters)
-      : shown_(task, tuner.state(), epochs) {
-    if (request.output.empty()) return;
-    files_.emplace(request.output, tuner.state().step, tuner.state().steps_per_epoch, log_warning,
-                   train::LogKeys{.weight_decay = "weight_decay",
-                                  .constants = {{"n_parameters", parameters}}});
-  }
-
-  std::vector<train::Observer*> observers() {
-    std::vector<train::Observer*> all{&shown_};
-    if (files_) all.push_back(&*files_);
-    return all;
-  }
-
- private:
-  FineTuneConsole shown_;
-  std::optional<train::RunLog> files_;
-};
-
 }  // namespace
 
 eval::Report fine_tune(const TaskRequest& request, const std::string& task,
                        const eval::FineTuneOptions& options) {
   const auto& config = request.weights.config;
-  const auto& group = request.group;
-  const bool leads = group.rank() == 0;
   const LabeledImages images(request.data, config.dataset);
   auto loading = loader_options(request, options);
   const auto updates = updates_per_epoch(loading, images.train(), task, options.accumulation);
@@ -216,19 +179,16 @@ eval::Report fine_tune(const TaskRequest& request, const std::string& task,
                          .identity = identity.text()},
                         step);
   log_info(concat(images.train().size(), " training and ", images.test().size(), " test images of ",
-                  images.classes(), " classes; ", updates, " steps an epoch on ",
-                  group.size() == 1 ? "" : std::to_string(group.size()) + " ranks, this one on ",
-                  request.device));
-  if (leads) warn_of_warmup(task, options, updates);
-  if (checkpoint) {
-    open_input([&] { tuner.resume(*checkpoint); });
-    log_info(concat("resumed at step ", tuner.state().step));
-  }
-  std::optional<Record> record;
-  if (leads) {
-    record.emplace(request, task, tuner, options.epochs, parameter_count(step.classifier()));
-    tuner.set_observers(record->observers());
-  }
+                  images.classes(), " classes; ", updates, " steps an epoch",
+                  where_it_runs(request)));
+  if (request.group.rank() == 0) warn_of_warmup(task, options, updates);
+  resume(tuner, checkpoint);
+  TrainingRecord record(request, tuner.state(),
+                        {.task = task,
+                         .steps = options.epochs * updates,
+                         .metrics = {{"top1", "top-1"}, {"ema_top1", "of the average"}},
+                         .constants = {{"n_parameters", parameter_count(step.classifier())}}});
+  tuner.set_observers(record.observers());
   tuner.set_test([&](eval::Classifier& classifier) {
     return test(request, options, images.test(), classifier);
   });

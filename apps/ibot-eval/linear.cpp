@@ -123,10 +123,7 @@ eval::Report run_linear(const TaskRequest& request) {
         return evaluation::crop_features(subject, crops, extraction);
       },
       bank_of(request, images, data::Split::kVal), request.device, request.group);
-  if (checkpoint) {
-    open_input([&] { probe.resume(*checkpoint); });
-    log_info(concat("resumed at step ", probe.state().step));
-  }
+  resume(probe, checkpoint);
   run_probe(probe, request, images, identity);
   if (stop_requested()) return {};
   const auto found = evaluation::linear_report(probe, options_of(request));

@@ -6,17 +6,16 @@
 #include "common/logging.h"
 #include "common/run_main.h"
 #include "common/signals.h"
-#include "ibot-eval/segment_console.h"
 #include "ibot-eval/segment_test.h"
 #include "ibot-eval/task.h"
 #include "ibot-eval/task_identity.h"
 #include "ibot-eval/task_run.h"
+#include "ibot-eval/training_record.h"
 #include "ibot/config/yaml.h"
 #include "ibot/dense/weights.h"
 #include "ibot/eval/segment_tuner.h"
 #include "ibot/loading/segmentation_loader.h"
 #include "ibot/models/network.h"
-#include "ibot/train/run_log.h"
 
 namespace ibot::apps {
 namespace {
@@ -24,44 +23,35 @@ namespace {
 using segmentation::Segmentor;
 
 /// The two splits, checked before any work is done.
-struct Sets {
+struct SegmentSets {
   data::SegmentationSet train;
   data::SegmentationSet val;
   std::vector<std::string> classes;
 };
 
-Sets open_sets(const TaskRequest& request) {
+SegmentSets open_segment_sets(const TaskRequest& request) {
   const auto& config = request.weights.config;
   const auto& options = config.segment.set;
   return open_input([&] {
-    Sets sets{data::open_segmentation(request.data, options, data::Split::kTrain),
-              data::open_segmentation(request.data, options, data::Split::kVal),
-              data::segmentation_classes(request.data, options)};
+    SegmentSets sets{data::open_segmentation(request.data, options, data::Split::kTrain),
+                     data::open_segmentation(request.data, options, data::Split::kVal),
+                     data::segmentation_classes(request.data, options)};
     data::check_segmentation(sets.train, config.run.data.workers);
     data::check_segmentation(sets.val, config.run.data.workers);
     return sets;
   });
 }
 
-/// Calls `make`; an option that does not fit becomes a ConfigError with its section.
-template <class Make>
-auto as_config_error(const Make& make) {
-  try {
-    return make();
-  } catch (const OptionError& error) {
-    throw ConfigError(std::string("segment.") + error.what());
-  }
-}
-
 std::shared_ptr<Segmentor> make_network(const TaskRequest& request, int64_t classes) {
   const auto& config = request.weights.config;
-  return as_config_error([&] {
+  return with_section("segment", [&] {
     return eval::make_segmentor(
         eval::segmentor_options(config.segment, config.run.backbone, classes), config.segment.seed);
   });
 }
 
-data::SegmentationLoaderOptions loader_options(const TaskRequest& request, const Sets& sets) {
+data::SegmentationLoaderOptions loader_options(const TaskRequest& request,
+                                               const SegmentSets& sets) {
   const auto& config = request.weights.config;
   const auto& options = config.segment;
   const auto& group = request.group;
@@ -95,27 +85,6 @@ void check_batch(const TaskRequest& request) {
                 "normalization of upernet needs them");
 }
 
-/// What rank 0 does besides training: writes and shows.
-class Record {
- public:
-  Record(const TaskRequest& request, const eval::SegmentTuner& tuner, int64_t updates)
-      : shown_(tuner.state(), updates) {
-    if (request.output.empty()) return;
-    files_.emplace(request.output, tuner.state().step, tuner.state().steps_per_epoch, log_warning,
-                   train::LogKeys{.weight_decay = "weight_decay"});
-  }
-
-  std::vector<train::Observer*> observers() {
-    std::vector<train::Observer*> all{&shown_};
-    if (files_) all.push_back(&*files_);
-    return all;
-  }
-
- private:
-  SegmentConsole shown_;
-  std::optional<train::RunLog> files_;
-};
-
 void load_backbone(const TaskRequest& request, Segmentor& network) {
   const auto report = open_input(
       [&] { return dense::load_weights_(network.backbone(), backbone_tensors(request.weights)); });
@@ -123,14 +92,14 @@ void load_backbone(const TaskRequest& request, Segmentor& network) {
 }
 
 /// The run, where it was left off if it was begun before.
-std::unique_ptr<eval::SegmentTuner> make_tuner(const TaskRequest& request, const Sets& sets,
+std::unique_ptr<eval::SegmentTuner> make_tuner(const TaskRequest& request, const SegmentSets& sets,
                                                const std::shared_ptr<Segmentor>& network,
                                                const Identity& identity, int64_t updates) {
   const auto& config = request.weights.config;
   const auto checkpoints = checkpoint_folder(request);
   const auto checkpoint =
       find_checkpoint(checkpoints, identity, [] { return std::optional<train::Checkpoint>(); });
-  auto tuner = as_config_error([&] {
+  auto tuner = with_section("segment", [&] {
     return std::make_unique<eval::SegmentTuner>(
         eval::SegmentTunerOptions{.segment = config.segment,
                                   .normalization = config.run.augment.normalization,
@@ -141,24 +110,18 @@ std::unique_ptr<eval::SegmentTuner> make_tuner(const TaskRequest& request, const
                                   .identity = identity.text()},
         network, request.device, request.group);
   });
-  if (checkpoint) {
-    open_input([&] { tuner->resume(*checkpoint); });
-    log_info(concat("resumed at update ", tuner->state().step));
-  }
+  resume(*tuner, checkpoint);
   return tuner;
 }
 
-void tell(const TaskRequest& request, const Sets& sets, int64_t iterations_per_epoch) {
-  const auto ranks = request.group.size();
+void tell(const TaskRequest& request, const SegmentSets& sets, int64_t iterations_per_epoch) {
   log_info(concat(sets.train.size(), " training and ", sets.val.size(), " test images of ",
                   sets.classes.size(), " classes; ", request.weights.config.segment.iterations,
-                  " iterations, ", iterations_per_epoch, " an epoch, on ",
-                  ranks == 1 ? "" : std::to_string(ranks) + " ranks, this one on ",
-                  request.device));
+                  " iterations, ", iterations_per_epoch, " an epoch,", where_it_runs(request)));
 }
 
-void train(const TaskRequest& request, const Sets& sets, const std::shared_ptr<Segmentor>& network,
-           const Identity& identity) {
+void train(const TaskRequest& request, const SegmentSets& sets,
+           const std::shared_ptr<Segmentor>& network, const Identity& identity) {
   const auto& options = request.weights.config.segment;
   check_batch(request);
   auto loading = loader_options(request, sets);
@@ -166,11 +129,11 @@ void train(const TaskRequest& request, const Sets& sets, const std::shared_ptr<S
   tell(request, sets, loading.steps_per_epoch);
   const auto tuner =
       make_tuner(request, sets, network, identity, loading.steps_per_epoch / options.accumulation);
-  std::optional<Record> record;
-  if (request.group.rank() == 0) {
-    record.emplace(request, *tuner, options.iterations / options.accumulation);
-    tuner->set_observers(record->observers());
-  }
+  TrainingRecord record(request, tuner->state(),
+                        {.task = "segment",
+                         .steps = options.iterations / options.accumulation,
+                         .metrics = {{"miou", "mIoU"}, {"aacc", "aAcc"}}});
+  tuner->set_observers(record.observers());
   tuner->set_test([&] { return test_segmentor(request, sets.val, *network, /*writes=*/false); });
   train_to_end(*tuner, request, [&] {
     const auto step = tuner->state().step * options.accumulation;
@@ -185,7 +148,7 @@ std::string percent(double share) {
   return std::isnan(share) ? "-" : concat(std::fixed, std::setprecision(2), 100 * share);
 }
 
-eval::Table class_table(const Sets& sets, const metrics::SegmentationScores& scores) {
+eval::Table class_table(const SegmentSets& sets, const metrics::SegmentationScores& scores) {
   eval::Table table{"classes", {"class", "IoU", "Acc"}, {}};
   for (size_t i = 0; i < sets.classes.size(); ++i) {
     table.rows.push_back({sets.classes[i], percent(scores.iou[i]), percent(scores.accuracy[i])});
@@ -207,7 +170,7 @@ std::string console_table(const eval::Table& classes, const metrics::Segmentatio
   return text.str();
 }
 
-eval::Report report_of(const TaskRequest& request, const Sets& sets,
+eval::Report report_of(const TaskRequest& request, const SegmentSets& sets,
                        const metrics::SegmentationScores& scores, const Identity& identity) {
   eval::Report report{.task = "segment",
                       .metrics = {{"miou", 100 * scores.mean_iou},
@@ -223,7 +186,7 @@ eval::Report report_of(const TaskRequest& request, const Sets& sets,
 }
 
 /// Trains the network and writes it.
-void train_and_save(const TaskRequest& request, const Sets& sets,
+void train_and_save(const TaskRequest& request, const SegmentSets& sets,
                     const std::shared_ptr<Segmentor>& network, const Identity& identity) {
   train(request, sets, network, identity);
   if (stop_requested() || request.group.rank() > 0 || request.output.empty()) return;
@@ -242,7 +205,7 @@ std::string begin(const TaskRequest& request, Segmentor& network) {
 }  // namespace
 
 eval::Report run_segment(const TaskRequest& request) {
-  const auto sets = open_sets(request);
+  const auto sets = open_segment_sets(request);
   IBOT_CHECK_AS(RequestError, request.weights.backbone != nullptr,
                 "segment: expected a network, got pixels");
   const auto network = make_network(request, static_cast<int64_t>(sets.classes.size()));

@@ -97,7 +97,7 @@ metrics::SegmentationScores test_segmentor(const TaskRequest& request,
   auto loading = loader_options(request, set);
   loading.keeps_original = pictures && pictures->shows_any();
   data::SegmentationTestLoader loader(set, loading);
-  const auto pixels_of = eval::pixel_network(network, options.precision, request.device);
+  const auto pixels_of = eval::pixel_network(network, options.run.precision, request.device);
   metrics::SegmentationTotals totals(set.classes);
   std::optional<Progress> progress;
   if (request.group.rank() == 0) {

@@ -1,6 +1,7 @@
 #include "ibot-eval/task_run.h"
 
 #include "common/early_end.h"
+#include "common/logging.h"
 #include "common/output_folder.h"
 #include "common/resume.h"
 #include "common/run_main.h"
@@ -29,6 +30,25 @@ std::optional<train::Checkpoint> find_checkpoint(
     check_identity(identity, checkpoint->identity, of_folder ? folder : checkpoint->source);
     return checkpoint;
   });
+}
+
+void resume(train::Loop& loop, const std::optional<train::Checkpoint>& checkpoint) {
+  if (!checkpoint) return;
+  open_input([&] { loop.resume(*checkpoint); });
+  log_info(concat("resumed at step ", loop.state().step));
+}
+
+fs::path replay_folder(const TaskRequest& request) {
+  if (request.output.empty()) return {};
+  const auto& group = request.group;
+  const auto folder = request.output / "replay";
+  return group.size() == 1 ? folder : folder / concat("rank-", group.rank());
+}
+
+std::string where_it_runs(const TaskRequest& request) {
+  const auto ranks = request.group.size();
+  return concat(" on ", ranks == 1 ? "" : std::to_string(ranks) + " ranks, this one on ",
+                request.device);
 }
 
 data::TrainingLoaderOptions stream_of(data::TrainingLoaderOptions loading,

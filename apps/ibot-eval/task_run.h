@@ -4,9 +4,11 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "common/identity.h"
 #include "ibot-eval/task.h"
+#include "ibot/base/error.h"
 #include "ibot/loading/training_loader.h"
 #include "ibot/train/loop.h"
 
@@ -22,6 +24,25 @@ std::filesystem::path checkpoint_folder(const TaskRequest& request);
 std::optional<train::Checkpoint> find_checkpoint(
     const std::filesystem::path& folder, const Identity& identity,
     const std::function<std::optional<train::Checkpoint>()>& former);
+
+/// Goes on from the checkpoint, if there is one, and says so.
+void resume(train::Loop& loop, const std::optional<train::Checkpoint>& checkpoint);
+
+/// OUT/replay, where batches that were not finite are kept; of several ranks a folder of each.
+std::filesystem::path replay_folder(const TaskRequest& request);
+
+/// " on 4 ranks, this one on cuda:0".
+std::string where_it_runs(const TaskRequest& request);
+
+/// Calls `make`; an option that does not fit the network becomes a ConfigError with its section.
+template <class Make>
+auto with_section(const std::string& section, const Make& make) {
+  try {
+    return make();
+  } catch (const OptionError& error) {
+    throw ConfigError(concat(section, ".", error.what()));
+  }
+}
 
 /// The stream of this rank from the step on that comes next.
 data::TrainingLoaderOptions stream_of(data::TrainingLoaderOptions loading,

@@ -15,3 +15,8 @@ add_test(NAME package COMMAND "${CMAKE_COMMAND}"
 # Without the variables that may have named LibTorch to this build: the package finds it by itself.
 set_tests_properties(package PROPERTIES LABELS package TIMEOUT 300
   ENVIRONMENT_MODIFICATION "LIBTORCH=unset:;Torch_DIR=unset:")
+if(IBOT_BUILD_APPS)
+  add_test(NAME archive COMMAND bash "${PROJECT_SOURCE_DIR}/tests/package/run.sh" "${CMAKE_BINARY_DIR}" "${IBOT_TORCH_ROOT}")
+  set_tests_properties(archive PROPERTIES LABELS package TIMEOUT 300 SKIP_RETURN_CODE 77
+    ENVIRONMENT_MODIFICATION "LIBTORCH=unset:")
+endif()

@@ -82,12 +82,28 @@ if(IBOT_PCH)
   endif()
 endif()
 
-# ibot_library(name LINK [PUBLIC ...] [PRIVATE ...] SOURCES ...): the target ibot::name from src/.
+# ibot_sources(result below FOLDERS ... SOURCES ...): all sources of the folders, and those named, as
+# paths. A new file is found by the next build; no list names it.
+function(ibot_sources result below)
+  cmake_parse_arguments(ARG "" "" "FOLDERS;SOURCES" ${ARGN})
+  set(sources ${ARG_SOURCES})
+  list(TRANSFORM sources PREPEND "${PROJECT_SOURCE_DIR}/${below}/")
+  foreach(folder ${ARG_FOLDERS})
+    file(GLOB found CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${below}/${folder}/*.cpp")
+    if(NOT found)
+      message(FATAL_ERROR "${below}/${folder}: expected sources, found none")
+    endif()
+    list(APPEND sources ${found})
+  endforeach()
+  set(${result} ${sources} PARENT_SCOPE)
+endfunction()
+
+# ibot_library(name LINK [PUBLIC ...] [PRIVATE ...] ROOMS ...): the target ibot::name, of rooms of src/.
 function(ibot_library name)
-  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINK;ROOMS" ${ARGN})
   set(target ibot_${name})
-  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/src/")
-  add_library(${target} STATIC ${ARG_SOURCES})
+  ibot_sources(sources src FOLDERS ${ARG_ROOMS})
+  add_library(${target} STATIC ${sources})
   add_library(ibot::${name} ALIAS ${target})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
   target_include_directories(${target}
@@ -142,25 +158,41 @@ function(ibot_apps_library name)
   ibot_settings(${target} PCH ibot_pch)
 endfunction()
 
-# ibot_program(name LINK ... SOURCES ...): build/bin/name from apps/.
+# ibot_program(name LINK ...): build/bin/name from apps/name/.
 function(ibot_program name)
-  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
-  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/apps/")
-  add_executable(${name} ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  ibot_sources(sources apps FOLDERS ${name})
+  add_executable(${name} ${sources})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/apps")
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
   ibot_settings(${name} PCH ibot_pch)
   set_property(GLOBAL APPEND PROPERTY IBOT_PROGRAMS ${name})
 endfunction()
 
-# ibot_tests(name LINK ... SOURCES ...): one binary of GoogleTest files below tests/. Suites whose
+# ibot_link_programs(): the target `programs`, all of them, with a link to each in IBOT_BIN: one place whatever the
+# preset, of what was built last.
+function(ibot_link_programs)
+  get_property(programs GLOBAL PROPERTY IBOT_PROGRAMS)
+  add_custom_target(programs ALL DEPENDS ${programs})
+  if(IBOT_BIN)
+    file(RELATIVE_PATH folder "${IBOT_BIN}" "${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+    foreach(program IN LISTS programs)
+      list(APPEND links COMMAND "${CMAKE_COMMAND}" -E create_symlink "${folder}/${program}" "${IBOT_BIN}/${program}")
+    endforeach()
+    file(MAKE_DIRECTORY "${IBOT_BIN}")
+    add_custom_command(TARGET programs POST_BUILD ${links} VERBATIM)
+  endif()
+endfunction()
+
+# ibot_tests(name LINK ... FOLDERS ... SOURCES ...): one binary of the GoogleTest files of folders of
+# tests/, and of further sources. Suites whose
 # name ends in Golden (values of tests/goldens) or Dense (of tests/goldens_dense) carry the label
 # "golden" or "dense" instead of the binary's: discovery takes one label.
 function(ibot_tests name)
-  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
-  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/tests/")
+  cmake_parse_arguments(ARG "" "" "LINK;FOLDERS;SOURCES" ${ARGN})
+  ibot_sources(sources tests FOLDERS ${ARG_FOLDERS} SOURCES ${ARG_SOURCES})
   set(target ibot_${name}_tests)
-  add_executable(${target} ${ARG_SOURCES})
+  add_executable(${target} ${sources})
   target_include_directories(${target} PRIVATE
     "${PROJECT_SOURCE_DIR}/tests" "${PROJECT_SOURCE_DIR}/apps" "${PROJECT_SOURCE_DIR}/src")
   target_link_libraries(${target} PRIVATE ${ARG_LINK} GTest::gtest_main)

@@ -7,6 +7,7 @@
 
 #include "ibot/dense/swin_pyramid.h"
 #include "ibot/dense/vit_pyramid.h"
+#include "ibot/models/architecture.h"
 #include "ibot/models/network.h"
 #include "ibot/nn/init.h"
 
@@ -51,7 +52,7 @@ void DenseBackbone::freeze() {
 }
 
 std::shared_ptr<DenseBackbone> build_backbone(const DenseOptions& options) {
-  if (options.backbone.arch.starts_with("swin")) {
+  if (models::architecture_of(options.backbone.arch).hierarchical) {
     return std::make_shared<SwinPyramid>(options, models::swin_shape(options.backbone));
   }
   return std::make_shared<VitPyramid>(options, models::vit_shape(options.backbone));

@@ -6,6 +6,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/base/rng.h"
+#include "ibot/models/architecture.h"
 #include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
 #include "ibot/optim/layer_decay.h"
@@ -14,14 +15,12 @@
 namespace ibot::eval {
 namespace {
 
-bool is_swin(const models::BackboneOptions& backbone) { return backbone.arch.starts_with("swin"); }
-
 nn::PositionGrid position_grid(const DetectOptions& options,
                                const models::BackboneOptions& backbone) {
   const int64_t height = options.position_size[0];
   const int64_t width = options.position_size[1];
-  const bool needed = !is_swin(backbone) && height > 0;
-  if (!needed) return {};
+  const bool stored = !models::architecture_of(backbone.arch).hierarchical && height > 0;
+  if (!stored) return {};
   check_option(height % backbone.patch_size == 0 && width % backbone.patch_size == 0,
                "position_size", "expected multiples of backbone.patch_size ", backbone.patch_size,
                ", got ", height, " and ", width);
@@ -85,12 +84,10 @@ DetectStep::DetectStep(const DetectOptions& options, const models::BackboneOptio
                        detection::Detector detector, torch::Device device, dist::Group group)
     : options_(options),
       detector_(std::move(detector)),
-      training_({.batch_size = options.batch_size,
+      training_({.run = options.run,
+                 .batch_size = options.batch_size,
                  .clip_grad = options.clip_grad,
-                 .precision = options.precision,
-                 .on_nonfinite = options.on_nonfinite,
-                 .seed = static_cast<uint64_t>(options.seed),
-                 .recompute = options.checkpoint_activations},
+                 .seed = static_cast<uint64_t>(options.seed)},
                 detector_.ptr(), optim::dense_parameters(*detector_, backbone, options.layer_decay),
                 device, std::move(group)) {
   detector_->set_group(training_.group());
@@ -121,8 +118,7 @@ DetectResult DetectStep::backward(const batch::DetectionBatch& batch,
   auto truths = truths_of(batch, step);
   detection::TrainPass pass;
   {
-    const nn::AutocastScope autocast(device.type(),
-                                     optim::autocast_dtype(training_.options().precision));
+    const nn::AutocastScope autocast(device.type(), optim::autocast_dtype(options_.run.precision));
     pass = detector_->train_pass(detector_->levels(images), truths,
                                  {batch.image.size(2), batch.image.size(3)});
   }

@@ -2,27 +2,21 @@
 
 #include "ibot/base/error.h"
 #include "ibot/io/safetensors.h"
-#include "ibot/optim/autocast.h"
 
 namespace ibot::eval {
 namespace {
 
 train::LoopOptions loop_options(const DetectTrainerOptions& options, const DetectStep& step) {
   const auto& detect = step.options();
-  return {.length = {detect.epochs, options.steps_per_epoch,
-                     detect.batch_size * step.training().group().size()},
-          .log_every_steps = detect.log_every_steps,
-          .save_every_epochs = detect.save_every_epochs,
-          .save_every_steps = detect.save_every_steps,
-          .on_nonfinite = detect.on_nonfinite,
-          .checks_gradients = detect.precision != optim::Precision::kFp16,
-          .needs_evaluation = true,
-          .product_type = optim::autocast_dtype(detect.precision).value_or(torch::kFloat),
-          .images = options.images,
-          .checkpoints = options.checkpoints,
-          .replay = options.replay,
-          .config = options.config,
-          .identity = options.identity};
+  auto loop = loop_options(detect.run);
+  loop.length = {detect.epochs, options.steps_per_epoch,
+                 detect.batch_size * step.training().group().size()};
+  loop.images = options.images;
+  loop.checkpoints = options.checkpoints;
+  loop.replay = options.replay;
+  loop.config = options.config;
+  loop.identity = options.identity;
+  return loop;
 }
 
 void write_batch(const std::filesystem::path& file, int64_t step,

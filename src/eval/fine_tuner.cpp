@@ -6,7 +6,6 @@
 #include "ibot/base/rng.h"
 #include "ibot/batch/mixing.h"
 #include "ibot/io/safetensors.h"
-#include "ibot/optim/autocast.h"
 #include "ibot/train/flops.h"
 
 namespace ibot::eval {
@@ -15,21 +14,16 @@ namespace {
 train::LoopOptions loop_options(const FineTunerOptions& options, FineTuneStep& step) {
   const auto& tune = step.options();
   const auto& backbone = step.classifier().options().backbone;
-  return {.length = {tune.epochs, options.steps_per_epoch,
-                     tune.batch_size * tune.accumulation * step.group().size()},
-          .log_every_steps = tune.log_every_steps,
-          .save_every_epochs = tune.save_every_epochs,
-          .save_every_steps = tune.save_every_steps,
-          .on_nonfinite = tune.on_nonfinite,
-          .checks_gradients = tune.precision != optim::Precision::kFp16,
-          .needs_evaluation = true,
-          .flops_per_image = 3.0 * train::backbone_flops(backbone, backbone.image_size),
-          .product_type = optim::autocast_dtype(tune.precision).value_or(torch::kFloat),
-          .images = options.images,
-          .checkpoints = options.checkpoints,
-          .replay = options.replay,
-          .config = options.config,
-          .identity = options.identity};
+  auto loop = loop_options(tune.run);
+  loop.length = {tune.epochs, options.steps_per_epoch,
+                 tune.batch_size * tune.accumulation * step.training().group().size()};
+  loop.flops_per_image = 3.0 * train::backbone_flops(backbone, backbone.image_size);
+  loop.images = options.images;
+  loop.checkpoints = options.checkpoints;
+  loop.replay = options.replay;
+  loop.config = options.config;
+  loop.identity = options.identity;
+  return loop;
 }
 
 /// The batches of a step as the loader gave them, one below the other.
@@ -53,7 +47,8 @@ void write_batches(const std::filesystem::path& file, int64_t step,
 
 FineTuner::FineTuner(const FineTunerOptions& options, FineTuneStep& step,
                      std::vector<train::Observer*> observers)
-    : Loop(loop_options(options, step), step.group(), step.device(), std::move(observers)),
+    : Loop(loop_options(options, step), step.training().group(), step.training().device(),
+           std::move(observers)),
       options_(options),
       step_(step) {}
 
@@ -67,16 +62,17 @@ train::Ending FineTuner::run(batch::BatchSource<batch::LabeledBatch>& batches) {
 }
 
 optim::StepValues FineTuner::values(int64_t step) const {
-  return fine_tune_values(step_.options(), options_.steps_per_epoch, step, step_.group().size());
+  return fine_tune_values(step_.options(), options_.steps_per_epoch, step,
+                          step_.training().group().size());
 }
 
 PassResult FineTuner::take_pass(const batch::LabeledBatch& loaded, int64_t pass, bool last) {
-  const auto device = step_.device();
+  const auto device = step_.training().device();
   const auto& mixing = options_.mixing;
   auto images =
       batch::normalized(loaded.image.to(device, /*non_blocking=*/true), options_.normalization);
   Rng rng(static_cast<uint64_t>(step_.options().seed), static_cast<uint64_t>(pass), 0, kMixing);
-  batch::random_erase_(images, mixing, rng, step_.reseeded_generator(pass));
+  batch::random_erase_(images, mixing, rng, *step_.training().context(pass).generator);
   const auto mixes = batch::draw_mixes(mixing, images.sizes(), rng);
   const auto mixed =
       batch::mix_images(images, loaded.label.to(device, /*non_blocking=*/true), mixes,
@@ -87,7 +83,7 @@ PassResult FineTuner::take_pass(const batch::LabeledBatch& loaded, int64_t pass,
 // Pass `i` of rank `r` is that which a single process takes as its pass i * ranks + r.
 train::StepColumns FineTuner::take_step() {
   const auto passes = step_.options().accumulation;
-  const auto& group = step_.group();
+  const auto& group = step_.training().group();
   std::vector<torch::Tensor> losses, correct;
   std::vector<batch::LabeledBatch> batches;
   for (int64_t i = 0; i < passes; ++i) {
@@ -115,7 +111,7 @@ void FineTuner::load(std::map<std::string, torch::Tensor> tensors, bool) {
 
 void FineTuner::complete(train::EpochRecord& record) {
   double lowest = 1.0;
-  for (const auto& parameter : step_.optimizer().parameters()) {
+  for (const auto& parameter : step_.training().optimizer().parameters()) {
     lowest = std::min(lowest, parameter.lr_scale);
   }
   record.lr = values(record.step - 1).lr;
@@ -123,7 +119,7 @@ void FineTuner::complete(train::EpochRecord& record) {
   record.more = {{"class_acc", record.at("class_acc")},
                  {"min_lr", record.lr * lowest},
                  {"grad_norm", record.at("finite_norm")},
-                 {"loss_scale", step_.loss_scale()}};
+                 {"loss_scale", step_.training().loss_scale()}};
 }
 
 std::optional<train::EvaluationRecord> FineTuner::test(int64_t epoch, const Test& test) {

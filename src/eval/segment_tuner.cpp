@@ -16,33 +16,24 @@ int64_t updates(const SegmentOptions& options) { return options.iterations / opt
 train::LoopOptions loop_options(const SegmentTunerOptions& options, const dist::Group& group) {
   const auto& segment = options.segment;
   const auto steps = options.steps_per_epoch;
-  return {.length = {(updates(segment) + steps - 1) / steps, steps,
-                     segment.batch_size * segment.accumulation * group.size()},
-          .max_steps = updates(segment),
-          .log_every_steps = segment.log_every_steps,
-          .save_every_epochs = segment.save_every_epochs,
-          .save_every_steps = segment.save_every_steps,
-          .on_nonfinite = segment.on_nonfinite,
-          .checks_gradients = segment.precision != optim::Precision::kFp16,
-          .needs_evaluation = true,
-          .product_type = optim::autocast_dtype(segment.precision).value_or(torch::kFloat),
-          .images = options.images,
-          .checkpoints = options.checkpoints,
-          .config = options.config,
-          .identity = options.identity};
+  auto loop = loop_options(segment.run);
+  loop.length = {(updates(segment) + steps - 1) / steps, steps,
+                 segment.batch_size * segment.accumulation * group.size()};
+  loop.max_steps = updates(segment);
+  loop.images = options.images;
+  loop.checkpoints = options.checkpoints;
+  loop.config = options.config;
+  loop.identity = options.identity;
+  return loop;
 }
 
-DenseStepOptions step_options(const SegmentOptions& options) {
-  return {.accumulation = options.accumulation,
+GradientStepOptions step_options(const SegmentOptions& options) {
+  return {.run = options.run,
+          .accumulation = options.accumulation,
           .batch_size = options.batch_size,
           .clip_grad = options.clip_grad,
-          .betas = options.betas,
-          .eps = options.eps,
-          .precision = options.precision,
-          .on_nonfinite = options.on_nonfinite,
-          .seed = static_cast<uint64_t>(options.seed),
-          .recompute = options.checkpoint_activations,
-          .shards_optimizer = options.shard_optimizer};
+          .constants = {options.betas, options.eps},
+          .seed = static_cast<uint64_t>(options.seed)};
 }
 
 std::vector<optim::Parameter> parameters_of(const segmentation::Segmentor& network,
@@ -86,12 +77,12 @@ std::shared_ptr<segmentation::Segmentor> make_segmentor(
   return network;
 }
 
-std::unique_ptr<DenseStep> make_segment_step(
+std::unique_ptr<GradientStep> make_segment_step(
     const SegmentOptions& options, const std::shared_ptr<segmentation::Segmentor>& network,
     torch::Device device, const dist::Group& group) {
   network->set_group(group);
-  return std::make_unique<DenseStep>(step_options(options), network,
-                                     parameters_of(*network, options.layer_decay), device, group);
+  return std::make_unique<GradientStep>(
+      step_options(options), network, parameters_of(*network, options.layer_decay), device, group);
 }
 
 segmentation::SegmentationLoss segment_losses(segmentation::Segmentor& network,
@@ -138,7 +129,7 @@ segmentation::SegmentationLoss SegmentTuner::take_pass(const batch::Segmentation
   const auto images = batch::normalized_images(batch, device, options_.normalization);
   const auto labels = batch.label.to(device, /*non_blocking=*/true);
   network_->set_context(step_->context(pass));
-  return segment_losses(*network_, images, labels, options_.segment.precision);
+  return segment_losses(*network_, images, labels, options_.segment.run.precision);
 }
 
 train::StepColumns SegmentTuner::take_step() {

@@ -72,7 +72,7 @@ std::vector<metrics::Detection> found_in(detection::Detector& detector, const to
   detection::CascadePrediction found;
   {
     const nn::AutocastScope autocast(options.device.type(),
-                                     optim::autocast_dtype(options.detect.precision));
+                                     optim::autocast_dtype(options.detect.run.precision));
     found = detector->predict(detector->levels(padded_batch(pixels, options)), scale,
                               eval::prediction_options(options.detect));
   }

@@ -1,6 +1,9 @@
 #include "ibot/models/architecture.h"
 
+#include <algorithm>
 #include <set>
+
+#include "ibot/base/option_text.h"
 
 namespace ibot::models {
 
@@ -23,6 +26,21 @@ const Architecture& architecture_of(const std::string& arch) {
     for (const auto& name : names) known += (known.empty() ? "" : ", ") + name;
   }
   throw OptionError("arch", concat("expected one of ", known, "; got ", arch));
+}
+
+void check_keys(const BackboneOptions& options) {
+  const auto& own = architecture_of(options.arch);
+  const auto defaults = result_texts("", BackboneOptions());
+  const auto values = result_texts("", options);
+  for (const auto& other : architectures()) {
+    if (&other == &own) continue;
+    for (const auto key : other.own_keys) {
+      if (std::count(own.own_keys.begin(), own.own_keys.end(), key) > 0) continue;
+      const auto name = concat(".", key);
+      check_option(values.at(name) == defaults.at(name), std::string(key).c_str(), "expected ",
+                   defaults.at(name), " with ", options.arch, ", got ", values.at(name));
+    }
+  }
 }
 
 const Preset* find_preset(const std::string& arch) {
@@ -53,6 +71,7 @@ int64_t layer_of(const BackboneOptions& options, std::string name) {
 }
 
 int64_t output_width(const BackboneOptions& options) {
+  check_keys(options);
   return architecture_of(options.arch).output_width(options);
 }
 

@@ -20,6 +20,7 @@ AttendedPatches Backbone::attended_patches(const torch::Tensor& /*images*/) {
 }
 
 std::shared_ptr<Backbone> build_backbone(const BackboneOptions& options, Role role) {
+  check_keys(options);
   return architecture_of(options.arch).build(options, role);
 }
 

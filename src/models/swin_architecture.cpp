@@ -51,10 +51,6 @@ void check_options(const BackboneOptions& options) {
   const auto& arch = options.arch;
   check_option(options.patch_size == 4, "patch_size", "expected 4 with ", arch, ", got ",
                options.patch_size, "; set backbone.patch_size=4");
-  check_option(options.layer_scale == 0, "layer_scale", "expected 0 with ", arch, ", got ",
-               options.layer_scale);
-  check_option(options.registers == 0, "registers", "expected 0 with ", arch, ", got ",
-               options.registers);
   check_option(!options.rel_pos_bias, "rel_pos_bias", "expected false with ", arch,
                ", got true; its windows have a bias anyway");
   check_option(!options.mean_pooling, "mean_pooling", "expected false with ", arch,
@@ -252,6 +248,7 @@ Architecture swin_architecture() {
                    .heads = {1, 2, 4},
                    .mlp_ratio = 2.5,
                    .qkv_bias = false}},
+      .hierarchical = true,
       .build = build,
       .output_width =
           [](const BackboneOptions& options) { return swin_shape(options).back().width; },

@@ -359,6 +359,7 @@ Architecture vit_architecture() {
                    .depth = {2},
                    .heads = {2},
                    .rel_pos_bias = true}},
+      .own_keys = {"layer_scale", "registers"},
       .build = build,
       .output_width = [](const BackboneOptions& options) { return vit_shape(options).embed_dim; },
       .token_pixels = [](const BackboneOptions& options) { return options.patch_size; },

@@ -26,7 +26,7 @@ std::vector<Parameter> layer_decayed_parameters(const torch::nn::Module& module,
 std::vector<Parameter> dense_parameters(const torch::nn::Module& module,
                                         const models::BackboneOptions& backbone, double decay) {
   auto parameters = layer_decayed_parameters(module, backbone, decay, /*decay_tokens=*/true);
-  if (!backbone.arch.starts_with("swin")) return parameters;
+  if (!models::architecture_of(backbone.arch).hierarchical) return parameters;
   for (auto& parameter : parameters) {
     const auto holds = [&](const char* part) {
       return parameter.name.find(part) != std::string::npos;

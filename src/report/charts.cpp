@@ -213,8 +213,8 @@ class ChartBuilder {
       chart.curves.push_back({runs_[i].name + variant, kept.x, kept.y});
     }
     if (longest == 0) return;
-    chart.note = concat("of up to ", longest, " points: the smallest and largest of each of ",
-                        most_ / 2, " intervals");
+    chart.note =
+        concat("smallest and largest of ", most_ / 2, " intervals of up to ", longest, " points");
   }
 
   const std::vector<RunRecord>& runs_;

@@ -206,7 +206,7 @@ TEST(PretrainRunOnDouble, ResumesToTheBitAndOnTheCpu) {
 eval::FineTuneOptions fine_tune_options() {
   eval::FineTuneOptions options;
   options.ema = 0.9;
-  options.precision = optim::Precision::kFp32;
+  options.run.precision = optim::Precision::kFp32;
   return options;
 }
 
@@ -234,8 +234,8 @@ TEST(FineTuneOnDouble, StepsAreThoseOfTheCpu) {
   eval::FineTuneStep there(fine_tune_options(), tiny_classifier(), device_double());
   const LabeledImages near(torch::kCPU), far(device_double());
   for (int64_t pass = 0; pass < 3; ++pass) {
-    here.reseeded_generator(pass);
-    there.reseeded_generator(pass);
+    here.training().context(pass);
+    there.training().context(pass);
     const auto expected = here.accumulate(near.images, near.targets);
     const auto actual = there.accumulate(far.images, far.targets);
     EXPECT_TENSOR_NEAR(actual.loss, expected.loss, kOtherOrder);
@@ -249,12 +249,12 @@ TEST(FineTuneOnDouble, NoStepWaits) {
   for (const auto precision :
        {optim::Precision::kFp32, optim::Precision::kBf16, optim::Precision::kFp16}) {
     auto options = fine_tune_options();
-    options.precision = precision;
+    options.run.precision = precision;
     eval::FineTuneStep step(options, tiny_classifier(), device_double());
     const LabeledImages batch(device_double());
     const DeviceWatch watch;
     for (int64_t pass = 0; pass < 2; ++pass) {
-      step.reseeded_generator(pass);
+      step.training().context(pass);
       step.accumulate(batch.images, batch.targets);
       step.update({.lr = 1e-3, .weight_decay = 0.05});
     }

@@ -169,7 +169,7 @@ FineTuneOptions tune_options(const ReadJson& config) {
   const auto end = config["weight_decay_end"];
   options.weight_decay_end = end.is_null() ? options.weight_decay : end.get<double>();
   options.layer_decay = config["layer_decay"];
-  options.precision = optim::Precision::kFp32;
+  options.run.precision = optim::Precision::kFp32;
   options.betas = config["betas"];
   options.eps = config["eps"];
   return options;

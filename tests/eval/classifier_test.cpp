@@ -34,7 +34,7 @@ TEST(Classifier, GainsABiasOfAttention) {
   tune.decay_bias_tables = false;
   FineTuneStep step(tune, std::make_shared<Classifier>(options, 1), torch::kCPU);
   int tables = 0;
-  for (const auto& parameter : step.optimizer().parameters()) {
+  for (const auto& parameter : step.training().optimizer().parameters()) {
     if (parameter.name.find("bias_table") == std::string::npos) continue;
     ++tables;
     EXPECT_FALSE(parameter.decays);
@@ -85,10 +85,10 @@ TEST(Classifier, FixesItsPositions) {
 
 TEST(FineTuneStep, RunsInBfloat16AndRefusesHalfOnTheCpu) {
   auto options = tiny_options();
-  options.precision = optim::Precision::kFp16;
+  options.run.precision = optim::Precision::kFp16;
   const auto classifier = std::make_shared<Classifier>(tiny_classifier(), 0);
-  EXPECT_THROW(FineTuneStep(options, classifier, torch::kCPU), ConfigError);
-  options.precision = optim::Precision::kBf16;
+  EXPECT_THROW(FineTuneStep(options, classifier, torch::kCPU), OptionError);
+  options.run.precision = optim::Precision::kBf16;
   FineTuneStep step(options, classifier, torch::kCPU);
   const auto result =
       step.accumulate(torch::ones({2, 3, kSize, kSize}), torch::eye(3).slice(0, 0, 2));

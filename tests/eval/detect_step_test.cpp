@@ -32,7 +32,7 @@ DetectOptions tiny_options() {
   options.test_proposals = 20;
   options.anchors_sampled = 32;
   options.regions_sampled = 24;
-  options.precision = optim::Precision::kFp32;
+  options.run.precision = optim::Precision::kFp32;
   return options;
 }
 

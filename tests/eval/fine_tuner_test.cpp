@@ -333,7 +333,7 @@ TEST(FineTuner, RanksLeaveOutTheSameSteps) {
 TEST(FineTuner, EndsOnALossThatIsNotFinite) {
   const testing::TemporaryFolder folder;
   auto options = tiny_options();
-  options.on_nonfinite = train::NonfinitePolicy::kStrict;
+  options.run.on_nonfinite = train::NonfinitePolicy::kStrict;
   TinyRun run(options, folder.path());
   {
     const torch::NoGradGuard no_grad;

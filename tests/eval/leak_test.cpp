@@ -125,7 +125,7 @@ double fine_tuned_top1(const FeatureBank& train, const FeatureBank& test) {
   options.warmup_epochs = 1;
   options.drop_path = 0.0;
   options.layer_decay = 1.0;
-  options.precision = optim::Precision::kFp32;
+  options.run.precision = optim::Precision::kFp32;
   auto classifier = std::make_shared<Classifier>(network, 0);
   FineTuneStep step(options, classifier, torch::kCPU);
   FineTuner tuner({.mixing = {.erase_prob = 0.0, .mixup = 0.0, .cutmix = 0.0},

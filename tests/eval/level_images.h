@@ -45,8 +45,8 @@ inline FineTuneOptions tiny_options() {
   options.batch_size = kBatch;
   options.lr = 1e-2;
   options.warmup_epochs = 1;
-  options.precision = optim::Precision::kFp32;
-  options.log_every_steps = 2;
+  options.run.precision = optim::Precision::kFp32;
+  options.run.log_every_steps = 2;
   return options;
 }
 

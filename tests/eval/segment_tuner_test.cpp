@@ -25,9 +25,9 @@ SegmentOptions tiny_options() {
   options.warmup_iterations = 2;
   options.transform.crop_size = kSide;
   options.stride = 20;
-  options.precision = optim::Precision::kFp32;
-  options.log_every_steps = 2;
-  options.save_every_steps = 0;
+  options.run.precision = optim::Precision::kFp32;
+  options.run.log_every_steps = 2;
+  options.run.save_every_steps = 0;
   return options;
 }
 
@@ -94,7 +94,7 @@ struct TinyRun {
 metrics::SegmentationScores scores_of(TinyRun& run, const SegmentOptions& options) {
   run.network->eval();
   metrics::SegmentationTotals totals(kClasses);
-  const auto network = pixel_network(*run.network, options.precision, torch::kCPU);
+  const auto network = pixel_network(*run.network, options.run.precision, torch::kCPU);
   HalvesSource source(1000, 4);
   const auto batch = *source.next();
   for (int64_t i = 0; i < 4; ++i) {

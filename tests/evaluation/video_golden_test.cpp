@@ -27,11 +27,6 @@ void check_statistics(const FrameStatistics& found, const ReadJson& expected, do
   }
 }
 
-std::vector<double> values_of(const torch::Tensor& row) {
-  const auto values = row.to(torch::kDouble).contiguous();
-  return {values.const_data_ptr<double>(), values.const_data_ptr<double>() + values.numel()};
-}
-
 void check_quality(const ReadJson& json, const GoldenTensors& tensors, double tolerance) {
   const auto& truth = tensors.at("annotation");
   const auto& result = tensors.at("result");

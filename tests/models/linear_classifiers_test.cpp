@@ -34,8 +34,11 @@ TEST(LinearClassifiers, OfTheReferencesSingleOne) {
   EXPECT_EQ(found->best_top1, 41.25);
   EXPECT_EQ(found->epoch, 3);
   for (const auto& [name, tensor] : expected) {
-    if (name.ends_with("linear.weight")) EXPECT_TENSOR_EQUAL(found->weight[0], tensor);
-    if (name.ends_with("linear.bias")) EXPECT_TENSOR_EQUAL(found->bias[0], tensor);
+    if (name.ends_with("linear.weight")) {
+      EXPECT_TENSOR_EQUAL(found->weight[0], tensor);
+    } else if (name.ends_with("linear.bias")) {
+      EXPECT_TENSOR_EQUAL(found->bias[0], tensor);
+    }
   }
 }
 

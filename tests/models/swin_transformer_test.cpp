@@ -65,7 +65,7 @@ TEST(SwinShape, RefusesWhatItCannotBuild) {
             "patch_size: expected 4 with swin_tiny, got 16; set backbone.patch_size=4");
   auto options = tiny_swin();
   options.layer_scale = 0.1;
-  EXPECT_EQ(options_refusal(options), "layer_scale: expected 0 with swin_tiny, got 0.1");
+  EXPECT_EQ(options_refusal(options), "layer_scale: expected 0.0 with swin_tiny, got 0.1");
   options = tiny_swin();
   options.mean_pooling = true;
   EXPECT_EQ(options_refusal(options),

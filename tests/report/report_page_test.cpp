@@ -158,7 +158,7 @@ TEST(RunCharts, HundredsOfRunsStaySmall) {
   size_t points = 0;
   for (const auto& group : run_charts(runs)) {
     for (const auto& chart : group.charts) {
-      EXPECT_THAT(chart.note, HasSubstr("of up to 2000 points"));
+      EXPECT_THAT(chart.note, HasSubstr("intervals of up to 2000 points"));
       for (const auto& curve : chart.curves) points += curve.x.size();
     }
   }

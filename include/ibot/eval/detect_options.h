@@ -12,8 +12,7 @@
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
 #include "ibot/coco/view_options.h"
-#include "ibot/optim/precision_options.h"
-#include "ibot/train/fault_options.h"
+#include "ibot/eval/run_options.h"
 
 namespace ibot {
 namespace eval {
@@ -56,12 +55,7 @@ struct DetectOptions {
   int64_t drawings = 0;
   int64_t test_every_epochs = 1;
   int64_t seed = 0;
-  optim::Precision precision = optim::Precision::kFp16;
-  train::NonfinitePolicy on_nonfinite = train::NonfinitePolicy::kOn;
-  int64_t log_every_steps = 50;
-  int64_t save_every_epochs = 0;
-  int64_t save_every_steps = 0;
-  bool checkpoint_activations = false;
+  RunOptions run{.log_every_steps = 50};
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -112,25 +106,11 @@ struct DetectOptions {
     field("test_every_epochs", test_every_epochs, "epochs between tests; the last one always",
           Effect::kNone);
     field("seed", seed, "of initial weights, order, views, samples and drop path");
-    field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
-    field(
-        "on_nonfinite", on_nonfinite,
-        "loss or gradient not finite: off, train on | on, skip the step, then roll back, then end "
-        "| strict, end",
-        Effect::kNone);
-    field("log_every_steps", log_every_steps, "steps between lines of metrics.jsonl",
-          Effect::kNone);
-    field("save_every_epochs", save_every_epochs,
-          "keep a checkpoint of every so many epochs; 0: none", Effect::kNone);
-    field("save_every_steps", save_every_steps,
-          "renew the last checkpoint within an epoch every so many steps; 0: at its end only",
-          Effect::kNone);
-    field("checkpoint_activations", checkpoint_activations,
-          "compute each block's activations again in the backward pass, for less memory",
-          Effect::kNone);
+    run.fields(field);
   }
 
   void validate() const {
+    run.validate();
     view.validate();
     for (const auto& [key, value] : {std::pair{"epochs", epochs},
                                      {"batch_size", batch_size},
@@ -141,15 +121,11 @@ struct DetectOptions {
                                      {"anchors_sampled", anchors_sampled},
                                      {"regions_sampled", regions_sampled},
                                      {"max_detections", max_detections},
-                                     {"test_every_epochs", test_every_epochs},
-                                     {"log_every_steps", log_every_steps}}) {
+                                     {"test_every_epochs", test_every_epochs}}) {
       check_option(value > 0, key, "expected above 0, got ", value);
     }
-    for (const auto& [key, value] : {std::pair{"warmup_steps", warmup_steps},
-                                     {"drawings", drawings},
-                                     {"save_every_epochs", save_every_epochs},
-                                     {"save_every_steps", save_every_steps},
-                                     {"seed", seed}}) {
+    for (const auto& [key, value] :
+         {std::pair{"warmup_steps", warmup_steps}, {"drawings", drawings}, {"seed", seed}}) {
       check_option(value >= 0, key, "expected 0 or more, got ", value);
     }
     for (const auto& [key, value] : {std::pair{"lr", lr}, {"decay_rate", decay_rate}}) {

@@ -6,8 +6,8 @@
 
 #include "ibot/batch/detection_batch.h"
 #include "ibot/detection/detector.h"
-#include "ibot/eval/dense_step.h"
 #include "ibot/eval/detect_options.h"
+#include "ibot/eval/gradient_step.h"
 
 namespace ibot::eval {
 
@@ -49,8 +49,8 @@ class DetectStep {
   detection::Detector& detector() { return detector_; }
   const DetectOptions& options() const { return options_; }
   /// Optimizer, ranks, precision and state.
-  DenseStep& training() { return training_; }
-  const DenseStep& training() const { return training_; }
+  GradientStep& training() { return training_; }
+  const GradientStep& training() const { return training_; }
 
  private:
   std::vector<detection::ImageTruth> truths_of(const batch::DetectionBatch& batch,
@@ -58,7 +58,7 @@ class DetectStep {
 
   DetectOptions options_;
   detection::Detector detector_;
-  DenseStep training_;
+  GradientStep training_;
 };
 
 }  // namespace ibot::eval

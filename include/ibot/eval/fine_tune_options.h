@@ -10,11 +10,10 @@
 #include "ibot/base/enum_names.h"
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
+#include "ibot/eval/run_options.h"
 #include "ibot/image/filter_options.h"
 #include "ibot/optim/optim_options.h"
-#include "ibot/optim/precision_options.h"
 #include "ibot/optim/schedule_options.h"
-#include "ibot/train/fault_options.h"
 
 namespace ibot {
 namespace eval {
@@ -67,13 +66,7 @@ struct FineTuneOptions {
   double test_crop_ratio = 0.875;
   int64_t test_every_epochs = 1;
   int64_t seed = 0;
-  optim::Precision precision = optim::Precision::kFp16;
-  train::NonfinitePolicy on_nonfinite = train::NonfinitePolicy::kOn;
-  int64_t log_every_steps = 10;
-  int64_t save_every_epochs = 0;
-  int64_t save_every_steps = 0;
-  bool checkpoint_activations = false;
-  bool shard_optimizer = false;
+  RunOptions run;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -130,33 +123,16 @@ struct FineTuneOptions {
     field("test_every_epochs", test_every_epochs, "epochs between tests; the last one always",
           Effect::kNone);
     field("seed", seed, "of the head, sample order, images, mixing and drop path");
-    field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
-    field(
-        "on_nonfinite", on_nonfinite,
-        "loss or gradient not finite: off, train on | on, skip the step, then roll back, then end "
-        "| strict, end",
-        Effect::kNone);
-    field("log_every_steps", log_every_steps, "steps between lines of metrics.jsonl",
-          Effect::kNone);
-    field("save_every_epochs", save_every_epochs,
-          "keep a checkpoint of every so many epochs; 0: none", Effect::kNone);
-    field("save_every_steps", save_every_steps,
-          "renew the last checkpoint within an epoch every so many steps; 0: at its end only",
-          Effect::kNone);
-    field("checkpoint_activations", checkpoint_activations,
-          "compute each block's activations again in the backward pass, for less memory",
-          Effect::kNone);
-    field("shard_optimizer", shard_optimizer,
-          "each rank keeps the optimizer's moments of a part of the tensors only", Effect::kNone);
+    run.fields(field);
   }
 
   void validate() const {
+    run.validate();
     for (const auto& [key, value] : {std::pair{"epochs", epochs},
                                      {"batch_size", batch_size},
                                      {"accumulation", accumulation},
                                      {"repeats", repeats},
-                                     {"test_every_epochs", test_every_epochs},
-                                     {"log_every_steps", log_every_steps}}) {
+                                     {"test_every_epochs", test_every_epochs}}) {
       check_option(value > 0, key, "expected above 0, got ", value);
     }
     for (const auto& [key, value] : {std::pair{"lr", lr},
@@ -175,8 +151,6 @@ struct FineTuneOptions {
     }
     for (const auto& [key, value] : {std::pair{"warmup_epochs", warmup_epochs},
                                      {"warmup_steps", warmup_steps},
-                                     {"save_every_epochs", save_every_epochs},
-                                     {"save_every_steps", save_every_steps},
                                      {"seed", seed}}) {
       check_option(value >= 0, key, "expected 0 or more, got ", value);
     }

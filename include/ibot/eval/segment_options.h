@@ -9,11 +9,10 @@
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
 #include "ibot/data/segmentation_options.h"
+#include "ibot/eval/run_options.h"
 #include "ibot/image/segmentation_options.h"
 #include "ibot/optim/optim_options.h"
-#include "ibot/optim/precision_options.h"
 #include "ibot/segmentation/segmentor_options.h"
-#include "ibot/train/fault_options.h"
 
 namespace ibot::eval {
 
@@ -48,13 +47,7 @@ struct SegmentOptions {
   bool save_predictions = false;
   int64_t overlays = 0;
   int64_t seed = 0;
-  optim::Precision precision = optim::Precision::kFp16;
-  train::NonfinitePolicy on_nonfinite = train::NonfinitePolicy::kOn;
-  int64_t log_every_steps = 50;
-  int64_t save_every_epochs = 0;
-  int64_t save_every_steps = 1000;
-  bool checkpoint_activations = false;
-  bool shard_optimizer = false;
+  RunOptions run{.log_every_steps = 50, .save_every_steps = 1000};
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -103,34 +96,18 @@ struct SegmentOptions {
           "write so many test images under their predicted labels to OUT/overlays; -1: all",
           Effect::kNone);
     field("seed", seed, "of heads, sample order, crops, colors, dropout and drop path");
-    field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
-    field("on_nonfinite", on_nonfinite,
-          "loss or gradient not finite: off, train on | on, skip the step, then roll back, then "
-          "end | strict, end",
-          Effect::kNone);
-    field("log_every_steps", log_every_steps, "updates between lines of metrics.jsonl",
-          Effect::kNone);
-    field("save_every_epochs", save_every_epochs,
-          "keep a checkpoint of every so many epochs; 0: none", Effect::kNone);
-    field("save_every_steps", save_every_steps,
-          "renew the last checkpoint within an epoch every so many updates; 0: at its end only",
-          Effect::kNone);
-    field("checkpoint_activations", checkpoint_activations,
-          "compute each block's activations again in the backward pass, for less memory",
-          Effect::kNone);
-    field("shard_optimizer", shard_optimizer,
-          "each rank keeps the optimizer's moments of a part of the tensors only", Effect::kNone);
+    run.fields(field);
   }
 
   void validate() const {
+    run.validate();
     set.validate();
     transform.validate();
     for (const auto& [key, value] : {std::pair{"iterations", iterations},
                                      {"batch_size", batch_size},
                                      {"accumulation", accumulation},
                                      {"stride", stride},
-                                     {"window_batch", window_batch},
-                                     {"log_every_steps", log_every_steps}}) {
+                                     {"window_batch", window_batch}}) {
       check_option(value > 0, key, "expected above 0, got ", value);
     }
     check_option(iterations % accumulation == 0, "iterations",
@@ -140,8 +117,6 @@ struct SegmentOptions {
     for (const auto& [key, value] : {std::pair{"channels", channels},
                                      {"warmup_iterations", warmup_iterations},
                                      {"test_every_epochs", test_every_epochs},
-                                     {"save_every_epochs", save_every_epochs},
-                                     {"save_every_steps", save_every_steps},
                                      {"seed", seed}}) {
       check_option(value >= 0, key, "expected 0 or more, got ", value);
     }

@@ -10,7 +10,7 @@
 #include "ibot/batch/batch_source.h"
 #include "ibot/batch/normalization_options.h"
 #include "ibot/batch/segmentation_batch.h"
-#include "ibot/eval/dense_step.h"
+#include "ibot/eval/gradient_step.h"
 #include "ibot/eval/segment_options.h"
 #include "ibot/metrics/segmentation.h"
 #include "ibot/segmentation/inference.h"
@@ -30,7 +30,7 @@ std::shared_ptr<segmentation::Segmentor> make_segmentor(
 
 /// The step of such a run; the network moves to the device. Throws OptionError where that lacks the
 /// precision.
-std::unique_ptr<DenseStep> make_segment_step(
+std::unique_ptr<GradientStep> make_segment_step(
     const SegmentOptions& options, const std::shared_ptr<segmentation::Segmentor>& network,
     torch::Device device, const dist::Group& group = {});
 
@@ -84,7 +84,7 @@ class SegmentTuner final : public train::Loop {
 
   SegmentTunerOptions options_;
   std::shared_ptr<segmentation::Segmentor> network_;
-  std::unique_ptr<DenseStep> step_;
+  std::unique_ptr<GradientStep> step_;
   batch::BatchSource<batch::SegmentationBatch>* batches_ = nullptr;
 };
 

@@ -59,6 +59,12 @@ struct Architecture {
   /// Small backbones of this architecture, for the contract test.
   std::vector<BackboneOptions> samples;
 
+  /// Keys of BackboneOptions that mean something to this architecture alone: the others keep their
+  /// defaults.
+  std::vector<std::string_view> own_keys;
+  /// Whether its stages see ever larger patches, so that they give feature maps of several scales.
+  bool hierarchical = false;
+
   std::shared_ptr<Backbone> (*build)(const BackboneOptions& options, Role role);
   /// Width of the output tokens.
   int64_t (*output_width)(const BackboneOptions& options);
@@ -106,6 +112,9 @@ const std::vector<Architecture>& architectures();
 /// The row with a preset of this name. Throws OptionError for an unknown name, listing the known
 /// ones.
 const Architecture& architecture_of(const std::string& arch);
+
+/// Throws OptionError where a key of another architecture is not at its default.
+void check_keys(const BackboneOptions& options);
 
 /// The preset of this name; null if there is none.
 const Preset* find_preset(const std::string& arch);

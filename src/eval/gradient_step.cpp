@@ -1,4 +1,4 @@
-#include "ibot/eval/dense_step.h"
+#include "ibot/eval/gradient_step.h"
 
 #include <ATen/Context.h>
 
@@ -6,33 +6,44 @@
 #include "ibot/base/rng.h"
 #include "ibot/models/load_state.h"
 #include "ibot/models/network.h"
+#include "ibot/optim/autocast.h"
 #include "ibot/optim/faulty_step.h"
 
 namespace ibot::eval {
 
-DenseStep::DenseStep(const DenseStepOptions& options, std::shared_ptr<torch::nn::Module> network,
-                     std::vector<optim::Parameter> parameters, torch::Device device,
-                     dist::Group group)
+train::LoopOptions loop_options(const RunOptions& run) {
+  return {.log_every_steps = run.log_every_steps,
+          .save_every_epochs = run.save_every_epochs,
+          .save_every_steps = run.save_every_steps,
+          .on_nonfinite = run.on_nonfinite,
+          .checks_gradients = run.precision != optim::Precision::kFp16,
+          .needs_evaluation = true,
+          .product_type = optim::autocast_dtype(run.precision).value_or(torch::kFloat)};
+}
+
+GradientStep::GradientStep(const GradientStepOptions& options,
+                           std::shared_ptr<torch::nn::Module> network,
+                           std::vector<optim::Parameter> parameters, torch::Device device,
+                           dist::Group group)
     : options_(options),
       device_(device),
       group_(std::move(group)),
       generator_(at::globalContext().defaultGenerator(device).clone()),
       network_(std::move(network)),
       bad_losses_(torch::zeros({}, torch::TensorOptions(torch::kFloat).device(device))) {
-  check_option(options.precision != optim::Precision::kFp16 || !device.is_cpu(), "precision",
+  check_option(options.run.precision != optim::Precision::kFp16 || !device.is_cpu(), "precision",
                "expected fp32 or bf16 on the CPU, got fp16");
   network_->to(device);
   network_->train();
-  optimizer_.emplace(optim::OptimizerKind::kAdamW, std::move(parameters),
-                     options.shards_optimizer ? group_ : dist::Group(),
-                     optim::OptimizerConstants{options.betas, options.eps});
+  optimizer_.emplace(options.optimizer, std::move(parameters),
+                     options.run.shard_optimizer ? group_ : dist::Group(), options.constants);
   std::vector<torch::Tensor> trained;
   for (const auto& parameter : optimizer_->parameters()) trained.push_back(parameter.tensor);
   gradients_.emplace(std::move(trained), group_, dist::Compression::kNone);
-  if (options.precision == optim::Precision::kFp16) scaler_.emplace(device);
+  if (options.run.precision == optim::Precision::kFp16) scaler_.emplace(device);
 }
 
-nn::BlockContext DenseStep::context(int64_t pass) {
+nn::BlockContext GradientStep::context(int64_t pass) {
   Rng draw(options_.seed, static_cast<uint64_t>(pass), 0, kDevice);
   generator_.set_current_seed(draw.bits());
   const auto images = options_.batch_size;
@@ -41,10 +52,10 @@ nn::BlockContext DenseStep::context(int64_t pass) {
                     .images = images,
                     .first = images > 0 ? group_.rank() : 0,
                     .stride = images > 0 ? group_.size() : 1},
-          .recompute = options_.recompute};
+          .recompute = options_.run.checkpoint_activations};
 }
 
-void DenseStep::accumulate(const torch::Tensor& loss, bool last) {
+void GradientStep::accumulate(const torch::Tensor& loss, bool last) {
   const auto share = loss / static_cast<double>(options_.accumulation);
   if (last) gradients_->begin();
   (scaler_ ? scaler_->scaled(share) : share).backward();
@@ -52,13 +63,13 @@ void DenseStep::accumulate(const torch::Tensor& loss, bool last) {
   bad_losses_ += loss.isfinite().logical_not();
 }
 
-DenseUpdate DenseStep::update(const optim::StepValues& values) {
+UpdateResult GradientStep::update(const optim::StepValues& values) {
   gradients_->finish();
   const auto& parameters = optimizer_->parameters();
   std::optional<optim::Overflow> overflow;
   if (scaler_) overflow = optim::Overflow{scaler_->unscale_(optim::gradients_of(parameters))};
-  DenseUpdate result{.grad_norm = optim::clip_global_norm_(parameters, options_.clip_grad)};
-  if (options_.on_nonfinite == train::NonfinitePolicy::kOn) {
+  UpdateResult result{.grad_norm = optim::clip_global_norm_(parameters, options_.clip_grad)};
+  if (options_.run.on_nonfinite == train::NonfinitePolicy::kOn) {
     group_.all_reduce_(bad_losses_, dist::Reduction::kSum);
     result.faulty = optim::leave_out_nonfinite_(bad_losses_, result.grad_norm, overflow,
                                                 scaler_ ? &*scaler_ : nullptr);
@@ -70,9 +81,9 @@ DenseUpdate DenseStep::update(const optim::StepValues& values) {
   return result;
 }
 
-double DenseStep::loss_scale() const { return scaler_ ? scaler_->scale().item<double>() : 1.0; }
+double GradientStep::loss_scale() const { return scaler_ ? scaler_->scale().item<double>() : 1.0; }
 
-std::map<std::string, torch::Tensor> DenseStep::state() const {
+std::map<std::string, torch::Tensor> GradientStep::state() const {
   std::map<std::string, torch::Tensor> state;
   for (const auto& [name, tensor] : models::named_state(*network_)) state["model." + name] = tensor;
   for (const auto& [name, tensor] : optimizer_->state()) state["optim." + name] = tensor;
@@ -83,7 +94,7 @@ std::map<std::string, torch::Tensor> DenseStep::state() const {
   return state;
 }
 
-void DenseStep::load_state(const std::map<std::string, torch::Tensor>& state) {
+void GradientStep::load_state(const std::map<std::string, torch::Tensor>& state) {
   models::load_state_(this->state(), state);
 }
 

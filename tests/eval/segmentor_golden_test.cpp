@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "ibot/eval/dense_step.h"
+#include "ibot/eval/gradient_step.h"
 #include "ibot/models/network.h"
 #include "ibot/optim/layer_decay.h"
 #include "ibot/segmentation/inference.h"
@@ -79,9 +79,10 @@ class ModelCase {
                                               training["layer_decay"]);
     if (linear_) parameters = optim::decayed_alike(std::move(parameters));
     check_groups(parameters);
-    eval::DenseStep step(
-        {.betas = training["betas"].get<std::array<double, 2>>(), .eps = training["eps"]}, model_,
-        parameters, torch::kCPU);
+    eval::GradientStep step(
+        {.run = {.precision = optim::Precision::kFp32},
+         .constants = {training["betas"].get<std::array<double, 2>>(), training["eps"]}},
+        model_, parameters, torch::kCPU);
     const optim::PolySchedule schedule{
         .base = training["base_lr"],
         .final = training["min_lr"],
@@ -135,7 +136,7 @@ class ModelCase {
         << ((best[0] - best[1]) * differs).max().item<double>();
   }
 
-  void check_step(eval::DenseStep& step, const optim::PolySchedule& schedule,
+  void check_step(eval::GradientStep& step, const optim::PolySchedule& schedule,
                   const testing::ReadJson& expected, double weight_decay) {
     const int64_t i = expected["iteration"];
     const double rtol = golden_.json["tolerance"]["losses"]["rtol"];

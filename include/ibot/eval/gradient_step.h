@@ -1,7 +1,6 @@
-// One step of training a segmentor or detector on its losses.
+// One step of training a network on its losses, as fine-tuning, segmentation and detection do.
 #pragma once
 
-#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -9,46 +8,45 @@
 #include <vector>
 
 #include "ibot/dist/grad_sync.h"
+#include "ibot/eval/run_options.h"
 #include "ibot/nn/block_context.h"
 #include "ibot/optim/grad_scaler.h"
 #include "ibot/optim/optimizer.h"
-#include "ibot/optim/precision_options.h"
-#include "ibot/train/fault_options.h"
+#include "ibot/train/loop.h"
 
 namespace ibot::eval {
 
 ///   accumulation   passes whose gradients make one update
-///   batch_size     images of a pass on each rank, for draws that do not depend on their number;
-///                  0: draws are made for the images at hand
+///   batch_size     images of a pass on each rank, for draws that do not depend on the number of
+///                  ranks; 0: draws are made for the images at hand
 ///   clip_grad      largest norm of the whole gradient; 0: no limit
-///   recompute      each block's activations are computed again in the backward pass
-///   shards_optimizer  each rank keeps the moments of a part of the tensors
-struct DenseStepOptions {
+struct GradientStepOptions {
+  RunOptions run;
   int64_t accumulation = 1;
   int64_t batch_size = 0;
   double clip_grad = 0.0;
-  std::array<double, 2> betas{0.9, 0.999};
-  double eps = 1e-8;
-  optim::Precision precision = optim::Precision::kFp32;
-  train::NonfinitePolicy on_nonfinite = train::NonfinitePolicy::kStrict;
+  optim::OptimizerKind optimizer = optim::OptimizerKind::kAdamW;
+  optim::OptimizerConstants constants;
   uint64_t seed = 0;
-  bool recompute = false;
-  bool shards_optimizer = false;
 };
 
-/// Still on the device.
-struct DenseUpdate {
+/// What a loop takes from the options of a run; the rest is the task's.
+train::LoopOptions loop_options(const RunOptions& run);
+
+/// Of one update; still on the device.
+struct UpdateResult {
   torch::Tensor grad_norm;  // before clipping
-  torch::Tensor faulty;     // as train::StepColumns; undefined unless on_nonfinite is on
+  torch::Tensor faulty;     // as train::StepColumns; undefined unless run.on_nonfinite is on
 };
 
-/// A network in training mode with AdamW, gradients averaged over ranks, and in fp16 a loss scaler.
-/// Equal options, state and losses give equal results on one device and thread count.
-class DenseStep {
+/// A network in training mode with its optimizer, gradients averaged over ranks, and in fp16 a loss
+/// scaler. Equal options, state and losses give equal results on one device and thread count.
+class GradientStep {
  public:
   /// Moves the network to the device. Throws OptionError where the device lacks the precision.
-  DenseStep(const DenseStepOptions& options, std::shared_ptr<torch::nn::Module> network,
-            std::vector<optim::Parameter> parameters, torch::Device device, dist::Group group = {});
+  GradientStep(const GradientStepOptions& options, std::shared_ptr<torch::nn::Module> network,
+               std::vector<optim::Parameter> parameters, torch::Device device,
+               dist::Group group = {});
 
   /// How blocks run in pass `pass` of the run, counted over ranks as one: what drop path and
   /// dropout drop is that of the whole batch, of which rank r has the images r, r + ranks, ….
@@ -57,12 +55,12 @@ class DenseStep {
   /// Backward from the mean loss of a pass; gradients add up until update(). `last`: no further
   /// pass comes before it, so that gradients may be averaged over ranks.
   void accumulate(const torch::Tensor& loss, bool last = true);
-  /// Where on_nonfinite is on, a loss or gradient that is not finite leaves weights and moments as
-  /// they are.
-  DenseUpdate update(const optim::StepValues& values);
+  /// Where run.on_nonfinite is on, a loss or gradient that is not finite leaves weights and moments
+  /// as they are.
+  UpdateResult update(const optim::StepValues& values);
 
   const optim::Optimizer& optimizer() const { return *optimizer_; }
-  const DenseStepOptions& options() const { return options_; }
+  const GradientStepOptions& options() const { return options_; }
   torch::Device device() const { return device_; }
   const dist::Group& group() const { return group_; }
   /// 1 without a scaler.
@@ -75,7 +73,7 @@ class DenseStep {
   void load_state(const std::map<std::string, torch::Tensor>& state);
 
  private:
-  DenseStepOptions options_;
+  GradientStepOptions options_;
   torch::Device device_;
   dist::Group group_;
   at::Generator generator_;
