@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cctype>
+#include <map>
 #include <memory>
 #include <sstream>
 
@@ -82,6 +83,25 @@ std::string explain_extra(const CLI::App& app, std::string word) {
   return text + "; see --help";
 }
 
+/// The keys that an override sets, several if they vary together in a sweep.
+std::vector<std::string> keys_of(const std::string& assignment) {
+  std::vector<std::string> keys;
+  std::istringstream names(assignment.substr(0, assignment.find('=')));
+  for (std::string key; std::getline(names, key, ',');) {
+    key.erase(0, key.find_first_not_of(' '));
+    keys.push_back(key);
+  }
+  return keys;
+}
+
+/// "optim.lr", also of "optim.lr = 1", and the "=" of that.
+bool is_key(const std::string& word) {
+  if (word == "=") return true;
+  const auto ends = [&](const char* ending) { return word.ends_with(ending); };
+  return word.find('.') != std::string::npos && word.find_first_of("=/") == std::string::npos &&
+         !ends(".yaml") && !ends(".yml");
+}
+
 }  // namespace
 
 void add_common_arguments(CLI::App& app, CommonArguments& arguments) {
@@ -118,11 +138,25 @@ std::string explain_parse_error(const CLI::App& app, const CLI::ParseError& erro
   return name + ": " + what + "; see --help";
 }
 
+void check_stated_once(const std::vector<std::string>& overrides) {
+  std::map<std::string, std::string> seen;
+  for (const auto& assignment : overrides) {
+    for (const auto& key : keys_of(assignment)) {
+      const auto [former, fresh] = seen.emplace(key, assignment);
+      IBOT_CHECK_AS(ConfigError, fresh, key, ": stated twice, ", former->second, " and ",
+                    assignment, " (command line); braces of a sweep need quotes, as in '", key,
+                    "={a, b}', or the shell makes several words of them");
+    }
+  }
+}
+
 ConfigArguments split_config_arguments(const std::vector<std::string>& words) {
   ConfigArguments arguments;
   for (const std::string& word : words) {
     std::error_code unknown;
     const bool exists = std::filesystem::exists(word, unknown);
+    IBOT_CHECK_AS(ConfigError, exists || !is_key(word), word,
+                  ": expected section.key=value, without spaces, got no value");
     if (word.find('=') != std::string::npos && !exists) {
       arguments.overrides.push_back(word);
     } else {
@@ -132,6 +166,7 @@ ConfigArguments split_config_arguments(const std::vector<std::string>& words) {
       arguments.file = word;
     }
   }
+  check_stated_once(arguments.overrides);
   return arguments;
 }
 

@@ -29,8 +29,11 @@ struct ConfigArguments {
   std::vector<std::string> overrides;
 };
 
+/// Throws ConfigError if two overrides set the same key, which unquoted braces do.
+void check_stated_once(const std::vector<std::string>& overrides);
+
 /// Separates the file from overrides: a word with `=` is an override unless a file of that name
-/// exists. Throws ConfigError if two words are files.
+/// exists. Throws ConfigError if two words are files, and as check_stated_once.
 ConfigArguments split_config_arguments(const std::vector<std::string>& words);
 
 }  // namespace ibot::apps

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <sstream>
+#include <vector>
 
 #include "ibot/base/error.h"
 
@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kLiveEvery_s = 0.2;
 constexpr double kPlainEvery_s = 5.0;
+constexpr double kPlainMost_s = 600.0;
 constexpr double kMemory_s = 15.0;
 
 std::string format_number(double value) {
@@ -30,6 +31,15 @@ std::string bar(double share, int columns) {
 double seconds_between(std::chrono::steady_clock::time_point from,
                        std::chrono::steady_clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
+}
+
+/// The parts that are not empty, separated by commas.
+std::string joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const auto& part : parts) {
+    if (!part.empty()) text += (text.empty() ? "" : ", ") + part;
+  }
+  return text;
 }
 
 }  // namespace
@@ -55,24 +65,35 @@ std::string format_duration(double seconds) {
 }
 
 std::string progress_line(const ProgressOptions& options, int64_t done, double rate,
-                          const std::string& note, int width) {
-  std::ostringstream words;
-  words << done;
-  if (options.total > 0) words << '/' << options.total;
-  words << ' ' << options.unit;
+                          const std::string& note, int width, const std::string& extra) {
+  const bool limited = options.total > 0;
+  std::string counts = concat(done, limited ? concat('/', options.total) : "", ' ', options.unit);
+  std::string speed, left;
   if (rate > 0) {
-    words << ", " << format_number(rate * options.items_per_count) << ' ' << options.item << "/s";
-    if (options.total > 0) {
-      words << ", " << format_duration(static_cast<double>(options.total - done) / rate) << " left";
+    speed = concat(format_number(rate * options.items_per_count), ' ', options.item, "/s");
+    if (limited) {
+      left = format_duration(static_cast<double>(options.total - done) / rate) + " left";
     }
   }
-  if (!note.empty()) words << ", " << note;
-  const std::string text = words.str();
   const std::string label = options.label + " ";
+  const auto fits = [&](const std::string& text) {
+    return width <= 0 || static_cast<int>(label.size() + text.size()) < width;
+  };
+  std::string text = joined({counts, speed, left, note, extra});
+  if (!fits(text)) text = joined({counts, speed, left, note});
+  if (!fits(text) && !note.empty()) text = joined({speed, left, note});
   const int free_columns = width - static_cast<int>(label.size() + text.size()) - 4;
-  if (options.total <= 0 || free_columns < 10) return label + text;
+  if (!limited || free_columns < 10) return label + text;
   const double share = static_cast<double>(done) / static_cast<double>(options.total);
   return label + bar(std::clamp(share, 0.0, 1.0), std::min(free_columns, 30)) + text;
+}
+
+std::string format_clock(double seconds) {
+  const auto whole = static_cast<int64_t>(seconds);
+  char text[32];
+  std::snprintf(text, sizeof text, "%lld:%02d:%02d", static_cast<long long>(whole / 3600),
+                static_cast<int>(whole / 60 % 60), static_cast<int>(whole % 60));
+  return text;
 }
 
 Progress::Progress(ProgressOptions options, Console& output)
@@ -80,27 +101,51 @@ Progress::Progress(ProgressOptions options, Console& output)
       console_(output),
       started_(Clock::now()),
       drawn_(started_),
+      plain_every_s_(kPlainEvery_s),
       done_(options_.first),
-      drawn_done_(options_.first) {}
+      drawn_done_(options_.first) {
+  if (console_.is_live())
+    ticker_ = std::jthread([this](const std::stop_token& stop) { tick(stop); });
+}
 
-Progress::~Progress() { console_.clear(); }
+Progress::~Progress() {
+  ticker_ = {};
+  console_.clear();
+}
 
-void Progress::update(int64_t done, const std::string& note) {
-  done_ = done;
-  const auto now = Clock::now();
-  const double elapsed = seconds_between(drawn_, now);
-  if (elapsed < (console_.is_live() ? kLiveEvery_s : kPlainEvery_s)) return;
-  rate_.add(static_cast<double>(done_ - drawn_done_), elapsed);
-  drawn_ = now;
-  drawn_done_ = done_;
-  if (console_.is_live()) {
-    console_.show(progress_line(options_, done, rate_.per_second(), note, console_.width()));
-  } else {
-    console_.print_line(progress_line(options_, done, rate_.per_second(), note, 0));
+/// Keeps the clock going between counts.
+void Progress::tick(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    show_line();
+    wake_.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
   }
 }
 
+void Progress::show_line() {
+  auto options = options_;
+  options.label += " " + format_clock(seconds_between(started_, Clock::now()));
+  console_.show(progress_line(options, done_, rate_.per_second(), note_, console_.width(), extra_));
+}
+
+void Progress::update(int64_t done, const std::string& note, const std::string& extra) {
+  const std::lock_guard lock(mutex_);
+  done_ = done;
+  note_ = note;
+  extra_ = extra;
+  const auto now = Clock::now();
+  const double elapsed = seconds_between(drawn_, now);
+  if (elapsed < (console_.is_live() ? kLiveEvery_s : plain_every_s_)) return;
+  rate_.add(static_cast<double>(done_ - drawn_done_), elapsed);
+  drawn_ = now;
+  drawn_done_ = done_;
+  if (console_.is_live()) return show_line();
+  console_.print_line(progress_line(options_, done, rate_.per_second(), note, 0, extra));
+  plain_every_s_ = std::min(2.0 * plain_every_s_, kPlainMost_s);
+}
+
 void Progress::finish() {
+  ticker_ = {};
   console_.clear();
   const double seconds = seconds_between(started_, Clock::now());
   const auto counts = static_cast<double>(done_ - options_.first);

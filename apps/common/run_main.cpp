@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -13,13 +15,16 @@
 #include "common/arguments.h"
 #include "common/console.h"
 #include "common/logging.h"
+#include "common/units.h"
 
 namespace ibot::apps {
 namespace {
 
 int fail(ExitStatus status, const std::string& message) {
+  const auto line = message.substr(0, message.find('\n'));
   console().clear();
-  console().print_line("error: " + message.substr(0, message.find('\n')));
+  console().print_line("error: " + line);
+  log_failure(line);
   return status;
 }
 
@@ -54,7 +59,31 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
   return body();
 }
 
+/// "tried to allocate 1.8 GiB" of LibTorch's "... tried to allocate 1927372800 bytes", or "...
+/// Tried to allocate 20.00 MiB.".
+std::string tried_to_allocate(std::string text) {
+  const auto place = std::min(text.find("tried to allocate "), text.find("Tried to allocate "));
+  if (place == std::string::npos) return "the system or the GPU has no more";
+  text = text.substr(place, text.find_first_of("\n(", place) - place);
+  const auto amount = text.substr(std::string_view("tried to allocate ").size());
+  if (const auto bytes = amount.find(" bytes"); bytes != std::string::npos) {
+    return "tried to allocate " + format_bytes(std::strtod(amount.c_str(), nullptr));
+  }
+  return "tried to allocate " + amount.substr(0, amount.find("iB") + 2);
+}
+
 }  // namespace
+
+std::optional<std::string> out_of_memory(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return tried_to_allocate("");
+  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
+  const std::string text = torch_error != nullptr ? torch_error->what_without_backtrace() : "";
+  for (const char* sign :
+       {"out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED"}) {
+    if (text.find(sign) != std::string::npos) return tried_to_allocate(text);
+  }
+  return std::nullopt;
+}
 
 int run_main(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   try {

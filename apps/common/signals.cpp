@@ -4,6 +4,9 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstring>
+
+#include "common/console.h"
 
 namespace ibot::apps {
 namespace {
@@ -12,9 +15,20 @@ std::atomic<int> received{0};
 std::atomic<int> status_given{0};
 static_assert(std::atomic<int>::is_always_lock_free, "a handler may touch lock-free atomics only");
 
+constexpr const char* kAnswer =
+    "finishing the step and saving; Ctrl-C once more ends without saving\n";
+constexpr const char* kLiveAnswer =
+    "\r\x1b[Kfinishing the step and saving; Ctrl-C once more ends without saving\n";
+std::atomic<const char*> answer{nullptr};
+
 extern "C" void remember_stop(int signal_number) {
   int none = 0;
-  received.compare_exchange_strong(none, signal_number);
+  const bool first = received.compare_exchange_strong(none, signal_number);
+  const char* text = answer.load();
+  if (first && text != nullptr) {
+    const auto written = ::write(STDERR_FILENO, text, std::strlen(text));
+    static_cast<void>(written);
+  }
   // A second Ctrl-C ends the process at once.
   std::signal(SIGINT, SIG_DFL);
 }
@@ -36,7 +50,11 @@ void handle_stop_signals(void (*handler)(int)) {
 
 void leave_on_stop_signals() { handle_stop_signals(leave); }
 
-void catch_stop_signals() { handle_stop_signals(remember_stop); }
+void catch_stop_signals(bool acknowledged) {
+  if (acknowledged) answer.store(console().is_live() ? kLiveAnswer : kAnswer);
+  std::signal(SIGPIPE, SIG_IGN);
+  handle_stop_signals(remember_stop);
+}
 
 bool stop_requested() { return received.load() != 0 || status_given.load() != 0; }
 

@@ -7,8 +7,10 @@ namespace ibot::apps {
 void leave_on_stop_signals();
 
 /// From now on the first SIGINT, SIGTERM or SIGUSR1 only sets a flag, for the program to save and
-/// exit; a later SIGINT ends the process at once.
-void catch_stop_signals();
+/// exit; a later SIGINT ends the process at once. With `acknowledged` the first one is answered at
+/// once on standard error, over a live line. A reader of the outputs that has gone, such as a dead
+/// tee, no longer ends the process either.
+void catch_stop_signals(bool acknowledged = false);
 
 /// Whether such a signal was received or stop_with() was called.
 bool stop_requested();

@@ -54,7 +54,7 @@ void bench_features(const config::RunConfig& config, const BenchRuns& runs, Figu
   const c10::InferenceMode inference;
   const auto run = [&] {
     const nn::AutocastScope autocast(runs.device.type(),
-                                     optim::autocast_dtype(config.train.precision));
+                                     optim::autocast_dtype(config.train.precision, runs.device));
     eval::image_features(*backbone, images, {eval::Pooling::kClass, /*blocks=*/1});
   };
   measure_beside_products({network_case("features", config, 1), run}, config, runs, figures);

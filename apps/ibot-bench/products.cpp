@@ -38,7 +38,7 @@ Products::Products(const config::RunConfig& config, torch::Device device) {
         block_shapes(config.backbone, images * augment.local_crops, augment.local_size);
     shapes_.insert(shapes_.end(), local.begin(), local.end());
   }
-  const auto type = optim::autocast_dtype(config.train.precision).value_or(torch::kFloat);
+  const auto type = optim::autocast_dtype(config.train.precision, device).value_or(torch::kFloat);
   options_ = torch::TensorOptions(device).dtype(type);
 }
 

@@ -48,9 +48,8 @@ TrainingRecord::TrainingRecord(const TaskRequest& request, const train::RunState
   if (request.group.rank() > 0) return;
   shown_.emplace(options.task, state, options.steps, options.metrics);
   if (request.output.empty()) return;
-  files_.emplace(
-      request.output, state.step, state.steps_per_epoch, log_warning,
-      train::LogKeys{.weight_decay = "weight_decay", .constants = options.constants});
+  files_.emplace(request.output, state.step, state.steps_per_epoch, log_warning,
+                 train::LogKeys{.weight_decay = "weight_decay", .constants = options.constants});
 }
 
 std::vector<train::Observer*> TrainingRecord::observers() {

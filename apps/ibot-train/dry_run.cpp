@@ -2,26 +2,66 @@
 
 #include <chrono>
 #include <cmath>
+#include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "common/progress.h"
 #include "common/run_main.h"
 #include "common/step_of_config.h"
+#include "common/units.h"
+#include "ibot-train/start_summary.h"
 #include "ibot/base/memory.h"
 
 namespace ibot::apps {
 namespace {
 
-int64_t count_parameters(const torch::nn::Module& module) {
-  int64_t count = 0;
-  for (const auto& parameter : module.parameters()) count += parameter.numel();
-  return count;
+/// What a dry run finds out.
+struct Cost {
+  int64_t parameters_backbone = 0;
+  int64_t parameters_trained = 0;
+  double flops_per_step = 0.0;
+  int64_t peak_memory_bytes = 0;
+  double step_s = 0.0;
+  double images_per_s = 0.0;
+  int64_t steps = 0;
+
+  double seconds() const { return static_cast<double>(steps) * step_s; }
+};
+
+void print_json(const std::string& run, const Cost& cost) {
+  nlohmann::ordered_json summary;
+  if (!run.empty()) summary["run"] = run;
+  summary.update({{"parameters_backbone", cost.parameters_backbone},
+                  {"parameters_trained", cost.parameters_trained},
+                  {"flops_per_step", cost.flops_per_step},
+                  {"peak_memory_bytes", cost.peak_memory_bytes},
+                  {"step_s", cost.step_s},
+                  {"images_per_s", cost.images_per_s},
+                  {"steps", cost.steps},
+                  {"hours", cost.seconds() / 3600.0}});
+  std::cout << summary.dump(2) << '\n';
+}
+
+void print_lines(const std::string& run, const Cost& cost) {
+  const auto count = [](auto value) { return format_count(static_cast<double>(value)); };
+  const auto digits = std::setprecision(3);
+  if (!run.empty()) std::cout << "run         " << run << '\n';
+  std::cout << "parameters  " << count(cost.parameters_backbone) << " in the backbone, "
+            << count(cost.parameters_trained) << " trained with the heads\n"
+            << "memory      " << format_bytes(static_cast<double>(cost.peak_memory_bytes))
+            << " at most, the program included\n"
+            << "step        " << digits << cost.step_s << " s, " << cost.images_per_s
+            << " images/s, " << count(cost.flops_per_step) << "FLOP\n"
+            << "run         " << cost.steps << " steps, " << format_duration(cost.seconds())
+            << '\n';
 }
 
 }  // namespace
 
-int dry_run(const config::RunConfig& config, train::TrainStep& step,
+int dry_run(const TrainRequest& request, train::TrainStep& step,
             batch::BatchSource<batch::MultiCropBatch>& batches, int64_t steps_per_epoch) {
+  const auto& config = request.config;
   using Clock = std::chrono::steady_clock;
   const auto ranks = step.group().size();
   double seconds = 0.0;
@@ -43,17 +83,14 @@ int dry_run(const config::RunConfig& config, train::TrainStep& step,
   }
   if (step.group().rank() != 0) return kDone;
   const auto images = static_cast<double>(config.train.batch_size * ranks);
-  const auto total = static_cast<double>(config.train.epochs * steps_per_epoch);
-  const nlohmann::ordered_json summary{
-      {"parameters_backbone", count_parameters(*step.networks().teacher().backbone)},
-      {"parameters_trained", count_parameters(step.networks().student())},
-      {"flops_per_step", useful_step_flops(config) * images},
-      {"peak_memory_bytes", peak_memory_bytes(step.device())},
-      {"step_s", seconds},
-      {"images_per_s", images / seconds},
-      {"steps", static_cast<int64_t>(total)},
-      {"hours", total * seconds / 3600.0}};
-  std::cout << summary.dump(2) << '\n';
+  const Cost cost{.parameters_backbone = count_parameters(*step.networks().teacher().backbone),
+                  .parameters_trained = count_parameters(step.networks().student()),
+                  .flops_per_step = useful_step_flops(config) * images,
+                  .peak_memory_bytes = peak_memory_bytes(step.device()),
+                  .step_s = seconds,
+                  .images_per_s = images / seconds,
+                  .steps = config.train.epochs * steps_per_epoch};
+  (request.json ? print_json : print_lines)(request.name, cost);
   return kDone;
 }
 

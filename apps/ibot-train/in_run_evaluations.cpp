@@ -78,7 +78,7 @@ void InRunEvaluations::tell(const Task& task, evaluation::Source& source,
     throw;  // training cannot continue without the rank
   } catch (const std::exception& error) {
     const auto text = concat("evaluation ", task.evaluation->about().name, " after epoch ",
-                             now.epoch, " failed: ", error.what(), "; training continues");
+                             now.epoch + 1, " failed: ", error.what(), "; training continues");
     for (auto* observer : now.observers) {
       observer->on_fault({now.step, now.epoch, "evaluation_failed", text});
     }

@@ -1,5 +1,7 @@
 #include "ibot-train/pretrain.h"
 
+#include <torch/version.h>
+
 #include <algorithm>
 #include <memory>
 
@@ -17,6 +19,10 @@
 #include "ibot-train/in_run_evaluations.h"
 #include "ibot-train/run_console.h"
 #include "ibot-train/run_folder.h"
+#include "ibot-train/run_inputs.h"
+#include "ibot-train/settled.h"
+#include "ibot-train/start_summary.h"
+#include "ibot/base/version.h"
 #include "ibot/config/schedule_fit.h"
 #include "ibot/config/yaml.h"
 #include "ibot/io/file.h"
@@ -56,20 +62,21 @@ train::TrainerOptions trainer_options(const TrainRequest& request, int64_t ranks
           .config = config::write_config(config)};
 }
 
-std::unique_ptr<data::Dataset> open_images(const config::RunConfig& config) {
-  IBOT_CHECK_AS(ConfigError, !config.data.path.empty(),
-                "data.path: expected the root of an image folder, got nothing; add data.path=DIR");
-  return open_input([&] { return data::open_images(config.data.path, data::Labels::kIgnored); });
-}
-
 void announce(const config::RunConfig& config, const data::Dataset& images, int64_t steps_per_epoch,
               const Ranks& ranks) {
   if (ranks.group.rank() == 0) log_notes(config.data.path, images);
   const auto count = ranks.group.size();
   const auto classes = has_classes(images) ? concat("in ", images.class_names().size(), " classes")
                                            : std::string("without classes");
-  log_info(concat(images.size(), " images ", classes, "; ", steps_per_epoch, " steps per epoch on ",
+  log_info(concat(images.size(), " images ", classes, "; ", steps_per_epoch,
+                  steps_per_epoch == 1 ? " step" : " steps", " per epoch on ",
                   count == 1 ? "" : std::to_string(count) + " ranks, this one on ", ranks.device));
+}
+
+/// What only the log of the run needs.
+void log_details(const config::RunConfig& config) {
+  log_debug(concat("ibot ", kVersion, *commit() ? " " : "", commit(), ", LibTorch " TORCH_VERSION));
+  for (const auto& key : changed_keys(config)) log_debug("not a default: " + key);
 }
 
 void warn_of_schedules(const config::RunConfig& config, int64_t steps_per_epoch) {
@@ -84,46 +91,49 @@ void warn_of_other_images(const data::Dataset& images, const train::RunState& be
                      "occur twice in it, others not at all"));
 }
 
+/// The same number of images elsewhere may be other images.
+void warn_of_other_data(const data::Dataset& images, const std::string& path,
+                        const train::Checkpoint& checkpoint) {
+  warn_of_other_images(images, checkpoint.run);
+  if (checkpoint.config.empty()) return;
+  const auto source = checkpoint.source.string();
+  const auto before = config::parse_config<config::RunConfig>(checkpoint.config, source).data.path;
+  if (before.empty() || before == path) return;
+  log_warning(concat("data.path: expected ", before, ", as before, got ", path,
+                     "; make sure that it holds the same images"));
+}
+
 /// Initializes both networks with the weights of a file; mask token and heads that it lacks keep
-/// their random values. Ignored by a run that resumes from a checkpoint.
+/// their random values. A run that resumes from a checkpoint has them already, or never had them.
 void begin_with_weights(const TrainRequest& request, train::TrainStep& step,
                         const std::optional<train::Checkpoint>& checkpoint) {
-  if (request.init_from.empty()) return;
+  const auto& train = request.config.train;
+  const auto& file = checkpoint ? request.init_from : train.init_from;
+  if (file.empty()) return;
   open_input([&] {
     if (checkpoint) {
-      io::MappedFile file(request.init_from);  // throws if absent
-      log_info(concat("--init-from ", request.init_from, ": ignored, the run resumes from ",
-                      checkpoint->source.string()));
+      io::MappedFile mapped(file);  // throws if absent
+      const bool same = file == train.init_from;
+      const auto began = same                      ? std::string("with them")
+                         : train.init_from.empty() ? std::string("with random ones")
+                                                   : "with " + train.init_from;
+      const auto text = concat("--init-from ", file, ": ignored, the run resumes from ",
+                               checkpoint->source.string(), "; it began ", began);
+      if (same) {
+        log_info(text);
+      } else {
+        log_warning(text);
+      }
       return;
     }
-    const auto weights = models::read_weights(request.init_from, request.init_key);
+    const auto weights = models::read_weights(file, train.init_key);
     for (auto* network : {&step.networks().student(), &step.networks().teacher()}) {
       const bool student = network == &step.networks().student();
       const auto report = models::load_weights_(*network, weights);
-      log_info(concat(student ? "student" : "teacher", " from ", request.init_from, ": ",
-                      models::summary(report)));
+      log_info(
+          concat(student ? "student" : "teacher", " from ", file, ": ", models::summary(report)));
     }
   });
-}
-
-/// Steps per epoch; a resumed run keeps the number it started with. The reference pads to equal
-/// numbers of samples per rank, so with the same global batch another number of ranks may give one
-/// step more or less.
-int64_t steps_of_epoch(const data::Dataset& images, const config::RunConfig& config, int64_t ranks,
-                       const std::optional<train::Checkpoint>& checkpoint) {
-  const auto own = open_input(
-      [&] { return data::steps_per_epoch(images.size(), config.train.batch_size, ranks); });
-  if (!checkpoint || checkpoint->run.global_batch == 0) return own;
-  const auto before = checkpoint->run.steps_per_epoch;
-  const auto whole = images.size() / checkpoint->run.global_batch;
-  const bool padded = images.size() % checkpoint->run.global_batch != 0;
-  return before == whole || (padded && before == whole + 1) ? before : own;
-}
-
-std::unique_ptr<InRunEvaluations> open_evaluations(const config::RunConfig& config) {
-  auto planned = evaluation::planned(config.eval, config.evaluations);
-  if (config.eval.path.empty() || planned.empty()) return nullptr;
-  return std::make_unique<InRunEvaluations>(config, std::move(planned));
 }
 
 /// Discards a best checkpoint that was selected with other images or options: scores are not
@@ -140,15 +150,32 @@ void forget_foreign_best(const InRunEvaluations& evaluations, train::RunState& r
   run.best = {};
 }
 
+void tell_start(const TrainRequest& request, const data::Dataset& images,
+                const train::TrainStep& step, int64_t steps_per_epoch, const Ranks& ranks) {
+  announce(request.config, images, steps_per_epoch, ranks);
+  if (ranks.group.rank() != 0) return;
+  for (const auto& line : start_summary(request, ranks, step, steps_per_epoch)) log_info(line);
+  log_details(request.config);
+  warn_of_schedules(request.config, steps_per_epoch);
+}
+
+int64_t last_step(const train::TrainerOptions& options) {
+  const auto total = options.length.total_steps();
+  return options.train.max_steps > 0 ? std::min(options.train.max_steps, total) : total;
+}
+
 /// Observers of rank 0: log files and console.
 struct Record {
-  Record(const TrainRequest& request, const train::TrainerOptions& options, int64_t first)
+  Record(const TrainRequest& request, const train::TrainerOptions& options, int64_t first,
+         bool labeled)
       : files(request.output, first, options.length.steps_per_epoch, log_warning),
-        shown(first,
-              options.train.max_steps > 0
-                  ? std::min(options.train.max_steps, options.length.total_steps())
-                  : options.length.total_steps(),
-              options.length.global_batch, options.train.epochs, request.quiet) {}
+        shown({.first = first,
+               .total = last_step(options),
+               .images = options.length.global_batch,
+               .steps_per_epoch = options.length.steps_per_epoch,
+               .epochs = options.train.epochs,
+               .labeled = labeled,
+               .quiet = request.quiet}) {}
 
   train::RunLog files;
   RunConsole shown;
@@ -175,6 +202,15 @@ Beginning prepare(const TrainRequest& request, const Ranks& ranks, const data::D
   return beginning;
 }
 
+int nothing_left(const TrainRequest& request, const train::TrainerOptions& options, int64_t step) {
+  const bool whole = step >= options.length.total_steps();
+  log_notice(concat("nothing left to do: the run has its ", step, " steps; ",
+                    whole ? concat("to train longer, begin another --output with --init-from ",
+                                   (request.output / "checkpoints/last.safetensors").string())
+                          : "a higher train.max_steps goes on"));
+  return kDone;
+}
+
 /// Trains from a checkpoint or from scratch until the end or an early stop; returns the exit
 /// status.
 int train_run(const TrainRequest& request, const Ranks& ranks, const data::Dataset& images,
@@ -190,18 +226,18 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   const auto steps_per_epoch = beginning.steps_per_epoch;
   if (leads) prepare_output(request.output);
   if (leads && !lock) lock.emplace(request.output);
+  if (leads) log_to_file(request.output / "log");
   // The request cannot be refused from here on: a refusal must leave no folder and print a single
   // line.
-  announce(config, images, steps_per_epoch, ranks);
+  tell_start(request, images, step, steps_per_epoch, ranks);
   EarlyEnd early_end(ranks.group.size() == 1 ? 1 : config.train.log_every_steps);
   auto options = trainer_options(request, ranks.group.size(), images.size(), steps_per_epoch);
   if (ranks.group.size() > 1) options.replay /= "rank-" + std::to_string(ranks.group.rank());
   const int64_t first = checkpoint ? checkpoint->run.step : 0;
   std::optional<Record> record;
   if (leads) {
-    warn_of_schedules(config, steps_per_epoch);
     write_resolved_config(request);
-    record.emplace(request, options, first);
+    record.emplace(request, options, first, has_classes(images));
   }
   std::vector<train::Observer*> observers;
   if (record) observers = {&record->files, &record->shown};
@@ -209,10 +245,14 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   if (checkpoint) {
     if (evaluations) forget_foreign_best(*evaluations, checkpoint->run);
     open_input([&] { trainer.resume(*checkpoint); });
-    if (leads) warn_of_other_images(images, checkpoint->run);
+    if (leads) warn_of_other_data(images, config.data.path, *checkpoint);
     log_info(concat("resumed at step ", first, " of ", options.length.total_steps()));
+    if (first >= last_step(options)) return nothing_left(request, options, first);
   }
-  trainer.set_stop([&] { return early_end.due(trainer.longest_save_s()); });
+  trainer.set_stop([&] {
+    if (record) record->shown.on_progress(trainer.state().step);
+    return early_end.due(trainer.longest_save_s());
+  });
   trainer.set_evaluation([&](int64_t epoch) -> std::optional<train::EvaluationRecord> {
     if (!evaluations) return std::nullopt;
     return evaluations->evaluate(
@@ -224,9 +264,11 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
                        checkpoint.has_value());
   const auto ending = trainer.run(batches);
   if (record) record->shown.finish();
-  log_info(concat(ending == train::Ending::kDone ? "done" : "stopped", " at step ",
-                  trainer.state().step, "; checkpoint: ", trainer.last_checkpoint().string()));
-  if (ending != train::Ending::kDone) return early_end.status();
+  const bool done = ending == train::Ending::kDone;
+  log_notice(concat(done ? "done" : "stopped", " at step ", trainer.state().step,
+                    "; checkpoint: ", trainer.last_checkpoint().string(),
+                    done ? "" : "; the same command resumes the run"));
+  if (!done) return early_end.status();
   if (leads && config.train.report) write_run_report(request.output, config, ranks.device);
   return kDone;
 }
@@ -237,15 +279,15 @@ int try_run(const TrainRequest& request, const Ranks& ranks, const data::Dataset
   const auto& config = request.config;
   const auto steps_per_epoch = prepare(request, ranks, images, step).steps_per_epoch;
   if (ranks.group.rank() == 0) check_output(request.output);
-  announce(config, images, steps_per_epoch, ranks);
-  if (ranks.group.rank() == 0) warn_of_schedules(config, steps_per_epoch);
+  tell_start(request, images, step, steps_per_epoch, ranks);
   data::MultiCropLoader loader(images, rank_loader_options(config, ranks, 0, steps_per_epoch));
-  return dry_run(config, step, loader, steps_per_epoch);
+  return dry_run(request, step, loader, steps_per_epoch);
 }
 
 }  // namespace
 
-int pretrain(const TrainRequest& request, const Ranks& ranks) {
+int pretrain(const TrainRequest& asked, const Ranks& ranks) {
+  const auto request = settled(asked, ranks);
   const auto& config = request.config;
   const auto dataset = open_images(config);
   const auto& images = *dataset;

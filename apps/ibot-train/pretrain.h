@@ -13,10 +13,12 @@ struct TrainRequest {
   config::RunConfig config;
   std::filesystem::path output;  // folder of the run
   std::string resume;            // "auto", "none" or the path of a checkpoint
-  std::string init_from;         // file of initial weights; empty: random
-  std::string init_key = "teacher";
+  std::string init_from = {};  // train.init_from as the user states it, once the request is settled
   bool dry_run = false;
-  bool quiet = false;  // no progress
+  bool json = false;       // the dry run's figures for machines
+  bool quiet = false;      // no progress
+  std::string name = {};   // of a run of a sweep; otherwise empty
+  std::string swept = {};  // its values: "optim.lr=0.001 train.seed=1"
 };
 
 /// The ranks that train together, and the device of this one.

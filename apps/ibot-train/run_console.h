@@ -2,28 +2,51 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "common/progress.h"
 #include "ibot/train/observer.h"
 
 namespace ibot::apps {
 
-/// A progress line with rate, time left and loss; a log line per epoch and evaluation; a warning
-/// for each fault.
+/// What the console needs to know of a run: steps from `first` to `total`, each of `images` images.
+struct ConsoleOptions {
+  int64_t first = 0;
+  int64_t total = 0;
+  int64_t images = 0;
+  int64_t steps_per_epoch = 1;
+  int64_t epochs = 0;
+  bool labeled = false;  // images have classes
+  bool quiet = false;    // no progress line
+};
+
+/// A progress line with epoch, loss, rate and time left; a log line per epoch and evaluation; a
+/// warning for each fault. Epochs are counted from 1 here, from 0 in files.
+///
+/// The line of an epoch shows how well prototypes agree with classes (nmi) if there are any,
+/// otherwise the effective rank of the teacher's features and the entropy of its targets, at the
+/// epoch's last record.
 class RunConsole : public train::Observer {
  public:
-  /// Steps from `first` to `total`, each of `images` images.
-  RunConsole(int64_t first, int64_t total, int64_t images, int64_t epochs, bool quiet);
+  explicit RunConsole(const ConsoleOptions& options);
 
+  /// To be called after every step; `step` counts finished ones.
+  void on_progress(int64_t step);
   void on_step(const train::StepRecord& record) override;
   void on_epoch(const train::EpochRecord& record) override;
   void on_evaluation(const train::EvaluationRecord& record) override;
+  void on_checkpoint(const std::filesystem::path& file) override;
   void on_fault(const train::FaultRecord& record) override;
   void finish();
 
  private:
-  int64_t epochs_;
+  std::string epoch_of(int64_t epoch) const;
+
+  ConsoleOptions options_;
   std::optional<Progress> progress_;
+  std::optional<train::HealthRecord> health_;
+  std::string loss_;   // of the last record
+  std::string speed_;  // likewise
 };
 
 }  // namespace ibot::apps

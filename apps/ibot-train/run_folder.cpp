@@ -14,8 +14,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Whether the key belongs to an evaluation, which does not affect training.
-bool of_evaluation(const std::string& key) {
+/// What a user who changes train.epochs wants.
+std::string way_to_longer(const std::string& differing, const std::string& checkpoint) {
+  if (differing.find("train.epochs ") == std::string::npos) return {};
+  return concat("; to train longer, begin another --output with --init-from ", checkpoint);
+}
+
+}  // namespace
+
+bool is_evaluation_key(const std::string& key) {
   bool found = key.starts_with("eval.");
   eval::EvaluationOptions().sections([&](const std::string& section, const auto&) {
     found = found || key.starts_with(section + ".");
@@ -23,7 +30,14 @@ bool of_evaluation(const std::string& key) {
   return found;
 }
 
-}  // namespace
+bool holds_checkpoint(const fs::path& output) {
+  std::error_code unknown;
+  fs::directory_iterator entry(output / "checkpoints", unknown);
+  for (; !unknown && entry != fs::directory_iterator(); entry.increment(unknown)) {
+    if (entry->path().extension() == ".safetensors") return true;
+  }
+  return false;
+}
 
 void prepare_output(const fs::path& output) {
   prepare_folder(output);
@@ -47,7 +61,7 @@ std::string differing_keys(const config::RunConfig& before, const config::RunCon
   std::string differing;
   for (const auto& [key, value] : config::flat_values(now, config::Keys::kOfResults)) {
     const auto& old_value = old_values.at(key);
-    if (of_evaluation(key) || value == old_value) continue;
+    if (is_evaluation_key(key) || key.starts_with("train.init_") || value == old_value) continue;
     differing += (differing.empty() ? "" : ", ") + key + " " + old_value + " -> " + value;
   }
   return differing;
@@ -76,7 +90,8 @@ std::optional<train::Checkpoint> find_checkpoint(const TrainRequest& request,
     if (known) before.train.batch_size = request.config.train.batch_size;
     const auto differing = differing_keys(before, request.config);
     IBOT_CHECK(differing.empty(), source, ": written by another configuration: ", differing,
-               "; restore these keys, choose another --output, or use --resume none to start over");
+               "; restore these keys, choose another --output, or use --resume none to start over",
+               way_to_longer(differing, source));
     return checkpoint;
   });
 }

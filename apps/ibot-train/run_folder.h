@@ -21,7 +21,14 @@ void check_output(const std::filesystem::path& output);
 /// Writes OUT/config.yaml, which reproduces the run.
 void write_resolved_config(const TrainRequest& request);
 
+/// Whether the key belongs to an evaluation, which does not affect training.
+bool is_evaluation_key(const std::string& key);
+
+/// Whether OUT/checkpoints holds any.
+bool holds_checkpoint(const std::filesystem::path& output);
+
 /// "optim.lr 0.001 -> 0.002" for each key that differs and changes results; empty if none does.
+/// Initial weights do not count: they have no part in a run that goes on.
 std::string differing_keys(const config::RunConfig& before, const config::RunConfig& now);
 
 /// The checkpoint requested by `request.resume`: none for "none"; for "auto" the newest undamaged

@@ -11,9 +11,11 @@
 namespace ibot::apps {
 
 void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
-  app.add_option("CONFIG", arguments.words,
-                 "a YAML file (default: built-in values), then overrides, each as "
-                 "section.key=value; '{a, b}' for a value runs a sweep over its elements")
+  app.add_option(
+         "CONFIG", arguments.words,
+         "a YAML file (default: built-in values), then overrides, each as "
+         "section.key=value; '{a, b}' for a value runs a sweep over its elements, as the section "
+         "`sweep` of CONFIG does")
       ->option_text("section.key=value ...");
   app.add_option("--output", arguments.output,
                  "folder of the run; default: runs/ and CONFIG's name")
@@ -39,36 +41,70 @@ void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
       ->option_text("KEY");
   app.add_flag("--dry-run", arguments.dry_run,
                "build everything, run two steps, print the cost of a full run");
-  app.add_flag("--quiet", arguments.quiet, "no progress, and only warnings in the log");
+  app.add_flag("--json", arguments.json, "print what --dry-run finds as JSON");
+  app.add_flag("--quiet", arguments.quiet,
+               "no progress; of the log only epochs, evaluations, the end and warnings");
+  app.add_flag("--list", arguments.list, "print index, name and values of a sweep's runs and exit");
+  app.add_option("--sweep-run", arguments.sweep_run,
+                 "run one of a sweep: by index or name; array: by SLURM_ARRAY_TASK_ID")
+      ->option_text("N|NAME|array");
+  app.add_option("--parallel", arguments.parallel,
+                 "runs of a sweep at a time, which share threads and GPUs; default: 1")
+      ->check(CLI::Range(1, 1024))
+      ->option_text("N");
+}
+
+CLI::App* add_compare_command(CLI::App& app, CompareArguments& arguments) {
+  auto* command =
+      app.add_subcommand("compare", "a table of runs: keys that differ, results, the best first");
+  command->add_option("DIR", arguments.folders, "folders of runs, or of sweeps")
+      ->required()
+      ->option_text("...");
+  command
+      ->add_option("--sort", arguments.sort, "result to sort by; default: the best top1, or loss")
+      ->option_text("RESULT");
+  command->add_flag("--csv", arguments.csv, "all results, as CSV");
+  return command;
 }
 
 namespace {
 
-config::RunConfig configuration(const TrainArguments& arguments, const std::filesystem::path& file,
+/// One run, as a sweep's overrides describe it.
+config::RunConfig configuration(const TrainArguments& arguments,
+                                const std::vector<config::ConfigText>& files,
                                 const std::vector<std::string>& overrides) {
-  if (file.empty() && resumes_official(arguments.resume)) {
-    return config_of_official(arguments.resume, overrides);
-  }
-  return config::read_config<config::RunConfig>(file, overrides);
+  auto config = files.empty() && resumes_official(arguments.resume)
+                    ? config_of_official(arguments.resume, overrides)
+                    : config::layered_config<config::RunConfig>(files, overrides);
+  if (!arguments.init_from.empty()) config.train.init_from = arguments.init_from;
+  if (!arguments.init_key.empty()) config.train.init_key = arguments.init_key;
+  return config;
 }
 
 }  // namespace
 
+std::filesystem::path output_of(const TrainArguments& arguments) {
+  if (!arguments.output.empty()) return arguments.output;
+  const auto file = split_config_arguments(arguments.words).file;
+  return std::filesystem::path("runs") / (file ? file->stem() : "default");
+}
+
 std::vector<TrainRequest> train_requests(const TrainArguments& arguments) {
   const ConfigArguments chosen = split_config_arguments(arguments.words);
-  const std::filesystem::path file = chosen.file.value_or("");
-  std::filesystem::path output = arguments.output;
-  if (output.empty())
-    output = std::filesystem::path("runs") / (file.empty() ? "default" : file.stem());
+  const auto files = config::read_config_files(chosen.file.value_or(""));
+  const auto output = output_of(arguments);
+  config::RunConfig scratch;
+  const auto runs = config::expand_sweep(config::sections_of(scratch), files, chosen.overrides);
   std::vector<TrainRequest> requests;
-  for (const config::SweepRun& run : config::expand_sweep(chosen.overrides)) {
-    requests.push_back({.config = configuration(arguments, file, run.overrides),
+  for (const config::SweepRun& run : runs) {
+    requests.push_back({.config = configuration(arguments, files, run.overrides),
                         .output = run.name.empty() ? output : output / run.name,
                         .resume = arguments.resume,
-                        .init_from = arguments.init_from,
-                        .init_key = arguments.init_key,
                         .dry_run = arguments.dry_run,
-                        .quiet = arguments.quiet});
+                        .json = arguments.json,
+                        .quiet = arguments.quiet,
+                        .name = run.name,
+                        .swept = run.swept});
   }
   return requests;
 }

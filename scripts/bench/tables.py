@@ -79,11 +79,26 @@ def ops(record):
         speeds = {name: part["bytes_per_s"] * part["median_s"] / part["user_s"]
                   for name, part in parts.items() if "bytes_per_s" in part}
         for name in parts:
+            if name.startswith("kernel."):
+                continue
             speed = speeds.get(name)
             rows.append([run["label"], name.replace("_", " "), figure(1e3 * seconds[name]),
                          f"{100 * seconds[name] / seconds['step']:.1f} %" if name != "copy" else "",
                          f"{speed / 1e9:.1f} GB/s, {100 * speed / speeds['copy']:.0f} % of a copy's" if speed else ""])
     return table(["precision", "part", "CPU ms", "of the step", "memory"], rows)
+
+
+def kernels(record):
+    """Own code beside LibTorch's operators, in turn in one run."""
+    rows = []
+    for run in record["runs"]:
+        parts = cases(run)
+        for name in (n.removesuffix(".own") for n in parts if n.endswith(".own")):
+            own, other = parts[name + ".own"], parts[name + ".fallback"]
+            rows.append([run["label"], name.removeprefix("kernel."), figure(1e6 * other["p10_s"]),
+                         figure(1e6 * own["p10_s"]), f"{other['p10_s'] / own['p10_s']:.2f}",
+                         f"{own['bytes_per_s'] * own['median_s'] / own['p10_s'] / 1e9:.1f}"])
+    return table(["precision", "kernel", "operators, µs", "own, µs", "ratio", "own, GB/s"], rows)
 
 
 def profile(record):

@@ -8,6 +8,12 @@ if(Python3_FOUND)
   set_tests_properties(scripts PROPERTIES LABELS scripts)
 endif()
 
+find_program(IBOT_DOXYGEN doxygen)
+if(IBOT_DOXYGEN)
+  add_test(NAME reference COMMAND bash "${PROJECT_SOURCE_DIR}/scripts/docs.sh" "${CMAKE_BINARY_DIR}/docs")
+  set_tests_properties(reference PROPERTIES LABELS scripts)
+endif()
+
 add_test(NAME package COMMAND "${CMAKE_COMMAND}"
   -D SOURCE_DIR=${PROJECT_SOURCE_DIR} -D BUILD_DIR=${CMAKE_BINARY_DIR} -D BUILD_TYPE=${CMAKE_BUILD_TYPE}
   -D GENERATOR=${CMAKE_GENERATOR} -D COMPILER=${CMAKE_CXX_COMPILER} -D LIBTORCH=${IBOT_TORCH_ROOT}

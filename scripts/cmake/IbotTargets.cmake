@@ -146,13 +146,16 @@ function(ibot_embed target namespace)
   target_sources(${target} PRIVATE "${source}")
 endfunction()
 
-# ibot_apps_library(name LINK ... SOURCES ...): ibot_apps_<name> from apps/, what programs share. Not
-# installed.
+# ibot_apps_library(name LINK ... SOURCES ... | FOLDERS ...): ibot_apps_<name> from apps/, what programs share:
+# sources by name, or those of folders that no earlier library has. Not installed.
 function(ibot_apps_library name)
-  cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINK;FOLDERS;SOURCES" ${ARGN})
   set(target ibot_apps_${name})
-  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/apps/")
-  add_library(${target} STATIC ${ARG_SOURCES})
+  ibot_sources(sources apps FOLDERS ${ARG_FOLDERS} SOURCES ${ARG_SOURCES})
+  get_property(taken GLOBAL PROPERTY IBOT_APPS_SOURCES)
+  list(REMOVE_ITEM sources ${taken})
+  set_property(GLOBAL APPEND PROPERTY IBOT_APPS_SOURCES ${sources})
+  add_library(${target} STATIC ${sources})
   target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}/apps")
   target_link_libraries(${target} ${ARG_LINK})
   ibot_settings(${target} PCH ibot_pch)

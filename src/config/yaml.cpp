@@ -1,41 +1,15 @@
 #include "ibot/config/yaml.h"
 
 #include <algorithm>
-#include <fstream>
 #include <set>
 
 #include "config/document.h"
+#include "config/lookup.h"
 #include "config/suggest.h"
 #include "config/value.h"
 
 namespace ibot::config {
 namespace {
-
-constexpr const char* kCommandLine = "command line";
-
-[[noreturn]] void fail(const std::string& key, const std::string& problem,
-                       const std::string& origin) {
-  throw ConfigError(concat(shown(key), ": ", problem, " (", origin, ")"));
-}
-
-const Section* find_section(const Sections& sections, const std::string& name) {
-  const auto found = std::find_if(sections.begin(), sections.end(),
-                                  [&](const Section& section) { return section.name == name; });
-  return found == sections.end() ? nullptr : &*found;
-}
-
-const Field* find_field(const Section& section, const std::string& name) {
-  const auto found = std::find_if(section.fields.begin(), section.fields.end(),
-                                  [&](const Field& field) { return field.name == name; });
-  return found == section.fields.end() ? nullptr : &*found;
-}
-
-const Field* find_field(const Sections& sections, const std::string& key) {
-  const size_t point = key.find('.');
-  const Section* section = find_section(sections, key.substr(0, point));
-  if (section == nullptr || point == std::string::npos) return nullptr;
-  return find_field(*section, key.substr(point + 1));
-}
 
 void store(const Field& field, const Node& node, const std::string& key, const std::string& origin,
            Origins& origins) {
@@ -47,8 +21,8 @@ void store(const Field& field, const Node& node, const std::string& key, const s
 // Applies the tree of one file to the sections.
 class FileReader {
  public:
-  FileReader(const Sections& sections, const std::string& name, Origins& origins)
-      : sections_(sections), name_(name), origins_(origins) {}
+  FileReader(const Sections& sections, const std::string& name, Origins& origins, Extras extras)
+      : sections_(sections), name_(name), origins_(origins), extras_(extras) {}
 
   void read(const Node& root) {
     if (root.kind == Node::Kind::kNull) return;
@@ -59,6 +33,7 @@ class FileReader {
     std::set<std::string> seen;
     for (size_t i = 0; i < root.keys.size(); ++i) {
       const Node& key = root.keys[i];
+      if (extras_ == Extras::kBaseAndSweep && is_extra(key.text)) continue;
       const Section* section = find_section(sections_, key.text);
       if (section == nullptr) fail_unknown_section(key);
       if (!seen.insert(key.text).second) fail(key.text, "section stated twice", place(key));
@@ -98,6 +73,7 @@ class FileReader {
   const Sections& sections_;
   const std::string& name_;
   Origins& origins_;
+  Extras extras_;
 };
 
 // Text is taken literally, since the shell has its own quotes; quotes that remain are YAML's.
@@ -123,9 +99,9 @@ std::string explain_field(const std::string& key, const Field& field, const Fiel
 }  // namespace
 
 void apply_yaml(const Sections& sections, std::string_view text, const std::string& name,
-                Origins& origins) {
+                Origins& origins, Extras extras) {
   try {
-    FileReader(sections, name, origins).read(parse_document(text));
+    FileReader(sections, name, origins, extras).read(parse_document(text));
   } catch (const DocumentError& error) {
     throw ConfigError(concat(name, ":", error.line(), ": ", error.what()));
   }
@@ -143,21 +119,6 @@ void apply_override(const Sections& sections, const std::string& assignment, Ori
   } catch (const DocumentError& error) {
     fail(key, error.what(), kCommandLine);
   }
-}
-
-std::string read_config_file(const std::filesystem::path& path) {
-  std::error_code error;
-  const bool is_folder = std::filesystem::is_directory(path, error);
-  std::ifstream file(path, std::ios::binary);
-  IBOT_CHECK_AS(ConfigError, file && !is_folder, path.string(), ": expected a YAML file, found ",
-                is_folder ? "a folder" : "none");
-  // Reading one byte more than allowed detects files that are too large, even endless ones.
-  std::string text(kMaxBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  IBOT_CHECK_AS(ConfigError, text.size() <= kMaxBytes, path.string(),
-                ": expected at most 1 MB of YAML, got more");
-  return text;
 }
 
 void refuse(const OptionError& error, const Origins& origins) {

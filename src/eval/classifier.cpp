@@ -169,7 +169,7 @@ Accuracy test_classifier(Classifier& classifier, batch::BatchSource<batch::Label
     const auto labels = batch->label.to(device).unsqueeze(1);  // [B, 1]
     torch::Tensor logits;
     {
-      const nn::AutocastScope autocast(device.type(), optim::autocast_dtype(precision));
+      const nn::AutocastScope autocast(device.type(), optim::autocast_dtype(precision, device));
       logits = classifier.forward(batch::normalized(batch->image.to(device), normalization));
     }
     logits = logits.to(torch::kFloat);

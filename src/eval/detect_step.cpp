@@ -118,7 +118,8 @@ DetectResult DetectStep::backward(const batch::DetectionBatch& batch,
   auto truths = truths_of(batch, step);
   detection::TrainPass pass;
   {
-    const nn::AutocastScope autocast(device.type(), optim::autocast_dtype(options_.run.precision));
+    const nn::AutocastScope autocast(device.type(),
+                                     optim::autocast_dtype(options_.run.precision, device));
     pass = detector_->train_pass(detector_->levels(images), truths,
                                  {batch.image.size(2), batch.image.size(3)});
   }

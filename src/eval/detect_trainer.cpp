@@ -8,7 +8,7 @@ namespace {
 
 train::LoopOptions loop_options(const DetectTrainerOptions& options, const DetectStep& step) {
   const auto& detect = step.options();
-  auto loop = loop_options(detect.run);
+  auto loop = loop_options(detect.run, step.training().device());
   loop.length = {detect.epochs, options.steps_per_epoch,
                  detect.batch_size * step.training().group().size()};
   loop.images = options.images;

@@ -86,8 +86,9 @@ PassResult FineTuneStep::accumulate(const torch::Tensor& images, const torch::Te
                                     bool last) {
   torch::Tensor logits;
   {
-    const nn::AutocastScope autocast(training_.device().type(),
-                                     optim::autocast_dtype(options_.run.precision));
+    const nn::AutocastScope autocast(
+        training_.device().type(),
+        optim::autocast_dtype(options_.run.precision, training_.device()));
     logits = classifier_->forward(images);
   }
   const auto loss = loss::soft_target_loss(logits, targets);

@@ -14,7 +14,7 @@ namespace {
 train::LoopOptions loop_options(const FineTunerOptions& options, FineTuneStep& step) {
   const auto& tune = step.options();
   const auto& backbone = step.classifier().options().backbone;
-  auto loop = loop_options(tune.run);
+  auto loop = loop_options(tune.run, step.training().device());
   loop.length = {tune.epochs, options.steps_per_epoch,
                  tune.batch_size * tune.accumulation * step.training().group().size()};
   loop.flops_per_image = 3.0 * train::backbone_flops(backbone, backbone.image_size);

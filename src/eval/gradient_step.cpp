@@ -11,14 +11,15 @@
 
 namespace ibot::eval {
 
-train::LoopOptions loop_options(const RunOptions& run) {
+train::LoopOptions loop_options(const RunOptions& run, torch::Device device) {
+  const auto precision = optim::resolved(run.precision, device);
   return {.log_every_steps = run.log_every_steps,
           .save_every_epochs = run.save_every_epochs,
           .save_every_steps = run.save_every_steps,
           .on_nonfinite = run.on_nonfinite,
-          .checks_gradients = run.precision != optim::Precision::kFp16,
+          .checks_gradients = precision != optim::Precision::kFp16,
           .needs_evaluation = true,
-          .product_type = optim::autocast_dtype(run.precision).value_or(torch::kFloat)};
+          .product_type = optim::autocast_dtype(precision, device).value_or(torch::kFloat)};
 }
 
 GradientStep::GradientStep(const GradientStepOptions& options,
@@ -31,8 +32,7 @@ GradientStep::GradientStep(const GradientStepOptions& options,
       generator_(at::globalContext().defaultGenerator(device).clone()),
       network_(std::move(network)),
       bad_losses_(torch::zeros({}, torch::TensorOptions(torch::kFloat).device(device))) {
-  check_option(options.run.precision != optim::Precision::kFp16 || !device.is_cpu(), "precision",
-               "expected fp32 or bf16 on the CPU, got fp16");
+  options_.run.precision = optim::resolved(options.run.precision, device);
   network_->to(device);
   network_->train();
   optimizer_.emplace(options.optimizer, std::move(parameters),
@@ -40,7 +40,7 @@ GradientStep::GradientStep(const GradientStepOptions& options,
   std::vector<torch::Tensor> trained;
   for (const auto& parameter : optimizer_->parameters()) trained.push_back(parameter.tensor);
   gradients_.emplace(std::move(trained), group_, dist::Compression::kNone);
-  if (options.run.precision == optim::Precision::kFp16) scaler_.emplace(device);
+  if (options_.run.precision == optim::Precision::kFp16) scaler_.emplace(device);
 }
 
 nn::BlockContext GradientStep::context(int64_t pass) {

@@ -13,10 +13,11 @@ namespace {
 
 int64_t updates(const SegmentOptions& options) { return options.iterations / options.accumulation; }
 
-train::LoopOptions loop_options(const SegmentTunerOptions& options, const dist::Group& group) {
+train::LoopOptions loop_options(const SegmentTunerOptions& options, const dist::Group& group,
+                                torch::Device device) {
   const auto& segment = options.segment;
   const auto steps = options.steps_per_epoch;
-  auto loop = loop_options(segment.run);
+  auto loop = loop_options(segment.run, device);
   loop.length = {(updates(segment) + steps - 1) / steps, steps,
                  segment.batch_size * segment.accumulation * group.size()};
   loop.max_steps = updates(segment);
@@ -89,14 +90,15 @@ segmentation::SegmentationLoss segment_losses(segmentation::Segmentor& network,
                                               const torch::Tensor& images,
                                               const torch::Tensor& labels,
                                               optim::Precision precision) {
-  const nn::AutocastScope autocast(images.device().type(), optim::autocast_dtype(precision));
+  const nn::AutocastScope autocast(images.device().type(),
+                                   optim::autocast_dtype(precision, images.device()));
   return network.losses(images, labels);
 }
 
 SegmentTuner::SegmentTuner(const SegmentTunerOptions& options,
                            std::shared_ptr<segmentation::Segmentor> network, torch::Device device,
                            const dist::Group& group)
-    : Loop(loop_options(options, group), group, device, {}),
+    : Loop(loop_options(options, group, device), group, device, {}),
       options_(options),
       network_(std::move(network)),
       step_(make_segment_step(options.segment, network_, device, group)) {}
@@ -204,7 +206,7 @@ segmentation::PixelNetwork pixel_network(segmentation::Segmentor& segmentor,
                                          optim::Precision precision, torch::Device device) {
   return [&segmentor, precision, device](const torch::Tensor& images) {
     const torch::NoGradGuard no_grad;
-    const nn::AutocastScope autocast(device.type(), optim::autocast_dtype(precision));
+    const nn::AutocastScope autocast(device.type(), optim::autocast_dtype(precision, device));
     return segmentor.forward(images);
   };
 }

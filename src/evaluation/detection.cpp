@@ -71,8 +71,8 @@ std::vector<metrics::Detection> found_in(detection::Detector& detector, const to
           .to(options.device)};
   detection::CascadePrediction found;
   {
-    const nn::AutocastScope autocast(options.device.type(),
-                                     optim::autocast_dtype(options.detect.run.precision));
+    const nn::AutocastScope autocast(
+        options.device.type(), optim::autocast_dtype(options.detect.run.precision, options.device));
     found = detector->predict(detector->levels(padded_batch(pixels, options)), scale,
                               eval::prediction_options(options.detect));
   }

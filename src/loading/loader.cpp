@@ -223,8 +223,11 @@ class MultiCropLoader::Impl {
   }
 
   bool above_limit(size_t count) const {
-    return static_cast<double>(count) >
-           options_.data.max_bad_share * static_cast<double>(dataset_.size());
+    const auto images = static_cast<double>(dataset_.size());
+    const auto share = options_.data.max_bad_share;
+    // One percent of a few hundred images is a handful, which a folder of photographs often has.
+    const double always = share > 0 ? std::min(10.0, images / 10.0) : 0.0;
+    return static_cast<double>(count) > std::max(share * images, always);
   }
 
   std::string too_many(size_t count, const BadSample& last) const {

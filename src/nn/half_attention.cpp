@@ -1,11 +1,11 @@
 #include "nn/half_attention.h"
 
-#include <ATen/ops/_softmax_backward_data.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "ibot/kernels/softmax.h"
 #include "ibot/nn/autocast_scope.h"
 #include "nn/lean.h"
 
@@ -15,24 +15,55 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// What stays in a core's cache.
+/// What stays in a core's cache: scores of several images, and of one.
 constexpr int64_t kScoresAtOnce = int64_t{1} << 18;
+constexpr int64_t kScoresOfImage = int64_t{1} << 19;
 
-/// Images that pass together.
-std::vector<Chunk> images_at_once(const torch::Tensor& query) {
-  const auto images = query.size(0);
-  const auto scores = query.size(1) * query.size(2) * query.size(2);
-  const auto step = std::max<int64_t>(1, kScoresAtOnce / std::max<int64_t>(1, scores));
+/// Heads of images that pass together.
+struct HeadGroup {
+  Chunk images;
+  Chunk heads;
+
+  torch::Tensor of(const torch::Tensor& tensor) const {
+    return images.of(tensor).narrow(1, heads.first, heads.count);
+  }
+};
+
+std::vector<Chunk> every(int64_t count, int64_t step) {
   std::vector<Chunk> chunks;
-  for (int64_t first = 0; first < images; first += step) {
-    chunks.push_back({first, std::min(step, images - first)});
+  for (int64_t first = 0; first < count; first += step) {
+    chunks.push_back({first, std::min(step, count - first)});
   }
   return chunks;
 }
 
-/// Some images' matrices, one after the other: [B, heads, T, d] to [b·heads, T, d].
-torch::Tensor matrices(const torch::Tensor& tensor, const Chunk& chunk) {
-  return chunk.of(tensor).flatten(0, 1);
+/// How many of things with `scores` each fit into `room`, one at least.
+int64_t fitting(int64_t room, int64_t scores) {
+  return std::max<int64_t>(1, room / std::max<int64_t>(1, scores));
+}
+
+/// Several images, or, where one has too many scores, some of its heads.
+std::vector<HeadGroup> groups_of(const torch::Tensor& query) {
+  const auto heads = query.size(1);
+  const auto of_head = query.size(2) * query.size(2);
+  const auto at_once = std::min(heads, fitting(kScoresOfImage, of_head));
+  const auto images = at_once < heads ? 1 : fitting(kScoresAtOnce, heads * of_head);
+  std::vector<HeadGroup> groups;
+  for (const Chunk& chunk : every(query.size(0), images)) {
+    for (const Chunk& of_image : every(heads, at_once)) groups.push_back({chunk, of_image});
+  }
+  return groups;
+}
+
+/// Queries that pass together: all but where a head alone has too many scores.
+std::vector<Chunk> queries_at_once(const torch::Tensor& query) {
+  const auto tokens = query.size(2);
+  return every(tokens, std::min(tokens, fitting(kScoresOfImage, tokens)));
+}
+
+/// A group's matrices, one after the other: [b, heads, T, d] to [b·heads, T, d].
+torch::Tensor matrices(const torch::Tensor& tensor, const HeadGroup& group) {
+  return group.of(tensor).flatten(0, 1);
 }
 
 double score_scale(const torch::Tensor& query) {
@@ -40,7 +71,7 @@ double score_scale(const torch::Tensor& query) {
 }
 
 torch::Tensor weights_of(const torch::Tensor& query, const torch::Tensor& key) {
-  return query.bmm(key.transpose(1, 2)).mul_(score_scale(query)).softmax(-1);
+  return kernels::scaled_softmax(query.bmm(key.transpose(1, 2)), score_scale(query));
 }
 
 /// Room for the result of all images, in the order in which heads are joined to tokens.
@@ -50,19 +81,42 @@ torch::Tensor room_like(const torch::Tensor& query) {
       query.sizes(), {tokens * heads * width, width, heads * width, int64_t{1}}, query.options());
 }
 
-void put(torch::Tensor all, const Chunk& chunk, const torch::Tensor& part) {
-  const auto target = chunk.of(all);
-  target.copy_(part.view(target.sizes()));
+void put(const torch::Tensor& room, const torch::Tensor& part) {
+  room.copy_(part.view(room.sizes()));
 }
 
 torch::Tensor attended(const torch::Tensor& query, const torch::Tensor& key,
                        const torch::Tensor& value) {
   auto result = room_like(query);
-  for (const Chunk& chunk : images_at_once(query)) {
-    const auto weights = weights_of(matrices(query, chunk), matrices(key, chunk));
-    put(result, chunk, weights.bmm(matrices(value, chunk)));
+  for (const HeadGroup& group : groups_of(query)) {
+    const auto queries = matrices(query, group), keys = matrices(key, group);
+    const auto values = matrices(value, group);
+    for (const Chunk& rows : queries_at_once(query)) {
+      const auto weights = weights_of(queries.narrow(1, rows.first, rows.count), keys);
+      put(group.of(result).narrow(2, rows.first, rows.count), weights.bmm(values));
+    }
   }
   return result;
+}
+
+/// Inputs and gradient of some heads.
+struct HeadMatrices {
+  torch::Tensor query, key, value, gradient;
+};
+
+struct HeadGradients {
+  torch::Tensor query, key, value;
+};
+
+/// The gradients of some queries, and what these add to those of keys and values.
+HeadGradients gradients_of(const HeadMatrices& of, const Chunk& rows) {
+  const auto query = of.query.narrow(1, rows.first, rows.count);
+  const auto gradient = of.gradient.narrow(1, rows.first, rows.count);
+  const auto weights = weights_of(query, of.key);
+  const auto of_weights = gradient.bmm(of.value.transpose(1, 2));
+  const auto of_scores = kernels::scaled_softmax_backward(of_weights, weights, score_scale(query));
+  return {of_scores.bmm(of.key), of_scores.transpose(1, 2).bmm(query),
+          weights.transpose(1, 2).bmm(gradient)};
 }
 
 struct ProductAttend : torch::autograd::Function<ProductAttend> {
@@ -77,17 +131,21 @@ struct ProductAttend : torch::autograd::Function<ProductAttend> {
     refuse_second_derivatives();
     const auto saved = context->get_saved_variables();
     variable_list results{room_like(saved[0]), room_like(saved[0]), room_like(saved[0])};
-    for (const Chunk& chunk : images_at_once(saved[0])) {
-      const auto query = matrices(saved[0], chunk), key = matrices(saved[1], chunk);
-      const auto gradient = matrices(gradients[0], chunk);
-      const auto weights = weights_of(query, key);
-      const auto of_weights = gradient.bmm(matrices(saved[2], chunk).transpose(1, 2));
-      const auto of_scores =
-          at::_softmax_backward_data(of_weights, weights, -1, weights.scalar_type())
-              .mul_(score_scale(query));
-      put(results[0], chunk, of_scores.bmm(key));
-      put(results[1], chunk, of_scores.transpose(1, 2).bmm(query));
-      put(results[2], chunk, weights.transpose(1, 2).bmm(gradient));
+    const auto queries = queries_at_once(saved[0]);
+    for (const HeadGroup& group : groups_of(saved[0])) {
+      const HeadMatrices of{matrices(saved[0], group), matrices(saved[1], group),
+                            matrices(saved[2], group), matrices(gradients[0], group)};
+      torch::Tensor of_key, of_value;
+      for (const Chunk& rows : queries) {
+        const auto part = gradients_of(of, rows);
+        put(group.of(results[0]).narrow(2, rows.first, rows.count), part.query);
+        // Sums of several parts are taken in float32.
+        const auto type = queries.size() > 1 ? torch::kFloat : part.key.scalar_type();
+        accumulate_(of_key, part.key.to(type));
+        accumulate_(of_value, part.value.to(type));
+      }
+      put(group.of(results[1]), of_key);
+      put(group.of(results[2]), of_value);
     }
     return results;
   }

@@ -1,7 +1,6 @@
 #include "nn/lean.h"
 
 #include <ATen/autocast_mode.h>
-#include <ATen/ops/native_layer_norm.h>
 #include <ATen/ops/native_layer_norm_backward.h>
 
 #include <algorithm>
@@ -27,39 +26,18 @@ torch::Tensor cast(const torch::Tensor& tensor) {
   return dtype ? at::autocast::cached_cast(*dtype, tensor, device) : tensor;
 }
 
-/// The rows as a norm takes them: only a CPU's mixes half-precision rows with float32 parameters.
-torch::Tensor rows_for(const NormParameters& norm, const torch::Tensor& rows) {
-  return rows.is_cpu() ? rows : rows.to(norm.scale.scalar_type());
-}
-
-/// The same rows again, but for the rounding of what was kept.
-torch::Tensor normalize_again(const NormKept& kept, const NormParameters& norm,
-                              torch::ScalarType dtype) {
-  if (kept.normalized) {
-    return torch::addcmul(norm.shift, kept.rows.to(norm.scale.scalar_type()), norm.scale).to(dtype);
-  }
-  return std::get<0>(at::native_layer_norm(rows_for(norm, kept.rows), norm.scale.sizes(),
-                                           norm.scale, norm.shift, norm.eps))
-      .to(dtype);
-}
-
-struct NormGradients {
-  torch::Tensor tokens, scale, shift;
-};
-
-NormGradients norm_backward(const torch::Tensor& gradient, const NormKept& kept,
-                            const NormParameters& norm, bool of_tokens) {
-  const bool normalized = kept.normalized;
-  const auto input =
-      normalized ? kept.rows.to(norm.scale.scalar_type()) : rows_for(norm, kept.rows);
-  // Of what is normalized already, mean and deviation are 0 and 1.
-  const auto mean = normalized ? torch::zeros_like(kept.mean) : kept.mean;
-  const auto rstd = normalized ? torch::ones_like(kept.rstd) : kept.rstd;
-  auto [tokens, scale, shift] =
-      at::native_layer_norm_backward(gradient.to(input.scalar_type()), input, norm.scale.sizes(),
-                                     mean, rstd, norm.scale, norm.shift, {of_tokens, true, true});
-  if (normalized && of_tokens) tokens.mul_(kept.rstd);
-  return {tokens, scale, shift};
+/// Backward pass of a norm that keeps its input.
+kernels::NormGradients norm_backward(const kernels::NormBackward& in, const NormKept& kept,
+                                     const NormParameters& norm) {
+  // Only a CPU's norm mixes half-precision rows with float32 parameters.
+  const auto input = kept.rows.is_cpu() ? kept.rows : kept.rows.to(norm.scale.scalar_type());
+  const bool of_rows = in.of_rows.defined();
+  const auto [rows, scale, shift] = at::native_layer_norm_backward(
+      in.gradient.to(input.scalar_type()), input, norm.scale.sizes(), kept.mean, kept.rstd,
+      norm.scale, norm.shift, {of_rows, true, true});
+  if (of_rows) torch::Tensor(in.of_rows).copy_(rows);
+  if (of_rows && in.above.defined()) torch::Tensor(in.of_rows).add_(in.above);
+  return {scale, shift, kernels::normalize(kept.rows, norm, kept.rows.scalar_type(), {})};
 }
 
 }  // namespace
@@ -110,14 +88,11 @@ void accumulate_(torch::Tensor& sum, const torch::Tensor& part) {
   }
 }
 
-Normed normalize(const torch::Tensor& tokens, const NormParameters& norm, torch::ScalarType dtype,
-                 bool keep) {
-  const auto [rows, mean, rstd] = at::native_layer_norm(rows_for(norm, tokens), norm.scale.sizes(),
-                                                        norm.scale, norm.shift, norm.eps);
-  if (!keep) return {rows.to(dtype), {}};
-  const bool normalized = dtype != tokens.scalar_type();
-  const auto kept = normalized ? ((tokens - mean) * rstd).to(dtype) : tokens;
-  return {rows.to(dtype), {kept, mean, rstd, normalized}};
+torch::Tensor normed_rows(const torch::Tensor& rows, const NormParameters& norm,
+                          torch::ScalarType dtype, const NormKept* kept) {
+  if (!kept) return kernels::normalize(rows, norm, dtype, {});
+  const auto normalized = kept->normalized ? kept->rows : torch::Tensor();
+  return kernels::normalize(rows, norm, dtype, {normalized, kept->mean, kept->rstd});
 }
 
 NormKept room_for_norm(const torch::Tensor& rows, const NormParameters& norm,
@@ -128,30 +103,30 @@ NormKept room_for_norm(const torch::Tensor& rows, const NormParameters& norm,
           torch::empty_like(mean), normalized};
 }
 
-void NormKept::put(const NormKept& part, const Chunk& chunk) {
-  chunk.of(mean).copy_(part.mean);
-  chunk.of(rstd).copy_(part.rstd);
-  if (normalized) chunk.of(rows).copy_(part.rows);
+torch::Tensor RowOrder::in_windows(const torch::Tensor& rows, int64_t images) const {
+  if (!to_windows.defined()) return rows;
+  const auto maps = rows.view({images, -1, rows.size(1)});
+  return nn::to_windows(maps, {to_windows, to_map, {}}).flatten(0, 1);
 }
 
-torch::Tensor RowOrder::in_windows(const torch::Tensor& rows) const {
-  return to_windows.defined() ? nn::to_windows(rows, {to_windows, to_map, {}}) : rows;
+torch::Tensor RowOrder::in_map(const torch::Tensor& rows, int64_t images) const {
+  if (!to_map.defined()) return rows;
+  const auto windows = rows.view({images, -1, rows.size(1)});
+  return nn::to_map(windows, {to_windows, to_map, {}}).flatten(0, 1);
 }
 
-torch::Tensor RowOrder::in_map(const torch::Tensor& rows) const {
-  return to_map.defined() ? nn::to_map(rows, {to_windows, to_map, {}}) : rows;
-}
-
-torch::Tensor NormLinearBackward::add(const torch::Tensor& gradient, const NormKept& kept) {
+void NormLinearBackward::add(const torch::Tensor& gradient, const NormKept& kept,
+                             const torch::Tensor& above, const torch::Tensor& of_rows) {
+  const auto images = gradient.size(0);
   const auto rows = gradient.flatten(0, -2);
-  const auto normed = order_.in_windows(normalize_again(kept, norm_, weight_.scalar_type()));
-  products_.add(rows, normed.flatten(0, -2));
+  const kernels::NormBackward in{order_.in_map(rows.mm(weight_), images), kept.rows, kept.rstd,
+                                 above, of_rows};
+  const auto of_norm =
+      kept.normalized ? kernels::normalize_backward(in, norm_) : norm_backward(in, kept, norm_);
+  products_.add(rows, order_.in_windows(of_norm.output, images));
   accumulate_(bias_, column_sums(rows));
-  const auto of_normed = order_.in_map(rows.mm(weight_).view(normed.sizes()));
-  const auto of_norm = norm_backward(of_normed, kept, norm_, of_rows_);
   accumulate_(scale_, of_norm.scale);
   accumulate_(shift_, of_norm.shift);
-  return of_norm.tokens;
 }
 
 void refuse_second_derivatives() {

@@ -7,6 +7,8 @@
 #include <optional>
 #include <vector>
 
+#include "ibot/kernels/layer_norm.h"
+
 namespace ibot::nn {
 
 /// A linear layer's parameters.
@@ -53,20 +55,14 @@ torch::Tensor column_sums(const torch::Tensor& rows);
 /// sum + part, where there is a sum already.
 void accumulate_(torch::Tensor& sum, const torch::Tensor& part);
 
-/// A LayerNorm's parameters.
-struct NormParameters {
-  torch::Tensor scale;
-  torch::Tensor shift;
-  double eps = 0.0;
-};
+using kernels::NormParameters;
 
 /// What a LayerNorm's backward pass is computed from.
 ///
-///   rows        [..., D]  its input; where the products are in half precision and the input is
-///   not,
-///                         the normalized rows before their affine map, in half precision
+///   rows        [R, D]  its input; where the products are in half precision and the input is not,
+///                       the normalized rows before their affine map, in half precision
 ///   normalized  which of the two
-///   mean, rstd  [..., 1]  of the input
+///   mean, rstd  [R, 1]  of the input
 struct NormKept {
   torch::Tensor rows;
   torch::Tensor mean;
@@ -76,8 +72,6 @@ struct NormKept {
   NormKept of(const Chunk& chunk) const {
     return {chunk.of(rows), chunk.of(mean), chunk.of(rstd), normalized};
   }
-  /// Takes what is kept of a chunk.
-  void put(const NormKept& part, const Chunk& chunk);
 };
 
 /// Room for what `normalize` keeps of `rows`, to be filled chunk by chunk. Taken before the chunks
@@ -86,35 +80,30 @@ struct NormKept {
 NormKept room_for_norm(const torch::Tensor& rows, const NormParameters& norm,
                        torch::ScalarType dtype);
 
-struct Normed {
-  torch::Tensor rows;
-  NormKept kept;
-};
+/// norm(rows) in `dtype`, [R, D]; into `kept`, room for these rows, what its backward pass needs.
+torch::Tensor normed_rows(const torch::Tensor& rows, const NormParameters& norm,
+                          torch::ScalarType dtype, const NormKept* kept);
 
-/// norm(tokens) in `dtype` and, where there will be one, what its backward pass needs.
-Normed normalize(const torch::Tensor& tokens, const NormParameters& norm, torch::ScalarType dtype,
-                 bool keep);
-
-/// Where rows of a map lie in its windows, and back; undefined: they stay.
+/// Where rows of a map lie in its windows, and back; undefined: they stay. Rows of `images` maps,
+/// one after the other.
 struct RowOrder {
   torch::Tensor to_windows, to_map;
 
-  torch::Tensor in_windows(const torch::Tensor& rows) const;
-  torch::Tensor in_map(const torch::Tensor& rows) const;
+  torch::Tensor in_windows(const torch::Tensor& rows, int64_t images) const;
+  torch::Tensor in_map(const torch::Tensor& rows, int64_t images) const;
 };
 
 /// Backward pass of weight · in_windows(norm(rows)) + bias, chunk by chunk; its sums are the
 /// gradients of the parameters.
 class NormLinearBackward {
  public:
-  NormLinearBackward(NormParameters norm, torch::Tensor weight, RowOrder order, bool of_rows)
-      : norm_(std::move(norm)),
-        weight_(std::move(weight)),
-        order_(std::move(order)),
-        of_rows_(of_rows) {}
+  NormLinearBackward(NormParameters norm, torch::Tensor weight, RowOrder order)
+      : norm_(std::move(norm)), weight_(std::move(weight)), order_(std::move(order)) {}
 
-  /// The gradient of a chunk's rows; undefined where it is not wanted.
-  torch::Tensor add(const torch::Tensor& gradient, const NormKept& kept);
+  /// Of a chunk. Writes the gradient of its rows plus `above`, where that is defined, into
+  /// `of_rows`, where it is wanted.
+  void add(const torch::Tensor& gradient, const NormKept& kept, const torch::Tensor& above,
+           const torch::Tensor& of_rows);
 
   const torch::Tensor& weight() const { return products_.value(); }
   const torch::Tensor& bias() const { return bias_; }
@@ -125,7 +114,6 @@ class NormLinearBackward {
   NormParameters norm_;
   torch::Tensor weight_;
   RowOrder order_;
-  bool of_rows_;
   ProductSum products_;
   torch::Tensor bias_, scale_, shift_;
 };

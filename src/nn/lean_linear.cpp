@@ -1,8 +1,8 @@
 #include "ibot/nn/lean_linear.h"
 
-#include <ATen/ops/gelu_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "ibot/kernels/gelu.h"
 #include "ibot/nn/autocast_scope.h"
 #include "nn/lean.h"
 
@@ -35,18 +35,18 @@ std::vector<int64_t> with_width(const torch::Tensor& rows, int64_t width) {
 torch::Tensor norm_linear_rows(const torch::Tensor& tokens, const NormParameters& norm,
                                const RowOrder& order, const Affine& linear, NormKept& kept) {
   const auto& weight = linear.weight;
-  if (order.to_windows.defined()) {
-    auto normed = normalize(tokens, norm, weight.scalar_type(), /*keep=*/true);
-    kept = std::move(normed.kept);
-    return torch::linear(order.in_windows(normed.rows), weight, linear.bias);
-  }
+  const auto dtype = weight.scalar_type();
   const auto rows = tokens.flatten(0, -2);
+  if (order.to_windows.defined()) {
+    kept = room_for_norm(rows, norm, dtype);
+    const auto windows = order.in_windows(normed_rows(rows, norm, dtype, &kept), tokens.size(0));
+    return torch::linear(windows.view({tokens.size(0), -1, rows.size(1)}), weight, linear.bias);
+  }
   const auto output = weight.new_empty({rows.size(0), weight.size(0)});
-  kept = room_for_norm(rows, norm, weight.scalar_type());
+  kept = room_for_norm(rows, norm, dtype);
   for (const Chunk& chunk : chunks_of(rows)) {
-    const auto normed = normalize(chunk.of(rows), norm, weight.scalar_type(), /*keep=*/true);
-    linear_out_(chunk.of(output), normed.rows, linear);
-    kept.put(normed.kept, chunk);
+    const auto part = kept.of(chunk);
+    linear_out_(chunk.of(output), normed_rows(chunk.of(rows), norm, dtype, &part), linear);
   }
   return output.view(with_width(tokens, weight.size(0)));
 }
@@ -75,20 +75,22 @@ struct NormLinear : torch::autograd::Function<NormLinear> {
     const NormKept kept{saved[0], saved[1], saved[2], data["normalized"].toBool()};
     const NormParameters norm{saved[3], saved[4], data["eps"].toDouble()};
     const RowOrder order{saved[6], saved[7]};
-    const bool of_tokens = context->needs_input_grad(0);
-    NormLinearBackward sums(norm, saved[5], order, of_tokens);
+    NormLinearBackward sums(norm, saved[5], order);
     torch::Tensor result;
+    if (context->needs_input_grad(0)) {
+      result = torch::empty(kept.rows.sizes(), norm.scale.options());
+    }
+    auto shape = with_width(gradients[0], kept.rows.size(1));
     if (order.to_windows.defined()) {
-      result = sums.add(gradients[0], kept);
+      sums.add(gradients[0], kept, {}, result);
+      shape[1] = -1;  // without padding
     } else {
       const auto rows = gradients[0].flatten(0, -2);
-      if (of_tokens) result = torch::empty(kept.rows.sizes(), norm.scale.options());
       for (const Chunk& chunk : chunks_of(rows)) {
-        const auto part = sums.add(chunk.of(rows), kept.of(chunk));
-        if (of_tokens) chunk.of(result).copy_(part);
+        sums.add(chunk.of(rows), kept.of(chunk), {}, chunk.of(result));
       }
-      if (of_tokens) result = result.view(with_width(gradients[0], result.size(-1)));
     }
+    if (result.defined()) result = result.view(shape);
     return {result,       {},
             {},           data["bias"].toBool() ? sums.bias() : torch::Tensor(),
             sums.scale(), sums.shift(),
@@ -103,25 +105,37 @@ struct GeluLinear : torch::autograd::Function<GeluLinear> {
     const AutocastScope as_given(hidden.device().type(), std::nullopt);
     context->save_for_backward({hidden, weight});
     context->saved_data["bias"] = bias.has_value();
-    return torch::linear(torch::gelu(hidden), weight, bias);
+    return torch::linear(kernels::gelu(hidden), weight, bias);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     refuse_second_derivatives();
     const auto saved = context->get_saved_variables();
-    const auto linear = linear_backward(gradients[0], torch::gelu(saved[0]), saved[1],
+    const auto linear = linear_backward(gradients[0], kernels::gelu(saved[0]), saved[1],
                                         context->saved_data["bias"].toBool());
-    return {at::gelu_backward(linear.input, saved[0]), linear.weight, linear.bias};
+    kernels::gelu_backward_(linear.input, saved[0]);
+    return {linear.input, linear.weight, linear.bias};
   }
 };
+
+/// Without gradients.
+torch::Tensor plain_norm_linear(torch::nn::LayerNorm& norm, torch::nn::Linear& linear,
+                                const torch::Tensor& tokens, const WindowPlan* windows) {
+  const auto affine = in_force(linear->weight, linear->bias);
+  const AutocastScope as_given(tokens.device().type(), std::nullopt);
+  const auto normed =
+      normed_rows(tokens.flatten(0, -2), {norm->weight, norm->bias, norm->options.eps()},
+                  affine.weight.scalar_type(), nullptr)
+          .view(tokens.sizes());
+  return torch::linear(windows ? to_windows(normed, *windows) : normed, affine.weight, affine.bias);
+}
 
 }  // namespace
 
 torch::Tensor norm_linear(torch::nn::LayerNorm& norm, torch::nn::Linear& linear,
                           const torch::Tensor& tokens, const WindowPlan* windows) {
+  if (!torch::GradMode::is_enabled()) return plain_norm_linear(norm, linear, tokens, windows);
   const RowOrder order = windows ? RowOrder{windows->to_windows, windows->to_map} : RowOrder{};
-  if (!torch::GradMode::is_enabled())
-    return torch::linear(order.in_windows(norm->forward(tokens)), linear->weight, linear->bias);
   const auto affine = in_force(linear->weight, linear->bias);
   const std::vector<torch::Tensor> weights{norm->weight, norm->bias, affine.weight};
   return NormLinear::apply(tokens, norm->options.eps(), order, affine.bias,
@@ -130,7 +144,7 @@ torch::Tensor norm_linear(torch::nn::LayerNorm& norm, torch::nn::Linear& linear,
 
 torch::Tensor gelu_linear(torch::nn::Linear& linear, const torch::Tensor& hidden) {
   if (!torch::GradMode::is_enabled())
-    return torch::linear(torch::gelu(hidden), linear->weight, linear->bias);
+    return torch::linear(kernels::gelu(hidden), linear->weight, linear->bias);
   const auto affine = in_force(linear->weight, linear->bias);
   return GeluLinear::apply(hidden.to(affine.weight.scalar_type()), affine.weight, affine.bias);
 }

@@ -1,8 +1,9 @@
 #include "ibot/nn/residual.h"
 
-#include <ATen/ops/gelu_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "ibot/kernels/gelu.h"
+#include "ibot/kernels/residual.h"
 #include "ibot/nn/autocast_scope.h"
 #include "nn/lean.h"
 
@@ -13,18 +14,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using MaybeTensor = std::optional<torch::Tensor>;
 
-/// A branch's scales, one row for each of the stream's: [R, 1] and [D].
-struct RowScale {
-  torch::Tensor row;
-  torch::Tensor channel;
-
-  /// `branch`, of which the storage may be used, scaled.
-  torch::Tensor apply_(torch::Tensor branch, const Chunk& chunk) const {
-    if (channel.defined()) branch = channel * branch;
-    if (row.defined()) branch.mul_(chunk.of(row).to(branch.scalar_type()));
-    return branch;
-  }
-};
+using kernels::RowScale;
 
 torch::Tensor or_undefined(const MaybeTensor& tensor) { return tensor.value_or(torch::Tensor()); }
 
@@ -40,17 +30,21 @@ MaybeTensor spread(const torch::Tensor& sample, const torch::Tensor& tokens) {
   return sample.expand(shape).reshape({-1, 1});
 }
 
-/// tokens + branch, in the storage of `branch` where types allow.
-torch::Tensor sum_(const torch::Tensor& tokens, torch::Tensor branch) {
-  const bool fits = branch.scalar_type() == torch::result_type(tokens, branch);
-  return fits ? branch.add_(tokens) : tokens + branch;
-}
-
 /// The type of tokens + scale · branch.
 torch::ScalarType sum_type(const torch::Tensor& tokens, torch::ScalarType branch,
                            const RowScale& scale) {
   if (scale.channel.defined()) branch = torch::promote_types(branch, scale.channel.scalar_type());
   return torch::promote_types(tokens.scalar_type(), branch);
+}
+
+/// tokens + scale · branch, [R, D], in the storage of `branch` where types allow.
+torch::Tensor sum_of(const torch::Tensor& tokens, const torch::Tensor& branch,
+                     const RowScale& scale) {
+  const auto type = sum_type(tokens, branch.scalar_type(), scale);
+  const bool fits = branch.scalar_type() == type;
+  const auto output = fits ? branch : torch::empty(branch.sizes(), branch.options().dtype(type));
+  kernels::add_scaled_(output, tokens, branch, scale);
+  return output;
 }
 
 struct LayerGradients {
@@ -65,13 +59,11 @@ class BranchBackward {
 
   /// The gradient of a chunk of `input`, from that of the sum.
   torch::Tensor add(const torch::Tensor& gradient, const torch::Tensor& input, const Chunk& chunk) {
-    const auto row = chunk.of(scale_.row);
-    const auto of_rows = row.defined() ? gradient * row.to(gradient.scalar_type()) : gradient;
-    const auto rounded = of_rows.to(weight_.scalar_type());
-    products_.add(rounded, input);
-    accumulate_(rows_, column_sums(of_rows));
-    if (!scale_.channel.defined()) return rounded.mm(weight_);
-    return (of_rows * scale_.channel).to(weight_.scalar_type()).mm(weight_);
+    const auto above = kernels::add_scaled_backward(
+        gradient, {chunk.of(scale_.row), scale_.channel}, weight_.scalar_type());
+    products_.add(above.rounded, input);
+    accumulate_(rows_, above.sums);
+    return above.scaled.mm(weight_);
   }
 
   // Both factors of a layer scale's gradient, Σ gradient · branch, are sums that the weight's and
@@ -99,9 +91,8 @@ struct AddLinear : torch::autograd::Function<AddLinear> {
     const RowScale scale{or_undefined(row), or_undefined(channel)};
     context->save_for_backward({input, layer[0], layer[1], scale.row, scale.channel});
     const auto rows = input.flatten(0, -2);
-    const auto branch =
-        scale.apply_(torch::linear(rows, layer[0], layer[1]), {0, rows.size(0)});  // [R, D]
-    return sum_(tokens, branch.view(tokens.sizes()));
+    const auto branch = torch::linear(rows, layer[0], layer[1]);  // [R, D]
+    return sum_of(tokens.flatten(0, -2), branch, scale).view(tokens.sizes());
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -144,14 +135,13 @@ torch::Tensor mlp_rows(const torch::Tensor& tokens, const MlpWeights& weights,
       torch::empty(tokens.sizes(), tokens.options().dtype(sum_type(tokens, dtype, scale)));
   for (const Chunk& chunk : chunks_of(tokens)) {
     const auto part = chunk.of(tokens);
-    const auto normed = normalize(part, norm, dtype, kept != nullptr);
+    const auto of_norm = kept ? kept->norm.of(chunk) : NormKept();
+    const auto normed = normed_rows(part, norm, dtype, kept ? &of_norm : nullptr);
     const auto hidden =
         kept ? chunk.of(kept->hidden) : fc1.weight.new_empty({chunk.count, fc1.weight.size(0)});
-    linear_out_(hidden, normed.rows, fc1);
-    if (kept) kept->norm.put(normed.kept, chunk);
-    auto sum = chunk.of(output);
-    const auto branch = torch::linear(torch::gelu(hidden), fc2.weight, fc2.bias);
-    at::add_out(sum, part, scale.apply_(branch, chunk));
+    linear_out_(hidden, normed, fc1);
+    const auto branch = torch::linear(kernels::gelu(hidden), fc2.weight, fc2.bias);
+    kernels::add_scaled_(chunk.of(output), part, branch, {chunk.of(scale.row), scale.channel});
   }
   return output;
 }
@@ -186,15 +176,14 @@ struct AddMlp : torch::autograd::Function<AddMlp> {
     const bool of_tokens = context->needs_input_grad(0);
 
     BranchBackward branch(weights.fc2, {saved[4], saved[5]});
-    NormLinearBackward first(weights.norm, weights.fc1.weight, {}, of_tokens);
+    NormLinearBackward first(weights.norm, weights.fc1.weight, {});
     torch::Tensor result;
     if (of_tokens) result = torch::empty_like(gradient);
     for (const Chunk& chunk : chunks_of(gradient)) {
       const auto before = chunk.of(hidden), above = chunk.of(gradient);
-      auto of_hidden = branch.add(above, torch::gelu(before), chunk);
-      at::gelu_backward_out(of_hidden, of_hidden, before);
-      const auto of_part = first.add(of_hidden, kept.of(chunk));
-      if (of_tokens) chunk.of(result).copy_(above).add_(of_part);
+      const auto of_hidden = branch.add(above, kernels::gelu(before), chunk);
+      kernels::gelu_backward_(of_hidden, before);
+      first.add(of_hidden, kept.of(chunk), above, chunk.of(result));
     }
     const auto sums = branch.sums();
     if (of_tokens) result = result.view(gradients[0].sizes());

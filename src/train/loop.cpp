@@ -48,10 +48,12 @@ void Loop::resume(const Checkpoint& checkpoint) {
                 "checkpoint: expected steps of ", before,
                 " images over all ranks, as the run has had, got ", options_.length.global_batch,
                 "; change the batch size or the number of ranks");
-  IBOT_CHECK_AS(CheckpointError, checkpoint.run.steps_per_epoch == options_.length.steps_per_epoch,
-                "checkpoint: expected ", options_.length.steps_per_epoch,
-                " steps an epoch, as these data have, got ", checkpoint.run.steps_per_epoch,
-                "; the run was started on more or fewer images");
+  IBOT_CHECK_AS(
+      CheckpointError, checkpoint.run.steps_per_epoch == options_.length.steps_per_epoch,
+      "checkpoint: expected ", options_.length.steps_per_epoch,
+      " steps an epoch, as these data have, got ", checkpoint.run.steps_per_epoch,
+      "; the run was started on more or fewer images: give it those, or begin another run "
+      "with its weights");
   load(checkpoint.tensors, /*roll_back=*/false);
   state_ = checkpoint.run;
   state_.global_batch = options_.length.global_batch;
@@ -246,7 +248,7 @@ void Loop::check_finite(const WindowResults& window) {
   const bool saved = !last.empty() && std::filesystem::exists(last);
   throw DivergenceError(concat(
       "training: ", bad_loss ? "loss " : "gradient norm ", value(bad_loss ? "loss" : "grad_norm"),
-      " at step ", step, " of epoch ", step / options_.length.steps_per_epoch, " (", values,
+      " at step ", step, " of epoch ", step / options_.length.steps_per_epoch + 1, " (", values,
       ", gradient norm ", value("grad_norm"),
       "); last good checkpoint: ", saved ? last.string() : "none", "; ", advice(), " may help"));
 }
@@ -283,7 +285,7 @@ void Loop::evaluate(int64_t epoch) {
   } catch (const std::exception& error) {
     if (options_.needs_evaluation) throw;
     tell_fault("evaluation_failed", state_.step,
-               concat("evaluation after epoch ", epoch, " failed: ", error.what(),
+               concat("evaluation after epoch ", epoch + 1, " failed: ", error.what(),
                       "; training goes on without it"));
   }
   if (!evaluation) return;

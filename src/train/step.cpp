@@ -39,8 +39,7 @@ TrainStep::TrainStep(const StepOptions& options, torch::Device device, dist::Gro
       device_(device),
       group_(std::move(group)),
       generator_(make_generator(device)) {
-  IBOT_CHECK_AS(ConfigError, options.precision != Precision::kFp16 || !device.is_cpu(),
-                "train.precision: expected fp32 or bf16 on the CPU, got fp16");
+  options_.precision = optim::resolved(options.precision, device, "train.precision");
   networks_ = std::make_shared<StudentTeacher>(options.backbone, options.head, options.seed);
   networks_->to(device);
   loss_ = loss::IbotLoss(options.loss, options.head.prototypes,
@@ -57,7 +56,7 @@ TrainStep::TrainStep(const StepOptions& options, torch::Device device, dist::Gro
   for (const auto& parameter : optimizer_->parameters()) trained.push_back(parameter.tensor);
   gradients_.emplace(std::move(trained), group_, options.compress_gradients);
   averaged_ = optim::common_parameters(networks_->teacher(), networks_->student());
-  if (options.precision == Precision::kFp16) scaler_.emplace(device);
+  if (options_.precision == Precision::kFp16) scaler_.emplace(device);
 }
 
 struct TrainStep::Sums {
@@ -94,7 +93,8 @@ void TrainStep::add_part(const batch::MultiCropBatch& batch, const StepInputs& i
   };
   loss::LossTerms loss;
   {
-    const nn::AutocastScope autocast(device_.type(), optim::autocast_dtype(options_.precision));
+    const nn::AutocastScope autocast(device_.type(),
+                                     optim::autocast_dtype(options_.precision, device_));
     const auto teacher = networks_->teacher_forward(batch);
     const auto student = networks_->student_forward(batch);
     if (inputs.watch && last) {

@@ -164,8 +164,8 @@ TEST_F(Pretrain, AnImageThatCannotBeReadCostsItsEvaluationsAlone) {
     if (line.contains("fault")) faults.push_back(line["text"]);
   }
   EXPECT_THAT(faults, ::testing::ElementsAre(
-                          ::testing::StartsWith("evaluation cluster after epoch 3 failed: "),
-                          ::testing::StartsWith("evaluation after epoch 3 failed: ")));
+                          ::testing::StartsWith("evaluation cluster after epoch 4 failed: "),
+                          ::testing::StartsWith("evaluation after epoch 4 failed: ")));
 }
 
 TEST_F(Pretrain, ReplacesAndNamesUnreadableImages) {
@@ -215,7 +215,11 @@ TEST_F(Pretrain, EndsAboveTheLimitOfUnreadableImages) {
 }
 
 TEST_F(Pretrain, DryRunTellsTheCostAndWritesNothing) {
-  const auto result = train("run", {"--dry-run"});
+  const auto shown = train("run", {"--dry-run"});
+  ASSERT_EQ(shown.status, 0) << shown.err;
+  EXPECT_THAT(shown.out, HasSubstr("run         16 steps, "));
+  EXPECT_THAT(shown.out, ::testing::ContainsRegex("memory      [0-9.]+ [MG]iB"));
+  const auto result = train("run", {"--dry-run", "--json"});
   ASSERT_EQ(result.status, 0) << result.err;
   const auto summary = Json::parse(result.out);
   EXPECT_EQ(summary["steps"], 16);

@@ -110,6 +110,36 @@ TEST(Progress, SpeaksOfCountsRateAndTimeLeft) {
   EXPECT_EQ(progress_line({.label = "scan", .unit = "files"}, 7, 0, "", 80), "scan 7 files");
 }
 
+// What a terminal of 80 columns has room for: epoch, loss, rate and time left, counts if they fit.
+TEST(Progress, LeavesOutWhatMattersLeast) {
+  const ProgressOptions options{
+      .label = "pre-train 0:12:05", .total = 61600, .item = "images", .items_per_count = 4};
+  const std::string note = "epoch 1/800, loss 13.320";
+  EXPECT_EQ(progress_line(options, 10, 0.1375, note, 160, "data wait 0 %"),
+            "pre-train 0:12:05 [                              ] 10/61600 steps, 0.55 images/s, "
+            "5 d 4 h left, epoch 1/800, loss 13.320, data wait 0 %");
+  EXPECT_EQ(
+      progress_line(options, 10, 0.1375, note, 100, "data wait 0 %"),
+      "pre-train 0:12:05 10/61600 steps, 0.55 images/s, 5 d 4 h left, epoch 1/800, loss 13.320");
+  EXPECT_EQ(progress_line(options, 10, 0.1375, note, 80, "data wait 0 %"),
+            "pre-train 0:12:05 0.55 images/s, 5 d 4 h left, epoch 1/800, loss 13.320");
+  EXPECT_EQ(format_clock(3600 * 30 + 61), "30:01:01");
+}
+
+// Steps may take minutes: a live line is there before the first one has ended, and its clock moves.
+TEST(Progress, MovesWithoutCounts) {
+  Terminal terminal;
+  Console output(terminal.stream());
+  Progress progress({.label = "train", .total = 9}, output);
+  std::string shown;
+  for (int i = 0; i < 200 && shown.find("0:00:01 0/9") == std::string::npos; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    shown += terminal.content();
+  }
+  EXPECT_NE(shown.find("train 0:00:00 0/9 steps"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("train 0:00:01 0/9 steps"), std::string::npos) << shown;
+}
+
 TEST(Progress, PutsDurationsIntoTwoUnits) {
   EXPECT_EQ(format_duration(0), "0 s");
   EXPECT_EQ(format_duration(59.4), "59 s");

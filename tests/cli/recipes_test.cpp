@@ -26,7 +26,8 @@ TEST_F(Recipes, PassADryRun) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(configs)) {
     if (entry.path().extension() != ".yaml") continue;
     SCOPED_TRACE(entry.path());
-    Words words{entry.path().string(), "data.path=set/train", "--dry-run", "--threads", "1"};
+    Words words{
+        entry.path().string(), "data.path=set/train", "--dry-run", "--json", "--threads", "1"};
     for (auto& word : shrunk(config::read_config<config::RunConfig>(entry.path()))) {
       words.push_back(std::move(word));
     }

@@ -89,5 +89,53 @@ TEST(ConfigArguments, TellTheFileFromTheOverrides) {
   EXPECT_THROW(split_config_arguments({"a.yaml", "b.yaml"}), ConfigError);
 }
 
+TEST(ConfigArguments, TellAKeyWithoutItsValue) {
+  for (const auto& words :
+       {std::vector<std::string>{"run.yaml", "optim.lr"}, {"run.yaml", "optim.lr", "=", "1e-3"}}) {
+    try {
+      split_config_arguments(words);
+      FAIL();
+    } catch (const ConfigError& error) {
+      EXPECT_STREQ(error.what(),
+                   "optim.lr: expected section.key=value, without spaces, got no value");
+    }
+  }
+}
+
+// What a shell makes of optim.lr={1e-3,2e-3} without quotes.
+TEST(ConfigArguments, RefuseAKeyThatIsStatedTwice) {
+  for (const auto& words :
+       {std::vector<std::string>{"optim.lr=1e-3", "train.seed=1", "optim.lr=2e-3"},
+        {"optim.lr,train.seed={[1, 2]}", "optim.lr=2e-3"}}) {
+    try {
+      split_config_arguments(words);
+      FAIL();
+    } catch (const ConfigError& error) {
+      EXPECT_EQ(std::string(error.what()).rfind("optim.lr: stated twice, ", 0), 0u) << error.what();
+      EXPECT_NE(std::string(error.what()).find("'optim.lr={a, b}'"), std::string::npos);
+    }
+  }
+}
+
+TEST(RunMain, TellsWhatHelpsWhereMemoryRunsOut) {
+  const auto failed = [](const std::function<int()>& body) {
+    return run_body([&] { return with_memory_remedy("fewer images help", body); });
+  };
+  const auto torch = failed([]() -> int {
+    TORCH_CHECK(false,
+                "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't "
+                "allocate memory: you tried to allocate 1927372800 bytes. Error code 12");
+  });
+  EXPECT_EQ(torch.status, 1);
+  EXPECT_EQ(torch.err, "error: out of memory: tried to allocate 1.8 GiB; fewer images help\n");
+  const auto gpu = failed([]() -> int {
+    TORCH_CHECK(false,
+                "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity");
+  });
+  EXPECT_EQ(gpu.err, "error: out of memory: tried to allocate 20.00 MiB; fewer images help\n");
+  EXPECT_EQ(failed([]() -> int { throw std::bad_alloc(); }).status, 1);
+  EXPECT_EQ(failed([]() -> int { throw Error("other"); }).err, "error: other\n");
+}
+
 }  // namespace
 }  // namespace ibot::apps

@@ -1,8 +1,10 @@
 #include "common/signals.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 
 namespace ibot::apps {
 namespace {
@@ -28,6 +30,27 @@ TEST(SignalsDeathTest, EndsAtOnceWhereNothingIsToBeSaved) {
     };
     EXPECT_EXIT(body(), ::testing::ExitedWithCode(status), "");
   }
+}
+
+TEST(SignalsDeathTest, TheFirstIsAnsweredAtOnce) {
+  const auto body = [] {
+    catch_stop_signals(/*acknowledged=*/true);
+    std::raise(SIGINT);
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(body(), ::testing::ExitedWithCode(0), "finishing the step and saving");
+}
+
+// A dead tee.
+TEST(SignalsDeathTest, AReaderThatHasGoneDoesNotEndTheRun) {
+  const auto body = [] {
+    catch_stop_signals();
+    int ends[2];
+    if (::pipe(ends) != 0) std::_Exit(1);
+    ::close(ends[0]);
+    std::_Exit(::write(ends[1], "x", 1) == -1 ? 0 : 2);
+  };
+  EXPECT_EXIT(body(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(SignalsDeathTest, ASecondInterruptKills) {

@@ -67,7 +67,7 @@ TEST_F(SwinRun, WeightsOfAnotherArchitectureAreRefused) {
 }
 
 TEST_F(SwinRun, DryRunAndBenchCountIt) {
-  const auto dry = train("dry", with_swin({"--dry-run"}));
+  const auto dry = train("dry", with_swin({"--dry-run", "--json"}));
   ASSERT_EQ(dry.status, 0) << dry.err;
   EXPECT_GT(Json::parse(dry.out)["flops_per_step"].get<double>(), 0.0);
   auto words = with_swin(config_words());

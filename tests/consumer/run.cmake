@@ -47,6 +47,51 @@ if(EXISTS "${work}/moved/bin/ibot-eval")
   endif()
 endif()
 
+# The examples, on the images and the run above. Not optimized: they compile for longer than they run.
+if(EXISTS "${work}/run/config.yaml")
+  run("${CMAKE_COMMAND}" -S "${SOURCE_DIR}/examples" -B "${work}/examples" -G "${GENERATOR}"
+    -D CMAKE_BUILD_TYPE=Debug -D CMAKE_CXX_COMPILER=${COMPILER} -D CMAKE_PREFIX_PATH=${work}/moved)
+  run("${CMAKE_COMMAND}" --build "${work}/examples")
+  # example(NAME arguments... ): its output as a list of lines.
+  function(example name)
+    execute_process(COMMAND "${work}/examples/${name}" ${ARGN} OUTPUT_VARIABLE told COMMAND_ERROR_IS_FATAL ANY)
+    string(REGEX MATCHALL "[^\n]+" told "${told}")
+    set(told "${told}" PARENT_SCOPE)
+  endfunction()
+  function(expect what)
+    if(NOT (${ARGN}))
+      message(FATAL_ERROR "${what}: got ${told}")
+    endif()
+  endfunction()
+
+  example(training_loop "${work}/run/config.yaml" "${work}/images/train" "${work}/loop.safetensors")
+  list(GET told 0 ours)
+  file(STRINGS "${work}/run/metrics.jsonl" lines)
+  list(GET lines 0 line)
+  string(JSON theirs GET "${line}" loss)
+  string(SUBSTRING "${theirs}" 0 7 theirs)
+  expect("training_loop: expected the loss ${theirs} of ibot-train" ours MATCHES "^${theirs}")
+
+  file(GLOB images "${work}/images/train/*/*.jpg")
+  list(SUBLIST images 0 2 images)
+  example(embed "${work}/loop.safetensors" ${images})
+  list(LENGTH told count)
+  string(REGEX MATCHALL "[-0-9.e]+" numbers "${told}")
+  list(LENGTH numbers numbers)
+  expect("embed: expected two lines of 64 numbers" count EQUAL 2 AND numbers EQUAL 128)
+
+  list(TRANSFORM images APPEND ",one\n" OUTPUT_VARIABLE table)
+  string(CONCAT table ${table})
+  file(WRITE "${work}/table.csv" "${table}")
+  example(custom_dataset "${work}/table.csv")
+  expect("custom_dataset: expected one batch of two images"
+    told MATCHES "^global .4, 3, 224, 224., local .20, 3, 96, 96., masked [0-9]+$")
+
+  example(custom_loss 2)
+  list(LENGTH told count)
+  expect("custom_loss: expected two steps" count EQUAL 2 AND told MATCHES "^loss [0-9.]+, uniformity -[0-9.]+")
+endif()
+
 # Configures the consumer on `prefix` with further words; the refusal must hold `reason` in one line.
 function(expect_refusal prefix reason)
   execute_process(COMMAND "${CMAKE_COMMAND}" --fresh -S "${CMAKE_CURRENT_LIST_DIR}" -B "${work}/refused"

@@ -236,6 +236,23 @@ TEST(Loader, MoreBadImagesThanAllowedEndTheRun) {
   }
 }
 
+// One percent of 120 images would be one.
+TEST(Loader, TenBadImagesAreAlwaysAllowed) {
+  std::vector<int> bad{0, 11, 22, 33, 44, 55, 66, 77, 88, 99};
+  const FolderOfPictures ten(120, bad);
+  auto options = small();
+  options.batch_size = 120;
+  MultiCropLoader tolerant(ten.dataset(), options);
+  EXPECT_TRUE(tolerant.next().has_value());
+  EXPECT_EQ(tolerant.take_bad_samples().size(), 10U);
+  options.data.max_bad_share = 0;
+  EXPECT_THROW(MultiCropLoader(ten.dataset(), options).next(), DataError);
+  bad.push_back(110);
+  options.data.max_bad_share = 0.01;
+  const FolderOfPictures eleven(120, bad);
+  EXPECT_THROW(MultiCropLoader(eleven.dataset(), options).next(), DataError);
+}
+
 TEST(Loader, WhatOtherRanksFoundCountsTowardTheLimit) {
   const FolderOfPictures folder(9, {0, 4});
   auto options = small();

@@ -35,9 +35,10 @@ void expect_rounded(const torch::Tensor& actual, const torch::Tensor& expected) 
   EXPECT_LT(difference, 0.01 * expected.norm().item<double>() + 1e-12);
 }
 
-// The second spans several parts of the images, the last of them smaller.
-const Shape kShapes[] = {
-    {2, 3, 37, 64}, {75, 6, 37, 64}, {3, 6, 197, 64}, {2, 2, 5, 7}, {2, 1, 1, 8}};
+// The second spans several parts of the images, the last of them smaller; the last two several
+// parts of an image's heads, and of a head's queries.
+const Shape kShapes[] = {{2, 3, 37, 64}, {75, 6, 37, 64}, {3, 6, 197, 64}, {2, 2, 5, 7},
+                         {2, 1, 1, 8},   {1, 5, 400, 16}, {2, 2, 800, 8}};
 
 TEST(HalfAttention, IsExactButForRounding) {
   for (const auto& shape : kShapes) {

@@ -1,7 +1,11 @@
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "ibot/base/error.h"
+#include "ibot/optim/autocast.h"
 #include "ibot/optim/ema.h"
 #include "ibot/optim/grad_scaler.h"
 #include "ibot/optim/optimizer.h"
@@ -15,6 +19,28 @@ Parameter parameter(const std::string& name, const torch::Tensor& value,
   auto tensor = value.clone().set_requires_grad(true);
   tensor.mutable_grad() = gradient.clone();
   return {.name = name, .tensor = tensor, .decays = true, .last_layer = name == "last_layer"};
+}
+
+// What the kernel says of the processor decides.
+TEST(Precision, AutoIsWhatTheProcessorMultiplies) {
+  std::ostringstream cpuinfo;
+  cpuinfo << std::ifstream("/proc/cpuinfo").rdbuf();
+  const bool has_bf16 = cpuinfo.str().find(" avx512_bf16") != std::string::npos;
+  EXPECT_EQ(resolved(Precision::kAuto, torch::kCPU),
+            has_bf16 ? Precision::kBf16 : Precision::kFp32);
+  EXPECT_EQ(autocast_dtype(Precision::kAuto, torch::kCPU).has_value(), has_bf16);
+}
+
+TEST(Precision, WhatIsChosenStays) {
+  EXPECT_EQ(resolved(Precision::kFp32, torch::kCPU), Precision::kFp32);
+  EXPECT_EQ(resolved(Precision::kBf16, torch::kCPU), Precision::kBf16);
+  EXPECT_EQ(resolved(Precision::kFp16, torch::kCUDA), Precision::kFp16);
+  try {
+    resolved(Precision::kFp16, torch::kCPU, "train.precision");
+    FAIL();
+  } catch (const OptionError& error) {
+    EXPECT_STREQ(error.what(), "train.precision: expected fp32 or bf16 on the CPU, got fp16");
+  }
 }
 
 TEST(ClipGradients, ScalesEachTensorForItself) {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -43,13 +44,30 @@ inline std::string shell_quoted(const std::string& word) {
   return quoted + "'";
 }
 
+/// The words without each "section.key=value" that a later one replaces: programs refuse a key that
+/// is stated twice, and tests put their own words behind common ones.
+inline std::vector<std::string> last_of_each_key(const std::vector<std::string>& words) {
+  const auto key_of = [](const std::string& word) {
+    const bool is_override = word.find('=') != std::string::npos && word.rfind("--", 0) != 0;
+    return is_override ? word.substr(0, word.find('=')) : "";
+  };
+  std::map<std::string, size_t> last;
+  for (size_t i = 0; i < words.size(); ++i) last[key_of(words[i])] = i;
+  std::vector<std::string> kept;
+  for (size_t i = 0; i < words.size(); ++i) {
+    const auto key = key_of(words[i]);
+    if (key.empty() || last[key] == i) kept.push_back(words[i]);
+  }
+  return kept;
+}
+
 /// The shell command that becomes build/bin/`program` in `folder`; the outputs go to files there.
 inline std::string program_command(const std::string& program,
                                    const std::vector<std::string>& words,
                                    const std::filesystem::path& folder) {
   std::string command = "cd " + shell_quoted(folder.string()) + " && exec " +
                         shell_quoted(std::string(IBOT_PROGRAM_DIR) + "/" + program);
-  for (const std::string& word : words) command += " " + shell_quoted(word);
+  for (const std::string& word : last_of_each_key(words)) command += " " + shell_quoted(word);
   return command + " >stdout.txt 2>stderr.txt </dev/null";
 }
 

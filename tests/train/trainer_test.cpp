@@ -185,7 +185,7 @@ TEST(Trainer, AnEvaluationThatFailsDoesNotEndTheRun) {
   EXPECT_EQ(faults.records[0].step, 8);
   EXPECT_EQ(
       faults.records[0].text,
-      "evaluation after epoch 1 failed: val/cat/7.jpg: truncated; training goes on without it");
+      "evaluation after epoch 2 failed: val/cat/7.jpg: truncated; training goes on without it");
   EXPECT_EQ(faults.evaluated, (std::vector<int64_t>{0, 2}));
   EXPECT_EQ(load_checkpoint(folder / "best.safetensors").run.step, 12);
 }
@@ -242,7 +242,7 @@ TEST(Trainer, ALossThatIsNotFiniteNamesStepValuesAndLastGoodCheckpoint) {
     FAIL() << "expected a DivergenceError";
   } catch (const DivergenceError& error) {
     const std::string message = error.what();
-    EXPECT_NE(message.find("loss nan at step 5 of epoch 1"), std::string::npos) << message;
+    EXPECT_NE(message.find("loss nan at step 5 of epoch 2"), std::string::npos) << message;
     EXPECT_NE(message.find("last.safetensors"), std::string::npos) << message;
   }
   EXPECT_EQ(load_checkpoint(folder.path() / "last.safetensors").run.step, 4);
@@ -269,7 +269,7 @@ TEST(Trainer, StrictEndsAtAGradientThatIsNotFiniteBeforeItSaves) {
       ADD_FAILURE() << "expected a DivergenceError";
     } catch (const DivergenceError& error) {
       const std::string message = error.what();
-      EXPECT_NE(message.find("gradient norm nan at step 7 of epoch 1"), std::string::npos)
+      EXPECT_NE(message.find("gradient norm nan at step 7 of epoch 2"), std::string::npos)
           << message;
     }
     EXPECT_EQ(load_checkpoint(folder / "last.safetensors").run.step, 4);

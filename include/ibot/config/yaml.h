@@ -11,12 +11,17 @@
 #include <vector>
 
 #include "ibot/base/error.h"
+#include "ibot/config/config_file.h"
 #include "ibot/config/section.h"
 
 namespace ibot::config {
 
 /// Where each non-default key was set: "section.key" → "run.yaml:14" or "command line".
 using Origins = std::map<std::string, std::string>;
+
+/// Whether a text may have the keys `base` and `sweep` beside its sections; both are skipped here,
+/// see ibot/config/config_file.h and ibot/config/sweep.h.
+enum class Extras { kNone, kBaseAndSweep };
 
 /// Sets the keys that the YAML text states and records their origin.
 ///
@@ -26,15 +31,12 @@ using Origins = std::map<std::string, std::string>;
 /// anchors, aliases and tags, nesting above 8, a section or key that is unknown (with the nearest
 /// one) or stated twice, a value of another type. Empty text changes nothing.
 void apply_yaml(const Sections& sections, std::string_view text, const std::string& name,
-                Origins& origins);
+                Origins& origins, Extras extras = Extras::kNone);
 
 /// Applies `section.key=value`; the last of several for one key counts. A value is written as in
 /// YAML: `[0, 0.3]`, `off`, `1e-3`; a list of one number needs no brackets, text no quotes. Throws
 /// ConfigError.
 void apply_override(const Sections& sections, const std::string& assignment, Origins& origins);
-
-/// Content of a configuration file. Throws ConfigError if it is missing or above 1 MB.
-std::string read_config_file(const std::filesystem::path& path);
 
 /// Rethrows an error about "section.key" with the origin of that key.
 [[noreturn]] void refuse(const OptionError& error, const Origins& origins);
@@ -79,11 +81,29 @@ Config parse_config(std::string_view text, const std::string& name,
   return config;
 }
 
-/// The same from a file; with an empty path, from the overrides only.
+/// The same from files, of which later ones override earlier ones. Their `sweep` is not looked at.
+template <class Config>
+Config layered_config(const std::vector<ConfigText>& files,
+                      const std::vector<std::string>& overrides = {}) {
+  Config config;
+  Origins origins;
+  const Sections sections = sections_of(config);
+  for (const auto& file : files) {
+    apply_yaml(sections, file.text, file.name, origins, Extras::kBaseAndSweep);
+  }
+  for (const std::string& assignment : overrides) apply_override(sections, assignment, origins);
+  check(config, origins);
+  return config;
+}
+
+/// The same from a file and those it is based on; with an empty path, from the overrides only.
+/// Throws ConfigError for a file with a sweep, which is several configurations.
 template <class Config>
 Config read_config(const std::filesystem::path& path,
                    const std::vector<std::string>& overrides = {}) {
-  return parse_config<Config>(path.empty() ? "" : read_config_file(path), path.string(), overrides);
+  const auto files = read_config_files(path);
+  refuse_sweep(files);
+  return layered_config<Config>(files, overrides);
 }
 
 enum class Comments { kNone, kText };

@@ -13,7 +13,7 @@ namespace ibot::data {
 /// .gif, in either case: its folders sorted by full path, the files of each sorted by name. Links
 /// are followed. A class without images keeps its index.
 ///
-/// Names that begin with a dot and those that operating systems create (__MACOSX, @eaDir,
+/// Names that begin with a dot and those that operating systems create (`__MACOSX`, `@eaDir`,
 /// Thumbs.db, lost+found, ...) are skipped, as classes, folders and files; notes() counts them,
 /// files with other extensions, and images next to the class folders. If no subfolder holds an
 /// image, the images of the root itself are read, without classes (see has_classes).

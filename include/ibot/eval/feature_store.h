@@ -13,7 +13,7 @@ namespace ibot::eval {
 /// is written whole or not at all, so that an interrupted extraction goes on where it was and
 /// several processes can share the work.
 ///
-/// Files: FOLDER/<hash of the description>/<first sample>.safetensors, and description.txt beside
+/// Files: `FOLDER/<hash of the description>/<first sample>.safetensors`, and description.txt beside
 /// them.
 class FeatureStore {
  public:

@@ -31,7 +31,7 @@ struct GradientStepOptions {
 };
 
 /// What a loop takes from the options of a run; the rest is the task's.
-train::LoopOptions loop_options(const RunOptions& run);
+train::LoopOptions loop_options(const RunOptions& run, torch::Device device);
 
 /// Of one update; still on the device.
 struct UpdateResult {

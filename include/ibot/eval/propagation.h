@@ -4,7 +4,6 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <vector>
 
 #include "ibot/eval/video_options.h"
 
@@ -12,8 +11,8 @@ namespace ibot::eval {
 
 /// Labels of the first frame of a video carried on: a patch takes the mean label of those patches
 /// of the first and of the last frames that it is most similar to. Only patches within the radius
-/// are compared, a block of targets at a time, so that time and memory grow with the window and not
-/// with the square of a frame's patches.
+/// are compared, some rows or columns at a time, so that time and memory grow with the window and
+/// not with the square of a frame's patches.
 ///
 /// Source: evaluation/eval_video_segmentation.py of the reference.
 class Propagation {
@@ -30,32 +29,12 @@ class Propagation {
   torch::Tensor next(const torch::Tensor& features);
 
  private:
-  /// A range of rows or columns of targets, and of the sources around it.
-  struct Span {
-    int64_t begin = 0;
-    int64_t end = 0;
-    int64_t from = 0;
-    int64_t to = 0;
-    torch::Tensor near;  // [targets, sources], 1 within the radius, else 0
-  };
-  /// Columns that are computed together, with the features of known frames around them.
-  struct Strip {
-    Span columns;
-    torch::Tensor features;  // [rows, frames, sources, D], of length 1
-    torch::Tensor labels;    // [rows, frames, sources, C + 1], the last one 1
-  };
-
-  std::vector<Span> spans(int64_t count, int64_t targets) const;
-  void keep(int64_t slot, const torch::Tensor& features, const torch::Tensor& labels);
-  torch::Tensor labels_of(const Strip& strip, const Span& rows,
-                          const torch::Tensor& features) const;
+  void keep(const torch::Tensor& features, const torch::Tensor& labels);
 
   PropagationOptions options_;
-  torch::TensorOptions tensor_options_;
-  std::vector<Span> rows_;
-  std::vector<Strip> strips_;
-  int64_t known_ = 1;   // frames so far
-  int64_t frames_ = 1;  // of them that are looked at
+  torch::Tensor features_;  // [rows, columns, frames, D], of length 1
+  torch::Tensor labels_;    // [rows, columns, frames, C]
+  int64_t oldest_ = 1;      // which of the frames makes room for the next one
 };
 
 /// Soft labels at the resolution of the image, each class from 0 to 1 where its largest value is

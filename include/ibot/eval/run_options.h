@@ -13,7 +13,7 @@ namespace ibot::eval {
 
 /// Listed by the options of a task among its own keys: `finetune.precision`, `detect.precision`.
 struct RunOptions {
-  optim::Precision precision = optim::Precision::kFp16;
+  optim::Precision precision = optim::Precision::kAuto;
   train::NonfinitePolicy on_nonfinite = train::NonfinitePolicy::kOn;
   int64_t log_every_steps = 10;
   int64_t save_every_epochs = 0;
@@ -23,7 +23,7 @@ struct RunOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("precision", precision, "of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
+    field("precision", precision, optim::kPrecisionText);
     field(
         "on_nonfinite", on_nonfinite,
         "loss or gradient not finite: off, train on | on, skip the step, then roll back, then end "
@@ -44,8 +44,7 @@ struct RunOptions {
   }
 
   void validate() const {
-    check_option(log_every_steps > 0, "log_every_steps", "expected above 0, got ",
-                 log_every_steps);
+    check_option(log_every_steps > 0, "log_every_steps", "expected above 0, got ", log_every_steps);
     for (const auto& [key, value] : {std::pair{"save_every_epochs", save_every_epochs},
                                      {"save_every_steps", save_every_steps}}) {
       check_option(value >= 0, key, "expected 0 or more, got ", value);

@@ -6,6 +6,7 @@
 
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
+#include "ibot/optim/precision_options.h"
 
 namespace ibot::eval {
 
@@ -38,6 +39,7 @@ struct VideoOptions : PropagationOptions {
   static constexpr const char* kSection = "video";
 
   int64_t short_side = 480;
+  optim::Precision precision = optim::Precision::kFp32;
   std::string year = "2017";
   std::string split = "val";
   bool overlays = false;
@@ -48,6 +50,8 @@ struct VideoOptions : PropagationOptions {
     PropagationOptions::fields(field);
     field("short_side", short_side,
           "short side of frames in pixels; the long one is rounded down to a multiple of 64");
+    field("precision", precision,
+          "of the network's matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
     field("year", year, "folder of ImageSets that holds the list of sequences");
     field("split", split, "the list: val for ImageSets/YEAR/val.txt");
     field("overlays", overlays, "write strips/SEQUENCE.png, some frames with the objects in colors",

@@ -27,7 +27,10 @@ struct DataOptions {
     decode.fields(field);
     field("workers", workers, "decoding threads per rank", Effect::kNone);
     field("prefetch_batches", prefetch_batches, "batches loaded in advance", Effect::kNone);
-    field("max_bad_share", max_bad_share, "end the run above this fraction of unreadable images",
+    field("max_bad_share", max_bad_share,
+          "end the run above this fraction of unreadable images; unless 0, ten are always allowed, "
+          "of "
+          "fewer than a hundred images a tenth",
           Effect::kNone);
   }
 

@@ -61,9 +61,9 @@ struct MultiCropLoaderOptions {
 ///
 /// A sample that does not decode is replaced by a later one of the data set, the first that decodes
 /// at a distance of 1, 2, 4, 8, ..., cropped with the random numbers of the lost one. Once the
-/// number of distinct bad files exceeds max_bad_share of the data set, next() throws DataError.
-/// Errors of worker threads are thrown by next() at the batch concerned, so they too occur at a
-/// reproducible position.
+/// number of distinct bad files exceeds max_bad_share of the data set (and, unless that is 0, ten
+/// or a tenth of fewer than a hundred images), next() throws DataError. Errors of worker threads
+/// are thrown by next() at the batch concerned, so they too occur at a reproducible position.
 ///
 /// The data set must outlive the loader.
 class MultiCropLoader : public batch::BatchSource<batch::MultiCropBatch> {

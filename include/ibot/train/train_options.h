@@ -18,7 +18,9 @@ struct TrainOptions {
   int64_t epochs = 800;
   int64_t batch_size = 64;
   int64_t seed = 0;
-  Precision precision = Precision::kFp16;
+  Precision precision = Precision::kAuto;
+  std::string init_from;
+  std::string init_key = "teacher";
   std::string device = "auto";
   int64_t max_steps = 0;
   int64_t save_every_epochs = 40;
@@ -40,8 +42,11 @@ struct TrainOptions {
     field("epochs", epochs, "number of epochs, which the schedules span");
     field("batch_size", batch_size, "images per rank and step");
     field("seed", seed, "random seed of weights, sample order, crops, masks and drop path");
-    field("precision", precision,
-          "data type of matrix products: fp32 | fp16 | bf16; fp16 needs a GPU");
+    field("precision", precision, optim::kPrecisionText);
+    field("init_from", init_from,
+          "file of initial weights of both networks, as --init-from; empty: random");
+    field("init_key", init_key,
+          "which network of that file: teacher | student | a key of the file");
     field("device", device, "auto | cpu | cuda | cuda:N", Effect::kNone);
     field("max_steps", max_steps, "stop after this many steps; 0: after all epochs", Effect::kNone);
     field("save_every_epochs", save_every_epochs, "keep a checkpoint every N epochs; 0: none",

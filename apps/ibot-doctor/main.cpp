@@ -1,0 +1,94 @@
+// ibot-doctor: whether this machine can train, and how to mend what prevents it.
+#include <CLI/App.hpp>
+#include <iostream>
+#include <optional>
+
+#include "common/device.h"
+#include "common/local_ranks.h"
+#include "common/logging.h"
+#include "common/output_folder.h"
+#include "common/ranks.h"
+#include "common/run_main.h"
+#include "ibot-doctor/checks.h"
+#include "ibot/dist/rendezvous.h"
+
+namespace ibot::apps {
+namespace {
+
+struct DoctorArguments {
+  std::string output;
+  std::string data;
+  std::string device = "auto";
+  std::optional<int64_t> nproc;
+  bool json = false;
+};
+
+void add_doctor_arguments(CLI::App& app, DoctorArguments& arguments) {
+  app.add_option("--output", arguments.output,
+                 "folder for runs: tries its space, speed and locks with 64 MiB")
+      ->option_text("DIR");
+  app.add_option("--data", arguments.data, "image folder or shards: decodes a sample of it")
+      ->option_text("DIR");
+  app.add_option("--device", arguments.device, "where to compute (default: a GPU if there is one)")
+      ->option_text("auto|cpu|cuda[:N]");
+  add_nproc_argument(app, arguments.nproc);
+  app.add_flag("--json", arguments.json, "print JSON");
+}
+
+void append(std::vector<Finding>& findings, const std::vector<Finding>& more) {
+  findings.insert(findings.end(), more.begin(), more.end());
+}
+
+std::vector<Finding> examine(const DoctorArguments& arguments, const dist::Group& group) {
+  auto findings = check_machine();
+  append(findings, check_gpus());
+  if (!arguments.output.empty()) {
+    if (group.rank() == 0) prepare_folder(arguments.output);
+    group.barrier();
+    append(findings, check_folder_use(arguments.output, group.rank()));
+  }
+  if (!arguments.data.empty()) {
+    append(findings, open_input([&] { return check_images(arguments.data); }));
+  }
+  return findings;
+}
+
+/// Rank 0 reports on itself and the network. Others, which may be on other machines, name what
+/// fails there.
+void report(const DoctorArguments& arguments, const dist::Group& group,
+            const std::vector<Finding>& findings) {
+  if (group.rank() == 0) {
+    std::cout << (arguments.json ? json_of(findings) : text_of(findings));
+    return;
+  }
+  for (const auto& finding : findings) {
+    if (finding.verdict != Verdict::kFailed) continue;
+    log_warning(concat("rank ", group.rank(), ": ", finding.name, ": ", finding.text, "; ",
+                       finding.remedy));
+  }
+}
+
+int run(const DoctorArguments& arguments, const std::vector<std::string>& words) {
+  if (arguments.nproc) return run_local_ranks(*arguments.nproc, words, kEndGrace);
+  const auto device = choose_device("--device", arguments.device, dist::launch_of_process());
+  const auto group = join_ranks(device, {});
+  auto findings = examine(arguments, group);
+  findings.push_back(check_network(group, device));
+  report(arguments, group, findings);
+  return group.any(any_failed(findings)) ? kRunFailed : kDone;
+}
+
+}  // namespace
+}  // namespace ibot::apps
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Checks versions, GPUs, shared memory, an output folder, images and, under a launcher, the "
+      "network between ranks, and says how to mend what fails. Exits with 1 if something does.",
+      "ibot-doctor");
+  ibot::apps::DoctorArguments arguments;
+  ibot::apps::add_doctor_arguments(app, arguments);
+  return ibot::apps::run_main(app, argc, argv, [&] {
+    return ibot::apps::run(arguments, ibot::apps::without_nproc(argc, argv));
+  });
+}

@@ -1,0 +1,20 @@
+#include "kernels/vector_loops.h"
+
+#include <ATen/Version.h>
+
+namespace ibot::kernels {
+
+const VectorLoops* vector_loops() {
+#ifdef IBOT_VECTOR_LOOPS
+  static const VectorLoops* const loops = []() -> const VectorLoops* {
+    const auto capability = at::get_cpu_capability();
+    if (capability == "AVX512") return &avx512_loops();
+    return capability == "AVX2" ? &avx2_loops() : nullptr;
+  }();
+  return loops;
+#else
+  return nullptr;
+#endif
+}
+
+}  // namespace ibot::kernels
