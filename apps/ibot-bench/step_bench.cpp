@@ -115,8 +115,8 @@ void bench_ops(const config::RunConfig& config, const BenchRuns& runs, Figures& 
   figures.measure({.name = "copy", .bytes = 2.0 * static_cast<double>(source.nbytes())}, runs,
                   [&] { target.copy_(source); });
   const torch::NoGradGuard no_grad;
-  bench_kernels(optim::autocast_dtype(config.train.precision).value_or(torch::kFloat), runs,
-                figures);
+  bench_kernels(optim::autocast_dtype(config.train.precision, runs.device).value_or(torch::kFloat),
+                runs, figures);
 }
 
 }  // namespace ibot::apps

@@ -119,7 +119,7 @@ class Follower {
     const auto pixels =
         batch::normalized(image, frame_normalization(inputs_.extraction.normalization));
     const nn::AutocastScope autocast(subject.device.type(),
-                                     optim::autocast_dtype(options_.precision));
+                                     optim::autocast_dtype(options_.precision, subject.device));
     const auto tokens = subject.backbone->forward(pixels).patch_tokens[0].to(torch::kFloat);
     eval::check_finite(tokens, "video", "features");
     const auto grid = subject.backbone->grid(size.height, size.width);
@@ -209,8 +209,7 @@ class Video : public Evaluation {
 
   /// Masks of all sequences, several at a time, each read from the cache or computed and stored.
   void follow_all(const Inputs& inputs, const Listener& listener, const Visit& visit) const {
-    check_option(options_.precision != optim::Precision::kFp16 || !inputs.subject.device.is_cpu(),
-                 "video.precision", "expected fp32 or bf16 on the CPU, got fp16");
+    optim::resolved(options_.precision, inputs.subject.device, "video.precision");
     const auto& set = dynamic_cast<const DavisData&>(*inputs.data).set();
     const auto store = store_of(inputs);
     const eval::EvaluationMode evaluation_mode(*inputs.subject.backbone);
