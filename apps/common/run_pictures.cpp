@@ -9,6 +9,7 @@
 #include "common/loader_of_config.h"
 #include "common/logging.h"
 #include "common/picture_files.h"
+#include "common/signals.h"
 #include "ibot/base/rng.h"
 #include "ibot/codec/decode.h"
 #include "ibot/eval/attention_picture.h"
@@ -97,6 +98,7 @@ class RunPictures {
 
  private:
   static void attempt(const char* what, const std::function<void()>& make) {
+    if (stop_requested()) return;
     try {
       make();
     } catch (const std::exception& problem) {

@@ -40,8 +40,10 @@
     mark.style.background = colorOf(name);
     return mark;
   };
-  const runOf = (curve) => curve.split(" · ")[0];
   const table = document.querySelector("table.runs");
+  const names = new Set(table && [...table.tBodies[0].rows].map((row) => row.cells[0].textContent));
+  const runOf = (curve) =>
+    names.has(curve) ? curve : curve.slice(0, Math.max(curve.lastIndexOf(" · "), 0)) || curve;
   const charts = [];
 
   const pickRuns = () => {
