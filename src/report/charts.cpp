@@ -92,11 +92,17 @@ Column& column_of(Columns& columns, Column wanted, size_t runs) {
   return columns.emplace_back(std::move(wanted));
 }
 
-/// log.txt repeats what metrics.jsonl says by step.
-bool repeats_steps(const std::string& key) {
-  static const std::set<std::string> repeated{"train_lr", "train_wd", "train_weight_decay",
+/// Whether the column of log.txt repeats one of metrics.jsonl.
+bool repeats_steps(const RunRecord& run, const std::string& key) {
+  static const std::set<std::string> repeated{"train_loss",      "train_lr",
+                                              "train_wd",        "train_weight_decay",
                                               "train_grad_norm", "n_parameters"};
-  return repeated.contains(key);
+  const auto& evaluations = run.evaluations;
+  const bool evaluated = std::any_of(evaluations.begin(), evaluations.end(),
+                                     [](const EvaluationResult& one) { return one.step >= 0; });
+  if (key.starts_with("test_") && evaluated) return true;
+  return repeated.contains(key) ||
+         (key.starts_with("train_") && run.by_step.contains("loss_" + key.substr(6)));
 }
 
 void add_steps(const std::vector<RunRecord>& runs, Columns& columns) {
@@ -112,14 +118,13 @@ void add_steps(const std::vector<RunRecord>& runs, Columns& columns) {
 }
 
 void add_epochs(const std::vector<RunRecord>& runs, Columns& columns) {
-  const bool all_by_step = std::none_of(runs.begin(), runs.end(),
-                                        [](const RunRecord& run) { return run.by_step.empty(); });
+  // Of a run that has log.txt alone, such as the official program's, all of it is compared.
+  const bool all_by_step = std::none_of(runs.begin(), runs.end(), [](const RunRecord& run) {
+    return run.by_step.empty() && !run.by_epoch.empty();
+  });
   for (size_t i = 0; i < runs.size(); ++i) {
     for (const auto& [key, series] : runs[i].by_epoch) {
-      const auto as_step = key.starts_with("train_") ? "loss_" + key.substr(6) : key;
-      const bool repeated =
-          repeats_steps(key) || key == "train_loss" || runs[i].by_step.contains(as_step);
-      if (all_by_step && repeated) continue;
+      if (all_by_step && repeats_steps(runs[i], key)) continue;
       column_of(columns, {key, kEpochs, key, "epoch", {}}, runs.size()).runs[i] = series;
     }
   }

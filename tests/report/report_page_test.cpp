@@ -123,6 +123,28 @@ TEST(RunCharts, QuantitiesThatDifferInANumberShareAChart) {
   EXPECT_EQ(groups[0].charts[0].curves[3].name, "probe · 10");
 }
 
+TEST(RunCharts, WhatStepsTellIsNotDrawnByEpochAgain) {
+  auto run = run_named("a");
+  for (const char* key : {"train_loss", "train_grad_norm", "train_nmi", "test_acc1"}) {
+    run.by_epoch[key] = {{0, 1}, {1, 2}};
+  }
+  RunRecord task, official;
+  task.name = "task";
+  official.name = "official";
+  official.by_epoch["train_loss"] = {{0, 1}, {3, 2}};
+  const auto titles = [](const std::vector<RunRecord>& runs) {
+    std::vector<std::string> list;
+    for (const auto& group : run_charts(runs)) {
+      if (group.title != "Epochs") continue;
+      for (const auto& chart : group.charts) list.push_back(chart.title);
+    }
+    return list;
+  };
+  EXPECT_THAT(titles({run, task}), ElementsAre("train_nmi"));
+  EXPECT_THAT(titles({run, official}),
+              ElementsAre("test_acc1", "train_grad_norm", "train_loss", "train_nmi"));
+}
+
 // A spike of one step among 100 000 is what one looks for.
 TEST(RunCharts, LongCurvesKeepMeansAndExtremes) {
   Series series;

@@ -124,7 +124,10 @@
       for (const {i, at, value} of rows.slice(0, kTipRows)) {
         const line = make("div");
         const other = u.data[0][at] !== u.data[0][rows[0].at];
-        line.append(swatch(u.series[i].label), exact(value) + "  " + u.series[i].label +
+        const bound = (series) => exact(u.data[series][at]);
+        const band = u.series[i + 1] && u.series[i + 1].bound && u.data[i + 1][at] !== null
+          ? " (" + bound(i + 1) + " to " + bound(i + 2) + ")" : "";
+        line.append(swatch(u.series[i].label), exact(value) + band + "  " + u.series[i].label +
                     (other ? " at " + exact(u.data[0][at]) : ""));
         tip.append(line);
       }
@@ -227,7 +230,7 @@
         series.push(...this.series(curve));
         if (!curve.low) continue;
         const color = series[series.length - 3].stroke;
-        bands.push({series: [series.length - 1, series.length - 2], fill: color + "30"});
+        bands.push({series: [series.length - 1, series.length - 2], fill: color + (curves.length > 3 ? "18" : "30")});
       }
       this.plot = new uPlot({
         ...this.size(),
