@@ -36,6 +36,9 @@ torch=torch==2.11.0
 # What the CPU libraries of the wheel load; the whole CUDA set takes 3 GB more.
 torch_cpu=("$torch" nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)
 torch_folder=.deps/python
+# nvcc with what it runs and includes, all of the CUDA that the wheel is built for.
+nvcc=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85)
+nvcc_folder=.deps/cuda
 cuda="" no_root=""
 
 say() { echo "bootstrap: $*" >&2; }
@@ -167,11 +170,19 @@ pip_install() {
   mv "$folder.part" "$folder"
 }
 
+# The compiler of our own kernels.
+install_nvcc() {
+  { [ -n "${CUDACXX:-}" ] || has nvcc || [ -x /usr/local/cuda/bin/nvcc ]; } && return 0
+  say "installing nvcc of PyPI into $nvcc_folder"
+  pip_install "$nvcc_folder" --no-deps "${nvcc[@]}"
+}
+
 install_torch() {
   [ -z "${LIBTORCH:-}" ] && [ -z "${Torch_DIR:-}" ] || return 0
   local wanted=(--no-deps "${torch_cpu[@]}") what="$torch, CPU part (1.3 GB)"
   if [ -n "$cuda" ] || has_gpu; then
     refuse_old_gpu
+    install_nvcc
     wanted=("$torch")
     what="$torch with CUDA (4.6 GB)"
     [ ! -d "$torch_folder/nvidia/cudnn" ] || return 0
@@ -184,8 +195,10 @@ install_torch() {
 
 read_arguments "$@"
 mkdir -p .deps
-# shellcheck disable=SC2016
-echo '[ ! -d '"$(printf %q "$PWD/.deps/bin")"' ] || PATH='"$(printf %q "$PWD/.deps/bin")"':$PATH' > .deps/env.sh
+cat > .deps/env.sh <<END
+[ ! -d $(printf %q "$PWD/.deps/bin") ] || PATH=$(printf %q "$PWD/.deps/bin"):\$PATH
+[ ! -d $(printf %q "$PWD/$nvcc_folder") ] || export CUDACXX="\${CUDACXX:-$(printf %q "$PWD/$nvcc_folder")/nvidia/cu13/bin/nvcc}"
+END
 . .deps/env.sh
 is_root=""
 # An active environment of conda counts if it is that of environment.yml.
@@ -200,4 +213,6 @@ hash -r
 install_tools
 check_versions
 install_torch
-! [ -d .deps/bin ] || say "programs that were unpacked are found after: . .deps/env.sh"
+if [ -d .deps/bin ] || [ -d "$nvcc_folder" ]; then
+  say "programs that were unpacked are found after: . .deps/env.sh"
+fi

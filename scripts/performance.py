@@ -5,7 +5,7 @@
                            [--records DIR]
     scripts/performance.py write [--records DIR] [--document FILE]
 
-Groups: step memory ops profile networks stages data knn threads growth listing. Each leaves GROUP.json in
+Groups: step memory ops kernels profile networks stages data knn threads growth listing. Each leaves GROUP.json in
 the folder of records, docs/performance; --quick, which only shows that all runs, in another folder.
 `write` fills docs/performance/template.md; what no record is of is left out. The check.json that
 scripts/gpu_check.sh leaves becomes the document's part on a GPU as gpu.json among the records.

@@ -141,6 +141,7 @@ std::string explain_parse_error(const CLI::App& app, const CLI::ParseError& erro
 void check_stated_once(const std::vector<std::string>& overrides) {
   std::map<std::string, std::string> seen;
   for (const auto& assignment : overrides) {
+    if (assignment.find('=') == std::string::npos) continue;
     for (const auto& key : keys_of(assignment)) {
       const auto [former, fresh] = seen.emplace(key, assignment);
       IBOT_CHECK_AS(ConfigError, fresh, key, ": stated twice, ", former->second, " and ",

@@ -81,6 +81,17 @@ void append_crop_sizes(std::vector<std::string>& overrides, const config::RunCon
   }
 }
 
+/// Evaluates at the size of the position embeddings where that is below the usual one: a larger
+/// size is evaluated at the usual one, as published. The short side before the crop is in
+/// proportion.
+void append_evaluation_size(std::vector<std::string>& overrides, const config::RunConfig& config) {
+  const auto side = config.backbone.image_size;
+  const auto usual = config.eval.crop_size;
+  if (side >= usual) return;
+  overrides.push_back(concat("eval.crop_size=", side));
+  overrides.push_back(concat("eval.resize_size=", side * config.eval.resize_size / usual));
+}
+
 bool has_head(const models::Weights& weights) {
   const auto first = weights.tensors.lower_bound("head.");
   return first != weights.tensors.end() && first->first.rfind("head.", 0) == 0;
@@ -119,6 +130,7 @@ std::vector<std::string> overrides_of_weights(const models::Weights& weights,
   std::vector<std::string> result;
   append_section(result, config, "backbone");
   append_crop_sizes(result, config);
+  append_evaluation_size(result, config);
   if (has_head(weights)) {
     config.head = models::infer_head(weights);
     append_section(result, config, "head");
@@ -128,6 +140,19 @@ std::vector<std::string> overrides_of_weights(const models::Weights& weights,
   result.insert(result.end(), told.begin(), told.end());
   result.insert(result.end(), overrides.begin(), overrides.end());
   return result;
+}
+
+std::optional<int64_t> guessed_heads(const models::Weights& weights,
+                                     const std::vector<std::string>& overrides) {
+  if (!weights.config.empty() || weights.arguments.count("arch") > 0 || heads_in(overrides) > 0) {
+    return std::nullopt;
+  }
+  const auto options = models::infer_backbone(weights);
+  const bool is_preset = options.embed_dim == 0;
+  const bool in_shapes = models::infer_backbone(weights, 1).heads == options.heads &&
+                         options.heads != std::vector<int64_t>{1};
+  if (is_preset || in_shapes) return std::nullopt;
+  return options.heads.front();
 }
 
 std::vector<std::string> overrides_of_arguments(const models::Weights& weights) {

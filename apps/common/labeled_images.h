@@ -9,14 +9,25 @@
 
 namespace ibot::apps {
 
-/// Notes are logged as warnings.
+/// Of --data. Notes are logged as warnings.
 class LabeledImages : public evaluation::LabeledImages {
  public:
   /// Throws RequestError if the images cannot be used.
-  LabeledImages(const std::filesystem::path& root, const data::DatasetOptions& options)
-      : evaluation::LabeledImages(
-            open_input([&] { return evaluation::LabeledImages(root, options); })) {
+  LabeledImages(const std::filesystem::path& root, const data::DatasetOptions& options,
+                const data::DataOptions& reading = {})
+      : evaluation::LabeledImages(opened(root, options, reading)) {
     for (const auto& line : notes()) log_warning(line);
+  }
+
+ private:
+  static evaluation::LabeledImages opened(const std::filesystem::path& root,
+                                          const data::DatasetOptions& options,
+                                          const data::DataOptions& reading) {
+    try {
+      return {root, options, reading};
+    } catch (const Error& error) {
+      throw RequestError(concat("--data: ", error.what()));
+    }
   }
 };
 

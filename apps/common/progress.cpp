@@ -1,6 +1,7 @@
 #include "common/progress.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <vector>
@@ -9,6 +10,8 @@
 
 namespace ibot::apps {
 namespace {
+
+std::atomic<bool> is_quiet{false};
 
 constexpr double kLiveEvery_s = 0.2;
 constexpr double kPlainEvery_s = 5.0;
@@ -96,6 +99,8 @@ std::string format_clock(double seconds) {
   return text;
 }
 
+void quiet_progress() { is_quiet = true; }
+
 Progress::Progress(ProgressOptions options, Console& output)
     : options_(std::move(options)),
       console_(output),
@@ -104,7 +109,7 @@ Progress::Progress(ProgressOptions options, Console& output)
       plain_every_s_(kPlainEvery_s),
       done_(options_.first),
       drawn_done_(options_.first) {
-  if (console_.is_live())
+  if (console_.is_live() && !is_quiet)
     ticker_ = std::jthread([this](const std::stop_token& stop) { tick(stop); });
 }
 
@@ -139,6 +144,7 @@ void Progress::update(int64_t done, const std::string& note, const std::string& 
   rate_.add(static_cast<double>(done_ - drawn_done_), elapsed);
   drawn_ = now;
   drawn_done_ = done_;
+  if (is_quiet) return;
   if (console_.is_live()) return show_line();
   console_.print_line(progress_line(options_, done, rate_.per_second(), note, 0, extra));
   plain_every_s_ = std::min(2.0 * plain_every_s_, kPlainMost_s);
@@ -147,6 +153,7 @@ void Progress::update(int64_t done, const std::string& note, const std::string& 
 void Progress::finish() {
   ticker_ = {};
   console_.clear();
+  if (is_quiet) return;
   const double seconds = seconds_between(started_, Clock::now());
   const auto counts = static_cast<double>(done_ - options_.first);
   const double items = seconds > 0 ? counts / seconds * options_.items_per_count : 0;

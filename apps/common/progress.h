@@ -52,6 +52,9 @@ std::string format_clock(double seconds);
 std::string progress_line(const ProgressOptions& options, int64_t done, double rate,
                           const std::string& note, int width, const std::string& extra = {});
 
+/// Shows no progress from now on, for --quiet.
+void quiet_progress();
+
 /// Shows progress on a console: a live line with a clock on a terminal, from the beginning and
 /// every second, whatever the time between counts; elsewhere plain lines at growing intervals, from
 /// five seconds to ten minutes. update() and finish() are for one thread.

@@ -9,6 +9,7 @@
 #include "common/loader_of_config.h"
 #include "common/logging.h"
 #include "common/picture_files.h"
+#include "common/signals.h"
 #include "ibot/base/rng.h"
 #include "ibot/codec/decode.h"
 #include "ibot/eval/attention_picture.h"
@@ -85,23 +86,24 @@ class RunPictures {
   std::vector<report::PictureSection> sections() {
     attempt("crops", [&] { add_crops(); });
     if (checkpoints_.empty()) {
-      log_warning("report: no checkpoint to make pictures of what was learnt with");
+      log_info("report: no checkpoint to make pictures of what was learnt with");
       return std::move(sections_);
     }
     attempt("images", [&] { looked_ = look(); });
     if (!looked_) return std::move(sections_);
-    attempt("attention", [&] { add_attention(); });
+    attempt("attention", [&] { add_attention(); });  // of a Swin there is none
     attempt("features", [&] { add_features(); });
     return std::move(sections_);
   }
 
  private:
   static void attempt(const char* what, const std::function<void()>& make) {
+    if (stop_requested()) return;
     try {
       make();
     } catch (const std::exception& problem) {
       const std::string text = problem.what();
-      log_warning(
+      log_info(
           concat("report: pictures of ", what, " are left out: ", text.substr(0, text.find('\n'))));
     }
   }

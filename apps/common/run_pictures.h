@@ -24,7 +24,7 @@ struct PictureCounts {
 /// Crops and masks as in training; attention of the class token over checkpoints; nearest neighbors
 /// and planes of the features of the newest checkpoint. Images are those of eval.path (val/), or of
 /// data.path. What cannot be made, for lack of images or checkpoints, or by a network without such
-/// attention, is left out with one warning.
+/// attention, is left out with a line in the log.
 ///
 ///   folder  the run's, with checkpoints/
 std::vector<report::PictureSection> run_pictures(const std::filesystem::path& folder,

@@ -12,10 +12,10 @@ namespace ibot::apps {
 void write_run_report(const std::filesystem::path& output, const config::RunConfig& config,
                       torch::Device device) {
   const auto page = output / "report.html";
+  log_info("report: " + page.string());
   try {
     const auto pictures = run_pictures(output, config, device);
     io::write_file(page, report::report_html({report::read_run(output)}, pictures));
-    log_info("report: " + page.string());
   } catch (const std::exception& problem) {
     log_warning(concat("report: ", problem.what(), "; `ibot-report ", output.string(),
                        "` writes it later"));

@@ -33,7 +33,14 @@ extern "C" void remember_stop(int signal_number) {
   std::signal(SIGINT, SIG_DFL);
 }
 
-extern "C" void leave(int signal_number) { ::_exit(stop_status_of(signal_number)); }
+std::atomic<const char*> last_words_given{nullptr};
+
+extern "C" void leave(int signal_number) {
+  if (const char* words = last_words_given.load()) {
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, words, std::strlen(words));
+  }
+  ::_exit(stop_status_of(signal_number));
+}
 
 void handle_stop_signals(void (*handler)(int)) {
   struct sigaction action {};
@@ -48,7 +55,10 @@ void handle_stop_signals(void (*handler)(int)) {
 
 }  // namespace
 
-void leave_on_stop_signals() { handle_stop_signals(leave); }
+void leave_on_stop_signals(const char* last_words) {
+  last_words_given = last_words;
+  handle_stop_signals(leave);
+}
 
 void catch_stop_signals(bool acknowledged) {
   if (acknowledged) answer.store(console().is_live() ? kLiveAnswer : kAnswer);

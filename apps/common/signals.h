@@ -4,7 +4,9 @@
 namespace ibot::apps {
 
 /// From now on SIGINT, SIGTERM and SIGUSR1 end the process at once, with their status.
-void leave_on_stop_signals();
+///
+///   last_words  line for standard error, which must outlive the process; none: nothing
+void leave_on_stop_signals(const char* last_words = nullptr);
 
 /// From now on the first SIGINT, SIGTERM or SIGUSR1 only sets a flag, for the program to save and
 /// exit; a later SIGINT ends the process at once. With `acknowledged` the first one is answered at

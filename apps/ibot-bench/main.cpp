@@ -8,6 +8,7 @@
 #include "ibot-bench/box_bench.h"
 #include "ibot-bench/data_bench.h"
 #include "ibot-bench/data_stages.h"
+#include "ibot-bench/kernel_bench.h"
 #include "ibot-bench/knn_bench.h"
 #include "ibot-bench/listing_bench.h"
 #include "ibot-bench/network_bench.h"
@@ -115,6 +116,7 @@ std::vector<Bench> benches(CLI::App& app, BenchArguments& arguments) {
       configured("curve", "The losses of a short run on synthetic batches",
                  ibot::apps::bench_curve),
       configured("ops", "The parts of a training step", ibot::apps::bench_ops),
+      configured("kernels", "Own kernels beside LibTorch's operators", ibot::apps::bench_kernels),
       configured("profile", "A training step's time by kind of operation",
                  ibot::apps::bench_profile),
       configured("features", "Features of random images", ibot::apps::bench_features),

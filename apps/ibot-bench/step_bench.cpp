@@ -2,12 +2,10 @@
 
 #include <ATen/ops/randn.h>
 
-#include <algorithm>
-
 #include "common/step_of_config.h"
+#include "ibot-bench/kernel_bench.h"
 #include "ibot-bench/products.h"
 #include "ibot-bench/step_subject.h"
-#include "ibot/kernels/table.h"
 #include "ibot/nn/autocast_scope.h"
 #include "ibot/optim/autocast.h"
 
@@ -20,31 +18,6 @@ double bytes_of(const std::vector<torch::Tensor>& tensors) {
   double sum = 0.0;
   for (const auto& tensor : tensors) sum += static_cast<double>(tensor.nbytes());
   return sum;
-}
-
-/// Own code of every kernel and its fallback in turn, in the precision of the configuration.
-void bench_kernels(torch::ScalarType type, const BenchRuns& runs, Figures& figures) {
-  // Smaller pieces than a step: more of them, and on a GPU larger ones, which fill it.
-  const BenchRuns often{runs.device, 20 * runs.repetitions};
-  const int64_t times = runs.device.is_cpu() ? 1 : 64;
-  for (const auto& row : kernels::table()) {
-    const bool takes = std::find(row.types.begin(), row.types.end(), type) != row.types.end();
-    if (!takes || !row.choice.has_own(runs.device.type())) continue;
-    const auto subject = row.subject(
-        {.device = runs.device, .type = type, .rows = times * row.rows, .width = row.width});
-    const auto name = "kernel." + row.choice.name();
-    figures.measure_in_turn({{.bench = {.name = name + ".own", .bytes = subject.bytes},
-                              .run = [&] { subject.run(); },
-                              .before = subject.prepare},
-                             {.bench = {.name = name + ".fallback", .bytes = subject.bytes},
-                              .run =
-                                  [&] {
-                                    const kernels::FallbacksOnly fallbacks;
-                                    subject.run();
-                                  },
-                              .before = subject.prepare}},
-                            often);
-  }
 }
 
 }  // namespace
@@ -114,9 +87,7 @@ void bench_ops(const config::RunConfig& config, const BenchRuns& runs, Figures& 
   auto target = source.clone();
   figures.measure({.name = "copy", .bytes = 2.0 * static_cast<double>(source.nbytes())}, runs,
                   [&] { target.copy_(source); });
-  const torch::NoGradGuard no_grad;
-  bench_kernels(optim::autocast_dtype(config.train.precision, runs.device).value_or(torch::kFloat),
-                runs, figures);
+  bench_kernels(config, runs, figures);
 }
 
 }  // namespace ibot::apps

@@ -85,6 +85,9 @@ void print_notices(const std::vector<data::DamagedFile>& notices) {
 
 std::string text_of_classes(const std::vector<int64_t>& counts) {
   const auto [fewest, most] = std::minmax_element(counts.begin(), counts.end());
+  const auto empty = std::count(counts.begin(), counts.end(), 0);
+  if (empty > 0)
+    return concat(counts.size(), " (", empty, " empty), up to ", *most, " images each");
   return concat(counts.size(), ", of ", *fewest, " to ", *most, " images");
 }
 

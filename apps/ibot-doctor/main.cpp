@@ -68,9 +68,23 @@ void report(const DoctorArguments& arguments, const dist::Group& group,
   }
 }
 
+/// A GPU that was asked for and cannot be used is a finding, told with what the driver says.
+int report_without_device(const DoctorArguments& arguments, const ConfigError& error) {
+  auto findings = examine(arguments, {});
+  findings.push_back({"device", Verdict::kFailed, error.what()});
+  report(arguments, {}, findings);
+  return kRunFailed;
+}
+
 int run(const DoctorArguments& arguments, const std::vector<std::string>& words) {
   if (arguments.nproc) return run_local_ranks(*arguments.nproc, words, kEndGrace);
-  const auto device = choose_device("--device", arguments.device, dist::launch_of_process());
+  torch::Device device = torch::kCPU;
+  try {
+    device = choose_device("--device", arguments.device, dist::launch_of_process());
+  } catch (const ConfigError& error) {
+    if (arguments.device.rfind("cuda", 0) != 0) throw;
+    return report_without_device(arguments, error);
+  }
   const auto group = join_ranks(device, {});
   auto findings = examine(arguments, group);
   findings.push_back(check_network(group, device));

@@ -36,6 +36,9 @@ eval::Report on_loaded_features(const Evaluation& evaluation, const TaskRequest&
   auto report =
       evaluation.run({subject, banks.train, banks.test, banks.classes}, progress.listener());
   report.task = evaluation.about().name;
+  report.counts = {{"train_images", banks.train.labels.size(0)},
+                   {"test_images", banks.test.labels.size(0)},
+                   {"classes", banks.classes}};
   report.identity = loaded_identity(banks, evaluation.about()).summary();
   return report;
 }
@@ -49,7 +52,8 @@ eval::Report on_data(const Evaluation& evaluation, const TaskRequest& request) {
   if (reads.head) subject.head = head_of(request, name);
   std::optional<LabeledImages> images;
   if (reads.features()) {
-    images.emplace(request.data, request.weights.config.dataset);
+    const auto& config = request.weights.config;
+    images.emplace(request.data, config.dataset, config.run.data);
     open_input([&] {
       evaluation::check_images(evaluation, images->train().size(), images->test().size(),
                                request.data);

@@ -160,7 +160,7 @@ eval::Report report_of(const TaskRequest& request, const std::string& task,
 eval::Report fine_tune(const TaskRequest& request, const std::string& task,
                        const eval::FineTuneOptions& options) {
   const auto& config = request.weights.config;
-  const LabeledImages images(request.data, config.dataset);
+  const LabeledImages images(request.data, config.dataset, config.run.data);
   auto loading = loader_options(request, options);
   const auto updates = updates_per_epoch(loading, images.train(), task, options.accumulation);
   auto step = make_step(request, task, options, images.classes());
@@ -197,7 +197,9 @@ eval::Report fine_tune(const TaskRequest& request, const std::string& task,
     return tuner.run(loader);
   });
   if (stop_requested()) return {};
-  return report_of(request, task, options, tuner.state(), images.classes(), identity);
+  auto report = report_of(request, task, options, tuner.state(), images.classes(), identity);
+  report.counts = images.counts();
+  return report;
 }
 
 }  // namespace ibot::apps

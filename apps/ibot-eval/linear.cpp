@@ -31,6 +31,20 @@ data::TrainingLoaderOptions crops_of(const TaskRequest& request) {
                                   share);
 }
 
+/// The published batch is made for a million images; rates are scaled by it.
+void warn_of_batch(const TaskRequest& request, int64_t images, int64_t steps) {
+  constexpr int64_t kFewSteps = 8;
+  const auto batch = options_of(request).batch_size;
+  if (steps >= kFewSteps || request.group.rank() > 0) return;
+  int64_t fitting = 16;
+  while (fitting * 2 * kFewSteps * request.group.size() <= images) fitting *= 2;
+  if (fitting >= batch) return;
+  log_warning(concat("linear.batch_size ", batch, " makes ", steps, steps == 1 ? " step" : " steps",
+                     " an epoch of ", images, " images, each with rates scaled for ",
+                     batch * request.group.size(),
+                     " images; on a set this small set linear.batch_size=", fitting));
+}
+
 /// What rank 0 shows.
 class Shown : public train::Observer {
  public:
@@ -99,9 +113,10 @@ eval::Report run_linear(const TaskRequest& request) {
   IBOT_CHECK_AS(RequestError, request.weights.backbone != nullptr,
                 "linear: expected a network, got pixels");
   const auto& config = request.weights.config;
-  const LabeledImages images(request.data, config.dataset);
+  const LabeledImages images(request.data, config.dataset, config.run.data);
   const auto steps = open_input(
       [&] { return data::training_steps_per_epoch(images.train().size(), crops_of(request)); });
+  warn_of_batch(request, images.train().size(), steps);
   const auto identity = linear_identity(request, images);
   const auto folder = checkpoint_folder(request);
   const auto checkpoint = find_checkpoint(folder, identity, [&] {
@@ -130,6 +145,7 @@ eval::Report run_linear(const TaskRequest& request) {
   auto report = feature_report("linear", request, found.options, identity.summary());
   report.metrics = found.metrics;
   report.table = found.table;
+  report.counts = images.counts();
   if (request.group.rank() == 0) print(report);
   return report;
 }

@@ -173,6 +173,7 @@ eval::Report test_classifiers(const TaskRequest& request) {
   const bool has_top5 = classifiers.weight.size(1) >= kTopClasses;
   auto report = feature_report("linear", request, {{"classifier", classifiers.source}},
                                classifier_identity(request, hash).summary());
+  report.counts = {{"test_images", images}, {"classes", data.classes}};
   std::printf("%-10s %8s %8s %10s\n", "classifier", "top-1", "top-5", "loss");
   for (size_t head = 0; head < all.size(); ++head) {
     print_row(std::to_string(head), all[head], has_top5);

@@ -1,7 +1,6 @@
 #include "ibot-eval/pictures.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 #include "common/logging.h"
@@ -20,8 +19,6 @@ namespace ibot::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int kPageQuality = 85;
 
 /// Whether a class token attends to patches; seen on one image.
 bool attends(const evaluation::Subject& subject, int64_t side) {
@@ -92,19 +89,8 @@ torch::Tensor resized(const data::Image& image, int64_t height, int64_t width) {
   return pixels;
 }
 
-data::Image image_of(const torch::Tensor& picture) {
-  const auto pixels = picture.contiguous();
-  data::Image image(pixels.size(0), pixels.size(1));
-  std::memcpy(image.row(0), pixels.const_data_ptr<uint8_t>(), pixels.nbytes());
-  return image;
-}
-
 void write_png(const TaskRequest& request, const std::string& name, const torch::Tensor& picture) {
-  io::write_file(request.output / (name + ".png"), data::png_bytes(image_of(picture)));
-}
-
-eval::Figure figure_of(const std::string& caption, const torch::Tensor& picture) {
-  return {caption, "image/jpeg", data::jpeg_bytes(image_of(picture), kPageQuality)};
+  io::write_file(request.output / (name + ".png"), png_of(picture));
 }
 
 void check_picture_request(const TaskRequest& request, const std::string& task) {

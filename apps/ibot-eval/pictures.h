@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/picture_files.h"
 #include "ibot-eval/task.h"
 #include "ibot/data/dataset.h"
 #include "ibot/eval/page.h"
@@ -27,14 +28,8 @@ data::Image decoded(const data::Dataset& images, int64_t sample, const TaskReque
 /// Resized to exactly height x width with antialias: [3, height, width] uint8.
 torch::Tensor resized(const data::Image& image, int64_t height, int64_t width);
 
-/// A picture [H, W, 3] uint8.
-data::Image image_of(const torch::Tensor& picture);
-
 /// Writes OUT/NAME.png.
 void write_png(const TaskRequest& request, const std::string& name, const torch::Tensor& picture);
-
-/// For a page, as a JPEG.
-eval::Figure figure_of(const std::string& caption, const torch::Tensor& picture);
 
 /// Pictures that a page shows at most; files hold all.
 inline constexpr int64_t kShownPictures = 24;

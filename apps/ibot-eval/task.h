@@ -21,13 +21,16 @@ struct TaskRequest {
   Weights weights;
   std::filesystem::path data;
   torch::Device device = torch::kCPU;
-  std::filesystem::path cache;   // where features are kept; empty: nowhere
-  std::filesystem::path output;  // of the report, and of what a long task keeps; empty: nothing
-  std::filesystem::path load_features;  // read instead of images and weights; empty: computed
-  std::filesystem::path dump_features;  // written for other programs; empty: nowhere
-  std::filesystem::path trained;        // network that is tested instead of trained; empty: none
-  std::filesystem::path results;        // detections that are scored instead; empty: none
-  std::optional<models::LinearClassifiers> classifiers;  // tested by `linear` instead of trained
+  std::filesystem::path cache = {};  // where features are kept; empty: nowhere
+  std::filesystem::path output =
+      {};  // of the report, and of what a long task keeps; empty: nothing
+  std::filesystem::path load_features = {};  // read instead of images and weights; empty: computed
+  std::filesystem::path dump_features = {};  // written for other programs; empty: nowhere
+  std::filesystem::path trained = {};     // network that is tested instead of trained; empty: none
+  std::filesystem::path results = {};     // detections that are scored instead; empty: none
+  std::filesystem::path embeddings = {};  // file that `embed` writes
+  std::optional<models::LinearClassifiers> classifiers =
+      {};                  // tested by `linear` instead of trained
   dist::Group group = {};  // of the ranks that work on a task together
 };
 
@@ -62,6 +65,12 @@ void print(const eval::Report& report);
 /// naming the task, where the weights lack it.
 models::ProjectionHead head_of(const TaskRequest& request, const std::string& task);
 
+/// The file that `embed` writes: `output` itself where its ending is that of a format, else one in
+/// that folder. Throws ConfigError.
+std::filesystem::path embedding_file(const std::string& output, const std::string& format);
+/// Features of all images, written with their names.
+eval::Report run_embed(const TaskRequest& request);
+void share_embed(const TaskRequest& request);
 /// The sweep of linear classifiers on frozen features of random crops, or the test of those at
 /// hand.
 eval::Report run_linear(const TaskRequest& request);

@@ -62,13 +62,20 @@ void train_to_end(train::Loop& loop, const TaskRequest& request,
                   const std::function<train::Ending()>& run) {
   const auto& group = request.group;
   EarlyEnd early_end(group.size() == 1 ? 1 : loop.log_every_steps());
-  catch_stop_signals();
+  catch_stop_signals(group.rank() == 0 && !request.output.empty());
   loop.set_stop([&] { return early_end.due(loop.longest_save_s()); });
   const bool stopped = run() == train::Ending::kStopped;
   // The reason that one rank may have had alone.
   const auto status = torch::tensor(stopped ? early_end.status() : 0);
   group.all_reduce_(status, dist::Reduction::kMax);
-  if (stopped) stop_with(status.item<int>());
+  if (!stopped) return;
+  stop_with(status.item<int>());
+  if (group.rank() > 0) return;
+  const auto step = loop.state().step;
+  log_info(request.output.empty()
+               ? concat("stopped at step ", step, "; nothing was kept, as there is no --output")
+               : concat("stopped at step ", step, "; checkpoint: ", loop.last_checkpoint().string(),
+                        "; the same command goes on"));
 }
 
 }  // namespace ibot::apps

@@ -37,7 +37,7 @@ void TrainingConsole::on_evaluation(const train::EvaluationRecord& record) {
   }
 }
 
-void TrainingConsole::on_epoch_end() { log_info(line_); }
+void TrainingConsole::on_epoch_end() { log_notice(line_); }
 
 void TrainingConsole::on_fault(const train::FaultRecord& record) {
   log_warning(concat("step ", record.step, ": ", record.text));

@@ -21,6 +21,11 @@ EvalConfig config_of(const WeightsArguments& arguments, const models::Weights& w
     return config::parse_config<EvalConfig>(weights.config, arguments.file + " (config)",
                                             arguments.overrides);
   }
+  if (const auto heads = open_input([&] { return guessed_heads(weights, arguments.overrides); })) {
+    log_warning(concat(arguments.file, ": does not tell the number of attention heads; ", *heads,
+                       " taken, one for 64 numbers; if there are others, results are wrong: set ",
+                       "backbone.heads=N"));
+  }
   return config::read_config<EvalConfig>(
       "", open_input([&] { return overrides_of_weights(weights, arguments.overrides); }));
 }

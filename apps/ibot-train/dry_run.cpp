@@ -6,6 +6,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "common/logging.h"
 #include "common/progress.h"
 #include "common/run_main.h"
 #include "common/step_of_config.h"
@@ -65,6 +66,7 @@ int dry_run(const TrainRequest& request, train::TrainStep& step,
   using Clock = std::chrono::steady_clock;
   const auto ranks = step.group().size();
   double seconds = 0.0;
+  log_info("two steps to measure, the first of which is slower");
   for (int64_t i = 0; i < 2; ++i) {
     const auto loaded = batches.next();
     IBOT_CHECK(loaded.has_value(), "dry run: no batch");

@@ -8,6 +8,7 @@
 #include "common/ranks.h"
 #include "common/run_main.h"
 #include "common/signals.h"
+#include "ibot-train/evaluation_keys.h"
 #include "ibot-train/request_check.h"
 #include "ibot-train/run_table.h"
 #include "ibot-train/sweep.h"
@@ -34,6 +35,7 @@ int tell(const TrainArguments& arguments, const std::vector<TrainRequest>& reque
                 "ibot-train: expected one configuration to print, got a sweep of ", requests.size(),
                 "; choose one with --sweep-run");
   const auto& config = requests.front().config;
+  ibot::apps::refuse_key_of_evaluation(arguments.explain);
   std::cout << (arguments.explain.empty() ? ibot::config::write_config(config)
                                           : ibot::config::explain(config, arguments.explain));
   return ibot::apps::kDone;

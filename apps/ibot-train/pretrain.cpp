@@ -11,6 +11,7 @@
 #include "common/loader_of_config.h"
 #include "common/logging.h"
 #include "common/run_main.h"
+#include "common/run_report.h"
 #include "common/signals.h"
 #include "common/step_of_config.h"
 #include "ibot-train/bad_sample_log.h"
@@ -267,7 +268,9 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   log_notice(concat(done ? "done" : "stopped", " at step ", trainer.state().step,
                     "; checkpoint: ", trainer.last_checkpoint().string(),
                     done ? "" : "; the same command resumes the run"));
-  return ending == train::Ending::kDone ? kDone : early_end.status();
+  if (!done) return early_end.status();
+  if (leads && config.train.report) write_run_report(request.output, config, ranks.device);
+  return kDone;
 }
 
 /// The dry run: first checks everything for which the run would be refused.

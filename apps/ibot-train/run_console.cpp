@@ -44,11 +44,12 @@ void RunConsole::on_epoch(const train::EpochRecord& record) {
   for (const auto& [name, value] : record.terms) {
     line += concat("  ", name, " ", std::fixed, std::setprecision(4), value);
   }
-  if (options_.labeled) {
-    line += concat("  nmi ", std::fixed, std::setprecision(3), record.at("nmi"));
-  } else if (health_) {
+  if (health_) {
     line += concat("  effective rank ", std::fixed, std::setprecision(1), health_->feature_rank,
                    "  target entropy ", std::setprecision(2), health_->entropy_cls);
+  }
+  if (options_.labeled) {
+    line += concat("  nmi ", std::fixed, std::setprecision(3), record.at("nmi"));
   }
   log_notice(line);
 }

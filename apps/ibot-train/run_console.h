@@ -23,9 +23,9 @@ struct ConsoleOptions {
 /// A progress line with epoch, loss, rate and time left; a log line per epoch and evaluation; a
 /// warning for each fault. Epochs are counted from 1 here, from 0 in files.
 ///
-/// The line of an epoch shows how well prototypes agree with classes (nmi) if there are any,
-/// otherwise the effective rank of the teacher's features and the entropy of its targets, at the
-/// epoch's last record.
+/// The line of an epoch shows the effective rank of the teacher's features and the entropy of its
+/// targets in nats, at the epoch's last record, and how well prototypes agree with classes (nmi) if
+/// there are any: folders of own photographs need not be classes.
 class RunConsole : public train::Observer {
  public:
   explicit RunConsole(const ConsoleOptions& options);

@@ -87,6 +87,12 @@ std::string value_or_none(const RunRecord& run, const std::string& key) {
   return found == run.keys.end() ? "" : found->second;
 }
 
+/// Keys that differ among the runs that tell theirs.
+std::vector<std::string> differing_keys_of(std::vector<RunRecord> runs) {
+  std::erase_if(runs, [](const RunRecord& run) { return run.keys.empty(); });
+  return report::differing_keys(runs);
+}
+
 /// Characters, not bytes, so that columns stay aligned.
 size_t width_of(const std::string& text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
@@ -107,8 +113,7 @@ RunTable run_table(const std::vector<RunRecord>& runs, const std::vector<std::st
         return names;
       }(),
       ", got ", metric);
-  RunTable table{
-      .columns = report::differing_keys(runs), .shown = {}, .rows = {}, .metric = metric};
+  RunTable table{.columns = differing_keys_of(runs), .shown = {}, .rows = {}, .metric = metric};
   if (table.metric.empty()) table.metric = main_metric(runs);
   const auto keys = table.columns;
   table.columns.insert(table.columns.end(), {"state", "step"});

@@ -51,7 +51,10 @@ TrainRequest settled(TrainRequest request, const Ranks& ranks) {
     train.init_from = before->train.init_from;
     train.init_key = before->train.init_key;
   }
-  if (train.precision != Precision::kAuto) return request;
+  if (train.precision != Precision::kAuto) {
+    optim::resolved(train.precision, ranks.device, "train.precision");  // the device must have it
+    return request;
+  }
   const bool keeps = before && has_precision(ranks.device, before->train.precision);
   train.precision =
       agreed(optim::resolved(keeps ? before->train.precision : Precision::kAuto, ranks.device),

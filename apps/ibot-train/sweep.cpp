@@ -16,6 +16,7 @@
 #include "common/progress.h"
 #include "common/run_main.h"
 #include "ibot-train/run_table.h"
+#include "ibot/config/written_values.h"
 #include "ibot/io/file.h"
 
 namespace ibot::apps {
@@ -38,6 +39,7 @@ std::vector<std::string> visible_gpus() {
   const char* named = std::getenv("CUDA_VISIBLE_DEVICES");
   if (named != nullptr) return *named == '\0' ? std::vector<std::string>{} : parts_of(named);
   std::vector<std::string> gpus;
+  if (!at::hasCUDA()) return gpus;
   const auto count = at::globalContext().getAcceleratorHooksInterface().deviceCount();
   for (int64_t gpu = 0; gpu < count; ++gpu) gpus.push_back(std::to_string(gpu));
   return gpus;
@@ -254,7 +256,10 @@ int run_sweep(const std::vector<TrainRequest>& requests, const SweepPlan& plan) 
   std::vector<report::RunRecord> records;
   std::vector<std::string> states;
   for (const auto& run : sweep.runs()) {
-    records.push_back(report::read_run(run.request->output));
+    auto& record = records.emplace_back(report::read_run(run.request->output));
+    // As requested, also of a run that has written nothing.
+    record.keys =
+        config::written_values(config::write_config(run.request->config), run.request->name);
     states.push_back(sweep.state_of(run));
   }
   const auto table = run_table(records, states);

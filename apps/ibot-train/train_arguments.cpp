@@ -34,6 +34,8 @@ void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
                  "which network of that file: teacher (default) or student if it holds both, "
                  "otherwise the key under which it is stored")
       ->option_text("teacher|student|NAME");
+  app.add_option("--device", arguments.device, "where to compute; default: the key train.device")
+      ->option_text("auto|cpu|cuda[:N]");
   add_nproc_argument(app, arguments.nproc);
   app.add_flag("--print-config", arguments.print_config,
                "print the configuration with every key and exit");
@@ -77,6 +79,7 @@ config::RunConfig configuration(const TrainArguments& arguments,
                     ? config_of_official(arguments.resume, overrides)
                     : config::layered_config<config::RunConfig>(files, overrides);
   if (!arguments.init_from.empty()) config.train.init_from = arguments.init_from;
+  if (!arguments.device.empty()) config.train.device = arguments.device;
   if (!arguments.init_key.empty()) config.train.init_key = arguments.init_key;
   return config;
 }

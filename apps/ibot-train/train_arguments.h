@@ -17,6 +17,7 @@ struct TrainArguments {
   std::string resume = "auto";
   std::string init_from;
   std::string init_key;
+  std::string device;  // empty: train.device
   std::string explain;
   std::optional<int64_t> nproc;
   bool print_config = false;

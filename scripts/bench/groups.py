@@ -45,6 +45,10 @@ class Commands:
     def ops(self):
         return self.in_both_precisions("ops", 3)
 
+    def kernels(self):
+        # On a CPU own code serves half precision alone.
+        return [("bf16", self.bench("kernels", "train.precision=bf16", "--threads", 1, "--device", "cpu", steps=10))]
+
     def profile(self):
         return self.in_both_precisions("profile", 2)
 
@@ -103,4 +107,4 @@ class Commands:
 
 NEEDS_OFFICIAL = ("step", "memory", "data", "knn", "networks")
 NEEDS_DATA = ("stages", "data", "threads")
-GROUPS = ("step", "memory", "ops", "profile", "networks", "stages", "data", "knn", "threads", "growth", "listing")
+GROUPS = ("step", "memory", "ops", "kernels", "profile", "networks", "stages", "data", "knn", "threads", "growth", "listing")

@@ -97,7 +97,7 @@ def kernels(record):
             own, other = parts[name + ".own"], parts[name + ".fallback"]
             rows.append([run["label"], name.removeprefix("kernel."), figure(1e6 * other["p10_s"]),
                          figure(1e6 * own["p10_s"]), f"{other['p10_s'] / own['p10_s']:.2f}",
-                         f"{own['bytes_per_s'] * own['median_s'] / own['p10_s'] / 1e9:.1f}"])
+                         figure(own["bytes_per_s"] * own["median_s"] / own["p10_s"] / 1e9)])
     return table(["precision", "kernel", "operators, µs", "own, µs", "ratio", "own, GB/s"], rows)
 
 

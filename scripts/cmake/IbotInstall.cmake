@@ -30,7 +30,11 @@ if(programs)
   install(FILES "${CMAKE_BINARY_DIR}/install/torch-folder" DESTINATION "${IBOT_LIBEXEC_DIR}" COMPONENT programs)
   install(DIRECTORY "${CMAKE_BINARY_DIR}/install/bin/" DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT programs)
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/configs" DESTINATION "${CMAKE_INSTALL_DATADIR}/ibot" COMPONENT programs)
+  install(PROGRAMS "${PROJECT_SOURCE_DIR}/scripts/submit_sweep.sh" DESTINATION "${CMAKE_INSTALL_DATADIR}/ibot" COMPONENT programs)
   install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATADIR}/ibot" COMPONENT programs)
+  # Of code that programs contain.
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/third_party" DESTINATION "${CMAKE_INSTALL_DATADIR}/ibot" COMPONENT programs
+    FILES_MATCHING PATTERN LICENSE)
 endif()
 install(TARGETS ${libraries} ${packages} EXPORT ibotTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
   COMPONENT library)

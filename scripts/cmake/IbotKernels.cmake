@@ -21,7 +21,46 @@ function(ibot_vector_loops library avx2 avx512)
     COMPILE_DEFINITIONS IBOT_VECTOR_LOOPS SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()
 
-# ibot_cuda_kernels(library): own code for GPUs, or what stands for it without CUDA.
+# The architectures that CUDA sources are compiled for: TORCH_CUDA_ARCH_LIST, as PyTorch's own builds
+# read it, such as "8.0;9.0"; else V100, A100 and H100, as far as the compiler knows them.
+function(ibot_cuda_architectures out)
+  set(list ${TORCH_CUDA_ARCH_LIST} $ENV{TORCH_CUDA_ARCH_LIST})
+  if(NOT list)
+    set(list 8.0 9.0)
+    find_program(IBOT_NVCC nvcc PATHS "${CMAKE_CUDA_COMPILER}" "$ENV{CUDACXX}" /usr/local/cuda/bin)
+    execute_process(COMMAND "${IBOT_NVCC}" --list-gpu-arch OUTPUT_VARIABLE known ERROR_QUIET)
+    if(known MATCHES compute_70)
+      list(PREPEND list 7.0)  # CUDA 13 compiles for no Volta
+    endif()
+  endif()
+  string(REGEX MATCHALL "[0-9]+\\.[0-9]" list "${list}")
+  list(REMOVE_DUPLICATES list)
+  list(TRANSFORM list REPLACE "\\." "")
+  set(${out} "${list}" PARENT_SCOPE)
+endfunction()
+
+if(IBOT_CUDA)
+  ibot_cuda_architectures(CMAKE_CUDA_ARCHITECTURES)
+  # The runtime is LibTorch's, which ibot_torch names.
+  set(CMAKE_CUDA_RUNTIME_LIBRARY None)
+  enable_language(CUDA)
+  list(JOIN CMAKE_CUDA_ARCHITECTURES ", sm_" architectures)
+  message(STATUS "CUDA kernels for sm_${architectures}, nvcc ${CMAKE_CUDA_COMPILER_VERSION}")
+endif()
+
+# ibot_cuda_kernels(library sources...): own code for GPUs, or what stands for it without CUDA.
 function(ibot_cuda_kernels library)
-  target_sources(ibot_${library} PRIVATE src/kernels/cuda/none.cpp)
+  set(target ibot_${library})
+  if(NOT IBOT_CUDA)
+    target_sources(${target} PRIVATE src/kernels/cuda/none.cpp)
+    return()
+  endif()
+  # Without LibTorch's flags and headers, of which the sources need none.
+  add_library(${target}_cuda OBJECT ${ARGN})
+  set_target_properties(${target}_cuda PROPERTIES CUDA_STANDARD 17 POSITION_INDEPENDENT_CODE ON)
+  target_include_directories(${target}_cuda PRIVATE "${PROJECT_SOURCE_DIR}/src")
+  # Fused multiply-add rounds otherwise than the CPU: which box remains would hang on it.
+  set_source_files_properties(src/kernels/cuda/regions.cu PROPERTIES COMPILE_OPTIONS --fmad=false)
+  set_source_files_properties(src/kernels/cuda/functions.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  target_sources(${target} PRIVATE src/kernels/cuda/functions.cpp $<TARGET_OBJECTS:${target}_cuda>)
 endfunction()

@@ -212,6 +212,17 @@ function(ibot_tests name)
     PROPERTIES LABELS dense TIMEOUT 300)
 endfunction()
 
+# ibot_device_double(source): the tests' stand-in for a GPU as a shared library. LD_PRELOAD brings it to
+# programs, which then know the device hpu (scripts/gpu_check.sh --device double).
+function(ibot_device_double source)
+  add_library(ibot_device_double SHARED "${PROJECT_SOURCE_DIR}/tests/${source}")
+  target_include_directories(ibot_device_double PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+  target_link_libraries(ibot_device_double PRIVATE ibot_torch)
+  ibot_settings(ibot_device_double PCH ibot_test_pch)
+  target_compile_options(ibot_device_double PRIVATE ${IBOT_TEST_OPTIONS})
+  set_target_properties(ibot_device_double PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+endfunction()
+
 # ibot_fuzz(name LINK ... SOURCES ...): build/bin/<name>_fuzz of tests/fuzz/<name>_fuzz.cpp and those
 # sources of src/ that it reaches, instrumented; libraries would bring all of LibTorch's users along.
 function(ibot_fuzz name)

@@ -84,6 +84,15 @@ if(IBOT_CUDA)
   # Nothing calls into torch_cuda directly: it registers its kernels when it is loaded.
   target_compile_definitions(ibot_torch INTERFACE IBOT_WITH_CUDA)
   list(APPEND IBOT_TORCH_LIBRARIES -Wl,--no-as-needed torch_cuda c10_cuda -Wl,--as-needed)
+  # The runtime that LibTorch brings, not one beside it: own kernels are launched through it.
+  file(GLOB IBOT_CUDA_RUNTIME "${IBOT_TORCH_ROOT}/../nvidia/cu13/lib/libcudart.so.*"
+       "${IBOT_TORCH_ROOT}/../nvidia/cuda_runtime/lib/libcudart.so.*" "${IBOT_TORCH_ROOT}/lib/libcudart*.so*")
+  if(NOT IBOT_CUDA_RUNTIME)
+    find_package(CUDAToolkit REQUIRED)
+    set(IBOT_CUDA_RUNTIME CUDA::cudart)
+  endif()
+  list(GET IBOT_CUDA_RUNTIME 0 IBOT_CUDA_RUNTIME)
+  list(APPEND IBOT_TORCH_LIBRARIES "${IBOT_CUDA_RUNTIME}")
 endif()
 target_link_libraries(ibot_torch INTERFACE $<BUILD_INTERFACE:${IBOT_TORCH_LIBRARIES}>)
 list(APPEND CMAKE_BUILD_RPATH "${IBOT_TORCH_ROOT}/lib")

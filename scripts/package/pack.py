@@ -15,8 +15,10 @@ import sys
 import tarfile
 
 HERE = pathlib.Path(__file__).parent
-# The system's: glibc, whose version the machine decides, and what must be one with it or with the driver.
-SYSTEM = re.compile(r"(ld-linux|lib(c|m|dl|rt|pthread|util|resolv|anl|mvec|cuda|nvidia-ml|stdc\+\+|gcc_s)\.so)")
+# The system's: glibc, whose version the machine decides, and what must be one with it.
+SYSTEM = re.compile(r"(ld-linux|lib(c|m|dl|rt|pthread|util|resolv|anl|mvec|stdc\+\+|gcc_s)\.so)")
+# LibTorch's and the driver's.
+TORCH = re.compile(r"lib(torch|c10|cuda\.so|nvidia-ml\.so)")
 
 
 def run(*command):
@@ -28,13 +30,14 @@ def needed_libraries(program, torch):
     found = {}
     for line in run("ldd", program).splitlines():
         match = re.match(r"\s*(\S+) => (\S+)", line)
-        if not match or match[1].startswith(("libtorch", "libc10")):
+        if not match or TORCH.match(match[1]):
             continue
         name, path = match[1], pathlib.Path(match[2])
         if match[2] == "not":
             sys.exit(f"error: {program.name}: {name} is not found; build first")
         in_system = path.is_relative_to("/lib") or path.is_relative_to("/usr/lib") or path.is_relative_to("/lib64")
-        if path.resolve().is_relative_to(torch.parent) or (SYSTEM.match(name) and in_system):
+        of_torch = any(path.resolve().is_relative_to(folder) for folder in (torch, torch.parent / "nvidia"))
+        if of_torch or (SYSTEM.match(name) and in_system):
             continue
         found[name] = path.resolve()
     return found

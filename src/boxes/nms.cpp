@@ -5,38 +5,11 @@
 #include <vector>
 
 #include "ibot/base/error.h"
+#include "ibot/kernels/regions.h"
+#include "kernels/box_columns.h"
 
 namespace ibot::boxes {
 namespace {
-
-/// Corners and areas in arrays of their own, which loops over many boxes can load at once.
-struct Boxes {
-  torch::Tensor columns;  // [5, N]
-  const float* x1;
-  const float* y1;
-  const float* x2;
-  const float* y2;
-  const float* area;
-
-  explicit Boxes(const torch::Tensor& boxes) {
-    const auto corners = boxes.to(torch::kCPU, torch::kFloat).t();  // [4, N]
-    const auto areas = (corners[2] - corners[0]) * (corners[3] - corners[1]);
-    columns = torch::cat({corners, areas.unsqueeze(0)}).contiguous();
-    const int64_t count = columns.size(1);
-    x1 = columns.const_data_ptr<float>();
-    y1 = x1 + count;
-    x2 = y1 + count;
-    y2 = x2 + count;
-    area = y2 + count;
-  }
-
-  float overlap(int64_t a, int64_t b) const {
-    const float width = std::max(0.0F, std::min(x2[a], x2[b]) - std::max(x1[a], x1[b]));
-    const float height = std::max(0.0F, std::min(y2[a], y2[b]) - std::max(y1[a], y1[b]));
-    const float intersection = width * height;
-    return intersection / (area[a] + area[b] - intersection);
-  }
-};
 
 float softened(float overlap, const SoftNmsOptions& options) {
   const auto threshold = static_cast<float>(options.threshold);
@@ -74,20 +47,12 @@ torch::Tensor nms(const torch::Tensor& boxes, const torch::Tensor& scores, doubl
   IBOT_CHECK(boxes.dim() == 2 && boxes.size(1) == 4 && scores.sizes() == boxes.sizes().slice(0, 1),
              "nms: expected boxes [N, 4] and scores [N], got ", boxes.sizes(), " and ",
              scores.sizes());
-  const auto order = std::get<1>(scores.cpu().sort(/*stable=*/true, 0, /*descending=*/true));
-  const Boxes sorted(boxes.cpu().index_select(0, order));
-  const int64_t count = order.numel();
-  const auto limit = static_cast<float>(threshold);
-  std::vector<uint8_t> removed(count, 0);
-  std::vector<int64_t> kept;
-  for (int64_t i = 0; i < count; ++i) {
-    if (removed[i] != 0) continue;
-    kept.push_back(i);
-    for (int64_t j = i + 1; j < count; ++j) {
-      removed[j] |= static_cast<uint8_t>(sorted.overlap(i, j) > limit);
-    }
-  }
-  return order.index_select(0, torch::tensor(kept, torch::kLong)).to(boxes.device());
+  const auto order = std::get<1>(scores.to(boxes.device())
+                                     .sort(/*stable=*/true, 0,
+                                           /*descending=*/true));
+  const auto sorted = boxes.to(torch::kFloat).index_select(0, order);
+  const auto kept = kernels::remaining_boxes(sorted, threshold).nonzero().view({-1});
+  return order.index_select(0, kept);
 }
 
 torch::Tensor grouped_nms(const torch::Tensor& boxes, const torch::Tensor& scores,
@@ -107,7 +72,7 @@ Detected detect(const torch::Tensor& boxes, const torch::Tensor& scores, double 
 
 SoftNms soft_nms(const torch::Tensor& boxes, const torch::Tensor& scores,
                  const SoftNmsOptions& options) {
-  const Boxes all(boxes);
+  const kernels::BoxColumns all(boxes);
   const auto given = scores.to(torch::kCPU, torch::kFloat).contiguous();
   std::vector<float> score(given.const_data_ptr<float>(),
                            given.const_data_ptr<float>() + given.numel());

@@ -1,183 +1,12 @@
 #include "ibot/boxes/roi_align.h"
 
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
-
-#include <algorithm>
-#include <cmath>
 
 #include "ibot/base/error.h"
 #include "ibot/boxes/coding.h"
 
 namespace ibot::boxes {
 namespace {
-
-/// A place between four cells of a map and their weights, which add up to 1.
-struct Tap {
-  std::array<int64_t, 4> cell;
-  std::array<float, 4> weight;
-};
-
-/// The two cells around a coordinate and the share of the second; nothing far outside of the map.
-struct Between {
-  int64_t low = 0;
-  int64_t high = 0;
-  float share = 0;
-  bool inside = false;
-
-  Between(float at, int64_t size) {
-    if (at < -1 || at > static_cast<float>(size)) return;
-    inside = true;
-    at = std::max(at, 0.0F);
-    low = static_cast<int64_t>(at);
-    if (low >= size - 1) {
-      low = high = size - 1;
-      return;
-    }
-    high = low + 1;
-    share = at - static_cast<float>(low);
-  }
-};
-
-/// The samples of one axis of one region, bin by bin.
-struct Axis {
-  std::vector<std::vector<Between>> bins;
-  int64_t samples = 0;
-
-  Axis(float low, float high, int64_t count, int64_t fixed, int64_t size) {
-    const float bin = (high - low) / static_cast<float>(count);
-    samples = fixed > 0 ? fixed : static_cast<int64_t>(std::ceil(bin));
-    bins.resize(count);
-    for (int64_t b = 0; b < count; ++b) {
-      for (int64_t k = 0; k < samples; ++k) {
-        const float at = low + static_cast<float>(b) * bin +
-                         (static_cast<float>(k) + 0.5F) * bin / static_cast<float>(samples);
-        bins[b].emplace_back(at, size);
-      }
-    }
-  }
-};
-
-/// The samples of one region.
-class Samples {
- public:
-  Samples(const float* region, const RoiAlignOptions& options, int64_t height, int64_t width)
-      : width_(width),
-        x_(edge(region[1], options), edge(region[3], options), options.output[1], options.samples,
-           width),
-        y_(edge(region[2], options), edge(region[4], options), options.output[0], options.samples,
-           height) {}
-
-  /// Samples a bin, by which sums are divided; at least 1.
-  float count() const { return static_cast<float>(std::max<int64_t>(x_.samples * y_.samples, 1)); }
-
-  /// Calls visit(bin, tap) for every sample that is not far outside of the map.
-  template <class Visit>
-  void for_each(const Visit& visit) const {
-    int64_t bin = 0;
-    for (const auto& rows : y_.bins) {
-      for (const auto& columns : x_.bins) {
-        for (const auto& v : rows) {
-          for (const auto& u : columns) {
-            if (v.inside && u.inside) visit(bin, tap(v, u));
-          }
-        }
-        ++bin;
-      }
-    }
-  }
-
- private:
-  static float edge(float corner, const RoiAlignOptions& options) {
-    return corner * static_cast<float>(options.scale) - 0.5F;
-  }
-
-  Tap tap(const Between& v, const Between& u) const {
-    return {{v.low * width_ + u.low, v.low * width_ + u.high, v.high * width_ + u.low,
-             v.high * width_ + u.high},
-            {(1 - v.share) * (1 - u.share), (1 - v.share) * u.share, v.share * (1 - u.share),
-             v.share * u.share}};
-  }
-
-  int64_t width_;
-  Axis x_;
-  Axis y_;
-};
-
-/// Adds a sample of all channels, in the order of additions of the reference's kernel: training
-/// hangs on the sign of sums near 0.
-void add_sample(float* to, const float* image, const Tap& tap, int64_t channels) {
-  const auto [w0, w1, w2, w3] = tap.weight;
-  const float* a = image + tap.cell[0] * channels;
-  const float* b = image + tap.cell[1] * channels;
-  const float* c = image + tap.cell[2] * channels;
-  const float* d = image + tap.cell[3] * channels;
-  for (int64_t i = 0; i < channels; ++i) to[i] += w0 * a[i] + w1 * b[i] + w2 * c[i] + w3 * d[i];
-}
-
-/// Offsets of an image's cells in channels-last maps. Channels lie side by side there, so that the
-/// inner loops run over them.
-int64_t image_of(const float* region, int64_t images) {
-  const auto image = static_cast<int64_t>(region[0]);
-  IBOT_CHECK(0 <= image && image < images, "roi_align: expected images below ", images, ", got ",
-             image);
-  return image;
-}
-
-torch::Tensor forward_of(const torch::Tensor& features, const torch::Tensor& regions,
-                         const RoiAlignOptions& options) {
-  const auto map = features.permute({0, 2, 3, 1}).contiguous();  // [B, H, W, C]
-  const int64_t channels = map.size(3);
-  const int64_t bins = options.output[0] * options.output[1];
-  auto output = torch::zeros({regions.size(0), bins, channels}, map.options());
-  const auto* cells = map.const_data_ptr<float>();
-  const auto* rows = regions.const_data_ptr<float>();
-  auto* values = output.mutable_data_ptr<float>();
-  at::parallel_for(0, regions.size(0), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const float* image =
-          cells + image_of(rows + 5 * r, map.size(0)) * map.size(1) * map.size(2) * channels;
-      float* sums = values + r * bins * channels;
-      const Samples samples(rows + 5 * r, options, map.size(1), map.size(2));
-      samples.for_each([&](int64_t bin, const Tap& tap) {
-        add_sample(sums + bin * channels, image, tap, channels);
-      });
-      const float count = samples.count();
-      for (int64_t i = 0; i < bins * channels; ++i) sums[i] /= count;
-    }
-  });
-  return output.view({regions.size(0), options.output[0], options.output[1], channels})
-      .permute({0, 3, 1, 2})
-      .contiguous();
-}
-
-/// Threads share channels, not regions: two regions may add to one cell.
-torch::Tensor backward_of(const torch::Tensor& grad, const torch::Tensor& regions,
-                          at::IntArrayRef sizes, const RoiAlignOptions& options) {
-  const int64_t channels = sizes[1];
-  const int64_t bins = options.output[0] * options.output[1];
-  const auto from = grad.permute({0, 2, 3, 1}).contiguous();  // [R, h, w, C]
-  auto map = torch::zeros({sizes[0], sizes[2], sizes[3], channels}, grad.options());
-  const auto* rows = regions.const_data_ptr<float>();
-  const auto* values = from.const_data_ptr<float>();
-  auto* cells = map.mutable_data_ptr<float>();
-  at::parallel_for(0, channels, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t r = 0; r < regions.size(0); ++r) {
-      float* image = cells + image_of(rows + 5 * r, sizes[0]) * sizes[2] * sizes[3] * channels;
-      const Samples samples(rows + 5 * r, options, sizes[2], sizes[3]);
-      const float count = samples.count();
-      samples.for_each([&](int64_t bin, const Tap& tap) {
-        const float* value = values + (r * bins + bin) * channels;
-        for (size_t i = 0; i < 4; ++i) {
-          float* to = image + tap.cell[i] * channels;
-          const float weight = tap.weight[i] / count;
-          for (int64_t c = begin; c < end; ++c) to[c] += weight * value[c];
-        }
-      });
-    }
-  });
-  return map.permute({0, 3, 1, 2}).contiguous();
-}
 
 class RoiAlign : public torch::autograd::Function<RoiAlign> {
  public:
@@ -190,7 +19,7 @@ class RoiAlign : public torch::autograd::Function<RoiAlign> {
         std::vector<int64_t>(options.output.begin(), options.output.end());
     context->saved_data["scale"] = options.scale;
     context->saved_data["samples"] = options.samples;
-    return forward_of(features, regions, options);
+    return kernels::align_regions(features, regions, options);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -200,7 +29,10 @@ class RoiAlign : public torch::autograd::Function<RoiAlign> {
                                   context->saved_data["scale"].toDouble(),
                                   context->saved_data["samples"].toInt()};
     const auto sizes = context->saved_data["sizes"].toIntVector();
-    return {backward_of(grads[0], context->get_saved_variables()[0], sizes, options), {}, {}};
+    return {kernels::align_regions_backward(grads[0], context->get_saved_variables()[0], sizes,
+                                            options),
+            {},
+            {}};
   }
 };
 
@@ -213,9 +45,8 @@ torch::Tensor roi_align(const torch::Tensor& features, const torch::Tensor& regi
              " and ", regions.sizes());
   IBOT_CHECK(features.scalar_type() == torch::kFloat, "roi_align: expected float32 features, got ",
              features.scalar_type());
-  return RoiAlign::apply(features.cpu(),
-                         regions.detach().to(torch::kCPU, torch::kFloat).contiguous(), options)
-      .to(features.device());
+  return RoiAlign::apply(
+      features, regions.detach().to(features.device(), torch::kFloat).contiguous(), options);
 }
 
 torch::Tensor level_of(const torch::Tensor& regions, int64_t levels) {

@@ -47,6 +47,9 @@ void validate(const RunConfig& config) {
   if (augment.local_crops > 0) {
     check_whole_patches("augment.local_size", augment.local_size, config.backbone.patch_size);
   }
+  if (!config.eval.path.empty()) {
+    check_whole_patches("eval.crop_size", config.eval.crop_size, config.backbone.patch_size);
+  }
   check_learning_crops(config.mask, augment);
   check_accumulation(config.train, config.head.norm);
   if (config.mask.views == mask::MaskViews::kAll) {

@@ -111,8 +111,11 @@ void apply_override(const Sections& sections, const std::string& assignment, Ori
   const size_t equals = assignment.find('=');
   const std::string key = assignment.substr(0, equals);
   const Field* field = find_field(sections, key);
+  const bool is_split = key.empty() || (field != nullptr && equals == std::string::npos);
+  if (is_split) {
+    fail(assignment, "expected section.key=value, without spaces around =", kCommandLine);
+  }
   if (field == nullptr) fail(key, "unknown key" + suggest(sections, key), kCommandLine);
-  if (equals == std::string::npos) fail(key, "expected " + key + "=value", kCommandLine);
   try {
     store(*field, parse_override(*field, assignment.substr(equals + 1)), key, kCommandLine,
           origins);

@@ -129,7 +129,7 @@ std::optional<std::string> note_of_splits(const std::vector<std::string>& folder
   return std::nullopt;
 }
 
-/// All folders under the one class "": those below the root hold no image.
+/// All folders under the one class "".
 void make_flat(FoundRoot& found, const std::vector<std::string>& files) {
   FoundClass flat;
   flat.folders.push_back({"", found.modified_ns, packed_names(files)});
@@ -140,7 +140,7 @@ void make_flat(FoundRoot& found, const std::vector<std::string>& files) {
   found.classes = {std::move(flat)};
 }
 
-FoundRoot find_below(const fs::path& root) {
+FoundRoot find_below(const fs::path& root, Subfolders subfolders) {
   FoundRoot found{.modified_ns = existing_state_of(root).modified_ns};
   LeftOut left_out;
   auto [folders, files] = entries_of(root, left_out);
@@ -154,7 +154,7 @@ FoundRoot find_below(const fs::path& root) {
   found.notes = left_out.notes();
   const bool classes_hold_images = std::any_of(found.classes.begin(), found.classes.end(),
                                                [](const auto& each) { return each.has_images(); });
-  if (!classes_hold_images) {
+  if (subfolders == Subfolders::kNothing || !classes_hold_images) {
     make_flat(found, files);
     return found;
   }
@@ -268,7 +268,7 @@ void Listing::write(const fs::path& file, const fs::path& root) const {
   write_tables(file, std::move(content));
 }
 
-Listing list_images(const fs::path& root) {
+Listing list_images(const fs::path& root, Subfolders subfolders) {
   std::error_code error;
   IBOT_CHECK_AS(DataError, fs::exists(root, error),
                 "image folder: expected a folder, found nothing at ", root.string(),
@@ -277,7 +277,7 @@ Listing list_images(const fs::path& root) {
                 root.string(),
                 "; name the folder that holds the images, or one sub-folder a class");
   const int64_t began_ns = now_ns();
-  auto found = find_below(root);
+  auto found = find_below(root, subfolders);
   int64_t latest_ns = found.modified_ns;
   NameTableBuilder names;
   std::vector<ListedFolder> folders;

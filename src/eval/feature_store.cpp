@@ -43,7 +43,11 @@ std::optional<FeatureBank> FeatureStore::read(int64_t begin, int64_t count) cons
   try {
     auto tensors = io::read_safetensors(file_of(begin)).tensors;
     FeatureBank part{tensors.at("features"), tensors.at("labels"), tensors.at("sample_id"), ""};
-    if (part.features.size(0) != count || part.labels.size(0) != count) return std::nullopt;
+    const auto unreadable = tensors.find("unreadable");
+    if (unreadable != tensors.end()) part.unreadable = unreadable->second;
+    const auto left_out = part.unreadable.defined() ? part.unreadable.size(0) : 0;
+    const auto rows = part.features.size(0);
+    if (rows + left_out != count || part.labels.size(0) != rows) return std::nullopt;
     return part;
   } catch (const CheckpointError&) {
     return std::nullopt;  // a damaged file is computed anew
@@ -51,10 +55,11 @@ std::optional<FeatureBank> FeatureStore::read(int64_t begin, int64_t count) cons
 }
 
 void FeatureStore::write(int64_t begin, const FeatureBank& part) const {
+  std::map<std::string, torch::Tensor> tensors{
+      {"features", part.features}, {"labels", part.labels}, {"sample_id", part.sample_id}};
+  if (part.unreadable.defined()) tensors["unreadable"] = part.unreadable;
   write_aside(file_of(begin), [&](const fs::path& own) {
-    io::write_safetensors(
-        own, {{{"features", part.features}, {"labels", part.labels}, {"sample_id", part.sample_id}},
-              {}});
+    io::write_safetensors(own, {tensors, {}});
   });
 }
 

@@ -77,7 +77,10 @@ FeatureBank collect_features(const Embedding& embedding,
     images += batch->image.size(0);
     if (progress) progress(images);
   }
-  IBOT_CHECK_AS(DataError, images > 0, "features: expected at least one image, got none");
+  if (images == 0) {
+    const auto none = torch::empty({0}, torch::kLong);
+    return {torch::empty({0, 0}), none, none, {}};
+  }
   return {torch::cat(features).to(torch::kFloat), torch::cat(labels), torch::cat(ids), {}};
 }
 
@@ -90,7 +93,10 @@ FeatureBank extract_features(models::Backbone& backbone,
   const auto embedding = [&](const torch::Tensor& pixels) {
     return image_features(backbone, batch::normalized(pixels, normalization), options);
   };
-  return collect_features(embedding, source, device, progress);
+  auto bank = collect_features(embedding, source, device, progress);
+  IBOT_CHECK_AS(DataError, bank.labels.size(0) > 0,
+                "features: expected at least one image, got none");
+  return bank;
 }
 
 }  // namespace ibot::eval

@@ -58,7 +58,9 @@ std::string shown(const std::vector<T>& values) {
 nlohmann::ordered_json json_of(const LineChart& chart) {
   nlohmann::ordered_json curves = nlohmann::json::array();
   for (const auto& curve : chart.curves) {
-    curves.push_back({{"name", curve.name}, {"x", curve.x}, {"y", curve.y}});
+    auto& json = curves.emplace_back(
+        nlohmann::ordered_json{{"name", curve.name}, {"x", curve.x}, {"y", curve.y}});
+    if (!curve.low.empty()) json.update({{"low", curve.low}, {"high", curve.high}});
   }
   return {{"title", chart.title}, {"x", chart.x_label}, {"y", chart.y_label}, {"curves", curves}};
 }

@@ -31,11 +31,11 @@ class Cluster : public Evaluation {
                     {.test_features = true, .head = true}}) {}
 
   eval::Report run(const Inputs& inputs, const Listener&) const override {
-    const auto& [features, labels, ids, name] = inputs.test;
+    const auto& features = inputs.test.features;
     eval::check_finite(features, "cluster", "test features");
     eval::Report report{
         .metrics = eval::cluster_metrics(
-            labels, predicted(inputs.subject.head, features, inputs.subject.device))};
+            inputs.test.labels, predicted(inputs.subject.head, features, inputs.subject.device))};
     report.table = cluster_table(report.metrics);
     report.score = report.metrics.at("acc");
     return report;

@@ -80,6 +80,7 @@ eval::Report evaluate(const Evaluation& evaluation, Source& source, const Data* 
   report.task = evaluation.about().name;
   report.identity = identity_of(evaluation, source, data).summary();
   if (evaluation.about().reads.features()) add_feature_options(source, report);
+  if (evaluation.about().reads.labeled_images()) report.counts.merge(source.images()->counts());
   return report;
 }
 

@@ -1,9 +1,15 @@
 #include "ibot/evaluation/extraction.h"
 
+#include <torch/utils.h>
+
+#include <functional>
 #include <optional>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "evaluation/feature_parts.h"
+#include "ibot/base/error.h"
 #include "ibot/base/option_text.h"
 #include "ibot/eval/evaluation_mode.h"
 #include "ibot/loading/labeled_loader.h"
@@ -15,40 +21,74 @@ namespace {
 // Goes up when the same inputs give other features.
 constexpr int64_t kFeaturesVersion = 3;
 
+/// How extraction hears of images that do not decode; none: they end it.
+std::function<void(const data::DamagedFile&)> told_of(const ExtractionOptions& options,
+                                                      const Listener& listener,
+                                                      std::vector<int64_t>& unreadable) {
+  if (!options.leaves_out_unreadable) return nullptr;
+  return [&](const data::DamagedFile& file) {
+    unreadable.push_back(file.sample);
+    listener.warning(concat(file.path, ": ", file.reason, "; left out"));
+  };
+}
+
+/// Where an extraction computes and whom it tells.
+struct Place {
+  torch::Device device;
+  const Listener& listener;
+};
+
 eval::FeatureBank compute(const Embedder& embedder, const data::Dataset& images, int64_t begin,
-                          int64_t count, const ExtractionOptions& options, torch::Device device,
+                          int64_t count, const ExtractionOptions& options, const Place& place,
                           const eval::FeatureProgress& progress) {
-  data::LabeledLoader loader(images, {.transform = {.resize_size = options.resize_size,
-                                                    .crop_size = options.crop_size,
-                                                    .filter = options.filter},
-                                      .decode = options.decode,
-                                      .batch_size = options.batch_size,
-                                      .workers = options.workers,
-                                      .prefetch_batches = options.prefetch_batches,
-                                      .begin = begin,
-                                      .end = begin + count,
-                                      .pin_memory = device.is_cuda()});
+  std::vector<int64_t> unreadable;
+  data::LabeledLoader loader(images,
+                             {.transform = {.resize_size = options.resize_size,
+                                            .crop_size = options.crop_size,
+                                            .filter = options.filter},
+                              .decode = options.decode,
+                              .batch_size = options.batch_size,
+                              .workers = options.workers,
+                              .prefetch_batches = options.prefetch_batches,
+                              .begin = begin,
+                              .end = begin + count,
+                              .pin_memory = place.device.is_cuda(),
+                              .on_unreadable = told_of(options, place.listener, unreadable)});
   int64_t first = begin;
   const auto embed = [&](const torch::Tensor& pixels) {
     const auto rows = embedder.embed(pixels, first);
     first += pixels.size(0);
     return rows;
   };
-  return eval::collect_features(embed, loader, device, progress);
+  auto part = eval::collect_features(embed, loader, place.device, progress);
+  if (!unreadable.empty()) part.unreadable = torch::tensor(unreadable, torch::kLong);
+  return part;
 }
 
-/// Puts the part at its place among `images` samples.
-void store_part(eval::FeatureBank& bank, int64_t images, int64_t begin,
-                const eval::FeatureBank& part) {
+/// Puts each row of the part at the place of its sample among `images`.
+void store_part(eval::FeatureBank& bank, int64_t images, const eval::FeatureBank& part,
+                std::vector<torch::Tensor>& unreadable) {
+  if (part.unreadable.defined()) unreadable.push_back(part.unreadable);
+  if (part.features.size(0) == 0) return;
   if (!bank.features.defined()) {
     bank.features = torch::empty({images, part.features.size(1)});
     bank.labels = torch::empty({images}, torch::kLong);
     bank.sample_id = torch::empty({images}, torch::kLong);
   }
-  const int64_t count = part.features.size(0);
-  bank.features.narrow(0, begin, count).copy_(part.features);
-  bank.labels.narrow(0, begin, count).copy_(part.labels);
-  bank.sample_id.narrow(0, begin, count).copy_(part.sample_id);
+  bank.features.index_copy_(0, part.sample_id, part.features);
+  bank.labels.index_copy_(0, part.sample_id, part.labels);
+  bank.sample_id.index_copy_(0, part.sample_id, part.sample_id);
+}
+
+/// The bank without the rows of samples that were left out.
+eval::FeatureBank without(const eval::FeatureBank& bank, torch::Tensor unreadable, int64_t images) {
+  IBOT_CHECK_AS(DataError, bank.features.defined(),
+                "features: expected at least one readable image, found none of ", images);
+  unreadable = std::get<0>(unreadable.sort());
+  const auto kept = torch::ones({images}, torch::kBool).index_fill_(0, unreadable, false);
+  const auto rows = kept.nonzero().squeeze(1);  // [S]
+  return {bank.features.index_select(0, rows), bank.labels.index_select(0, rows),
+          bank.sample_id.index_select(0, rows), bank.name, std::move(unreadable)};
 }
 
 }  // namespace
@@ -105,16 +145,17 @@ eval::FeatureBank extract(const Embedder& embedder, const data::Dataset& images,
                           const std::string& name, const ExtractionOptions& options,
                           torch::Device device, const Listener& listener) {
   eval::FeatureBank bank;
+  std::vector<torch::Tensor> unreadable;
   FeatureParts parts(images.size(), embedder.part, name, embedder.identity.text(), options,
                      listener);
   parts.run(
       [&](int64_t begin, int64_t count, const eval::FeatureProgress& progress) {
-        return compute(embedder, images, begin, count, options, device, progress);
+        return compute(embedder, images, begin, count, options, {device, listener}, progress);
       },
-      [&](int64_t begin, const eval::FeatureBank& part) {
-        store_part(bank, images.size(), begin, part);
+      [&](int64_t /*begin*/, const eval::FeatureBank& part) {
+        store_part(bank, images.size(), part, unreadable);
       });
-  return bank;
+  return unreadable.empty() ? bank : without(bank, torch::cat(unreadable), images.size());
 }
 
 }  // namespace ibot::evaluation

@@ -39,7 +39,10 @@ void FeatureParts::tell(int64_t images) {
 
 eval::FeatureBank FeatureParts::part(int64_t begin, int64_t count, const Compute& compute) {
   auto kept = store_ ? store_->read(begin, count) : std::nullopt;
-  if (kept) return *std::move(kept);
+  // Where an unreadable image is an error, computing names it.
+  if (kept && (options_.leaves_out_unreadable || !kept->unreadable.defined())) {
+    return *std::move(kept);
+  }
   auto computed = compute(begin, count, [this](int64_t images) { tell(images); });
   if (store_) store_->write(begin, computed);
   return computed;

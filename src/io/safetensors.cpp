@@ -136,8 +136,9 @@ class Reader {
     const auto other = foreign_format(head);
     check(other.empty(), "expected weights, got ", other);
     check(size_ >= 8, "expected at least the 8 bytes of a header length, got ", size_);
-    check(length <= kMaxHeaderBytes, "header: expected at most ", kMaxHeaderBytes, " bytes, got ",
-          length, "; this is no file of weights");
+    check(length <= kMaxHeaderBytes,
+          "is neither a .pth nor a .safetensors file; header: expected at most ", kMaxHeaderBytes,
+          " bytes, got ", length);
     check(length <= size_ - 8, "header: expected within the file's ", size_, " bytes, got ", length,
           "; the file is cut off, copy or download it again");
   }

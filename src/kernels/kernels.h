@@ -37,9 +37,12 @@ TableRow normalize_row();
 TableRow normalize_backward_row();
 TableRow add_scaled_row();
 TableRow add_scaled_backward_row();
-TableRow gelu_row();
-TableRow gelu_backward_row();
 TableRow softmax_row();
 TableRow softmax_backward_row();
+TableRow cross_entropy_row();
+TableRow cross_entropy_backward_row();
+TableRow align_regions_row();
+TableRow align_regions_backward_row();
+TableRow remaining_boxes_row();
 
 }  // namespace ibot::kernels

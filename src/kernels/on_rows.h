@@ -54,10 +54,13 @@ inline int64_t parts_of(int64_t rows, int64_t width) {
   return std::clamp<int64_t>(rows / rows_a_thread(width), 1, at::get_num_threads());
 }
 
+/// A GPU's column sums of a row lie in a block's shared memory, two floats a column.
+inline constexpr int64_t kWidestRow = 6144;
+
 /// Whether own code takes a stream in float32 and products in `dtype`.
 inline bool is_mixed(const torch::Tensor& stream, torch::ScalarType dtype) {
   const bool half = dtype == torch::kBFloat16 || (dtype == torch::kHalf && !stream.is_cpu());
-  return half && stream.scalar_type() == torch::kFloat;
+  return half && stream.scalar_type() == torch::kFloat && stream.size(-1) <= kWidestRow;
 }
 
 }  // namespace ibot::kernels

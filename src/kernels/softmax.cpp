@@ -20,7 +20,10 @@ torch::Tensor softmax_backward_by_operators(torch::Tensor gradient, const torch:
 torch::Tensor softmax_in_vectors(torch::Tensor scores, double factor) {
   const SoftmaxRows all{scores.size(-1), static_cast<float>(factor), mutable_halves(scores)};
   at::parallel_for(0, scores.numel() / all.width, rows_a_thread(all.width),
-                   [&](int64_t first, int64_t last) { vector_loops()->softmax(all, first, last); });
+                   [&](int64_t first, int64_t last) {
+                     std::vector<float> room(static_cast<size_t>(all.width));
+                     vector_loops()->softmax(all, room.data(), first, last);
+                   });
   return scores;
 }
 

@@ -37,12 +37,15 @@ std::vector<torch::Tensor> results_of(const Subject& subject) {
 const std::vector<TableRow>& table() {
   static const std::vector<TableRow> rows{normalize_row(),
                                           add_scaled_row(),
-                                          gelu_row(),
                                           softmax_row(),
+                                          cross_entropy_row(),
+                                          cross_entropy_backward_row(),
                                           softmax_backward_row(),
-                                          gelu_backward_row(),
                                           add_scaled_backward_row(),
-                                          normalize_backward_row()};
+                                          normalize_backward_row(),
+                                          align_regions_row(),
+                                          align_regions_backward_row(),
+                                          remaining_boxes_row()};
   return rows;
 }
 

@@ -77,11 +77,9 @@ struct VectorLoops {
   void (*add_scaled)(const AddScaledRows&, int64_t first, int64_t last);
   /// Adds Σ gradient · row to sums, [width].
   void (*branch_gradient)(const BranchGradientRows&, float* sums, int64_t first, int64_t last);
-  void (*softmax)(const SoftmaxRows&, int64_t first, int64_t last);
+  /// `room` holds a row.
+  void (*softmax)(const SoftmaxRows&, float* room, int64_t first, int64_t last);
   void (*softmax_gradient)(const SoftmaxGradientRows&, int64_t first, int64_t last);
-  void (*gelu)(const c10::BFloat16* x, c10::BFloat16* result, int64_t first, int64_t last);
-  void (*gelu_gradient)(const c10::BFloat16* x, c10::BFloat16* gradient, int64_t first,
-                        int64_t last);
 };
 
 const VectorLoops& avx2_loops();

@@ -35,6 +35,10 @@ Pair operator+(const Pair& a, const Pair& b) { return {a.low + b.low, a.high + b
 Pair operator-(const Pair& a, const Pair& b) { return {a.low - b.low, a.high - b.high}; }
 Pair operator*(const Pair& a, const Pair& b) { return {a.low * b.low, a.high * b.high}; }
 
+Pair larger(const Pair& a, const Pair& b) {
+  return {at::vec::maximum(a.low, b.low), at::vec::maximum(a.high, b.high)};
+}
+
 constexpr int64_t kLanes = Vec::size(), kStep = HalfVec::size();
 
 inline Pair load(const float* from, int64_t count) {
@@ -155,25 +159,26 @@ void branch_gradient(const BranchGradientRows& all, float* sums, int64_t first, 
   }
 }
 
-void softmax(const SoftmaxRows& all, int64_t first, int64_t last) {
+void softmax(const SoftmaxRows& all, float* room, int64_t first, int64_t last) {
   constexpr float kLeast = -std::numeric_limits<float>::infinity();
   for (int64_t r = first; r < last; ++r) {
     auto* scores = all.scores + r * all.width;
     const auto factor = Pair::of(all.factor);
     auto largest = Pair::of(kLeast), sum = Pair::of(0);
     for_parts(all.width, [&](int64_t i, int64_t n) {
-      const auto score = first_of(load(scores + i, n) * factor, kLeast, n);
-      largest = {at::vec::maximum(largest.low, score.low),
-                 at::vec::maximum(largest.high, score.high)};
+      const auto score = load(scores + i, n) * factor;
+      store(room + i, score, n);
+      largest = larger(largest, first_of(score, kLeast, n));
     });
     const auto max = Pair::of(largest.max());
     for_parts(all.width, [&](int64_t i, int64_t n) {
-      sum = sum + first_of((load(scores + i, n) * factor - max).exp(), 0, n);
+      const auto weight = (load(room + i, n) - max).exp();
+      store(room + i, weight, n);
+      sum = sum + first_of(weight, 0, n);
     });
     const auto share = Pair::of(1 / sum.sum());
-    for_parts(all.width, [&](int64_t i, int64_t n) {
-      store(scores + i, (load(scores + i, n) * factor - max).exp() * share, n);
-    });
+    for_parts(all.width,
+              [&](int64_t i, int64_t n) { store(scores + i, load(room + i, n) * share, n); });
   }
 }
 
@@ -193,54 +198,11 @@ void softmax_gradient(const SoftmaxGradientRows& all, int64_t first, int64_t las
   }
 }
 
-/// The normal distribution and its density at x, from one exponential: Abramowitz and Stegun 7.1.26
-/// for the tail, which keeps its relative error small where x is negative.
-struct Normal {
-  Vec distribution, density;
-
-  explicit Normal(const Vec& x) {
-    const auto z = x.abs() * Vec(0.70710678F);
-    const auto t = Vec(1.0F) / at::vec::fmadd(z, Vec(0.3275911F), Vec(1.0F));
-    auto series = at::vec::fmadd(t, Vec(1.061405429F), Vec(-1.453152027F));
-    series = at::vec::fmadd(series, t, Vec(1.421413741F));
-    series = at::vec::fmadd(series, t, Vec(-0.284496736F));
-    series = at::vec::fmadd(series, t, Vec(0.254829592F));
-    const auto exponential = (z * z).neg().exp_u20();
-    const auto tail = series * t * exponential * Vec(0.5F);
-    distribution = Vec::blendv(Vec(1.0F) - tail, tail, x < Vec(0.0F));
-    density = exponential * Vec(0.39894228F);
-  }
-};
-
-void gelu(const BFloat16* x, BFloat16* result, int64_t first, int64_t last) {
-  for_parts(last - first, [&](int64_t i, int64_t n) {
-    const auto value = load(x + first + i, n);
-    store(result + first + i,
-          Pair{value.low * Normal(value.low).distribution,
-               value.high * Normal(value.high).distribution},
-          n);
-  });
-}
-
-Vec gelu_slope(const Vec& x) {
-  const Normal normal(x);
-  return at::vec::fmadd(x, normal.density, normal.distribution);
-}
-
-void gelu_gradient(const BFloat16* x, BFloat16* gradient, int64_t first, int64_t last) {
-  for_parts(last - first, [&](int64_t i, int64_t n) {
-    const auto value = load(x + first + i, n);
-    const Pair slope{gelu_slope(value.low), gelu_slope(value.high)};
-    store(gradient + first + i, load(gradient + first + i, n) * slope, n);
-  });
-}
-
 }  // namespace
 
 const VectorLoops& IBOT_LOOPS_NAME() {
-  static const VectorLoops loops{
-      normalize, norm_gradient_rows, add_scaled_rows, branch_gradient, softmax, softmax_gradient,
-      gelu,      gelu_gradient};
+  static const VectorLoops loops{normalize, norm_gradient_rows, add_scaled_rows, branch_gradient,
+                                 softmax,   softmax_gradient};
   return loops;
 }
 

@@ -44,6 +44,11 @@ void for_rows(const torch::Tensor& logits, const TargetRows& targets, double tem
   }
 }
 
+void refuse_second_derivatives() {
+  IBOT_CHECK(!torch::GradMode::is_enabled(),
+             "cross_entropy: expected first derivatives, got create_graph");
+}
+
 struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& logits,
                                const TargetRows& targets, double temperature) {
@@ -62,8 +67,7 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    IBOT_CHECK(!torch::GradMode::is_enabled(),
-               "cross_entropy: expected first derivatives, got create_graph");
+    refuse_second_derivatives();
     auto saved = context->get_saved_variables();
     const auto held =
         c10::static_intrusive_pointer_cast<Held>(context->saved_data["held"].toCapsule());
@@ -80,6 +84,28 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
   }
 };
 
+/// The same in two launches, where there is own code for it.
+struct CenteredEntropy : torch::autograd::Function<CenteredEntropy> {
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& logits,
+                               const kernels::CenteredTeacher& teacher, double temperature) {
+    const auto sums = torch::empty({logits.size(0), 4}, logits.options().dtype(torch::kFloat));
+    context->save_for_backward({logits, teacher.logits, teacher.center, sums});
+    context->saved_data["teacher_temperature"] = teacher.temperature;
+    context->saved_data["temperature"] = temperature;
+    return kernels::centered_cross_entropy(logits, teacher, temperature, sums);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    refuse_second_derivatives();
+    const auto saved = context->get_saved_variables();
+    const kernels::CenteredTeacher teacher{saved[1], saved[2],
+                                           context->saved_data["teacher_temperature"].toDouble()};
+    const auto result = kernels::centered_cross_entropy_backward(
+        saved[0], teacher, context->saved_data["temperature"].toDouble(), saved[3], gradients[0]);
+    return {result, torch::Tensor(), torch::Tensor()};
+  }
+};
+
 }  // namespace
 
 TargetRows::TargetRows(const torch::Tensor& targets)
@@ -90,6 +116,12 @@ TargetRows::TargetRows(const torch::Tensor& targets)
 
 torch::Tensor cross_entropy(const torch::Tensor& logits, const TargetRows& targets,
                             double temperature) {
+  const auto& centered = targets.centered;
+  if (centered && kernels::owns_centered_cross_entropy(logits, *centered)) {
+    IBOT_CHECK(centered->logits.sizes() == logits.sizes(), "cross_entropy: expected targets ",
+               logits.sizes(), ", got ", centered->logits.sizes());
+    return CenteredEntropy::apply(logits, *centered, temperature);
+  }
   return CrossEntropy::apply(logits, targets, temperature);
 }
 

@@ -39,11 +39,18 @@ torch::Tensor patch_targets(PatchTarget kind, const torch::Tensor& logits,
 /// The same for some rows at a time. The center is copied: it may move before the backward pass.
 TargetRows patch_target_rows(PatchTarget kind, const torch::Tensor& logits,
                              const torch::Tensor& center, double temperature) {
-  return {
-      {logits.detach(), center.clone()},
+  const auto copied = center.clone();
+  TargetRows rows(
+      {logits.detach(), copied},
       [kind, temperature](const std::vector<torch::Tensor>& sources, int64_t first, int64_t count) {
         return patch_targets(kind, sources[0].narrow(0, first, count), sources[1], temperature);
-      }};
+      });
+  if (kind != PatchTarget::kHard) {
+    const bool moved = kind == PatchTarget::kCentered;
+    rows.centered = {logits.detach(), (moved ? copied : torch::zeros_like(copied)).flatten(),
+                     temperature};
+  }
+  return rows;
 }
 
 torch::Tensor class_term(const TermInputs& in) {

@@ -1,8 +1,8 @@
 #include "ibot/nn/lean_linear.h"
 
+#include <ATen/ops/gelu_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "ibot/kernels/gelu.h"
 #include "ibot/nn/autocast_scope.h"
 #include "nn/lean.h"
 
@@ -105,16 +105,15 @@ struct GeluLinear : torch::autograd::Function<GeluLinear> {
     const AutocastScope as_given(hidden.device().type(), std::nullopt);
     context->save_for_backward({hidden, weight});
     context->saved_data["bias"] = bias.has_value();
-    return torch::linear(kernels::gelu(hidden), weight, bias);
+    return torch::linear(torch::gelu(hidden), weight, bias);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     refuse_second_derivatives();
     const auto saved = context->get_saved_variables();
-    const auto linear = linear_backward(gradients[0], kernels::gelu(saved[0]), saved[1],
+    const auto linear = linear_backward(gradients[0], torch::gelu(saved[0]), saved[1],
                                         context->saved_data["bias"].toBool());
-    kernels::gelu_backward_(linear.input, saved[0]);
-    return {linear.input, linear.weight, linear.bias};
+    return {at::gelu_backward(linear.input, saved[0]), linear.weight, linear.bias};
   }
 };
 
@@ -144,7 +143,7 @@ torch::Tensor norm_linear(torch::nn::LayerNorm& norm, torch::nn::Linear& linear,
 
 torch::Tensor gelu_linear(torch::nn::Linear& linear, const torch::Tensor& hidden) {
   if (!torch::GradMode::is_enabled())
-    return torch::linear(kernels::gelu(hidden), linear->weight, linear->bias);
+    return torch::linear(torch::gelu(hidden), linear->weight, linear->bias);
   const auto affine = in_force(linear->weight, linear->bias);
   return GeluLinear::apply(hidden.to(affine.weight.scalar_type()), affine.weight, affine.bias);
 }

@@ -1,8 +1,8 @@
 #include "ibot/nn/residual.h"
 
+#include <ATen/ops/gelu_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "ibot/kernels/gelu.h"
 #include "ibot/kernels/residual.h"
 #include "ibot/nn/autocast_scope.h"
 #include "nn/lean.h"
@@ -140,7 +140,7 @@ torch::Tensor mlp_rows(const torch::Tensor& tokens, const MlpWeights& weights,
     const auto hidden =
         kept ? chunk.of(kept->hidden) : fc1.weight.new_empty({chunk.count, fc1.weight.size(0)});
     linear_out_(hidden, normed, fc1);
-    const auto branch = torch::linear(kernels::gelu(hidden), fc2.weight, fc2.bias);
+    const auto branch = torch::linear(torch::gelu(hidden), fc2.weight, fc2.bias);
     kernels::add_scaled_(chunk.of(output), part, branch, {chunk.of(scale.row), scale.channel});
   }
   return output;
@@ -181,8 +181,8 @@ struct AddMlp : torch::autograd::Function<AddMlp> {
     if (of_tokens) result = torch::empty_like(gradient);
     for (const Chunk& chunk : chunks_of(gradient)) {
       const auto before = chunk.of(hidden), above = chunk.of(gradient);
-      const auto of_hidden = branch.add(above, kernels::gelu(before), chunk);
-      kernels::gelu_backward_(of_hidden, before);
+      auto of_hidden = branch.add(above, torch::gelu(before), chunk);
+      at::gelu_backward_out(of_hidden, of_hidden, before);
       first.add(of_hidden, kept.of(chunk), above, chunk.of(result));
     }
     const auto sums = branch.sums();

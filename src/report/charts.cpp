@@ -12,8 +12,8 @@
 namespace ibot::report {
 namespace {
 
-constexpr size_t kAllPoints = 240'000;
-constexpr size_t kMostPoints = 2000;  // of a curve
+constexpr size_t kAllPoints = 240'000;  // numbers of all curves
+constexpr size_t kMostPoints = 4000;    // of a curve
 constexpr size_t kFewestPoints = 60;
 constexpr size_t kSharedChart =
     6;  // quantities whose names differ in a number, one chart from here
@@ -92,11 +92,17 @@ Column& column_of(Columns& columns, Column wanted, size_t runs) {
   return columns.emplace_back(std::move(wanted));
 }
 
-/// log.txt repeats what metrics.jsonl says by step.
-bool repeats_steps(const std::string& key) {
-  static const std::set<std::string> repeated{"train_lr", "train_wd", "train_weight_decay",
+/// Whether the column of log.txt repeats one of metrics.jsonl.
+bool repeats_steps(const RunRecord& run, const std::string& key) {
+  static const std::set<std::string> repeated{"train_loss",      "train_lr",
+                                              "train_wd",        "train_weight_decay",
                                               "train_grad_norm", "n_parameters"};
-  return repeated.contains(key);
+  const auto& evaluations = run.evaluations;
+  const bool evaluated = std::any_of(evaluations.begin(), evaluations.end(),
+                                     [](const EvaluationResult& one) { return one.step >= 0; });
+  if (key.starts_with("test_") && evaluated) return true;
+  return repeated.contains(key) ||
+         (key.starts_with("train_") && run.by_step.contains("loss_" + key.substr(6)));
 }
 
 void add_steps(const std::vector<RunRecord>& runs, Columns& columns) {
@@ -112,14 +118,13 @@ void add_steps(const std::vector<RunRecord>& runs, Columns& columns) {
 }
 
 void add_epochs(const std::vector<RunRecord>& runs, Columns& columns) {
-  const bool all_by_step = std::none_of(runs.begin(), runs.end(),
-                                        [](const RunRecord& run) { return run.by_step.empty(); });
+  // Of a run that has log.txt alone, such as the official program's, all of it is compared.
+  const bool all_by_step = std::none_of(runs.begin(), runs.end(), [](const RunRecord& run) {
+    return run.by_step.empty() && !run.by_epoch.empty();
+  });
   for (size_t i = 0; i < runs.size(); ++i) {
     for (const auto& [key, series] : runs[i].by_epoch) {
-      const auto as_step = key.starts_with("train_") ? "loss_" + key.substr(6) : key;
-      const bool repeated =
-          repeats_steps(key) || key == "train_loss" || runs[i].by_step.contains(as_step);
-      if (all_by_step && repeated) continue;
+      if (all_by_step && repeats_steps(runs[i], key)) continue;
       column_of(columns, {key, kEpochs, key, "epoch", {}}, runs.size()).runs[i] = series;
     }
   }
@@ -208,13 +213,13 @@ class ChartBuilder {
     for (size_t i = 0; i < runs_.size(); ++i) {
       const auto& series = column.runs[i];
       if (series.x.empty()) continue;
-      const auto kept = thinned(series, most_);
-      if (kept.x.size() < series.x.size()) longest = std::max(longest, series.x.size());
-      chart.curves.push_back({runs_[i].name + variant, kept.x, kept.y});
+      auto curve = curve_of(runs_[i].name + variant, series, most_);
+      if (!curve.low.empty()) longest = std::max(longest, series.x.size());
+      chart.curves.push_back(std::move(curve));
     }
     if (longest == 0) return;
-    chart.note = concat("of up to ", longest, " points: the smallest and largest of each of ",
-                        most_ / 2, " intervals");
+    chart.note = concat("mean, smallest and largest of ", std::max<size_t>(most_ / 4, 2),
+                        " intervals of up to ", longest, " points");
   }
 
   const std::vector<RunRecord>& runs_;
@@ -225,31 +230,32 @@ class ChartBuilder {
 
 }  // namespace
 
-Series thinned(const Series& series, size_t most) {
+eval::Curve curve_of(const std::string& name, const Series& series, size_t most) {
   const size_t count = series.x.size();
-  if (count <= std::max<size_t>(most, 4)) return series;
-  Series kept;
-  const auto keep = [&](size_t i) {
-    kept.x.push_back(series.x[i]);
-    kept.y.push_back(series.y[i]);
-  };
-  const size_t intervals = std::max<size_t>(most / 2, 2) - 1;
-  const size_t inner = count - 2;
-  keep(0);
-  for (size_t part = 0; part < intervals; ++part) {
-    const size_t begin = 1 + inner * part / intervals;
-    const size_t end = 1 + inner * (part + 1) / intervals;
-    size_t low = begin, high = begin;
-    for (size_t i = begin; i < end; ++i) {
-      // A comparison with NaN is false: the first number takes its place.
-      if (series.y[i] < series.y[low] || std::isnan(series.y[low])) low = i;
-      if (series.y[i] > series.y[high] || std::isnan(series.y[high])) high = i;
-    }
-    keep(std::min(low, high));
-    if (low != high) keep(std::max(low, high));
+  eval::Curve curve{name, {}, {}, {}, {}};
+  if (count <= most) {
+    curve.x = series.x;
+    curve.y = series.y;
+    return curve;
   }
-  keep(count - 1);
-  return kept;
+  const size_t intervals = std::max<size_t>(most / 4, 2);
+  for (size_t part = 0; part < intervals; ++part) {
+    const size_t begin = count * part / intervals, end = count * (part + 1) / intervals;
+    double sum = 0, low = INFINITY, high = -INFINITY;
+    size_t finite = 0;
+    for (size_t i = begin; i < end; ++i) {
+      if (!std::isfinite(series.y[i])) continue;
+      ++finite;
+      sum += series.y[i];
+      low = std::min(low, series.y[i]);
+      high = std::max(high, series.y[i]);
+    }
+    curve.x.push_back(series.x[(begin + end) / 2]);
+    curve.y.push_back(sum / static_cast<double>(finite));  // NaN without any
+    curve.low.push_back(finite > 0 ? low : NAN);
+    curve.high.push_back(finite > 0 ? high : NAN);
+  }
+  return curve;
 }
 
 std::vector<ChartGroup> run_charts(const std::vector<RunRecord>& runs) {

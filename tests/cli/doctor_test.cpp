@@ -43,6 +43,10 @@ TEST_F(Doctor, NamesWhatFailsWithARemedy) {
                                     "16 damaged (set/train/tint_00/0000.jpg)"));
   EXPECT_THAT(result.out, HasSubstr("-> ibot-data verify set/train"));
   expect_failure(run("ibot-doctor", {"--data", "nowhere"}), 2, "nowhere");
+  expect_failure(run("ibot-doctor", {"--device", "gpu"}), 2, "--device");
+  const auto without_gpu = run("ibot-doctor", {"--device", "cuda:99"});
+  EXPECT_EQ(without_gpu.status, 1);
+  EXPECT_THAT(without_gpu.out, HasSubstr("failed   device          --device: expected "));
   expect_failure(run("ibot-doctor", {"--output", "/proc/x"}), 2, "/proc/x");
 }
 

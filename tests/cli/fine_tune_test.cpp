@@ -113,12 +113,17 @@ TEST_F(FineTuneTask, WarnsOfAWarmUpThatTheRunEndsWithin) {
 
 TEST_F(FineTuneTask, GoesOnFromItsFolder) {
   ASSERT_EQ(run("finetune", {"--output", "out"}).status, 0);
-  const auto before = testing::read_text(folder_ / "out/report.json");
+  const auto undated = [&] {
+    auto json = report("out");
+    json.erase("date");
+    return json;
+  };
+  const auto before = undated();
   const auto log = testing::read_text(folder_ / "out/log.txt");
   const auto again = run("finetune", {"--output", "out"});
   ASSERT_EQ(again.status, 0) << again.err;
   EXPECT_THAT(again.err, HasSubstr("resumed at step 24"));
-  EXPECT_EQ(testing::read_text(folder_ / "out/report.json"), before);
+  EXPECT_EQ(undated(), before);
   EXPECT_EQ(testing::read_text(folder_ / "out/log.txt"), log);
   expect_refusal(run("finetune", {"--output", "out", "finetune.lr=0.02"}),
                  "begun with other inputs: finetune.lr: 0.01 there, 0.02 here; choose another");
@@ -131,6 +136,17 @@ TEST_F(FineTuneTask, GoesOnFromItsFolder) {
   write_image(folder_ / "data/train/dark/dark_1.ppm", 200, 3);
   expect_refusal(run("finetune", {"--output", "out"}),
                  "begun with other inputs: images of train/; choose another");
+}
+
+TEST_F(FineTuneTask, TakesTheImageSizeOfTheConfiguration) {
+  const auto result =
+      run("finetune", {"transform.size=0", "eval.crop_size=8", "eval.resize_size=8",
+                       "finetune.epochs=2", "dataset.max_bad_share=0.1", "--output", "out"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(report("out")["options"]["size"], 8);
+  EXPECT_EQ(report("out")["counts"]["test_images"], 6);
+  expect_refusal(run("finetune", {"transform.size=0", "eval.crop_size=10", "eval.resize_size=10"}),
+                 "transform.size: expected a multiple of backbone.patch_size 4, got 10");
 }
 
 TEST_F(FineTuneTask, SemiTakesAListAndKeepsAProjectionLayer) {

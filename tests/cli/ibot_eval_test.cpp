@@ -12,6 +12,7 @@
 #include "ibot/io/file.h"
 #include "ibot/io/safetensors.h"
 #include "ibot/io/torch_file.h"
+#include "ibot/models/network.h"
 #include "ibot/train/checkpoint.h"
 #include "ibot/train/student_teacher.h"
 #include "support/golden.h"
@@ -22,6 +23,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::ProgramResult;
 
 TEST_F(IbotEval, ListsItsTasks) {
@@ -113,6 +115,15 @@ TEST_F(IbotEval, RefusesWrongRequestsWithStatusTwo) {
   expect(run({"knn", "--weights", "pixels", "--data", "nowhere"}), "nowhere");
   expect(knn("none.safetensors"), "none.safetensors");
   expect(knn("pixels", {"eval.q=3"}), "eval.q");
+  expect(knn("pixels", {"eval.k", "=", "3"}), "eval.k: expected section.key=value, without spaces");
+  expect(knn("random", {"eval.crop_size=33"}),
+         "eval.crop_size: expected a multiple of backbone.patch_size 16, got 33; set "
+         "eval.crop_size=32");
+  expect(run({"knn", "linear", "--weights", "pixels", "--data", "data"}),
+         "TASK: expected one, got knn and linear");
+  expect(run({"knn", "--weights", "pixels", "--data", "data/train"}),
+         "--data: data/train: expected the folders train/ and val/ of labeled images, found no "
+         "train/; name the folder above it");
   expect(knn("pixels", {"features.blocks=2"}), "features.pooling=class");
   expect(knn("pixels", {"--config", "none.yaml"}), "none.yaml");
   expect(knn("pixels", {"--classifier", "x.pth"}), "--classifier: expected the task linear");
@@ -120,6 +131,30 @@ TEST_F(IbotEval, RefusesWrongRequestsWithStatusTwo) {
                               {"knn", "--weights", "pixels", "--data", "data", "--device", "tpu"},
                               folder_),
          "--device: expected auto, cpu, cuda or cuda:N, got tpu");
+}
+
+// Width 64 and two blocks are of no preset: one head or more, shapes do not tell.
+TEST_F(IbotEval, WarnsOfGuessedHeadsAndTakesTheSizeOfSmallNetworks) {
+  models::BackboneOptions options;
+  options.embed_dim = 64;
+  options.depth = {2};
+  options.heads = {2};
+  options.patch_size = 4;
+  options.image_size = 8;
+  const auto backbone = models::build_backbone(options, models::Role::kTeacher);
+  io::Dict tensors;
+  for (const auto& [name, tensor] : models::named_state(*backbone)) {
+    tensors.items.emplace_back(name, tensor.detach());
+  }
+  io::write_torch_file(folder_ / "backbone.pth", io::Dict{{{"state_dict", tensors}}, ""});
+  const auto result = knn("backbone.pth", {"eval.k=1", "--output", "out"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("warning backbone.pth: does not tell the number of attention "
+                                    "heads; 1 taken, "));
+  EXPECT_EQ(report("out")["options"]["crop_size"], 8);
+  EXPECT_EQ(report("out")["options"]["resize_size"], 9);
+  EXPECT_THAT(knn("backbone.pth", {"eval.k=1", "backbone.heads=2"}).err,
+              Not(HasSubstr("attention heads")));
 }
 
 TEST_F(IbotEval, NamesWhatIsWrongWithWeights) {

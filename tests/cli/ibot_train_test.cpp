@@ -71,6 +71,8 @@ TEST_F(IbotTrain, ExplainsKeys) {
   const auto result = run({"optim.lr=0.25", "--explain", "optim.lr"});
   EXPECT_EQ(result.status, 0);
   EXPECT_NE(result.out.find("default  0.0005\n  value    0.25"), std::string::npos) << result.out;
+  expect_refusal({"--explain", "finetune.lr"},
+                 "finetune.lr: a key of ibot-eval; ibot-eval --explain finetune.lr");
   expect_refusal({"--explain", "optim.lrr"}, "optim.lrr: unknown key; did you mean optim.lr?");
 }
 

@@ -51,7 +51,7 @@ class PretrainFolder : public ::testing::Test {
     Words words = config_words();
     words.insert(words.end(), {"--output", output, "--threads", "1"});
     words.insert(words.end(), more.begin(), more.end());
-    return words;
+    return last_of_each_key(words);
   }
 
   ProgramResult train(const std::string& output, const Words& more = {}) const {

@@ -9,6 +9,7 @@
 namespace ibot::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -125,6 +126,50 @@ TEST_F(PretrainResume, TellsThatInitFromIsIgnored) {
               HasSubstr("--init-from " + weights + ": ignored, the run resumes from run/"));
   EXPECT_THAT(again.err, Not(HasSubstr("student from")));
   expect_failure(train("run", {"--init-from", "none.pth"}), 2, "cannot read none.pth");
+}
+
+// What is decided when a run begins is what it goes on with, whatever is asked then.
+TEST_F(PretrainResume, KeepsItsPrecisionAndWhatItBeganWith) {
+  finish("first", {"train.max_steps=1"});
+  const auto weights = last("first").string();
+  finish("run", {"train.precision=fp32", "train.max_steps=2", "--init-from", weights});
+  EXPECT_THAT(text("run/config.yaml"), HasSubstr("init_from: "));
+  EXPECT_THAT(text("run/config.yaml"), HasSubstr("first/checkpoints/last.safetensors"));
+  const auto resumed = train("run", {"train.precision=auto", "train.max_steps=3"});
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, AllOf(HasSubstr("resumed at step 2"), Not(HasSubstr("ignored"))));
+  EXPECT_THAT(text("run/config.yaml"), HasSubstr("  precision: fp32 "));
+  EXPECT_THAT(text("run/config.yaml"), HasSubstr("first/checkpoints/last.safetensors"));
+  const auto other = train("run", {"train.max_steps=4", "--init-from", last("run").string()});
+  EXPECT_THAT(other.err, HasSubstr("; it began with " + weights));
+
+  finish("auto", {"train.precision=auto", "train.max_steps=1"});
+  EXPECT_THAT(text("auto/config.yaml"), ::testing::ContainsRegex("  precision: (fp32|bf16) "));
+  // From OUT/config.yaml the same run again.
+  const auto again = run("ibot-train", {"run/config.yaml", "train.max_steps=2", "--output", "again",
+                                        "--threads", "1"});
+  EXPECT_THAT(again.err, HasSubstr("student from " + weights));
+}
+
+TEST_F(PretrainResume, SaysThatNothingIsLeftToDo) {
+  finish("run");
+  const auto written = std::filesystem::last_write_time(last("run"));
+  const auto again = train("run");
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("nothing left to do: the run has its 16 steps"));
+  EXPECT_EQ(std::filesystem::last_write_time(last("run")), written);
+  EXPECT_THAT(train("run", {"train.epochs=5"}).err,
+              AllOf(HasSubstr("train.epochs 4 -> 5"), HasSubstr("to train longer, begin another")));
+}
+
+TEST_F(PretrainResume, WarnsOfOtherImagesOfTheSameNumber) {
+  finish("run", {"train.max_steps=2"});
+  std::filesystem::copy(folder_ / "set/train", folder_ / "moved",
+                        std::filesystem::copy_options::recursive);
+  const auto resumed = train("run", {"data.path=moved", "train.max_steps=3"});
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_THAT(resumed.err,
+              HasSubstr("warning data.path: expected set/train, as before, got moved"));
 }
 
 TEST_F(PretrainResume, ADryRunReadsWhatTheRunWould) {

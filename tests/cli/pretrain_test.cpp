@@ -92,6 +92,27 @@ TEST_F(Pretrain, WorkersDoNotChangeTheResult) {
   expect_same_logs("one", "three");
 }
 
+// Epochs and warnings stay under --quiet; OUT/log has all that was said, and more.
+TEST_F(Pretrain, KeepsWhatItSays) {
+  const auto quiet = train("run", {"--quiet", "schedule.warmup_epochs=4"});
+  EXPECT_EQ(quiet.status, 0) << quiet.err;
+  EXPECT_THAT(quiet.err, HasSubstr(" warning schedule.warmup_epochs: "));
+  EXPECT_THAT(quiet.err, HasSubstr(" info epoch 4/4  loss "));
+  EXPECT_THAT(quiet.err, HasSubstr("  effective rank "));
+  EXPECT_EQ(quiet.err.find("images"), std::string::npos) << quiet.err;
+  const auto log = text("run/log");
+  EXPECT_THAT(log, ::testing::ContainsRegex("^20[0-9-]+ [0-9:]+ info 16 images in 2 classes"));
+  for (const char* line :
+       {" debug not a default: train.batch_size=4\n", " info network vit_tiny",
+        " info device cpu, ", " info batch 4 images per step, 4 epochs, 16 steps",
+        " warning schedule.warmup_epochs: ", " info epoch 4/4  loss ",
+        " info done at step 16; checkpoint: "}) {
+    EXPECT_THAT(log, HasSubstr(line));
+  }
+  const auto refused = train("run", {"optim.lr=1", "--resume", "auto"});
+  EXPECT_EQ(refused.status, 2);
+}
+
 // Guards the comparisons of this file: weights do depend on what is to change them.
 TEST_F(Pretrain, TheSeedChangesTheResult) {
   finish("zero", {"train.max_steps=1"});

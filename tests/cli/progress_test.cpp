@@ -132,12 +132,12 @@ TEST(Progress, MovesWithoutCounts) {
   Console output(terminal.stream());
   Progress progress({.label = "train", .total = 9}, output);
   std::string shown;
-  for (int i = 0; i < 200 && shown.find("0:00:01 0/9") == std::string::npos; ++i) {
+  for (int i = 0; i < 200 && shown.find("train 0:00:01 [") == std::string::npos; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     shown += terminal.content();
   }
-  EXPECT_NE(shown.find("train 0:00:00 0/9 steps"), std::string::npos) << shown;
-  EXPECT_NE(shown.find("train 0:00:01 0/9 steps"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("train 0:00:00 ["), std::string::npos) << shown;
+  EXPECT_NE(shown.find("train 0:00:01 ["), std::string::npos) << shown;
 }
 
 TEST(Progress, PutsDurationsIntoTwoUnits) {

@@ -87,6 +87,7 @@ TEST(ConfigArguments, TellTheFileFromTheOverrides) {
   EXPECT_EQ(arguments.overrides, (std::vector<std::string>{"a.b=1", "c.d=[1, 2]"}));
   EXPECT_FALSE(split_config_arguments({"a.b=1"}).file);
   EXPECT_THROW(split_config_arguments({"a.yaml", "b.yaml"}), ConfigError);
+  EXPECT_THROW(split_config_arguments({"a.yaml", "optim.lr", "=", "1e-3"}), ConfigError);
 }
 
 TEST(ConfigArguments, TellAKeyWithoutItsValue) {

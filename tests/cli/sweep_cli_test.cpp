@@ -63,7 +63,7 @@ TEST_F(SweepOfRuns, IsCheckedBeforeItsFirstRun) {
            {{"train.batch_size={4, 17}"},
             "run batch_size=17: train.batch_size: expected at most the 16 images"},
            {{"data.path={set/train, nowhere}"}, "run path=nowhere: "},
-           {{"backbone.heads={2, 3}"}, "run heads=3: "},
+           {{"backbone.heads={2, 3}"}, "backbone.heads: expected a divisor of the width 64, got 3"},
            {{"train.precision={fp32, fp16}", "train.device=cpu"},
             "run precision=fp16: train.precision"},
            {{"eval.path={\"\", nowhere}"}, "run path=nowhere: "},

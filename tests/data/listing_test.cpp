@@ -168,5 +168,16 @@ TEST(NameTable, FindsEveryName) {
   EXPECT_THROW(NameTable(table.text(), table.marks(), 113), DataError);
 }
 
+TEST_F(ListingTest, ListsEveryImageWhereFoldersAreNoClasses) {
+  add("top.jpg");
+  EXPECT_EQ(list_images(root_).size(), 41);
+  const auto all = list_images(root_, Subfolders::kNothing);
+  EXPECT_EQ(all.size(), 42);
+  EXPECT_EQ(all.class_names(), std::vector<std::string>{""});
+  EXPECT_EQ(all.path(0), "top.jpg");
+  EXPECT_EQ(all.path(1), "a/deep/x.png");
+  EXPECT_TRUE(all.notes().empty());
+}
+
 }  // namespace
 }  // namespace ibot::data

@@ -15,6 +15,9 @@ TEST(Report, HoldsTheKeysThatScriptsRead) {
   Report report{"knn", {{"top1_k10", 61.25}}, option_values(KnnOptions{}), "w.safetensors", "data"};
   report.options.merge(option_values(FeatureOptions{Pooling::kClass, 1}));
   report.identity = {{"method", "knn 1"}};
+  report.counts = {{"train_images", 40}};
+  report.date = "2026-01-31T12:00:00Z";
+  report.version = "0.1.0";
   const auto json = nlohmann::json::parse(to_json(report));
   EXPECT_EQ(json["task"], "knn");
   EXPECT_EQ(json["metrics"]["top1_k10"], 61.25);
@@ -25,7 +28,20 @@ TEST(Report, HoldsTheKeysThatScriptsRead) {
   EXPECT_EQ(json["weights"], "w.safetensors");
   EXPECT_EQ(json["data"], "data");
   EXPECT_EQ(json["identity"]["method"], "knn 1");
-  EXPECT_EQ(json.size(), 6u);
+  EXPECT_EQ(json["counts"]["train_images"], 40);
+  EXPECT_EQ(json["date"], "2026-01-31T12:00:00Z");
+  EXPECT_EQ(json["version"], "0.1.0");
+}
+
+// 24.4 for people, every digit for programs.
+TEST(Report, RoundsNextToTheWholeNumbers) {
+  Report report;
+  report.metrics = {{"top1", 100.0 * 61 / 250}, {"loss", 0.1 + 0.2}, {"lr", 0.00004}};
+  const auto text = to_json(report);
+  EXPECT_NE(text.find("\"top1\": 24.4\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\"loss\": 0.3,"), std::string::npos) << text;
+  EXPECT_NE(text.find("\"lr\": 4e-05,"), std::string::npos) << text;
+  EXPECT_EQ(nlohmann::json::parse(text)["metrics"]["loss"], 0.1 + 0.2);
 }
 
 TEST(Report, IsJsonWhateverItHolds) {

@@ -107,5 +107,45 @@ TEST(Evaluate, RefusesWhatItCannotRead) {
   EXPECT_EQ(refusal(testing::Foreground()), "foreground: expected its data, opened");
 }
 
+// What is left out is remembered, and only those who leave it out may read what is kept.
+TEST(Evaluate, ExtractionLeavesOutUnreadableImagesWhenAsked) {
+  const DrawnImages drawn;
+  const LabeledImages images(drawn.root(), {});
+  io::write_file(drawn.root() / "val/dark/1.ppm", "no image");
+  const TemporaryFolder cache;
+  const auto subject = testing::tiny_subject();
+  auto options = testing::small_images(cache.path());
+  options.leaves_out_unreadable = true;
+  int warnings = 0;
+  const auto features = [&] {
+    return extract(subject, images.test(), "hash", "val", options,
+                   {.warning = [&](const std::string&) { ++warnings; }});
+  };
+  const auto bank = features();
+  EXPECT_TRUE(bank.sample_id.equal(torch::tensor({0, 2, 3, 4, 5, 6, 7}, torch::kLong)));
+  EXPECT_TRUE(bank.unreadable.equal(torch::tensor({1}, torch::kLong)));
+  EXPECT_EQ(warnings, 1);
+  EXPECT_TRUE(features().features.equal(bank.features));  // kept
+  EXPECT_EQ(warnings, 1);
+  options.leaves_out_unreadable = false;
+  EXPECT_THROW(features(), DataError);
+}
+
+TEST(Evaluate, SaysWhichFoldersAreWanted) {
+  const DrawnImages drawn;
+  const auto refusal = [](const std::filesystem::path& root) {
+    try {
+      const LabeledImages images(root, {});
+    } catch (const DataError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(refusal(drawn.root() / "train"),
+              HasSubstr("expected the folders train/ and val/ of labeled images, found no train/; "
+                        "name the folder above it"));
+  EXPECT_THAT(refusal(drawn.root() / "nothing"), HasSubstr("found nothing; check the path"));
+}
+
 }  // namespace
 }  // namespace ibot::evaluation

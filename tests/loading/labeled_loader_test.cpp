@@ -46,5 +46,29 @@ TEST(LabeledLoader, ABadImageIsAnError) {
   EXPECT_THROW(while (loader.next()){}, DataError);
 }
 
+// Files 0, 3, 6 and 9 are samples 0 to 3, a whole batch; file 7 is sample 6.
+TEST(LabeledLoader, LeavesOutBadImagesAndTellsOfThem) {
+  const FolderOfPictures folder(10, {0, 3, 6, 9, 7});
+  for (const int64_t workers : {1, 4}) {
+    auto options = small(workers);
+    std::vector<int64_t> bad;
+    options.on_unreadable = [&](const DamagedFile& file) {
+      EXPECT_EQ(file.path, folder.dataset().path(file.sample));
+      EXPECT_FALSE(file.reason.empty());
+      bad.push_back(file.sample);
+    };
+    LabeledLoader loader(folder.dataset(), options);
+    std::vector<int64_t> seen;
+    while (const auto batch = loader.next()) {
+      for (int64_t i = 0; i < batch->image.size(0); ++i) {
+        seen.push_back(batch->sample_id[i].item<int64_t>());
+        EXPECT_EQ(batch->label[i].item<int64_t>(), folder.dataset().label(seen.back()));
+      }
+    }
+    EXPECT_EQ(seen, (std::vector<int64_t>{4, 5, 7, 8, 9}));
+    EXPECT_EQ(bad, (std::vector<int64_t>{0, 1, 2, 3, 6}));
+  }
+}
+
 }  // namespace
 }  // namespace ibot::data

@@ -123,24 +123,46 @@ TEST(RunCharts, QuantitiesThatDifferInANumberShareAChart) {
   EXPECT_EQ(groups[0].charts[0].curves[3].name, "probe · 10");
 }
 
+TEST(RunCharts, WhatStepsTellIsNotDrawnByEpochAgain) {
+  auto run = run_named("a");
+  for (const char* key : {"train_loss", "train_grad_norm", "train_nmi", "test_acc1"}) {
+    run.by_epoch[key] = {{0, 1}, {1, 2}};
+  }
+  RunRecord task, official;
+  task.name = "task";
+  official.name = "official";
+  official.by_epoch["train_loss"] = {{0, 1}, {3, 2}};
+  const auto titles = [](const std::vector<RunRecord>& runs) {
+    std::vector<std::string> list;
+    for (const auto& group : run_charts(runs)) {
+      if (group.title != "Epochs") continue;
+      for (const auto& chart : group.charts) list.push_back(chart.title);
+    }
+    return list;
+  };
+  EXPECT_THAT(titles({run, task}), ElementsAre("train_nmi"));
+  EXPECT_THAT(titles({run, official}),
+              ElementsAre("test_acc1", "train_grad_norm", "train_loss", "train_nmi"));
+}
+
 // A spike of one step among 100 000 is what one looks for.
-TEST(RunCharts, ThinningKeepsEndsAndExtremes) {
+TEST(RunCharts, LongCurvesKeepMeansAndExtremes) {
   Series series;
   for (int i = 0; i < 100'000; ++i) {
     series.x.push_back(i);
-    series.y.push_back(i < 600 ? std::nan("") : std::sin(i * 0.001));
+    series.y.push_back(i < 600 ? std::nan("") : i % 2);
   }
   series.y[77'777] = 50;
   series.y[33'333] = -50;
-  const auto kept = thinned(series, 400);
-  EXPECT_LE(kept.x.size(), 400u);
-  EXPECT_EQ(kept.x.front(), 0);
-  EXPECT_EQ(kept.x.back(), 99'999);
-  EXPECT_TRUE(std::isnan(kept.y[1]));
-  for (const double x : {77'777., 33'333.}) {
-    EXPECT_EQ(std::count(kept.x.begin(), kept.x.end(), x), 1);
-  }
-  EXPECT_TRUE(std::is_sorted(kept.x.begin(), kept.x.end()));
+  const auto curve = curve_of("a", series, 800);  // 200 intervals of 500 points
+  ASSERT_EQ(curve.x.size(), 200u);
+  EXPECT_EQ(curve.x[10], 5250);
+  EXPECT_TRUE(std::isnan(curve.y[0]) && std::isnan(curve.low[0]) && std::isnan(curve.high[0]));
+  EXPECT_EQ(curve.y[1], 0.5);  // of the 400 that are numbers
+  EXPECT_EQ(curve.high[155], 50);
+  EXPECT_EQ(curve.low[66], -50);
+  EXPECT_DOUBLE_EQ(curve.y[155], (250 + 49) / 500.);
+  EXPECT_TRUE(curve_of("a", {{1, 2}, {3, 4}}, 2).low.empty());
 }
 
 TEST(RunCharts, HundredsOfRunsStaySmall) {
@@ -158,8 +180,10 @@ TEST(RunCharts, HundredsOfRunsStaySmall) {
   size_t points = 0;
   for (const auto& group : run_charts(runs)) {
     for (const auto& chart : group.charts) {
-      EXPECT_THAT(chart.note, HasSubstr("of up to 2000 points"));
-      for (const auto& curve : chart.curves) points += curve.x.size();
+      EXPECT_THAT(chart.note, HasSubstr("intervals of up to 2000 points"));
+      for (const auto& curve : chart.curves) {
+        points += curve.x.size() + curve.y.size() + curve.low.size() + curve.high.size();
+      }
     }
   }
   EXPECT_GT(points, 120'000u);

@@ -14,7 +14,8 @@ namespace ibot::boxes {
 ///   scores   [N]
 ///   returns  [kept]  int64, by descending score
 ///
-/// On the CPU: inputs elsewhere are moved there. Source: torchvision, mmcv (CUDA kernel).
+/// On a GPU by own code where ibot was built with CUDA, otherwise on the CPU. Source: torchvision,
+/// mmcv (CUDA kernel).
 torch::Tensor nms(const torch::Tensor& boxes, const torch::Tensor& scores, double threshold);
 
 /// The same within every group (a class, a level) by itself; the order is that over all groups.

@@ -7,16 +7,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "ibot/kernels/regions.h"
+
 namespace ibot::boxes {
 
-///   output  height and width in bins
-///   scale   feature cells a pixel: 1 / stride
-///   samples a side and bin; 0: as many as a bin has cells, rounded up
-struct RoiAlignOptions {
-  std::array<int64_t, 2> output{7, 7};
-  double scale = 1;
-  int64_t samples = 0;
-};
+using RoiAlignOptions = kernels::RegionOptions;
 
 /// Averages of bilinear samples within each bin of each region, corners at half cells ("aligned").
 /// Samples more than a cell outside of the map count as 0, others are moved onto it; an empty
@@ -26,8 +21,8 @@ struct RoiAlignOptions {
 ///   regions   [R, 5]                   image, x1, y1, x2, y2 in pixels
 ///   returns   [R, C, output height, output width]
 ///
-/// On the CPU, on several threads: features elsewhere are moved there, and the result back. Throws
-/// Error for another type.
+/// On a GPU by own code where ibot was built with CUDA; otherwise on the CPU, on several threads:
+/// features elsewhere are moved there, and the result back. Throws Error for another type.
 /// Source: He et al. 2017; mmcv 1.3, RoIAlign with aligned = true.
 torch::Tensor roi_align(const torch::Tensor& features, const torch::Tensor& regions,
                         const RoiAlignOptions& options);

@@ -20,6 +20,7 @@ struct DatasetOptions {
   DatasetKind kind = DatasetKind::kFolder;
   std::string train_list;
   std::string rank = "name";
+  double max_bad_share = 0.0;
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -31,12 +32,19 @@ struct DatasetOptions {
           "only with kind folder; empty: all");
     field("rank", rank,
           "taxonomic rank that defines the classes of iNaturalist: name, genus, family, ...");
+    field("max_bad_share", max_bad_share,
+          "leave out labeled images that do not decode, as long as they are at most this fraction "
+          "of train/ or val/, and report their number; all images are decoded first to find them; "
+          "0: the first one ends the task",
+          Effect::kNone);  // the hash of the images tells which ones were left out
   }
 
   void validate() const {
     check_option(train_list.empty() || kind == DatasetKind::kFolder, "train_list",
                  "expected none unless kind is folder, got ", train_list);
     check_option(!rank.empty(), "rank", "expected a name, got none");
+    check_option(max_bad_share >= 0 && max_bad_share < 1, "max_bad_share", "expected [0, 1), got ",
+                 max_bad_share);
   }
 };
 

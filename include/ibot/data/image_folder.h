@@ -28,6 +28,9 @@ namespace ibot::data {
 class ImageFolder : public Dataset {
  public:
   explicit ImageFolder(const std::filesystem::path& root, int64_t keep_listing_from = 100'000);
+  /// The images of a listing of `root`.
+  ImageFolder(const std::filesystem::path& root, Listing listing)
+      : root_(root), listing_(std::move(listing)) {}
 
   int64_t size() const override { return listing_.size(); }
   int64_t label(int64_t sample) const override { return listing_.label(sample); }

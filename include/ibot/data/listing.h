@@ -22,6 +22,12 @@ struct ListedFolder {
   int64_t modified_ns = 0;
 };
 
+/// What the folders right below the root stand for.
+///
+///   kClasses  a class each; images beside them are left out
+///   kNothing  no classes: every image of the root and below it
+enum class Subfolders { kClasses, kNothing };
+
 /// The images of an image folder in order; ImageFolder defines which files are images.
 class Listing {
  public:
@@ -46,7 +52,7 @@ class Listing {
   void write(const std::filesystem::path& file, const std::filesystem::path& root) const;
 
  private:
-  friend Listing list_images(const std::filesystem::path& root);
+  friend Listing list_images(const std::filesystem::path& root, Subfolders subfolders);
   const ListedFolder& folder_of(int64_t sample) const;
 
   std::vector<std::string> class_names_;
@@ -58,7 +64,8 @@ class Listing {
 };
 
 /// Lists the images below `root`, on several threads. Throws DataError as ImageFolder does.
-Listing list_images(const std::filesystem::path& root);
+Listing list_images(const std::filesystem::path& root,
+                    Subfolders subfolders = Subfolders::kClasses);
 
 /// A listing of `root` written earlier, memory-mapped. nullopt if the file is missing, damaged, of
 /// another version or of another folder.

@@ -22,7 +22,7 @@ class FeatureStore {
   FeatureStore(const std::filesystem::path& folder, const std::string& description);
 
   /// The part that begins at sample `begin`, on the host; none where it is absent, damaged or of
-  /// another number of samples than `count`.
+  /// another number of samples than `count`, those left out as unreadable among them.
   std::optional<FeatureBank> read(int64_t begin, int64_t count) const;
 
   /// Throws Error when the disk is full.

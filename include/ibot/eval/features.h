@@ -99,11 +99,13 @@ torch::Tensor part_features(const models::AttendedPatches& patches, int64_t coun
 ///   features   [S, F]   float32, not normalized
 ///   labels     [S]      int64
 ///   sample_id  [S]      int64
+///   unreadable [U]      int64, the samples that were left out; undefined: none
 struct FeatureBank {
   torch::Tensor features;
   torch::Tensor labels;
   torch::Tensor sample_id;
   std::string name;
+  torch::Tensor unreadable = {};
 };
 
 /// The features of one batch; `options` as `resolved` gives them.
@@ -122,14 +124,14 @@ using Embedding = std::function<torch::Tensor(const torch::Tensor& pixels)>;
 using FeatureProgress = std::function<void(int64_t images)>;
 
 /// Embeds all of a source on `device`. Nothing is recorded for gradients; the bank lies on the
-/// host, for that of a large data set can be as large as a GPU's memory. Throws DataError when the
-/// source is empty.
+/// host, for that of a large data set can be as large as a GPU's memory. Without images the
+/// features are [0, 0].
 FeatureBank collect_features(const Embedding& embedding,
                              batch::BatchSource<batch::LabeledBatch>& source, torch::Device device,
                              const FeatureProgress& progress = {});
 
 /// The backbone's features of all of a source, in evaluation mode; the backbone is then put back
-/// into the mode it was in.
+/// into the mode it was in. Throws DataError when the source is empty.
 FeatureBank extract_features(models::Backbone& backbone,
                              batch::BatchSource<batch::LabeledBatch>& source,
                              const FeatureOptions& options,

@@ -6,11 +6,14 @@
 
 namespace ibot::eval {
 
-/// A curve through points; one that is not finite interrupts it.
+/// A curve through points; one that is not finite interrupts it. `low` and `high`, if there are
+/// any, bound a band around it, which pages draw.
 struct Curve {
   std::string name;
   std::vector<double> x;
   std::vector<double> y;
+  std::vector<double> low = {};
+  std::vector<double> high = {};
 };
 
 struct LineChart {

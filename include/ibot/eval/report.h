@@ -44,6 +44,10 @@ struct Report {
   std::string data;
   /// What the result belongs to: the method with its version, and hashes of weights and images.
   std::map<std::string, std::string> identity = {};
+  /// Images, classes and the like that the result is of: "train_images".
+  std::map<std::string, int64_t> counts = {};
+  std::string date = {};     // when it was made, in UTC: "2026-01-31T12:00:00Z"
+  std::string version = {};  // of the program
   /// The results as a person reads them, in whole lines.
   std::string table = {};
   /// What the best checkpoint of a run is chosen by, the higher the better; none: it cannot choose.
@@ -54,7 +58,8 @@ struct Report {
 };
 
 /// The report as one indented JSON object with a final line end; a metric that is not finite is
-/// null.
+/// null. Beside `metrics`, which have every digit, `rounded` has them to four digits and at
+/// least two decimals.
 std::string to_json(const Report& report);
 
 }  // namespace ibot::eval

@@ -44,6 +44,7 @@ struct ExtractionOptions {
   data::Filter filter = data::Filter::kBicubic;  // of the resize
   batch::Normalization normalization;
   data::DecodeOptions decode;
+  bool leaves_out_unreadable = false;  // whether an image that does not decode ends the extraction
 
   // What follows changes speed alone.
   int64_t batch_size = 128;
@@ -86,7 +87,8 @@ Identity feature_identity(const Subject& subject, const std::string& images_hash
 ///   hash   content_hash of the images
 ///   name   what progress calls them
 ///
-/// Throws DataError on an image that does not decode, and Error where the cache cannot be written.
+/// Throws DataError on an image that does not decode, unless those are left out, then where none
+/// does; and Error where the cache cannot be written.
 eval::FeatureBank extract(const Subject& subject, const data::Dataset& images,
                           const std::string& hash, const std::string& name,
                           const ExtractionOptions& options, const Listener& listener = {});

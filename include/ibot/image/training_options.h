@@ -11,7 +11,7 @@
 namespace ibot::data {
 
 struct TrainingTransformOptions {
-  int64_t size = 224;
+  int64_t size = 0;
   std::array<double, 2> scale{0.08, 1.0};
   Filter filter = Filter::kBicubic;
   double flip_prob = 0.5;
@@ -22,7 +22,7 @@ struct TrainingTransformOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("size", size, "side of an image in pixels");
+    field("size", size, "side of an image in pixels; 0: eval.crop_size, which a checkpoint tells");
     field("scale", scale, "[min, max] fraction of the image's area");
     field("filter", filter, "resampling filter: bilinear | bicubic | lanczos");
     field("flip_prob", flip_prob, "probability of a horizontal flip");
@@ -36,7 +36,7 @@ struct TrainingTransformOptions {
   }
 
   void validate() const {
-    check_option(size > 0, "size", "expected above 0, got ", size);
+    check_option(size >= 0, "size", "expected 0 or more, got ", size);
     check_option(scale[0] > 0 && scale[0] <= scale[1] && scale[1] <= 1, "scale",
                  "expected 0 < min <= max <= 1, got [", scale[0], ", ", scale[1], "]");
     check_option(flip_prob >= 0 && flip_prob <= 1, "flip_prob", "expected [0, 1], got ", flip_prob);

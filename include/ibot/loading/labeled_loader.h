@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "ibot/batch/batch_source.h"
@@ -23,10 +24,14 @@ struct LabeledLoaderOptions {
   int64_t end = -1;
   /// Pinned batches, for asynchronous copies to a GPU.
   bool pin_memory = false;
+  /// Told of each sample that does not decode, in order, by the thread that calls next(); it is
+  /// left out of its batch. None: such a sample is an error.
+  std::function<void(const DamagedFile& sample)> on_unreadable = nullptr;
 };
 
 /// Yields every sample of the range once, in the data set's order; the last batch may be smaller. A
-/// sample that does not decode is a DataError. The data set must outlive the loader.
+/// sample that does not decode is a DataError, unless `on_unreadable` is told of it. The data set
+/// must outlive the loader.
 class LabeledLoader : public batch::BatchSource<batch::LabeledBatch> {
  public:
   LabeledLoader(const Dataset& dataset, const LabeledLoaderOptions& options);

@@ -4,7 +4,10 @@
 #include <torch/types.h>
 
 #include <functional>
+#include <optional>
 #include <vector>
+
+#include "ibot/kernels/cross_entropy.h"
 
 namespace ibot::loss {
 
@@ -20,6 +23,8 @@ struct TargetRows {
 
   std::vector<torch::Tensor> sources;  // what `compute` reads, and the backward pass keeps
   Compute compute;                     // rows [first, first + count): [count, K], float32
+  /// The same targets in closed form, where they have that; own code of a GPU takes it.
+  std::optional<kernels::CenteredTeacher> centered = {};
 };
 
 /// Cross-entropy of each row, Σ_k -target_k · log softmax(logits / temperature)_k, in float32. The

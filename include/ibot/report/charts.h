@@ -20,12 +20,12 @@ struct ChartGroup {
 /// Columns of logs and metrics of evaluations, one chart a quantity, or one for six and more whose
 /// names differ in a number. Curves are called as their run, or "RUN · NUMBER".
 ///
-/// Long curves are thinned so that all charts have some 240 000 points at most: of each interval
-/// the smallest and the largest value stay, and the first and last point; the chart's note says so.
+/// Long curves are summarized, so that the charts of a page stay small: see curve_of.
 std::vector<ChartGroup> run_charts(const std::vector<RunRecord>& runs);
 
-/// At most about `most` points (four at least): the first, the last, and the smallest and largest
-/// value of each of equally many in between. An interval without numbers is one NaN.
-Series thinned(const Series& series, size_t most);
+/// The series, or, if it has more points than `most`, the mean of each of a quarter as many
+/// intervals, with the smallest and the largest value as its band. Values that are not finite do
+/// not count; an interval of such alone is NaN.
+eval::Curve curve_of(const std::string& name, const Series& series, size_t most);
 
 }  // namespace ibot::report

@@ -29,6 +29,7 @@ struct TrainOptions {
   NonfinitePolicy on_nonfinite = NonfinitePolicy::kOn;
   CollapsePolicy on_collapse = CollapsePolicy::kWarn;
   int64_t log_every_steps = 10;
+  bool report = true;
   int64_t accumulate_steps = 1;
   bool checkpoint_activations = false;
   bool shard_optimizer = false;
@@ -65,6 +66,8 @@ struct TrainOptions {
           "running mean: warn | stop",
           Effect::kNone);
     field("log_every_steps", log_every_steps, "steps between lines of metrics.jsonl",
+          Effect::kNone);
+    field("report", report, "write OUT/report.html when the run is done, with charts and pictures",
           Effect::kNone);
     field("accumulate_steps", accumulate_steps,
           "gradient accumulation: micro-batches per rank and update; saves memory", Effect::kNone);

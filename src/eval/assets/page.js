@@ -40,8 +40,10 @@
     mark.style.background = colorOf(name);
     return mark;
   };
-  const runOf = (curve) => curve.split(" · ")[0];
   const table = document.querySelector("table.runs");
+  const names = new Set(table && [...table.tBodies[0].rows].map((row) => row.cells[0].textContent));
+  const runOf = (curve) =>
+    names.has(curve) ? curve : curve.slice(0, Math.max(curve.lastIndexOf(" · "), 0)) || curve;
   const charts = [];
 
   const pickRuns = () => {
@@ -108,6 +110,7 @@
     const show = (u) => {
       const rows = [];
       for (let i = 1; i < u.series.length; ++i) {
+        if (u.series[i].bound) continue;
         const at = u.cursor.idxs[i];
         if (!u.series[i].show || at === null || at === undefined) continue;
         const value = u.data[i][at];
@@ -121,7 +124,10 @@
       for (const {i, at, value} of rows.slice(0, kTipRows)) {
         const line = make("div");
         const other = u.data[0][at] !== u.data[0][rows[0].at];
-        line.append(swatch(u.series[i].label), exact(value) + "  " + u.series[i].label +
+        const bound = (series) => exact(u.data[series][at]);
+        const band = u.series[i + 1] && u.series[i + 1].bound && u.data[i + 1][at] !== null
+          ? " (" + bound(i + 1) + " to " + bound(i + 2) + ")" : "";
+        line.append(swatch(u.series[i].label), exact(value) + band + "  " + u.series[i].label +
                     (other ? " at " + exact(u.data[0][at]) : ""));
         tip.append(line);
       }
@@ -197,32 +203,43 @@
     size() { return {width: Math.max(this.place.clientWidth, 200), height: 240}; }
 
     // A logarithm has no place for what is not positive: such points are left out.
-    points(curve) {
-      const fits = (x, y) => (!this.logX || x > 0) && (!this.logY || y === null || y > 0);
-      const x = [], y = [];
-      curve.x.forEach((at, i) => {
-        if (!fits(at, curve.y[i])) return;
-        x.push(at);
-        y.push(curve.y[i]);
-      });
-      return [x, y];
+    columns(curve) {
+      const kept = curve.x.map((x, i) => i).filter((i) => !this.logX || curve.x[i] > 0);
+      const fits = (y) => (this.logY && y !== null && y <= 0 ? null : y);
+      const values = curve.low ? [curve.y, curve.low, curve.high] : [curve.y];
+      return [kept.map((i) => curve.x[i]), ...values.map((all) => kept.map((i) => fits(all[i])))];
+    }
+
+    // A line, and the two bounds of its band.
+    series(curve) {
+      const color = colorOf(table ? this.colorName(curve.name) : curve.name);
+      const show = !hidden.has(runOf(curve.name));
+      const line = {label: curve.name, stroke: color, width: 1.5, show, points: {size: 4}};
+      if (!curve.low) return [line];
+      const bound = {...line, stroke: "transparent", points: {show: false}, bound: true};
+      return [line, bound, {...bound}];
     }
 
     draw() {
       if (this.plot) this.plot.destroy();
       const curves = this.data.curves;
-      const joined = curves.length ? uPlot.join(curves.map((curve) => this.points(curve))) : [[]];
+      const joined = curves.length ? uPlot.join(curves.map((curve) => this.columns(curve))) : [[]];
+      const series = [{label: this.data.x}];
+      const bands = [];
+      for (const curve of curves) {
+        series.push(...this.series(curve));
+        if (!curve.low) continue;
+        const color = series[series.length - 3].stroke;
+        bands.push({series: [series.length - 1, series.length - 2], fill: color + (curves.length > 3 ? "18" : "30")});
+      }
       this.plot = new uPlot({
         ...this.size(),
         legend: {show: false},
         cursor: {drag: {x: true, y: true, uni: 20}, dataIdx: nearestPoint, focus: {prox: 24}},
-        focus: {alpha: curves.length > 1 ? 0.35 : 1},
+        focus: {alpha: curves.length > 1 && bands.length === 0 ? 0.35 : 1},
         scales: {x: {time: false, distr: this.logX ? 3 : 1}, y: {distr: this.logY ? 3 : 1}},
         axes: [axis(this.data.x), axis("")],
-        series: [{label: this.data.x}, ...curves.map(({name}) => ({
-          label: name, stroke: colorOf(table ? this.colorName(name) : name), width: 1.5,
-          show: !hidden.has(runOf(name)), points: {size: 4},
-        }))],
+        series, bands,
         plugins: [tooltip()],
       }, joined, this.place);
       this.figure.dataset.drawn = curves.length;
@@ -233,9 +250,9 @@
 
     refresh() {
       if (!this.plot) return;
-      this.data.curves.forEach(({name}, i) => {
-        const show = !hidden.has(runOf(name));
-        if (this.plot.series[i + 1].show !== show) this.plot.setSeries(i + 1, {show});
+      this.plot.series.forEach((one, i) => {
+        const show = !hidden.has(runOf(one.label));
+        if (i > 0 && one.show !== show) this.plot.setSeries(i, {show});
       });
     }
   }

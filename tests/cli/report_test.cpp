@@ -1,0 +1,68 @@
+// ibot-report, the report that a run leaves, and the sheet of crops before it.
+#include "cli/pretrain_folder.h"
+
+namespace ibot::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class Reports : public PretrainFolder {
+ protected:
+  /// Width and height of a PNG, from its header.
+  std::pair<int, int> size_of(const std::string& png) const {
+    const auto bytes = text(png);
+    EXPECT_THAT(bytes, StartsWith("\x89PNG"));
+    const auto number = [&](size_t at) {
+      return static_cast<unsigned char>(bytes[at + 2]) * 256 +
+             static_cast<unsigned char>(bytes[at + 3]);
+    };
+    return {number(16), number(20)};
+  }
+};
+
+TEST_F(Reports, ARunLeavesAPageThatIbotReportWritesAgain) {
+  finish("run", {"eval.path=set", "eval.every_epochs=4"});
+  const auto left = text("run/report.html");
+  for (const char* part : {"Crops and masks", "Attention", "Nearest neighbors", "t-SNE", "tint_01",
+                           "\"title\":\"loss_patch\"", "top1_k", "<td>done</td>"}) {
+    EXPECT_THAT(left, HasSubstr(part));
+  }
+  const auto result = run("ibot-report", {"run", "--output", "page.html", "--plots", "plots",
+                                          "--no-pictures", "--threads", "1"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, StartsWith("page.html: 1 run\nplots: "));
+  EXPECT_THAT(text("page.html"), HasSubstr("\"title\":\"loss_patch\""));
+  EXPECT_THAT(text("page.html"), Not(HasSubstr("Attention")));
+  EXPECT_THAT(text("plots/Losses-loss.svg"), HasSubstr("</svg>"));
+}
+
+// The run is done whether or not its page can be written.
+TEST_F(Reports, APageThatCannotBeWrittenIsAWarning) {
+  finish("run", {"train.report=false"});
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/report.html"));
+  std::filesystem::create_directories(folder_ / "run/report.html/in the way");
+  finish("run");
+  EXPECT_THAT(text("stderr.txt"), HasSubstr("`ibot-report run` writes it later"));
+}
+
+TEST_F(Reports, RefuseWhatIsNoRun) {
+  expect_failure(run("ibot-report", {"nowhere"}), 2, "nowhere: expected a folder of runs");
+  expect_failure(run("ibot-report", {"set"}), 2, "metrics.jsonl");
+}
+
+// Two global crops of 16 px and two local ones of 8 px side by side, margins of 6.
+TEST_F(Reports, ShowDrawsTheCropsOfTheConfiguration) {
+  const auto result =
+      run("ibot-data", {"show", "set/train", "augment.global_size=16", "augment.local_size=8",
+                        "augment.local_crops=2", "backbone.patch_size=8", "--images", "3"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.out, "crops.png: 3 images, 2 global and 2 local crops each\n");
+  EXPECT_EQ(size_of("crops.png"),
+            (std::pair{6 + 2 * (16 + 6) + (6 + 2 * (8 + 6)) + 6, 6 + 3 * (8 + 2 * 6 + 6)}));
+  expect_failure(run("ibot-data", {"show", "set/train", "augment.local_crop=2"}), 2, "local_crops");
+}
+
+}  // namespace
+}  // namespace ibot::testing
