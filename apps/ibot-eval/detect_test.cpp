@@ -8,6 +8,7 @@
 #include "common/progress.h"
 #include "ibot-eval/pictures.h"
 #include "ibot/coco/results.h"
+#include "ibot/codec/decode.h"
 #include "ibot/data/picture_files.h"
 #include "ibot/evaluation/detection.h"
 #include "ibot/io/file.h"
@@ -115,8 +116,10 @@ std::vector<eval::Figure> draw_detections(const TaskRequest& request, const coco
   prepare_folder(folder);
   for (int64_t i = 0; i < count; ++i) {
     const auto& annotated = set.annotated.images[i];
-    const auto picture = coco::drawn(decoded(set.images, i, request),
-                                     of_image(detections, annotated.id), set.annotated.categories);
+    const auto image = data::decode(set.images.read(i), set.images.path(i),
+                                    data::as_opencv(request.weights.config.run.data.decode));
+    const auto picture =
+        coco::drawn(image, of_image(detections, annotated.id), set.annotated.categories);
     const auto stem = std::filesystem::path(annotated.file).stem().string();
     io::write_file(folder / (stem + ".png"), data::png_bytes(picture));
     if (static_cast<int64_t>(figures.size()) < kShownPictures) {

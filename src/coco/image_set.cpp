@@ -10,8 +10,8 @@
 namespace ibot::coco {
 namespace {
 
-// Holds the header of an image, behind a JPEG's thumbnail and color profile.
-constexpr size_t kHeaderBytes = size_t{1} << 18;
+// Enough for most headers; a large thumbnail or color profile comes before a JPEG's.
+constexpr size_t kHeaderBytes = size_t{1} << 14;
 constexpr int64_t kWorkers = 8;
 
 data::ImageSize size_in(const std::vector<uint8_t>& bytes, const std::string& path) {
