@@ -40,7 +40,7 @@ TEST_F(Reports, ARunLeavesAPageThatIbotReportWritesAgain) {
 
 // The run is done whether or not its page can be written.
 TEST_F(Reports, APageThatCannotBeWrittenIsAWarning) {
-  finish("run", {"train.report=false"});
+  finish("run", {"train.report=false", "train.max_steps=2"});
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run/report.html"));
   std::filesystem::create_directories(folder_ / "run/report.html/in the way");
   finish("run");
