@@ -59,8 +59,11 @@ class KeptResults : public PretrainFolder {
     return run("ibot-eval", words);
   }
 
+  /// Without its date.
   Json report(const std::string& output) const {
-    return Json::parse(text(output + "/report.json"));
+    auto report = Json::parse(text(output + "/report.json"));
+    report.erase("date");
+    return report;
   }
 
   /// Sets of images whose features a folder keeps.

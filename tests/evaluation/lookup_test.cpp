@@ -295,19 +295,6 @@ TEST(VideoEvaluation, TheTruthAgreesWithItself) {
   }
 }
 
-// Patches that lie on borders of objects, a video in which nothing moves, labels of the best patch
-// alone: through the whole task the result is the truth.
-TEST(VideoEvaluation, TheTruthIsFollowedWhereNothingMoves) {
-  const Film film;
-  write(film.root() / "ImageSets/2017/val.txt", "still\n");
-  auto options = small_video();
-  options.topk = 1;
-  const auto report = report_of(*make(options), film.root());
-  for (const char* name : {"j_and_f_mean", "j_mean", "j_recall", "f_mean", "f_recall"}) {
-    EXPECT_EQ(report.metrics.at(name), 100.0) << name;
-  }
-}
-
 TEST(VideoEvaluation, InBf16ItIsTheSameButForRounding) {
   const Film film;
   auto options = small_video();

@@ -98,10 +98,11 @@ TEST(LayerDecayGroupsDense, AreThoseOfTheRealModels) {
 TEST(LayerDecayGroupsDense, OfSwinNormsAndBiasTablesAloneDoNotDecay) {
   const auto item = description()["swin_without_decay"];
   const models::BackboneOptions backbone{.arch = "swin_tiny", .patch_size = 4};
-  segmentation::Segmentor model({.backbone = {.backbone = backbone}});
+  const detection::Detector model(dense::DenseOptions{.backbone = backbone},
+                                  detection::DetectionOptions());
   std::map<std::string, bool> decays;
   int64_t kept = 0;
-  for (const auto& parameter : dense_parameters(model, backbone, 1.0)) {
+  for (const auto& parameter : dense_parameters(*model, backbone, 1.0)) {
     decays[parameter.name] = parameter.decays;
     kept += parameter.decays ? 0 : 1;
   }

@@ -82,7 +82,7 @@ void expect_replaced(const PackedPictures& packed, const std::set<int64_t>& lost
   for (size_t i = 0; i < first.batches.size(); ++i) {
     EXPECT_TENSOR_EQUAL(second.batches[i].global, first.batches[i].global);
   }
-  options.data.max_bad_share = 0.5 / static_cast<double>(shards.size());
+  options.data.max_bad_share = 0.0;
   EXPECT_THROW(run(shards, options), DataError);
 }
 
