@@ -104,7 +104,8 @@ TEST_F(IbotEval, ComparesSeveralWeights) {
   EXPECT_EQ(report("out/run")["metrics"], report("out/last")["metrics"]);
   EXPECT_EQ(report("out/run")["weights"], "run/checkpoints/last.safetensors");
   EXPECT_THAT(testing::read_text(folder_ / "out/comparison.csv"),
-              HasSubstr("weights,file,top1_k1,top1_k3\r\nrun,run/checkpoints/last.safetensors,"));
+              HasSubstr("weights,file,top1_k1,top1_k3,top5_k1,top5_k3\r\nrun,run/checkpoints/"
+                        "last.safetensors,100.0,100.0,100.0,100.0\r\n"));
   // The same network: one entry of each half in the cache.
   const std::filesystem::directory_iterator entries(folder_ / "out/features");
   EXPECT_EQ(std::distance(begin(entries), end(entries)), 2);
