@@ -159,13 +159,18 @@
       for (const curve of this.data.curves) if (!table) colorOf(curve.name);
       if (!table && this.data.curves.length > 1) figure.append(this.legend());
       new ResizeObserver(() => this.plot && this.plot.setSize(this.size())).observe(this.place);
-      const seen = new IntersectionObserver((entries) => {
-        if (!entries.some((entry) => entry.isIntersecting)) return;
-        seen.disconnect();
-        this.draw();
+      this.seen = new IntersectionObserver((entries) => {
+        if (entries.some((entry) => entry.isIntersecting)) this.drawFirst();
       }, {rootMargin: "600px"});
-      seen.observe(figure);
+      this.seen.observe(figure);
     }
+
+    drawFirst() {
+      this.seen.disconnect();
+      if (!this.plot) this.draw();
+    }
+
+    isInView() { return this.figure.getBoundingClientRect().top < window.innerHeight; }
 
     toggle(text, field) {
       const button = make("button", "", text);
@@ -282,4 +287,6 @@
   }
   for (const figure of document.querySelectorAll("figure.chart")) charts.push(new Chart(figure));
   if (table) pickRuns();
+  // A page that is only printed or read has no frames in which an observer would be told.
+  for (const chart of charts) if (chart.isInView()) chart.drawFirst();
 })();
