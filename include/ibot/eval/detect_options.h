@@ -12,7 +12,7 @@
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
 #include "ibot/coco/view_options.h"
-#include "ibot/eval/run_options.h"
+#include "ibot/train/run_options.h"
 
 namespace ibot {
 namespace eval {
@@ -55,7 +55,7 @@ struct DetectOptions {
   int64_t drawings = 0;
   int64_t test_every_epochs = 1;
   int64_t seed = 0;
-  RunOptions run{.log_every_steps = 50};
+  train::RunOptions run{.log_every_steps = 50};
 
   template <class Visitor>
   void fields(Visitor&& field) {

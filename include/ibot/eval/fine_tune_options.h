@@ -10,10 +10,10 @@
 #include "ibot/base/enum_names.h"
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
-#include "ibot/eval/run_options.h"
 #include "ibot/image/filter_options.h"
 #include "ibot/optim/optim_options.h"
 #include "ibot/optim/schedule_options.h"
+#include "ibot/train/run_options.h"
 
 namespace ibot {
 namespace eval {
@@ -66,7 +66,7 @@ struct FineTuneOptions {
   double test_crop_ratio = 0.875;
   int64_t test_every_epochs = 1;
   int64_t seed = 0;
-  RunOptions run;
+  train::RunOptions run;
 
   template <class Visitor>
   void fields(Visitor&& field) {

@@ -9,10 +9,10 @@
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
 #include "ibot/data/segmentation_options.h"
-#include "ibot/eval/run_options.h"
 #include "ibot/image/segmentation_options.h"
 #include "ibot/optim/optim_options.h"
 #include "ibot/segmentation/segmentor_options.h"
+#include "ibot/train/run_options.h"
 
 namespace ibot::eval {
 
@@ -47,7 +47,7 @@ struct SegmentOptions {
   bool save_predictions = false;
   int64_t overlays = 0;
   int64_t seed = 0;
-  RunOptions run{.log_every_steps = 50, .save_every_steps = 1000};
+  train::RunOptions run{.log_every_steps = 50, .save_every_steps = 1000};
 
   template <class Visitor>
   void fields(Visitor&& field) {
