@@ -97,11 +97,11 @@ eval::Accuracy test(const TaskRequest& request, const eval::FineTuneOptions& opt
       images,
       {.transform = {.resize_size = resized, .crop_size = size, .filter = options.test_filter},
        .decode = config.run.data.decode,
+       .begin = images.size() * group.rank() / group.size(),
+       .end = images.size() * (group.rank() + 1) / group.size(),
        .batch_size = std::max<int64_t>(options.batch_size * 3 / 2, 1),
        .workers = config.run.data.workers,
        .prefetch_batches = config.run.data.prefetch_batches,
-       .begin = images.size() * group.rank() / group.size(),
-       .end = images.size() * (group.rank() + 1) / group.size(),
        .pin_memory = request.device.is_cuda()});
   return eval::test_classifier(classifier, loader, config.run.augment.normalization, request.device,
                                options.run.precision, group);

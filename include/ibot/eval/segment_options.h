@@ -18,6 +18,7 @@ namespace ibot::eval {
 
 /// Defaults: UPerNet on ADE20K with ViT-S/16.
 struct SegmentOptions {
+  // What affects results.
   segmentation::HeadKind head = segmentation::HeadKind::kUper;
   int64_t channels = 0;
   double auxiliary_weight = 0.4;
@@ -42,11 +43,14 @@ struct SegmentOptions {
   int64_t stride = 341;
   std::vector<double> test_ratios;
   bool test_flip = false;
+  int64_t seed = 0;
+
+  // What affects speed, memory, and what is read, kept or told.
   int64_t test_every_epochs = 0;
   int64_t window_batch = 4;
   bool save_predictions = false;
   int64_t overlays = 0;
-  int64_t seed = 0;
+
   train::RunOptions run{.log_every_steps = 50, .save_every_steps = 1000};
 
   template <class Visitor>

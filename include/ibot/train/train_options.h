@@ -17,18 +17,21 @@ using optim::Precision;
 struct TrainOptions : RunOptions {
   TrainOptions() { save_every_epochs = 40; }
 
+  // What affects results.
   int64_t epochs = 800;
   int64_t batch_size = 64;
   int64_t seed = 0;
   std::string init_from;
   std::string init_key = "teacher";
+  dist::Compression compress_gradients = dist::Compression::kNone;
+
+  // What affects speed, memory, and what is read, kept or told.
   std::string device = "auto";
   int64_t max_steps = 0;
   int64_t keep_last = 2;
   CollapsePolicy on_collapse = CollapsePolicy::kWarn;
   bool report = true;
   int64_t accumulate_steps = 1;
-  dist::Compression compress_gradients = dist::Compression::kNone;
   int64_t rank_timeout_s = 120;
   int64_t stall_timeout_s = 600;
 
