@@ -4,8 +4,9 @@
     scripts/kill_test.py [--task finetune|segment] [--kills 50] [--nproc 2] [--seed 0] [--bin bin]
                          [--work DIR] [key=value ...]
 
-Pre-trains, fine-tunes with `--task finetune`, or segments with `--task segment`; keys replace those of the small network. Draws a small image set, trains on it undisturbed, then trains the same again while `kill -9` strikes
-at random moments: a third of the kills while a checkpoint is being written; with several ranks
+Pre-trains, fine-tunes with `--task finetune`, or segments with `--task segment`; keys replace those
+of the small network. Draws a small image set, trains on it undisturbed, then trains the same again
+while `kill -9` strikes at random moments: a third of the kills while a checkpoint is being written; with several ranks
 (--nproc) some strike the launcher and some a single rank, in turn. After each kill every process of
 the run must be gone within a minute by itself. At the end the checkpoint of the killed run must be
 the undisturbed one's, byte for byte; a run that ends before all kills were spent is begun anew and
