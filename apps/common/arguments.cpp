@@ -119,6 +119,8 @@ void add_common_arguments(CLI::App& app, CommonArguments& arguments) {
                  "critical or off")
       ->check(CLI::IsMember(log_levels()))
       ->option_text("LEVEL");
+  app.add_flag("--quiet", arguments.quiet,
+               "no progress; of the log only epochs, evaluations, the end and warnings");
   for (CLI::App* subcommand : app.get_subcommands({})) {
     lay_out(*subcommand);
     subcommand->fallthrough();

@@ -13,11 +13,12 @@ namespace ibot::apps {
 struct CommonArguments {
   int threads = 0;  // 0: LibTorch's choice
   std::string log_level = "info";
+  bool quiet = false;
 };
 
-/// Adds --help, --version, --threads and --log-level to `app` and sets the common help layout.
-/// Subcommands, which must exist already, accept the common options too. `arguments` must outlive
-/// parsing.
+/// Adds --help, --version, --threads, --log-level and --quiet to `app` and sets the common help
+/// layout. Subcommands, which must exist already, accept the common options too. `arguments` must
+/// outlive parsing.
 void add_common_arguments(CLI::App& app, CommonArguments& arguments);
 
 /// One line describing a command-line error: `where: what; how to mend it`.

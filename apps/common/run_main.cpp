@@ -15,6 +15,7 @@
 #include "common/arguments.h"
 #include "common/console.h"
 #include "common/logging.h"
+#include "common/progress.h"
 #include "common/units.h"
 
 namespace ibot::apps {
@@ -54,6 +55,10 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
     return fail(kWrongRequest, explain_parse_error(app, error));
   }
   start_logging(arguments.log_level);
+  if (arguments.quiet) {
+    quiet_logging();
+    quiet_progress();
+  }
   raise_limit_of_open_files();
   if (arguments.threads > 0) at::set_num_threads(arguments.threads);
   return body();

@@ -38,7 +38,7 @@ void add_inputs(CLI::App& app, EvalArguments& arguments) {
 
 void add_outputs(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--output", arguments.output,
-                 "folder to write report.json and index.html to, and pictures; of several weights "
+                 "folder to write report.json and report.html to, and pictures; of several weights "
                  "a folder for each; for embed also the file of the features")
       ->option_text("DIR");
   app.add_option("--format", arguments.format,
@@ -114,7 +114,6 @@ void add_eval_arguments(CLI::App& app, EvalArguments& arguments) {
   app.add_option("--device", arguments.device, "where to compute (default: a GPU if there is one)")
       ->option_text("auto|cpu|cuda[:N]");
   add_nproc_argument(app, arguments.nproc);
-  app.add_flag("--quiet", arguments.quiet, "no progress; of the log only epochs and warnings");
   app.add_flag("--list", arguments.list, "list the tasks and exit");
   app.add_flag("--print-config", arguments.print_config,
                "print the configuration with every key and exit; after a TASK, the sections that "

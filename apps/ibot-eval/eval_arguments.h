@@ -31,7 +31,6 @@ struct EvalArguments {
   bool print_config = false;
   bool markdown = false;
   bool list = false;
-  bool quiet = false;
 };
 
 void add_eval_arguments(CLI::App& app, EvalArguments& arguments);

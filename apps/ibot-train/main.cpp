@@ -90,7 +90,6 @@ int run(const TrainArguments& arguments, int argc, char** argv) {
     requests = {ibot::apps::chosen_run(requests, arguments.sweep_run)};
   }
   if (arguments.print_config || !arguments.explain.empty()) return tell(arguments, requests);
-  if (arguments.quiet) ibot::apps::quiet_logging();
   const bool is_sweep = !requests.front().name.empty() && arguments.sweep_run.empty();
   // The ranks of a launcher are there for one run: they take the runs of a sweep in turn.
   if (is_sweep && ibot::dist::launch_of_process().world == 1) {

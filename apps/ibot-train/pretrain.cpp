@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 
 #include "common/data_notes.h"
 #include "common/early_end.h"
@@ -164,18 +165,25 @@ int64_t last_step(const train::TrainerOptions& options) {
   return options.train.max_steps > 0 ? std::min(options.train.max_steps, total) : total;
 }
 
+/// Values of an epoch that say nothing, which log.txt has because the official one does. adjacc is
+/// -1 in every pre-training; nmi and the like compare prototypes with classes.
+std::set<std::string> undefined_values(bool labeled) {
+  if (labeled) return {"adjacc"};
+  return {"adjacc", "nmi", "ari", "fscore"};
+}
+
 /// Observers of rank 0: log files and console.
 struct Record {
   Record(const TrainRequest& request, const train::TrainerOptions& options, int64_t first,
          bool labeled)
-      : files(request.output, first, options.length.steps_per_epoch, log_warning),
+      : files(request.output, first, options.length.steps_per_epoch, log_warning,
+              train::LogKeys{.undefined = undefined_values(labeled)}),
         shown({.first = first,
                .total = last_step(options),
                .images = options.length.global_batch,
                .steps_per_epoch = options.length.steps_per_epoch,
                .epochs = options.train.epochs,
-               .labeled = labeled,
-               .quiet = request.quiet}) {}
+               .labeled = labeled}) {}
 
   train::RunLog files;
   RunConsole shown;

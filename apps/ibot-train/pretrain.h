@@ -16,7 +16,6 @@ struct TrainRequest {
   std::string init_from = {};  // train.init_from as the user states it, once the request is settled
   bool dry_run = false;
   bool json = false;       // the dry run's figures for machines
-  bool quiet = false;      // no progress
   std::string name = {};   // of a run of a sweep; otherwise empty
   std::string swept = {};  // its values: "optim.lr=0.001 train.seed=1"
 };

@@ -8,14 +8,14 @@
 
 namespace ibot::apps {
 
-RunConsole::RunConsole(const ConsoleOptions& options) : options_(options) {
-  if (options.quiet) return;
-  progress_.emplace(ProgressOptions{.label = "pre-train",
-                                    .unit = "steps",
-                                    .total = options.total,
-                                    .first = options.first,
-                                    .item = "images",
-                                    .items_per_count = static_cast<double>(options.images)});
+RunConsole::RunConsole(const ConsoleOptions& options)
+    : options_(options),
+      progress_({.label = "pre-train",
+                 .unit = "steps",
+                 .total = options.total,
+                 .first = options.first,
+                 .item = "images",
+                 .items_per_count = static_cast<double>(options.images)}) {
   on_progress(options.first);
 }
 
@@ -24,8 +24,7 @@ std::string RunConsole::epoch_of(int64_t epoch) const {
 }
 
 void RunConsole::on_progress(int64_t step) {
-  if (!progress_) return;
-  progress_->update(step, epoch_of(step / options_.steps_per_epoch) + loss_, speed_);
+  progress_.update(step, epoch_of(step / options_.steps_per_epoch) + loss_, speed_);
 }
 
 void RunConsole::on_step(const train::StepRecord& record) {
@@ -70,8 +69,6 @@ void RunConsole::on_fault(const train::FaultRecord& record) {
   log_warning(concat("step ", record.step, ": ", record.text));
 }
 
-void RunConsole::finish() {
-  if (progress_) progress_->finish();
-}
+void RunConsole::finish() { progress_.finish(); }
 
 }  // namespace ibot::apps

@@ -17,11 +17,10 @@ struct ConsoleOptions {
   int64_t steps_per_epoch = 1;
   int64_t epochs = 0;
   bool labeled = false;  // images have classes
-  bool quiet = false;    // no progress line
 };
 
 /// A progress line with epoch, loss, rate and time left; a log line per epoch and evaluation; a
-/// warning for each fault. Epochs are counted from 1 here, from 0 in files.
+/// warning for each fault. Epochs are counted from 1.
 ///
 /// The line of an epoch shows the effective rank of the teacher's features and the entropy of its
 /// targets in nats, at the epoch's last record, and how well prototypes agree with classes (nmi) if
@@ -43,7 +42,7 @@ class RunConsole : public train::Observer {
   std::string epoch_of(int64_t epoch) const;
 
   ConsoleOptions options_;
-  std::optional<Progress> progress_;
+  Progress progress_;
   std::optional<train::HealthRecord> health_;
   std::string loss_;   // of the last record
   std::string speed_;  // likewise

@@ -44,8 +44,6 @@ void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
   app.add_flag("--dry-run", arguments.dry_run,
                "build everything, run two steps, print the cost of a full run");
   app.add_flag("--json", arguments.json, "print what --dry-run finds as JSON");
-  app.add_flag("--quiet", arguments.quiet,
-               "no progress; of the log only epochs, evaluations, the end and warnings");
   app.add_flag("--list", arguments.list, "print index, name and values of a sweep's runs and exit");
   app.add_option("--sweep-run", arguments.sweep_run,
                  "run one of a sweep: by index or name; array: by SLURM_ARRAY_TASK_ID")
@@ -105,7 +103,6 @@ std::vector<TrainRequest> train_requests(const TrainArguments& arguments) {
                         .resume = arguments.resume,
                         .dry_run = arguments.dry_run,
                         .json = arguments.json,
-                        .quiet = arguments.quiet,
                         .name = run.name,
                         .swept = run.swept});
   }

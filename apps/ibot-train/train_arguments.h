@@ -23,7 +23,6 @@ struct TrainArguments {
   bool print_config = false;
   bool dry_run = false;
   bool json = false;
-  bool quiet = false;
   bool list = false;
   std::string sweep_run;
   int64_t parallel = 1;

@@ -63,8 +63,7 @@ RunLog::RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_
     : warn_(std::move(warn)),
       keys_(std::move(keys)),
       metrics_(output / "metrics.jsonl", "step", step + 1),
-      // A run from scratch also drops epoch 0, whose values are stored at step 0.
-      events_(output / "tensorboard", step == 0 ? 0 : step + 1) {
+      events_(output / "tensorboard", step + 1) {
   if (keys_) log_.emplace(output / "log.txt", "epoch", step / steps_per_epoch);
 }
 
@@ -132,7 +131,8 @@ void RunLog::on_epoch(const EpochRecord& record) {
   epoch_ = {};
   for (const auto& [name, value] : entries) {
     epoch_.entries.push_back({"train_" + name, value});
-    add_scalar(name, record.epoch, value);
+    const bool defined = !keys_ || !keys_->undefined.contains(name);
+    if (defined) add_scalar("epoch/" + name, record.step, value);
   }
   epoch_.epoch = record.epoch;
 }

@@ -5,9 +5,11 @@
 
 #include <cmath>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 
 #include "ibot/base/error.h"
+#include "ibot/io/file.h"
 #include "ibot/train/run_log.h"
 #include "support/expect_tensor.h"
 #include "support/golden.h"
@@ -329,7 +331,7 @@ TEST(RunLog, TellsAtTheEndOfLinesThatFoundNoRoom) {
 TEST(RunLog, WritesTheOfficialKeysAndDropsWhatARestartRepeats) {
   const TemporaryFolder folder;
   {
-    RunLog log(folder.path(), 0, 4);
+    RunLog log(folder.path(), 0, 4, {}, LogKeys{.undefined = {"adjacc", "nmi"}});
     log.on_step({.step = 3, .loss = 1.5});
     log.on_step({.step = 4, .loss = 1.25});
     log.on_epoch({.step = 4,
@@ -342,6 +344,13 @@ TEST(RunLog, WritesTheOfficialKeysAndDropsWhatARestartRepeats) {
     log.on_epoch_end();
     std::ofstream(folder.path() / "metrics.jsonl", std::ios::app) << "{\"step\": 9, \"lo";
   }
+  // TensorBoard has what is defined, epochs apart from steps.
+  const auto events = std::filesystem::directory_iterator(folder.path() / "tensorboard")->path();
+  const auto drawn = io::read_file(events);
+  for (const char* tag : {"step/loss", "epoch/loss", "epoch/cls", "epoch/acc", "epoch/ari"}) {
+    EXPECT_NE(drawn.find(tag), std::string::npos) << tag;
+  }
+  for (const char* tag : {"adjacc", "nmi"}) EXPECT_EQ(drawn.find(tag), std::string::npos) << tag;
   RunLog log(folder.path(), 4, 4);
   log.on_step({.step = 6, .epoch = 1, .loss = 0.5});
   log.on_evaluation({.step = 8, .epoch = 1, .name = "knn", .metrics = {{"top1_k10", 50.0}}});

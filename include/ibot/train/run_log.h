@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,10 +34,15 @@ class JsonLines {
 struct LogKeys {
   std::string weight_decay = "wd";
   std::vector<std::pair<std::string, int64_t>> constants = {};  // in every line
+  /// Values of an epoch, by their name in its record, that this run does not define: log.txt has
+  /// them as the official one does, TensorBoard does not.
+  std::set<std::string> undefined = {};
 };
 
 /// Writes OUT/log.txt with the official keys, one line per epoch after its evaluations,
-/// OUT/metrics.jsonl and OUT/tensorboard. A full disk does not end the run: lines are queued until
+/// OUT/metrics.jsonl and OUT/tensorboard, where values of steps are "step/NAME", those of epochs
+/// "epoch/NAME", and steps are the axis of both. log.txt and metrics.jsonl count epochs from 0, as
+/// the official files do. A full disk does not end the run: lines are queued until
 /// there is room.
 class RunLog : public Observer {
  public:
