@@ -130,7 +130,7 @@ class RunPictures {
     if (!path.empty() && fs::is_directory(fs::path(path) / "val")) {
       return data::open_images((fs::path(path) / "val").string());
     }
-    return data::open_images(config_.data.path);
+    return data::open_images(config_.data.path, data::Labels::kIgnored);
   }
 
   /// A random choice of images, the same on every call; those that do not decode are left out.

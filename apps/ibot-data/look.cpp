@@ -17,7 +17,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::unique_ptr<data::Dataset> open_folder(const LookArguments& arguments) {
-  auto folder = open_input([&] { return data::open_images(arguments.folder); });
+  // What pre-training reads; in shards an image without a label is damage nevertheless.
+  const auto labels =
+      data::names_shards(arguments.folder) ? data::Labels::kUsed : data::Labels::kIgnored;
+  auto folder = open_input([&] { return data::open_images(arguments.folder, labels); });
   log_notes(arguments.folder, *folder);
   return folder;
 }

@@ -33,7 +33,7 @@ class Spaced : public data::Dataset {
 
 std::vector<Finding> check_images(const std::string& where) {
   constexpr int64_t kSamples = 256;
-  const auto all = data::open_images(where);
+  const auto all = data::open_images(where, data::Labels::kIgnored);
   log_notes(where, *all);
   const Spaced samples(*all, kSamples);
   const int64_t workers = std::max(1U, std::thread::hardware_concurrency());

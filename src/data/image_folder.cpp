@@ -29,8 +29,9 @@ int image_rank(std::string_view name) {
 
 bool is_image_name(std::string_view name) { return image_rank(name) >= 0; }
 
-ImageFolder::ImageFolder(const std::filesystem::path& root, int64_t keep_listing_from)
-    : root_(root), listing_(current_listing(root, keep_listing_from)) {}
+ImageFolder::ImageFolder(const std::filesystem::path& root, int64_t keep_listing_from,
+                         Subfolders subfolders)
+    : root_(root), listing_(current_listing(root, keep_listing_from, subfolders)) {}
 
 std::string ImageFolder::path(int64_t sample) const {
   return (root_ / listing_.path(sample)).string();

@@ -129,6 +129,17 @@ std::optional<std::string> note_of_splits(const std::vector<std::string>& folder
   return std::nullopt;
 }
 
+std::string counted(int64_t count, const char* what) {
+  return concat(count, ' ', what, count == 1 ? "" : "s");
+}
+
+/// How a root is read that has both images and sub-folders of such.
+std::string note_of_mixture(const std::vector<std::string>& files, int64_t folders) {
+  return concat("read without classes: ", counted(std::ssize(files), "image"), " beside ",
+                counted(folders, "sub-folder"), ", the first one ", files.front(),
+                ", and all images below");
+}
+
 /// All folders under the one class "".
 void make_flat(FoundRoot& found, const std::vector<std::string>& files) {
   FoundClass flat;
@@ -155,13 +166,14 @@ FoundRoot find_below(const fs::path& root, Subfolders subfolders) {
   const bool classes_hold_images = std::any_of(found.classes.begin(), found.classes.end(),
                                                [](const auto& each) { return each.has_images(); });
   if (subfolders == Subfolders::kNothing || !classes_hold_images) {
+    if (classes_hold_images && !files.empty())
+      found.notes.push_back(note_of_mixture(files, classes));
     make_flat(found, files);
     return found;
   }
   if (!files.empty()) {
-    found.notes.push_back(concat("left out ", files.size(),
-                                 " images beside the class folders, the first one ",
-                                 files.front()));
+    found.notes.push_back(concat("left out ", counted(std::ssize(files), "image"),
+                                 " beside the class folders, the first one ", files.front()));
   }
   if (auto note = note_of_splits(folders)) found.notes.push_back(*std::move(note));
   return found;
@@ -312,19 +324,29 @@ std::optional<Listing> read_listing(const fs::path& file, const fs::path& root) 
   }
 }
 
-Listing current_listing(const fs::path& root, int64_t keep_from) {
+Listing current_listing(const fs::path& root, int64_t keep_from, Subfolders subfolders) {
+  const bool classes = subfolders == Subfolders::kClasses;
   return kept_or_made<Listing>(
-      root, {.kind = ".ibot-listing",
+      root, {.kind = classes ? ".ibot-listing" : ".ibot-images",
              .turn = root,
              .read =
                  [&](const fs::path& file) {
                    auto listing = read_listing(file, root);
                    return listing && listing->is_current(root) ? std::move(listing) : std::nullopt;
                  },
-             .make = [&] { return list_images(root); },
+             .make = [&] { return list_images(root, subfolders); },
              .is_kept =
                  [&](const Listing& made) { return made.size() >= keep_from && made.is_settled(); },
              .write = [&](const fs::path& file, const Listing& made) { made.write(file, root); }});
+}
+
+Subfolders meaning_of_subfolders(const fs::path& root) {
+  std::error_code error;
+  if (!fs::is_directory(root, error)) return Subfolders::kClasses;
+  LeftOut ignored;
+  const auto [folders, files] = entries_of(root, ignored);
+  const bool mixed = !folders.empty() && std::any_of(files.begin(), files.end(), is_image_name);
+  return mixed ? Subfolders::kNothing : Subfolders::kClasses;
 }
 
 }  // namespace ibot::data

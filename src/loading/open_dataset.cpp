@@ -8,7 +8,9 @@ namespace ibot::data {
 
 std::unique_ptr<Dataset> open_images(const std::string& where, Labels labels) {
   if (names_shards(where)) return std::make_unique<ShardSet>(where, labels);
-  return std::make_unique<ImageFolder>(where);
+  const auto subfolders =
+      labels == Labels::kUsed ? Subfolders::kClasses : meaning_of_subfolders(where);
+  return std::make_unique<ImageFolder>(where, ImageFolder::kKeepListingFrom, subfolders);
 }
 
 std::unique_ptr<Dataset> open_dataset(const std::filesystem::path& root, Split split,

@@ -89,6 +89,12 @@ TEST_F(IbotData, ImagesWithoutClassesTrainButAreNotEvaluated) {
       run("ibot-eval", {"knn", "--weights", last("run").string(), "--data", "flat"});
   EXPECT_EQ(refused.status, 2);
   EXPECT_THAT(refused.err, HasSubstr("expected images with classes, got 8 without"));
+  std::filesystem::copy_file(folder_ / "flat/val/0000.jpg", folder_ / "set/train/beside.jpg");
+  const auto mixed = train("mixed", {"train.max_steps=1", "--quiet"});
+  EXPECT_EQ(mixed.status, 0) << mixed.err;
+  EXPECT_THAT(mixed.err, HasSubstr("read without classes: 1 image beside 2 sub-folders"));
+  EXPECT_THAT(run("ibot-data", {"verify", "set/train", "--quiet"}).out,
+              HasSubstr("0 of 17 images damaged"));
   const auto splits = train("splits", {"data.path=set", "--dry-run"});
   EXPECT_EQ(splits.status, 0) << splits.err;
   EXPECT_THAT(splits.err, HasSubstr("set: holds train/ and val/, which count as classes"));

@@ -6,6 +6,7 @@
 
 #include "data/pictures.h"
 #include "ibot/base/error.h"
+#include "ibot/loading/open_dataset.h"
 #include "support/temporary_folder.h"
 
 namespace ibot::data {
@@ -144,7 +145,24 @@ TEST_F(ImageFolderTest, ImagesBesideClassesAreLeftOutAndSaid) {
   EXPECT_EQ(names(), std::vector<std::string>{"a/1.jpg 0"});
   EXPECT_EQ(folder.notes(),
             std::vector<std::string>{
-                "left out 1 images beside the class folders, the first one stray.jpg"});
+                "left out 1 image beside the class folders, the first one stray.jpg"});
+}
+
+// Sub-folders that have images beside them are albums and no classes.
+TEST_F(ImageFolderTest, WithoutLabelsAllImagesOfAMixedFolderAreRead) {
+  add("a/deep/1.jpg");
+  add("b/2.jpg");
+  EXPECT_TRUE(has_classes(*open_images(root_.path(), Labels::kIgnored)));
+  EXPECT_EQ(ImageFolder(root_.path(), 1).size(), 2);  // a listing with classes may be kept
+  add("beside.jpg");
+  const auto all = open_images(root_.path(), Labels::kIgnored);
+  EXPECT_EQ(all->size(), 3);
+  EXPECT_FALSE(has_classes(*all));
+  EXPECT_EQ(all->path(0), (root_ / "beside.jpg").string());
+  EXPECT_EQ(all->notes(),
+            std::vector<std::string>{"read without classes: 1 image beside 2 sub-folders, the "
+                                     "first one beside.jpg, and all images below"});
+  EXPECT_EQ(open_images(root_.path())->size(), 2);
 }
 
 TEST_F(ImageFolderTest, SplitsAreSaidToCountAsClasses) {

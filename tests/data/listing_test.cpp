@@ -176,7 +176,22 @@ TEST_F(ListingTest, ListsEveryImageWhereFoldersAreNoClasses) {
   EXPECT_EQ(all.class_names(), std::vector<std::string>{""});
   EXPECT_EQ(all.path(0), "top.jpg");
   EXPECT_EQ(all.path(1), "a/deep/x.png");
-  EXPECT_TRUE(all.notes().empty());
+  EXPECT_EQ(all.notes().size(), 1U);
+}
+
+// Each reading of a mixed folder is kept in a file of its own.
+TEST_F(ListingTest, ReadingsOfAMixedFolderAreKeptApart) {
+  add("top.jpg");
+  let_rest();
+  for (int time = 0; time < 2; ++time) {
+    EXPECT_EQ(current_listing(root_, 1).size(), 41);
+    EXPECT_EQ(current_listing(root_, 1, Subfolders::kNothing).size(), 42);
+  }
+  EXPECT_EQ(read_listing(file_, root_)->size(), 41);
+  EXPECT_EQ(read_listing(folder_ / ".set.ibot-images", root_)->size(), 42);
+  EXPECT_EQ(meaning_of_subfolders(root_), Subfolders::kNothing);
+  fs::remove(root_ / "top.jpg");
+  EXPECT_EQ(meaning_of_subfolders(root_), Subfolders::kClasses);
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ namespace ibot::data {
 /// Names that begin with a dot and those that operating systems create (`__MACOSX`, `@eaDir`,
 /// Thumbs.db, lost+found, ...) are skipped, as classes, folders and files; notes() counts them,
 /// files with other extensions, and images next to the class folders. If no subfolder holds an
-/// image, the images of the root itself are read, without classes (see has_classes).
+/// image, the images of the root itself are read, without classes (see has_classes). With
+/// Subfolders::kNothing every image is read, without classes.
 ///
 /// A listing of at least `keep_listing_from` images is cached in a file and reused as long as no
 /// folder changes; see current_listing.
@@ -27,7 +28,11 @@ namespace ibot::data {
 /// Source: torchvision `ImageFolder`, whose order decides sample ids.
 class ImageFolder : public Dataset {
  public:
-  explicit ImageFolder(const std::filesystem::path& root, int64_t keep_listing_from = 100'000);
+  static constexpr int64_t kKeepListingFrom = 100'000;
+
+  explicit ImageFolder(const std::filesystem::path& root,
+                       int64_t keep_listing_from = kKeepListingFrom,
+                       Subfolders subfolders = Subfolders::kClasses);
   /// The images of a listing of `root`.
   ImageFolder(const std::filesystem::path& root, Listing listing)
       : root_(root), listing_(std::move(listing)) {}

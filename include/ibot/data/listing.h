@@ -25,7 +25,7 @@ struct ListedFolder {
 /// What the folders right below the root stand for.
 ///
 ///   kClasses  a class each; images beside them are left out
-///   kNothing  no classes: every image of the root and below it
+///   kNothing  no classes: every image of the root and below it, with a note where both hold some
 enum class Subfolders { kClasses, kNothing };
 
 /// The images of an image folder in order; ImageFolder defines which files are images.
@@ -75,7 +75,13 @@ std::optional<Listing> read_listing(const std::filesystem::path& file,
 /// The current listing of `root`: cached, or created by one process while the others of the
 /// machine wait. A new listing is cached if it has at least `keep_from` images and is settled, in
 /// `root`/../.NAME.ibot-listing, or, if that is not writable, in
-/// $XDG_CACHE_HOME/ibot/HASH.ibot-listing (default ~/.cache).
-Listing current_listing(const std::filesystem::path& root, int64_t keep_from);
+/// $XDG_CACHE_HOME/ibot/HASH.ibot-listing (default ~/.cache); without classes the file ends in
+/// .ibot-images instead.
+Listing current_listing(const std::filesystem::path& root, int64_t keep_from,
+                        Subfolders subfolders = Subfolders::kClasses);
+
+/// kNothing if the root holds images beside sub-folders, which are then no classes; otherwise, or
+/// if it cannot be read, kClasses. Looks at the root alone.
+Subfolders meaning_of_subfolders(const std::filesystem::path& root);
 
 }  // namespace ibot::data

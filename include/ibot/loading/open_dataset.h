@@ -11,7 +11,8 @@
 
 namespace ibot::data {
 
-/// The images of an image folder, or of shards if names_shards() holds. Throws DataError.
+/// The images of an image folder, or of shards if names_shards() holds. Where labels are ignored, a
+/// folder with images beside its sub-folders is read whole, without classes. Throws DataError.
 std::unique_ptr<Dataset> open_images(const std::string& where, Labels labels = Labels::kUsed);
 
 /// The training or validation images below `root`, in the layout `options.kind`. kVal is the test
