@@ -10,11 +10,12 @@
 namespace ibot::apps {
 
 void write_run_report(const std::filesystem::path& output, const config::RunConfig& config,
-                      torch::Device device) {
+                      torch::Device device, const std::vector<report::PictureSection>& more) {
   const auto page = output / "report.html";
   log_info("report: " + page.string());
   try {
-    const auto pictures = run_pictures(output, config, device);
+    auto pictures = run_pictures(output, config, device);
+    pictures.insert(pictures.end(), more.begin(), more.end());
     io::write_file(page, report::report_html({report::read_run(output)}, pictures));
   } catch (const std::exception& problem) {
     log_warning(concat("report: ", problem.what(), "; `ibot-report ", output.string(),

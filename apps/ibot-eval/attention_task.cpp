@@ -152,9 +152,9 @@ class AttentionTask {
     identity.add_images(images_->content_hash());
     report.identity = identity.summary();
     report.figures = std::move(figures_);
-    std::printf("%lld %s in %s\n", static_cast<long long>(done_),
-                options_.video ? "frames, attention.avi," : "panels, idx<number>_attn.png,",
-                request_.output.c_str());
+    report.table = concat(
+        done_, " ", options_.video ? "frames, attention.avi," : "panels, idx<number>_attn.png,",
+        " in ", request_.output.string(), "\n");
     return report;
   }
 

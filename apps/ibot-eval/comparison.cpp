@@ -85,7 +85,7 @@ void Comparison::write(const std::filesystem::path& folder) const {
   io::write_file(folder / "comparison.csv", csv);
   eval::Page page("ibot-eval " + task_);
   page.table(table());
-  io::write_file(folder / "index.html", page.html());
+  io::write_file(folder / "report.html", page.html());
 }
 
 }  // namespace ibot::apps

@@ -18,7 +18,7 @@ class Comparison {
   size_t rows() const { return rows_.size(); }
   /// A row for each of the weights, a column for each metric that all of them have.
   std::string text() const;
-  /// FOLDER/comparison.csv, with every digit, and FOLDER/index.html.
+  /// FOLDER/comparison.csv, with every digit, and FOLDER/report.html.
   void write(const std::filesystem::path& folder) const;
 
  private:

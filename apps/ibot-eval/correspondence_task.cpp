@@ -245,7 +245,6 @@ class CorrespondenceTask {
     if (attention_) identity.add_hash("weights of the attention", attention_->hash);
     report.identity = identity.summary();
     report.figures = std::move(figures_);
-    print(report);
     return report;
   }
 

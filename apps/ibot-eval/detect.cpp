@@ -144,7 +144,6 @@ eval::Report score_results(const TaskRequest& request) {
   tell(set);
   const auto detections = open_input([&] { return coco::read_detections(request.results, set); });
   auto report = open_input([&] { return detection_report(request, set, detections); });
-  print(report);
   return report;
 }
 
@@ -180,8 +179,8 @@ eval::Report run_detect(const TaskRequest& request) {
   test_detector(request, *sets.val, detector, &found);
   auto report = detection_report(request, sets.val->annotated, found);
   report.identity = identity.summary();
+  if (sets.train) report.counts["train_images"] = std::ssize(sets.trained);
   report.figures = draw_detections(request, *sets.val, found);
-  if (request.group.rank() == 0) print(report);
   return report;
 }
 

@@ -101,6 +101,8 @@ eval::Report detection_report(const TaskRequest& request, const coco::AnnotatedS
                       .options = eval::option_values(request.weights.config.detect),
                       .weights = {},
                       .data = {}};
+  report.counts = {{"test_images", static_cast<int64_t>(set.images.size())},
+                   {"classes", static_cast<int64_t>(set.categories.size())}};
   report.metrics.merge(mask.metrics);
   report.tables.push_back(std::move(table));
   report.table = console_table(report.metrics);

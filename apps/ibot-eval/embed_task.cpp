@@ -110,7 +110,6 @@ eval::Report run_embed(const TaskRequest& request) {
   report.table = concat(
       bank.features.size(0), " images, ", bank.features.size(1), " numbers each, in ",
       file.string(), unreadable == 0 ? "" : concat("; left out ", unreadable, " unreadable"), "\n");
-  print(report);
   return report;
 }
 

@@ -1,7 +1,5 @@
 #include <torch/utils.h>
 
-#include <cstdio>
-
 #include "common/labeled_images.h"
 #include "common/run_main.h"
 #include "ibot-eval/feature_files.h"
@@ -72,14 +70,6 @@ eval::Report on_data(const Evaluation& evaluation, const TaskRequest& request) {
 
 }  // namespace
 
-void print(const eval::Report& report) {
-  std::fputs(report.table.c_str(), stdout);
-  if (!report.table.empty()) return;
-  for (const auto& [metric, value] : report.metrics) {
-    std::printf("%-16s %12.4f\n", metric.c_str(), value);
-  }
-}
-
 models::ProjectionHead head_of(const TaskRequest& request, const std::string& task) {
   const auto& config = request.weights.config;
   const auto& backbone = request.weights.backbone;
@@ -105,7 +95,6 @@ eval::Report run_evaluation(const TaskRequest& request, const std::string& name)
   const auto evaluation = evaluation_of(request.weights.config.run, name);
   auto report = request.load_features.empty() ? on_data(*evaluation, request)
                                               : on_loaded_features(*evaluation, request);
-  print(report);
   return report;
 }
 

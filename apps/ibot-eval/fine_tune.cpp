@@ -1,6 +1,6 @@
 #include "ibot-eval/fine_tune.h"
 
-#include <cstdio>
+#include <iomanip>
 
 #include "common/labeled_images.h"
 #include "common/logging.h"
@@ -134,7 +134,7 @@ eval::Report report_of(const TaskRequest& request, const std::string& task,
                        int64_t classes, const Identity& identity) {
   const auto& config = request.weights.config;
   const auto& best = state.best;
-  const auto best_epoch = best.step / state.steps_per_epoch - 1;
+  const auto best_epoch = best.step / state.steps_per_epoch;  // counted from 1
   eval::Report report{.task = task,
                       .metrics = {{"top1", best.score}},
                       .options = eval::option_values(options),
@@ -148,10 +148,11 @@ eval::Report report_of(const TaskRequest& request, const std::string& task,
   report.options.merge(eval::option_values(config.transform));
   report.options.merge(eval::option_values(config.mixing));
   report.options.merge(eval::option_values(config.dataset));
-  if (request.group.rank() > 0) return report;
-  std::printf("best epoch %lld: top-1 %.2f", static_cast<long long>(best_epoch + 1), best.score);
-  if (ranked) std::printf(", top-5 %.2f", best.metrics.at("top5"));
-  std::printf("\n");
+  report.table =
+      concat("best epoch ", best_epoch, ": top-1 ", std::fixed, std::setprecision(2), best.score);
+  if (ranked)
+    report.table += concat(", top-5 ", std::fixed, std::setprecision(2), best.metrics.at("top5"));
+  report.table += '\n';
   return report;
 }
 

@@ -143,7 +143,6 @@ eval::Report run_linear(const TaskRequest& request) {
   report.metrics = found.metrics;
   report.table = found.table;
   report.counts = images.counts();
-  if (request.group.rank() == 0) print(report);
   return report;
 }
 

@@ -1,6 +1,6 @@
 #include "ibot-eval/linear_test.h"
 
-#include <cstdio>
+#include <iomanip>
 #include <numeric>
 #include <set>
 
@@ -110,10 +110,12 @@ std::vector<Accuracy> accuracies(const eval::LinearHits& hits, int64_t images) {
   return result;
 }
 
-void print_row(const std::string& name, const Accuracy& accuracy, bool has_top5) {
-  std::printf("%-10s %8.2f", name.c_str(), accuracy.top1);
-  has_top5 ? std::printf(" %8.2f", accuracy.top5) : std::printf(" %8s", "-");
-  std::printf(" %10.4f\n", accuracy.loss);
+std::string row(const std::string& name, const Accuracy& accuracy, bool has_top5) {
+  const auto top5 =
+      has_top5 ? concat(std::fixed, std::setprecision(2), accuracy.top5) : std::string("-");
+  return concat(std::left, std::setw(10), name, std::right, std::fixed, std::setprecision(2), ' ',
+                std::setw(8), accuracy.top1, ' ', std::setw(8), top5, ' ', std::setprecision(4),
+                std::setw(10), accuracy.loss, '\n');
 }
 
 /// The classifier that the report is of.
@@ -174,14 +176,14 @@ eval::Report test_classifiers(const TaskRequest& request) {
   auto report = feature_report("linear", request, {{"classifier", classifiers.source}},
                                classifier_identity(request, hash).summary());
   report.counts = {{"test_images", images}, {"classes", data.classes}};
-  std::printf("%-10s %8s %8s %10s\n", "classifier", "top-1", "top-5", "loss");
+  report.table = "classifier    top-1    top-5       loss\n";
   for (size_t head = 0; head < all.size(); ++head) {
-    print_row(std::to_string(head), all[head], has_top5);
+    report.table += row(std::to_string(head), all[head], has_top5);
     report.metrics[concat("acc", head, "@1")] = all[head].top1;
     if (has_top5) report.metrics[concat("acc", head, "@5")] = all[head].top5;
   }
   const auto& chosen = all[static_cast<size_t>(best)];
-  print_row("best", chosen, has_top5);
+  report.table += row("best", chosen, has_top5);
   report.metrics.merge(std::map<std::string, double>{
       {"top1", chosen.top1}, {"loss", chosen.loss}, {"classifier", static_cast<double>(best)}});
   if (has_top5) report.metrics["top5"] = chosen.top5;

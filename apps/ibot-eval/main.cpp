@@ -3,13 +3,14 @@
 #include <CLI/App.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <iomanip>
 #include <iostream>
+#include <set>
 
 #include "common/device.h"
 #include "common/local_ranks.h"
 #include "common/logging.h"
 #include "common/output_folder.h"
-#include "common/progress.h"
 #include "common/ranks.h"
 #include "common/run_main.h"
 #include "common/signals.h"
@@ -23,6 +24,7 @@
 #include "ibot-eval/settled.h"
 #include "ibot-eval/task.h"
 #include "ibot/dist/rendezvous.h"
+#include "ibot/report/run_record.h"
 
 namespace ibot::apps {
 namespace {
@@ -173,7 +175,7 @@ std::optional<eval::Report> evaluate(const EvalArguments& arguments, const Task&
   report.weights = arguments.trained.empty() ? weights : arguments.trained;
   report.data = request.load_features.empty() ? arguments.data : arguments.load_features;
   stamp(report);
-  if (folder) folder->write(report);
+  if (folder) folder->write(report, request.device);
   request.group.barrier();  // a launcher may take the first rank to leave for the end of all
   return report;
 }
@@ -195,10 +197,30 @@ std::optional<eval::Report> take_part(const EvalArguments& arguments, const Task
   }
 }
 
+/// The report's table, or its metrics where it has none.
+void print(const eval::Report& report) {
+  std::cout << report.table;
+  if (!report.table.empty()) return;
+  for (const auto& [metric, value] : report.metrics) {
+    std::cout << concat(std::left, std::setw(16), metric, std::right, ' ', std::fixed,
+                        std::setprecision(4), std::setw(12), value, '\n');
+  }
+}
+
+/// One of several weights in a line: "runs/a: top1_k20 71.20".
+void tell(const Evaluated& one, const eval::Report& report) {
+  std::set<std::string> metrics;
+  for (const auto& [metric, value] : report.metrics) metrics.insert(metric);
+  const auto metric = report::main_metric(metrics);
+  log_notice(metric.empty() ? one.name + ": done"
+                            : concat(one.name, ": ", metric, ' ', std::fixed, std::setprecision(2),
+                                     report.metrics.at(metric)));
+}
+
 /// Prints the table of several weights.
 void compare(const EvalArguments& arguments, const Comparison& comparison) {
   if (comparison.rows() < 2) return;
-  std::cout << '\n' << comparison.text();
+  std::cout << comparison.text();
   if (!arguments.output.empty()) comparison.write(arguments.output);
 }
 
@@ -217,7 +239,9 @@ int evaluate_all(const EvalArguments& arguments, const Task& task) {
     if (group) request.group = *group;
     const auto report = take_part(arguments, task, request, one.weights);
     if (stop_requested()) return stop_status();
-    if (report && request.group.rank() == 0) comparison.add(one.name, *report);
+    if (!report || request.group.rank() > 0) continue;
+    all.size() > 1 ? tell(one, *report) : print(*report);
+    comparison.add(one.name, *report);
   }
   compare(arguments, comparison);
   return kDone;
@@ -230,10 +254,6 @@ int run(EvalArguments arguments, const std::vector<std::string>& words) {
   }
   sort_words(arguments);
   if (arguments.print_config || !arguments.explain.empty()) return tell(arguments);
-  if (arguments.quiet) {
-    quiet_logging();
-    quiet_progress();
-  }
   IBOT_CHECK_AS(ConfigError, !arguments.words.empty(), "TASK: expected one; see --list");
   const Task& task = task_named(arguments.words.front());
   check_inputs(arguments, task);

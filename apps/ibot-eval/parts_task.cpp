@@ -1,5 +1,3 @@
-#include <cstdio>
-
 #include "common/run_main.h"
 #include "common/signals.h"
 #include "ibot-eval/pictures.h"
@@ -23,12 +21,12 @@ eval::Report run_parts(const TaskRequest& request) {
     const bool leads = request.group.rank() == 0;
     if (leads && !part.output.empty()) std::filesystem::create_directories(part.output);
     request.group.barrier();  // the folder is there for all
-    if (leads) std::printf("k %lld\n", static_cast<long long>(k));
     const auto probed = run_linear(part);
     if (stop_requested()) return {};
     for (const auto& [name, value] : probed.metrics) {
       report.metrics[concat(name, "_k", k)] = value;
     }
+    report.table += concat("k ", k, "\n", probed.table);
     report.identity = probed.identity;
     curve.x.push_back(static_cast<double>(k));
     curve.y.push_back(probed.metrics.at("top1"));

@@ -192,7 +192,6 @@ eval::Report run_patterns(const TaskRequest& request) {
   report.metrics = {{"images", static_cast<double>(source.images().size())},
                     {"prototypes_used", static_cast<double>((sizes > 0).sum().item<int64_t>())},
                     {"prototypes_shown", static_cast<double>(clusters.size())}};
-  print(report);
   return report;
 }
 

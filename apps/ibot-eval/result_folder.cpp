@@ -5,11 +5,15 @@
 
 #include "common/logging.h"
 #include "common/run_main.h"
+#include "common/run_report.h"
 #include "ibot/base/error.h"
 #include "ibot/base/hash.h"
 #include "ibot/base/version.h"
+#include "ibot/config/yaml.h"
 #include "ibot/eval/page.h"
 #include "ibot/io/file.h"
+#include "ibot/report/charts.h"
+#include "ibot/report/run_record.h"
 
 namespace ibot::apps {
 namespace {
@@ -23,6 +27,17 @@ std::string utc_now() {
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
   return text;
+}
+
+std::string page_of(const eval::Report& report, const report::RunRecord& run) {
+  eval::Page page("ibot-eval " + report.task);
+  eval::add_report(page, report);
+  for (const auto& group : report::run_charts({run})) {
+    if (group.charts.empty()) continue;
+    page.heading(group.title);
+    page.charts(group.charts);
+  }
+  return page.html();
 }
 
 }  // namespace
@@ -64,12 +79,25 @@ void ResultFolder::keep_other(const eval::Report& report) const {
   if (!unknown) log_info(concat("the earlier report, of another result, is now ", name));
 }
 
-void ResultFolder::write(const eval::Report& report) const {
+void ResultFolder::write(const eval::Report& report, torch::Device device) const {
   keep_other(report);
   io::write_file(folder_ / "report.json", eval::to_json(report));
-  eval::Page page("ibot-eval " + report.task);
-  eval::add_report(page, report);
-  io::write_file(folder_ / "index.html", page.html());
+  const auto run = report::read_run(folder_);
+  if (run.task == "pretrain") return renew_page_of_run(report, device);
+  io::write_file(folder_ / "report.html", page_of(report, run));
+}
+
+void ResultFolder::renew_page_of_run(const eval::Report& report, torch::Device device) const {
+  std::vector<report::PictureSection> pictures;
+  if (!report.figures.empty()) {
+    pictures.push_back({"Pictures of " + report.task, "", report.figures});
+  }
+  try {
+    const auto config = config::read_config<config::RunConfig>(folder_ / "config.yaml");
+    write_run_report(folder_, config, device, pictures);
+  } catch (const ConfigError& problem) {
+    log_warning(concat("report: ", problem.what(), "; the page stays as it was"));
+  }
 }
 
 }  // namespace ibot::apps

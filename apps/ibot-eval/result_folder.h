@@ -1,6 +1,8 @@
 // Where the results of a task go.
 #pragma once
 
+#include <torch/types.h>
+
 #include <filesystem>
 #include <optional>
 
@@ -19,12 +21,15 @@ class ResultFolder {
   ResultFolder(const ResultFolder&) = delete;
   ResultFolder& operator=(const ResultFolder&) = delete;
 
-  /// Writes report.json and index.html. A report.json of another task, or of other weights or
+  /// Writes report.json and report.html, with curves where the task trained. In the folder of a
+  /// pre-training the page is that of the run, as ibot-train writes it, with this report added; its
+  /// networks run on `device`. A report.json of another task, or of other weights or
   /// images, is kept as report-TASK-HASH.json.
-  void write(const eval::Report& report) const;
+  void write(const eval::Report& report, torch::Device device) const;
 
  private:
   void keep_other(const eval::Report& report) const;
+  void renew_page_of_run(const eval::Report& report, torch::Device device) const;
 
   std::filesystem::path folder_;
   bool made_ = false;

@@ -90,7 +90,6 @@ eval::Report run_robustness(const TaskRequest& request) {
   StageProgress progress;
   auto report = robustness.run(progress.listener());
   report.options["classifier_file"] = request.classifiers->source;
-  print(report);
   return report;
 }
 

@@ -178,6 +178,9 @@ eval::Report report_of(const TaskRequest& request, const SegmentSets& sets,
                       .weights = {},
                       .data = {},
                       .identity = identity.summary()};
+  report.counts = {{"test_images", sets.val.size()},
+                   {"classes", static_cast<int64_t>(sets.classes.size())}};
+  if (request.trained.empty()) report.counts["train_images"] = sets.train.size();
   report.tables.push_back(class_table(sets, scores));
   report.table = console_table(report.tables.back(), scores);
   return report;
@@ -216,7 +219,6 @@ eval::Report run_segment(const TaskRequest& request) {
   const auto scores = test_segmentor(request, sets.val, *network, /*writes=*/true, &figures);
   auto report = report_of(request, sets, scores, identity);
   report.figures = std::move(figures);
-  if (request.group.rank() == 0) print(report);
   return report;
 }
 

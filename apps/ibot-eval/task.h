@@ -37,8 +37,7 @@ struct TaskRequest {
 struct Task {
   std::string name;
   std::string text;
-  /// Prints its results and returns them; `weights` and `data` of the report are left to the
-  /// caller.
+  /// Returns its results, to be printed by the caller, who adds `weights` and `data`.
   std::function<eval::Report(const TaskRequest& request)> run;
   /// Of an evaluation of the library.
   std::optional<evaluation::Reads> reads = std::nullopt;
@@ -57,9 +56,6 @@ const std::vector<Task>& tasks();
 eval::Report feature_report(const std::string& task, const TaskRequest& request,
                             std::map<std::string, eval::OptionValue> options,
                             std::map<std::string, std::string> identity);
-
-/// The report's table, or its metrics where it has none.
-void print(const eval::Report& report);
 
 /// The teacher's projection head with its weights, on the request's device. Throws RequestError,
 /// naming the task, where the weights lack it.

@@ -41,14 +41,14 @@ void add_metrics(eval::Report& report, const eval::LinearBest& best, const eval:
   report.metrics["top5" + ending] = best.top5;
   report.metrics["lr_listed" + ending] = probe.listed_rate(best.head);
   report.metrics["lr_scaled" + ending] = probe.heads().settings()[best.head].lr;
-  report.metrics["epoch" + ending] = static_cast<double>(best.epoch);
+  report.metrics["epoch" + ending] = static_cast<double>(best.epoch + 1);
 }
 
 std::string row(const char* name, const eval::LinearBest& best, const eval::LinearProbe& probe) {
   const auto& setting = probe.heads().settings()[best.head];
   return table_line("%-30s %7.2f %7.2f %10g %10g %8g %5s %5lld", name, best.top1, best.top5,
                     probe.listed_rate(best.head), setting.lr, setting.weight_decay,
-                    setting.lars ? "lars" : "sgd", static_cast<long long>(best.epoch));
+                    setting.lars ? "lars" : "sgd", static_cast<long long>(best.epoch + 1));
 }
 
 /// The sweep from its first step to its last, in this process alone; nothing of it is kept.

@@ -124,8 +124,11 @@ void add_epochs(const std::vector<RunRecord>& runs, Columns& columns) {
   });
   for (size_t i = 0; i < runs.size(); ++i) {
     for (const auto& [key, series] : runs[i].by_epoch) {
+      if (key == "train_adjacc") continue;  // -1 in every pre-training
       if (all_by_step && repeats_steps(runs[i], key)) continue;
-      column_of(columns, {key, kEpochs, key, "epoch", {}}, runs.size()).runs[i] = series;
+      auto& shown = column_of(columns, {key, kEpochs, key, "epoch", {}}, runs.size()).runs[i] =
+          series;
+      for (auto& epoch : shown.x) ++epoch;  // counted from 1 for readers
     }
   }
 }

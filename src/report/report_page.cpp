@@ -74,17 +74,6 @@ std::map<std::string, std::set<std::string>> metrics_of(const std::vector<RunRec
   return metrics;
 }
 
-/// The metric that stands for an evaluation.
-std::string main_metric(const std::set<std::string>& metrics) {
-  const auto sorted = natural(metrics);
-  for (const char* known : {"top1", "accuracy", "acc", "miou", "box_ap", "map", "mean"}) {
-    for (const auto& metric : sorted) {
-      if (metric.starts_with(known)) return metric;
-    }
-  }
-  return sorted.front();
-}
-
 using Runs = std::vector<const RunRecord*>;
 using ValueIn = std::function<std::string(const RunRecord&, const std::string&)>;
 
@@ -212,7 +201,7 @@ void add_faults(eval::Page& page, const std::vector<RunRecord>& runs) {
       faults.rows.push_back({run.name, concat(fault.step), fault.kind, fault.text});
     }
     for (const auto& bad : run.bad_samples) {
-      images.rows.push_back({run.name, concat(bad.epoch), bad.path, bad.reason});
+      images.rows.push_back({run.name, concat(bad.epoch + 1), bad.path, bad.reason});
     }
     for (const auto& problem : run.problems) problems.rows.push_back({run.name, problem});
   }

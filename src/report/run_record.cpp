@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "report/natural_order.h"
 #include "report/run_files.h"
 
 namespace ibot::report {
@@ -145,6 +146,17 @@ std::vector<RunRecord> read_runs(const std::vector<fs::path>& folders) {
     runs[i].name = paths[i].lexically_relative(parent).string();
   }
   return runs;
+}
+
+std::string main_metric(const std::set<std::string>& metrics) {
+  std::vector<std::string> sorted(metrics.begin(), metrics.end());
+  std::sort(sorted.begin(), sorted.end(), natural_less);
+  for (const char* known : {"top1", "accuracy", "acc", "miou", "box_ap", "map", "mean"}) {
+    for (const auto& metric : sorted) {
+      if (metric.starts_with(known)) return metric;
+    }
+  }
+  return sorted.empty() ? "" : sorted.front();
 }
 
 std::vector<std::string> differing_keys(const std::vector<RunRecord>& runs) {

@@ -80,7 +80,7 @@ class Analysis : public ::testing::Test {
   nlohmann::json report() const {
     return nlohmann::json::parse(testing::read_text(folder_ / "out/report.json"));
   }
-  std::string page() const { return testing::read_text(folder_ / "out/index.html"); }
+  std::string page() const { return testing::read_text(folder_ / "out/report.html"); }
 
   void expect_refusal(const ProgramResult& result, const std::string& reason) const {
     EXPECT_EQ(result.status, 2) << result.err;

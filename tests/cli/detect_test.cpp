@@ -78,6 +78,8 @@ TEST_F(DetectTask, StoppedAndResumedItEndsWithTheSameWeights) {
   ASSERT_EQ(whole.status, 0) << whole.err;
   EXPECT_THAT(whole.out, AllOf(HasSubstr("ap50"), HasSubstr("ar_100")));
   EXPECT_TRUE(report("whole")["metrics"].contains("box_ap50"));
+  EXPECT_EQ(report("whole")["counts"],
+            (nlohmann::json{{"train_images", 6}, {"test_images", 2}, {"classes", 2}}));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "whole/detections.json"));
   ASSERT_EQ(train("parts", {"detect.epochs=2", "detect.save_every_steps=2"}).status, 0);
   // What a run killed after four steps leaves.

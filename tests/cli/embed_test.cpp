@@ -99,7 +99,11 @@ TEST_F(IbotEval, ComparesSeveralWeights) {
   words.insert(words.end(), kTiny.begin(), kTiny.end());  // behind weights, as users write them
   const auto result = run(words);
   ASSERT_EQ(result.status, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("weights  top1_k1  top1_k3"));
+  // One table on standard output, a line for each before it.
+  EXPECT_THAT(result.out, ::testing::StartsWith("weights  top1_k1  top1_k3"));
+  EXPECT_THAT(result.err, HasSubstr("run: top1_k1 100.00\n"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "out/report.html"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "out/run/report.html"));
   EXPECT_THAT(result.out, AllOf(HasSubstr("\nrun       100.00"), HasSubstr("\nlast      100.00")));
   EXPECT_EQ(report("out/run")["metrics"], report("out/last")["metrics"]);
   EXPECT_EQ(report("out/run")["weights"], "run/checkpoints/last.safetensors");

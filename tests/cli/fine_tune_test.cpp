@@ -94,6 +94,12 @@ TEST_F(FineTuneTask, LearnsBrightFromDark) {
     EXPECT_TRUE(object.contains("test_acc1"));
   }
   EXPECT_EQ(epochs, 8);
+  // Counted from 1, as on the console.
+  const int64_t best = json["metrics"]["best_epoch"];
+  EXPECT_GE(best, 1);
+  EXPECT_LE(best, 8);
+  EXPECT_THAT(result.out, HasSubstr("best epoch " + std::to_string(best) + ": top-1"));
+  EXPECT_THAT(testing::read_text(folder_ / "out/report.html"), HasSubstr("gradient norm"));
 }
 
 // A finished run has nothing left to do and says the same again; with other options it is refused.

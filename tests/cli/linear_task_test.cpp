@@ -48,6 +48,7 @@ TEST_F(LinearTask, ProbesLinearlyAndGoesOn) {
   EXPECT_THAT(whole.out, AllOf(HasSubstr("listed lr  scaled lr"), Not(HasSubstr("best, SGD"))));
   const auto metrics = report("whole")["metrics"];
   EXPECT_EQ(metrics["top1"], 100.0);
+  EXPECT_GE(metrics["epoch"], 1);  // counted from 1
   EXPECT_EQ(metrics["top1_sgd"], metrics["top1"]);
   const double listed = metrics["lr_listed"];
   EXPECT_TRUE(listed == 0.1 || listed == 10) << listed;

@@ -60,6 +60,9 @@ TEST_F(SegmentTask, TrainsWritesAndIsTestedAgain) {
     EXPECT_LE(json["metrics"][metric], 100.0);
   }
   EXPECT_EQ(json["options"]["crop_size"], 32);
+  EXPECT_EQ(json["counts"],
+            (nlohmann::json{{"train_images", 8}, {"test_images", 4}, {"classes", 3}}));
+  EXPECT_THAT(testing::read_text(folder_ / "out/report.html"), HasSubstr("loss"));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "out/predictions/scene_0003.png"));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "out/overlays/scene_0001.png"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "out/overlays/scene_0002.png"));

@@ -121,11 +121,13 @@ TEST(RunCharts, QuantitiesThatDifferInANumberShareAChart) {
   ASSERT_EQ(groups[0].charts[0].curves.size(), 6u);
   EXPECT_EQ(groups[0].charts[0].title, "test_acc…@1");
   EXPECT_EQ(groups[0].charts[0].curves[3].name, "probe · 10");
+  EXPECT_THAT(groups[0].charts[0].curves[3].x, ElementsAre(1, 2));  // epochs counted from 1
 }
 
 TEST(RunCharts, WhatStepsTellIsNotDrawnByEpochAgain) {
   auto run = run_named("a");
-  for (const char* key : {"train_loss", "train_grad_norm", "train_nmi", "test_acc1"}) {
+  for (const char* key :
+       {"train_loss", "train_grad_norm", "train_nmi", "test_acc1", "train_adjacc"}) {
     run.by_epoch[key] = {{0, 1}, {1, 2}};
   }
   RunRecord task, official;

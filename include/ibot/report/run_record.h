@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -79,6 +80,9 @@ std::vector<std::filesystem::path> find_runs(const std::filesystem::path& where)
 /// All runs at or below the folders, each once, in this order, named by what distinguishes their
 /// paths.
 std::vector<RunRecord> read_runs(const std::vector<std::filesystem::path>& folders);
+
+/// The metric that stands for an evaluation, of those that it has; empty without any.
+std::string main_metric(const std::set<std::string>& metrics);
 
 /// Keys whose values are not the same in all runs, sorted; a key that a run lacks differs.
 std::vector<std::string> differing_keys(const std::vector<RunRecord>& runs);
