@@ -7,22 +7,13 @@
 
 #include "ibot-eval/csv.h"
 #include "ibot/base/error.h"
+#include "ibot/base/natural_order.h"
 #include "ibot/base/option_text.h"
 #include "ibot/eval/page.h"
 #include "ibot/io/file.h"
 
 namespace ibot::apps {
 namespace {
-
-/// "top1_k20" comes before "top1_k100": numbers within names by their value.
-bool before(const std::string& a, const std::string& b) {
-  const auto split = [](const std::string& name) {
-    const auto digits = name.find_last_not_of("0123456789") + 1;
-    return std::pair(name.substr(0, digits),
-                     digits < name.size() ? std::stoll(name.substr(digits)) : -1);
-  };
-  return split(a) < split(b);
-}
 
 std::string shown(double value) { return concat(std::fixed, std::setprecision(2), value); }
 
@@ -39,7 +30,7 @@ std::vector<std::string> Comparison::columns() const {
         rows_.begin(), rows_.end(), [&](const Row& row) { return row.metrics.count(metric) > 0; });
     if (everywhere) names.push_back(metric);
   }
-  std::sort(names.begin(), names.end(), before);
+  std::sort(names.begin(), names.end(), natural_less);
   return names;
 }
 

@@ -49,6 +49,12 @@ std::string joined_end(const std::vector<std::string>& parts, size_t count) {
   return name;
 }
 
+/// Whether a task of ibot-eval wrote the folder. That of a pre-training, which has config.yaml, may
+/// hold the report of an evaluation too.
+bool is_of_evaluation(const fs::path& folder) {
+  return fs::exists(folder / "report.json") && !fs::exists(folder / "config.yaml");
+}
+
 bool all_differ(const std::vector<std::string>& names) {
   auto sorted = names;
   std::sort(sorted.begin(), sorted.end());
@@ -58,9 +64,8 @@ bool all_differ(const std::vector<std::string>& names) {
 }  // namespace
 
 std::string weights_in(const std::string& where) {
-  const bool is_evaluation = fs::exists(fs::path(where) / "report.json");
   std::vector<std::string> files{"checkpoints/last.safetensors", "last.safetensors"};
-  if (is_evaluation) files.insert(files.begin(), "checkpoints/best.safetensors");
+  if (is_of_evaluation(where)) files.insert(files.begin(), "checkpoints/best.safetensors");
   return file_in(where, files);
 }
 
@@ -69,7 +74,7 @@ std::string usual_key(const std::string& file) {
   const auto folder = path.parent_path();
   const bool is_tuned = path.filename() == "best.safetensors" &&
                         folder.filename() == "checkpoints" &&
-                        fs::exists(folder.parent_path() / "report.json");
+                        is_of_evaluation(folder.parent_path());
   return is_tuned ? "model" : "teacher";
 }
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <iomanip>
+#include <map>
 
 #include "common/logging.h"
 #include "ibot/base/error.h"
+#include "ibot/base/natural_order.h"
 
 namespace ibot::apps {
 
@@ -55,7 +57,9 @@ void RunConsole::on_epoch(const train::EpochRecord& record) {
 
 void RunConsole::on_evaluation(const train::EvaluationRecord& record) {
   std::string line = concat(epoch_of(record.epoch), "  ", record.name);
-  for (const auto& [metric, value] : record.metrics) {
+  const std::map<std::string, double, NaturalOrder> sorted(record.metrics.begin(),
+                                                           record.metrics.end());
+  for (const auto& [metric, value] : sorted) {
     line += concat("  ", metric, " ", std::fixed, std::setprecision(2), value);
   }
   log_notice(line);

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "ibot/base/error.h"
-#include "report/natural_order.h"
+#include "ibot/base/natural_order.h"
 
 namespace ibot::report {
 namespace {
@@ -35,7 +35,7 @@ constexpr const char* kOther = "Other";
 constexpr std::array<const char*, 7> kGroups{kLosses,    kEvaluations, kHealth, kEpochs,
                                              kSchedules, kSpeed,       kOther};
 
-constexpr std::array<Quantity, 17> kQuantities{
+constexpr std::array<Quantity, 18> kQuantities{
     {{"loss", kLosses, "loss"},
      {"loss_z", kHealth, "loss spikes, standard deviations"},
      {"loss_*", kLosses, nullptr},
@@ -52,7 +52,8 @@ constexpr std::array<Quantity, 17> kQuantities{
      {"images_per_s", kSpeed, "images per second"},
      {"data_wait", kSpeed, "share of time waiting for data"},
      {"memory_bytes", kSpeed, "peak memory, bytes"},
-     {"flops_per_s", kSpeed, "FLOP per second"}}};
+     {"flops_per_s", kSpeed, "FLOP per second"},
+     {"mfu", kSpeed, "share of the device's FLOP per second"}}};
 
 bool fits(const char* pattern, const std::string& key) {
   const std::string text(pattern);

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "ibot/base/error.h"
+#include "ibot/base/natural_order.h"
 #include "ibot/io/file.h"
-#include "report/natural_order.h"
 
 namespace ibot::report {
 namespace {

@@ -9,9 +9,9 @@
 #include <set>
 
 #include "ibot/base/error.h"
+#include "ibot/base/natural_order.h"
 #include "ibot/base/version.h"
 #include "ibot/report/charts.h"
-#include "report/natural_order.h"
 
 namespace ibot::report {
 namespace {
@@ -61,12 +61,13 @@ std::vector<std::string> natural(const std::set<std::string>& names) {
   return sorted;
 }
 
-/// Names of evaluations, and the metrics of each in any run.
+/// Names of evaluations, and the metrics that the last one of any run has.
 std::map<std::string, std::set<std::string>> metrics_of(const std::vector<RunRecord>& runs) {
   std::map<std::string, std::set<std::string>> metrics;
   for (const auto& run : runs) {
     for (const auto& evaluation : run.evaluations) {
       for (const auto& [metric, value] : evaluation.metrics) {
+        if (!run.results.contains(evaluation.name + "." + metric)) continue;
         metrics[evaluation.name].insert(metric);
       }
     }
@@ -156,7 +157,7 @@ void add_evaluations(eval::Page& page, const std::vector<RunRecord>& runs) {
 void add_pictures(eval::Page& page, const std::vector<PictureSection>& sections) {
   for (const auto& section : sections) {
     page.heading(section.title);
-    page.paragraph(section.text);
+    if (!section.text.empty()) page.paragraph(section.text);
     for (const auto& figure : section.figures) page.figure(figure);
   }
 }
@@ -218,6 +219,23 @@ void add_faults(eval::Page& page, const std::vector<RunRecord>& runs) {
 }
 
 }  // namespace
+
+std::vector<PictureSection> side_by_side(const std::vector<PicturesOfRun>& runs) {
+  if (runs.size() == 1) return runs.front().sections;
+  std::vector<PictureSection> all;
+  for (const auto& [name, sections] : runs) {
+    for (const auto& section : sections) {
+      auto joint = std::find_if(all.begin(), all.end(),
+                                [&](const auto& other) { return other.title == section.title; });
+      if (joint == all.end()) joint = all.insert(all.end(), {section.title, "", {}});
+      for (auto figure : section.figures) {
+        figure.caption = concat(name, ". ", section.text);
+        joint->figures.push_back(std::move(figure));
+      }
+    }
+  }
+  return all;
+}
 
 std::string report_html(const std::vector<RunRecord>& runs,
                         const std::vector<PictureSection>& pictures) {

@@ -63,6 +63,16 @@ void for_each_object(const fs::path& path, RunRecord& run,
   if (broken > 0) run.problems.push_back(concat(file, ": lines that cannot be read: ", broken));
 }
 
+/// The last evaluation of a name counts, and nothing of those before: these may be of other images.
+void add_result(EvaluationResult result, RunRecord& run) {
+  std::erase_if(run.results,
+                [&](const auto& one) { return one.first.starts_with(result.name + "."); });
+  for (const auto& [metric, value] : result.metrics) {
+    run.results[result.name + "." + metric] = value;
+  }
+  run.evaluations.push_back(std::move(result));
+}
+
 void add_evaluation(const Json& line, RunRecord& run) {
   const auto& eval = line["eval"];
   if (!eval.is_object() || !eval.contains("metrics") || !eval["metrics"].is_object()) return;
@@ -70,9 +80,8 @@ void add_evaluation(const Json& line, RunRecord& run) {
   for (const auto& [metric, value] : eval["metrics"].items()) {
     if (!is_quantity(value)) continue;
     result.metrics[metric] = number_of(value);
-    run.results[result.name + "." + metric] = number_of(value);
   }
-  run.evaluations.push_back(std::move(result));
+  add_result(std::move(result), run);
 }
 
 void add_step(const Json& line, RunRecord& run) {
@@ -147,7 +156,6 @@ void read_report(const fs::path& path, RunRecord& run) {
   for (const auto& [metric, value] : report["metrics"].items()) {
     if (!is_quantity(value)) continue;
     result.metrics[metric] = number_of(value);
-    run.results[result.name + "." + metric] = number_of(value);
   }
   for (const char* key : {"weights", "data"}) {
     if (!text(report, key).empty()) run.keys.emplace(key, text(report, key));
@@ -158,7 +166,7 @@ void read_report(const fs::path& path, RunRecord& run) {
       run.keys.emplace(result.name + "." + key, option_text(value));
     }
   }
-  run.evaluations.push_back(std::move(result));
+  add_result(std::move(result), run);
 }
 
 }  // namespace ibot::report

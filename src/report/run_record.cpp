@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "report/natural_order.h"
+#include "ibot/base/natural_order.h"
 #include "report/run_files.h"
 
 namespace ibot::report {

@@ -36,6 +36,33 @@ TEST_F(Reports, ARunLeavesAPageThatIbotReportWritesAgain) {
   EXPECT_THAT(text("page.html"), HasSubstr("\"title\":\"loss_patch\""));
   EXPECT_THAT(text("page.html"), Not(HasSubstr("Attention")));
   EXPECT_THAT(text("plots/Losses-loss.svg"), HasSubstr("</svg>"));
+  EXPECT_EQ(size_of("plots/Losses-loss.png"), (std::pair{1280, 836}));
+}
+
+// Of several runs, pictures of the same kind stand together; an evaluation into the folder of a run
+// is on its page.
+TEST_F(Reports, SeveralRunsAndTheirEvaluationsShareAPage) {
+  finish("runs/a", {"train.report=false", "eval.path=set", "eval.every_epochs=4"});
+  finish("runs/b", {"train.report=false", "train.seed=7"});
+  for (int time = 0; time < 2;
+       ++time) {  // runs/a stands for the pre-training's weights after it too
+    const auto evaluated = run("ibot-eval", {"knn", "--weights", "runs/a", "--data", "set",
+                                             "--output", "runs/a", "eval.k=[1]"});
+    ASSERT_EQ(evaluated.status, 0) << evaluated.err;
+  }
+  EXPECT_THAT(text("runs/a/report.html"),
+              ::testing::AllOf(HasSubstr("Attention"), HasSubstr("<td>top1_k1</td>")));
+  ASSERT_EQ(run("ibot-report", {"runs"}).status, 0);
+  const auto both = text("runs/report.html");
+  for (const char* part : {"<figcaption>a. Attention of", "<figcaption>b. Attention of",
+                           "<figcaption>b. Class tokens of"}) {
+    EXPECT_THAT(both, HasSubstr(part));
+  }
+  ASSERT_EQ(run("ibot-report", {"runs", "--pictures", "b"}).status, 0);
+  EXPECT_THAT(text("runs/report.html"),
+              ::testing::AllOf(HasSubstr("Nearest neighbors"), Not(HasSubstr("<figcaption>a."))));
+  expect_failure(run("ibot-report", {"runs", "--pictures", "c"}), 2,
+                 "--pictures: expected a, b, got c");
 }
 
 // The run is done whether or not its page can be written.

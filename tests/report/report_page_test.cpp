@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
+#include "ibot/base/natural_order.h"
 #include "ibot/report/charts.h"
-#include "report/natural_order.h"
 #include "support/temporary_folder.h"
 
 namespace ibot::report {

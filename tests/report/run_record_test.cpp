@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 using ::ibot::testing::TemporaryFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 
 void write(const fs::path& path, const std::string& text) {
   fs::create_directories(path.parent_path());
@@ -86,6 +87,17 @@ TEST(RunRecord, ReadsATaskOfAnEvaluation) {
   EXPECT_EQ(run.keys.at("knn.pooling"), "cls");
   EXPECT_EQ(run.keys.at("weights"), "w.pth");
   EXPECT_TRUE(run.problems.empty());
+}
+
+// Evaluated in the run and later on other images, with fewer neighbors.
+TEST(RunRecord, TheLastEvaluationOfANameCountsAlone) {
+  TemporaryFolder folder;
+  write(folder / "metrics.jsonl",
+        "{\"step\":1,\"eval\":{\"name\":\"knn\",\"metrics\":{\"top1_k10\":40,\"top1_k100\":30}}}\n"
+        "{\"step\":1,\"eval\":{\"name\":\"kmeans\",\"metrics\":{\"acc\":20}}}\n");
+  write(folder / "report.json", "{\"task\":\"knn\",\"metrics\":{\"top1_k10\":60}}");
+  const auto run = read_run(folder.path());
+  EXPECT_THAT(run.results, ElementsAre(Pair("kmeans.acc", 20), Pair("knn.top1_k10", 60)));
 }
 
 TEST(RunRecord, SaysWhatItCannotRead) {

@@ -16,6 +16,15 @@ struct PictureSection {
   std::vector<eval::Figure> figures;
 };
 
+struct PicturesOfRun {
+  std::string name;
+  std::vector<PictureSection> sections;
+};
+
+/// Sections of several runs: those of one title become one, with a picture of each run under its
+/// name. Of one run its own.
+std::vector<PictureSection> side_by_side(const std::vector<PicturesOfRun>& runs);
+
 /// The page: the runs with their state and main results, curves with runs overlaid, tables of
 /// evaluations, pictures, what differs between configurations and all keys, faults and images that
 /// could not be read.

@@ -46,7 +46,7 @@ struct BadSample {
 ///   task      pretrain; of ibot-eval that of the report; training: a task without a report so far
 ///   keys      config.yaml by "section.key", as plain text; of a task without that file, the
 ///             options of its report by "task.option"
-///   results   last value of every metric of every evaluation, "knn.top1_k20"; of a task, those of
+///   results   metrics of the last evaluation of each name, "knn.top1_k20"; of a task, those of
 ///             its report; and "loss", the last mean of steps
 ///   by_step   columns of metrics.jsonl over finished steps
 ///   by_epoch  columns of log.txt over epochs, counted from 0

@@ -1,9 +1,9 @@
-#include "report/natural_order.h"
+#include "ibot/base/natural_order.h"
 
 #include <cctype>
 #include <string_view>
 
-namespace ibot::report {
+namespace ibot {
 namespace {
 
 bool is_digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
@@ -39,4 +39,4 @@ bool natural_less(const std::string& a, const std::string& b) {
   return left.empty() && right.empty() ? a < b : left.empty();
 }
 
-}  // namespace ibot::report
+}  // namespace ibot
