@@ -49,5 +49,5 @@ k-NN accuracy (top-1 in percent, k = 20)
 $out/log.txt         losses of each epoch
 $out/metrics.jsonl   the same in finer steps; $out/tensorboard for TensorBoard
 $out/checkpoints/    the networks
-$out/eval/           the three reports
+$out/report.html      curves and pictures in one page; $out/eval/*/report.html of the evaluations
 END

@@ -36,6 +36,11 @@ double seconds_between(std::chrono::steady_clock::time_point from,
   return std::chrono::duration<double>(to - from).count();
 }
 
+/// "1 step", "3 steps".
+std::string counted(int64_t count, const std::string& units) {
+  return concat(count, " ", count == 1 ? units.substr(0, units.size() - 1) : units);
+}
+
 /// The parts that are not empty, separated by commas.
 std::string joined(const std::vector<std::string>& parts) {
   std::string text;
@@ -153,11 +158,11 @@ void Progress::update(int64_t done, const std::string& note, const std::string& 
 void Progress::finish() {
   ticker_ = {};
   console_.clear();
-  if (is_quiet) return;
+  if (is_quiet || done_ == options_.first) return;
   const double seconds = seconds_between(started_, Clock::now());
   const auto counts = static_cast<double>(done_ - options_.first);
   const double items = seconds > 0 ? counts / seconds * options_.items_per_count : 0;
-  console_.print_line(concat(options_.label, " ", done_, " ", options_.unit, " in ",
+  console_.print_line(concat(options_.label, " ", counted(done_, options_.unit), " in ",
                              format_duration(seconds), ", ", format_number(items), " ",
                              options_.item, "/s"));
 }

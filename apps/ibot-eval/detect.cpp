@@ -117,7 +117,7 @@ void train(const TaskRequest& request, const DetectSets& sets, detection::Detect
   log_info(concat(sets.trained.size(), " training and ", sets.val->images.size(),
                   " test images of ", sets.val->annotated.categories.size(), " categories; ", steps,
                   " steps an epoch", where_it_runs(request)));
-  resume(trainer, checkpoint);
+  resume(trainer, checkpoint, config.detect.epochs * steps);
   TrainingRecord record(request, trainer.state(),
                         {.task = "detect",
                          .steps = config.detect.epochs * steps,

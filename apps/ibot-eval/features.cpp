@@ -41,7 +41,8 @@ eval::FeatureBank bank_of(const TaskRequest& request, const data::Dataset& image
 void share_features(const TaskRequest& request, const evaluation::Reads& reads) {
   const auto& config = request.weights.config;
   const LabeledImages images(request.data, config.dataset, config.run.data);
-  if (reads.train_features) bank_of(request, images, data::Split::kTrain);
+  const bool dumps = !request.dump_features.empty();  // of both halves
+  if (reads.train_features || dumps) bank_of(request, images, data::Split::kTrain);
   if (reads.test_features) bank_of(request, images, data::Split::kVal);
 }
 

@@ -41,6 +41,9 @@ eval::FineTuneStep make_step(const TaskRequest& request, const std::string& task
   const auto& weights = request.weights;
   IBOT_CHECK_AS(RequestError, weights.backbone != nullptr, task,
                 ": expected a network to train, got pixels");
+  IBOT_CHECK_AS(RequestError, options.head_layers == 0 || !weights.head.empty(), task,
+                ".head_layers: expected weights with a projection head, found none; ", task,
+                ".head_layers=0 does without");
   return with_section(task, [&]() -> eval::FineTuneStep {
     auto classifier = std::make_shared<eval::Classifier>(
         classifier_options(weights.config, options, classes,
@@ -179,7 +182,7 @@ eval::Report fine_tune(const TaskRequest& request, const std::string& task,
                   images.classes(), " classes; ", updates, " steps an epoch",
                   where_it_runs(request)));
   if (request.group.rank() == 0) warn_of_warmup(task, options, updates);
-  resume(tuner, checkpoint);
+  resume(tuner, checkpoint, options.epochs * updates);
   TrainingRecord record(request, tuner.state(),
                         {.task = task,
                          .steps = options.epochs * updates,

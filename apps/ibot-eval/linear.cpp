@@ -135,7 +135,7 @@ eval::Report run_linear(const TaskRequest& request) {
         return evaluation::crop_features(subject, crops, extraction);
       },
       bank_of(request, images, data::Split::kVal), request.device, request.group);
-  resume(probe, checkpoint);
+  resume(probe, checkpoint, options_of(request).epochs * steps);
   run_probe(probe, request, images, identity);
   if (stop_requested()) return {};
   const auto found = evaluation::linear_report(probe, options_of(request));

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <iomanip>
 #include <iostream>
+#include <numeric>
 #include <set>
 
 #include "common/device.h"
@@ -134,6 +135,16 @@ void set_outputs(const EvalArguments& arguments, const Task& task, const Evaluat
   request.cache = arguments.cache;
 }
 
+/// The published features of `linear` are of four blocks, which a small network lacks.
+void check_blocks(const EvalConfig& config) {
+  const auto& depth = config.run.backbone.depth;
+  const auto blocks = std::accumulate(depth.begin(), depth.end(), int64_t{0});
+  const auto wanted = config.features.blocks;
+  IBOT_CHECK_AS(ConfigError, depth.empty() || wanted <= blocks,
+                "features.blocks: expected at most the ", blocks, " blocks of this network, got ",
+                wanted, "; features.pooling=class features.blocks=", blocks, " takes all of them");
+}
+
 TaskRequest request_of(const EvalArguments& arguments, const Task& task, const Evaluated& one) {
   const auto device = choose_device("--device", arguments.device, dist::launch_of_process());
   TaskRequest request{.weights = load_weights(weights_of(arguments, one)),
@@ -151,6 +162,7 @@ TaskRequest request_of(const EvalArguments& arguments, const Task& task, const E
   config.features = request.classifiers ? features_of_classifiers(request)
                                         : eval::resolved(config.features, task.name == "linear",
                                                          config.run.backbone.arch);
+  if (request.weights.backbone != nullptr) check_blocks(config);
   return request;
 }
 

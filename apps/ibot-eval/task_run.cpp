@@ -32,10 +32,12 @@ std::optional<train::Checkpoint> find_checkpoint(
   });
 }
 
-void resume(train::Loop& loop, const std::optional<train::Checkpoint>& checkpoint) {
+void resume(train::Loop& loop, const std::optional<train::Checkpoint>& checkpoint, int64_t steps) {
   if (!checkpoint) return;
   open_input([&] { loop.resume(*checkpoint); });
-  log_info(concat("resumed at step ", loop.state().step));
+  const auto step = loop.state().step;
+  log_info(step < steps ? concat("resumed at step ", step, " of ", steps)
+                        : concat("nothing left to do: the run has its ", step, " steps"));
 }
 
 train::RunHome run_home(const TaskRequest& request, const fs::path& checkpoints,

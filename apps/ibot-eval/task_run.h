@@ -25,8 +25,8 @@ std::optional<train::Checkpoint> find_checkpoint(
     const std::filesystem::path& folder, const Identity& identity,
     const std::function<std::optional<train::Checkpoint>()>& former);
 
-/// Goes on from the checkpoint, if there is one, and says so.
-void resume(train::Loop& loop, const std::optional<train::Checkpoint>& checkpoint);
+/// Goes on from the checkpoint, if there is one, and says so; `steps` of the whole run.
+void resume(train::Loop& loop, const std::optional<train::Checkpoint>& checkpoint, int64_t steps);
 
 /// The run's files below OUT; `checkpoints` as checkpoint_folder gives it.
 train::RunHome run_home(const TaskRequest& request, const std::filesystem::path& checkpoints,

@@ -39,7 +39,7 @@ ClassMatch match_classes(const Dataset& train, const Dataset& test) {
     }
   }
   IBOT_CHECK_AS(DataError, label_of.size() >= 2,
-                "classes: expected training images of two or more, got ", label_of.size());
+                "classes: expected training images of two or more classes, got ", label_of.size());
   std::vector<bool> has_test(names.size());
   for (size_t label = 0; label < tested.size(); ++label) {
     const auto& name = test.class_names()[label];

@@ -13,18 +13,28 @@ void check_size(const Least& least, int64_t wanted, int64_t found, const char* k
                     concat("expected at most the ", found, ' ', kind, " images, got ", wanted));
 }
 
+/// Calls `open`; an error names the key of the folder.
+template <class Open>
+auto of_eval_path(const Open& open) {
+  try {
+    return open();
+  } catch (const DataError& error) {
+    throw DataError(concat("eval.path: ", error.what()));
+  }
+}
+
 }  // namespace
 
 InRun::InRun(std::vector<Planned> tasks, const std::filesystem::path& root, int64_t epochs)
     : epochs_(epochs) {
   for (auto& [evaluation, every_epochs] : tasks) {
     if (evaluation->about().reads.labeled_images()) {
-      if (!images_) images_.emplace(root, data::DatasetOptions{});
+      if (!images_) of_eval_path([&] { images_.emplace(root, data::DatasetOptions{}); });
       const auto least = evaluation->least();
       check_size(least, least.train_images, images_->train().size(), "training");
       check_size(least, least.test_images, images_->test().size(), "test");
     }
-    auto data = evaluation->open(root);
+    auto data = of_eval_path([&] { return evaluation->open(root); });
     tasks_.push_back({std::move(evaluation), every_epochs, std::move(data)});
   }
 }

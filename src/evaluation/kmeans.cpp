@@ -7,11 +7,8 @@ namespace {
 
 class Kmeans : public Evaluation {
  public:
-  // Training features are what a dump holds besides.
   explicit Kmeans(const eval::KmeansOptions& options)
-      : Evaluation({"kmeans",
-                    "k-means of val/ against its classes",
-                    {.train_features = true, .test_features = true}}),
+      : Evaluation({"kmeans", "k-means of val/ against its classes", {.test_features = true}}),
         options_(options) {}
 
   Least least() const override {

@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "ibot/base/error.h"
 #include "ibot/batch/labeled_batch.h"
 #include "ibot/codec/decode.h"
 #include "ibot/data/dataset.h"
@@ -34,7 +35,12 @@ inline Image labeled_image(const Dataset& dataset, int64_t sample, const DecodeO
                            batch::LabeledBatch& batch, int64_t i) {
   batch.sample_id.mutable_data_ptr<int64_t>()[i] = sample;
   batch.label.mutable_data_ptr<int64_t>()[i] = dataset.label(sample);
-  return decode(dataset.read(sample), dataset.path(sample), options);
+  try {
+    return decode(dataset.read(sample), dataset.path(sample), options);
+  } catch (const DataError& error) {
+    throw DataError(
+        concat(error.what(), "; remove it, or leave such images out by dataset.max_bad_share"));
+  }
 }
 
 /// The batch of a draft, if there is any.

@@ -137,7 +137,7 @@ TEST_F(IbotEval, KeepsTheReportOfAnotherResult) {
   EXPECT_THAT(other.err, HasSubstr("the earlier report, of another result, is now report-knn-"));
   int reports = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder_ / "out")) {
-    reports += entry.path().filename().string().starts_with("report") ? 1 : 0;
+    reports += entry.path().extension() == ".json" ? 1 : 0;
   }
   EXPECT_EQ(reports, 2);
 }
@@ -153,6 +153,8 @@ TEST_F(IbotEval, LeavesOutUnreadableImagesWhenAsked) {
   EXPECT_EQ(report("out")["counts"]["test_images"], 4);
   words.back() = "dataset.max_bad_share=0.1";
   EXPECT_THAT(knn("pixels", words).err, HasSubstr("expected at most 0.1 of 5 images"));
+  words.pop_back();
+  EXPECT_THAT(knn("pixels", words).err, HasSubstr("leave such images out by dataset.max_bad_share"));
 }
 
 TEST_F(IbotEval, TheListOfKeysIsCurrent) {

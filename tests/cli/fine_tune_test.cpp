@@ -102,7 +102,6 @@ TEST_F(FineTuneTask, LearnsBrightFromDark) {
   EXPECT_THAT(testing::read_text(folder_ / "out/report.html"), HasSubstr("gradient norm"));
 }
 
-// A finished run has nothing left to do and says the same again; with other options it is refused.
 TEST_F(FineTuneTask, WarnsOfAWarmUpThatTheRunEndsWithin) {
   const auto epochs = run("finetune", {"finetune.epochs=1", "finetune.warmup_epochs=20"});
   EXPECT_EQ(epochs.status, 0) << epochs.err;
@@ -117,6 +116,7 @@ TEST_F(FineTuneTask, WarnsOfAWarmUpThatTheRunEndsWithin) {
   EXPECT_THAT(run("finetune", {"finetune.epochs=2"}).err, Not(HasSubstr("warmup")));
 }
 
+// A finished run has nothing left to do and says the same again; with other options it is refused.
 TEST_F(FineTuneTask, GoesOnFromItsFolder) {
   ASSERT_EQ(run("finetune", {"--output", "out"}).status, 0);
   const auto undated = [&] {
@@ -128,7 +128,8 @@ TEST_F(FineTuneTask, GoesOnFromItsFolder) {
   const auto log = testing::read_text(folder_ / "out/log.txt");
   const auto again = run("finetune", {"--output", "out"});
   ASSERT_EQ(again.status, 0) << again.err;
-  EXPECT_THAT(again.err, HasSubstr("resumed at step 24"));
+  EXPECT_THAT(again.err, HasSubstr("nothing left to do: the run has its 24 steps\n"));
+  EXPECT_THAT(again.err, Not(HasSubstr("images/s")));
   EXPECT_EQ(undated(), before);
   EXPECT_EQ(testing::read_text(folder_ / "out/log.txt"), log);
   expect_refusal(run("finetune", {"--output", "out", "finetune.lr=0.02"}),
@@ -192,7 +193,7 @@ TEST_F(FineTuneTask, RefusesWhatItCannotTrainOn) {
   expect_refusal(run("finetune"), "cat has 1 test images");
   std::filesystem::remove_all(folder_ / "data/val/cat");
   std::filesystem::remove_all(folder_ / "data/train/dark");
-  expect_refusal(run("finetune"), "two or more, got 1");
+  expect_refusal(run("finetune"), "two or more classes, got 1");
 }
 
 TEST_F(FineTuneTask, EndsOnAFileThatIsNoImage) {

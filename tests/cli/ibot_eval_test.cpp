@@ -204,7 +204,7 @@ TEST_F(IbotEval, RefusesDataThatNoEvaluationCanUse) {
   for (const char* name : {"data/train/dark", "data/val/dark"}) {
     std::filesystem::remove_all(folder_ / name);
   }
-  expect(knn("pixels", kTiny), "expected training images of two or more, got 1");
+  expect(knn("pixels", kTiny), "expected training images of two or more classes, got 1");
 }
 
 TEST_F(IbotEval, NamesAFileThatIsNoImage) {

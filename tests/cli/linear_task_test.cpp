@@ -43,6 +43,9 @@ TEST_F(LinearTask, ProbesLinearlyAndGoesOn) {
     words.insert(words.end(), more.begin(), more.end());
     return run(words);
   };
+  const auto shallow = linear("none", {"features.blocks=3"});
+  EXPECT_EQ(shallow.status, 2) << shallow.err;
+  EXPECT_THAT(shallow.err, HasSubstr("features.pooling=class features.blocks=2 takes all"));
   const auto whole = linear("whole", {"linear.epochs=4"});
   ASSERT_EQ(whole.status, 0) << whole.err;
   EXPECT_THAT(whole.out, AllOf(HasSubstr("listed lr  scaled lr"), Not(HasSubstr("best, SGD"))));

@@ -158,13 +158,20 @@ TEST(Progress, RateForgetsTheStart) {
   EXPECT_NEAR(rate.per_second(), 10, 1e-6);
 }
 
-TEST(Progress, EndsWithASummary) {
-  PlainFile file;
-  Console output(file.stream());
-  Progress progress({.label = "scan", .unit = "files", .total = 3, .item = "files"}, output);
-  for (int i = 1; i <= 3; ++i) progress.update(i);
-  progress.finish();
-  EXPECT_EQ(file.content().rfind("scan 3 files in 0 s, ", 0), 0u);
+TEST(Progress, EndsWithASummaryOfWhatWasDone) {
+  const auto ending = [](int64_t first, int64_t total) {
+    PlainFile file;
+    Console output(file.stream());
+    Progress progress(
+        {.label = "scan", .unit = "files", .total = total, .first = first, .item = "files"},
+        output);
+    for (int64_t i = first + 1; i <= total; ++i) progress.update(i);
+    progress.finish();
+    return file.content();
+  };
+  EXPECT_EQ(ending(0, 3).rfind("scan 3 files in 0 s, ", 0), 0u);
+  EXPECT_EQ(ending(0, 1).rfind("scan 1 file in 0 s, ", 0), 0u);
+  EXPECT_EQ(ending(3, 3), "");
 }
 
 }  // namespace

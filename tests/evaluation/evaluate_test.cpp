@@ -54,9 +54,10 @@ TEST(Evaluate, EvaluationsOfOneSourceShareItsFeatures) {
   Source source(subject, &images, testing::small_images(), {.progress = [&](const Stage& stage) {
                   extracted += stage.unit == "images" && stage.finished;
                 }});
+  evaluate(*make(eval::KmeansOptions{}), source);
+  EXPECT_EQ(extracted, 1);  // of val/ alone
   evaluate(*make(eval::KnnOptions{{1}, 0.07}), source);
   evaluate(*make(eval::LogisticOptions{}), source);
-  evaluate(*make(eval::KmeansOptions{}), source);
   evaluate(testing::Centroids(), source);
   EXPECT_EQ(extracted, 2);
 }
