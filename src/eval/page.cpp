@@ -200,8 +200,9 @@ void add_report(Page& page, const Report& report) {
   }
   Table identity{"What the result belongs to", {"item", "value"}, {}};
   for (const auto& [name, value] : report.identity) identity.rows.push_back({name, value});
-  for (const auto* table : {&metrics, &options, &identity}) {
-    if (!table->rows.empty()) page.table(*table);
+  if (!metrics.rows.empty()) page.table(metrics);
+  for (const auto* table : {&options, &identity}) {
+    if (!table->rows.empty()) page.folded(*table);
   }
 }
 
