@@ -4,8 +4,9 @@
     scripts/kill_test.py [--task finetune|segment] [--kills 50] [--nproc 2] [--seed 0] [--bin bin]
                          [--work DIR] [key=value ...]
 
-Pre-trains, fine-tunes with `--task finetune`, or segments with `--task segment`; keys replace those of the small network. Draws a small image set, trains on it undisturbed, then trains the same again while `kill -9` strikes
-at random moments: a third of the kills while a checkpoint is being written; with several ranks
+Pre-trains, fine-tunes with `--task finetune`, or segments with `--task segment`; keys replace those
+of the small network. Draws a small image set, trains on it undisturbed, then trains the same again
+while `kill -9` strikes at random moments: a third of the kills while a checkpoint is being written; with several ranks
 (--nproc) some strike the launcher and some a single rank, in turn. After each kill every process of
 the run must be gone within a minute by itself. At the end the checkpoint of the killed run must be
 the undisturbed one's, byte for byte; a run that ends before all kills were spent is begun anew and
@@ -28,19 +29,19 @@ import time
 
 MARK = "IBOT_KILL_TEST"
 GONE_S = 60.0
-KEYS = [
+SMALL = {}  # the network and set of each task
+SMALL["pretrain"] = [
     "data.workers=1", "augment.global_size=16", "augment.local_size=8", "backbone.image_size=16",
     "head.prototypes=2048", "head.patch_prototypes=2048", "train.save_every_steps=3",
     "train.save_every_epochs=2", "train.log_every_steps=1",
 ]  # fmt: skip
-FINE_TUNE_KEYS = [
+SMALL["finetune"] = [
     "data.workers=1", "backbone.embed_dim=64", "backbone.depth=3", "backbone.heads=2",
     "backbone.patch_size=4", "backbone.image_size=16", "transform.size=16", "finetune.precision=fp32",
     "finetune.lr=0.01", "finetune.lr_batch=0", "finetune.warmup_epochs=1", "finetune.ema=0.9",
     "finetune.save_every_steps=3", "finetune.log_every_steps=1",
 ]  # fmt: skip
-
-SEGMENT_KEYS = [
+SMALL["segment"] = [
     "data.workers=1", "backbone.embed_dim=16", "backbone.depth=4", "backbone.heads=2", "backbone.patch_size=8",
     "backbone.image_size=32", "segment.crop_size=32", "segment.resize_short=32", "segment.resize_long=128",
     "segment.stride=20", "segment.channels=8", "segment.precision=fp32", "segment.lr=0.001",
@@ -98,15 +99,16 @@ class Trial:
     def command(self, output):
         if self.task == "pretrain":
             config = pathlib.Path(__file__).resolve().parent.parent / "configs/smoke/tiny.yaml"
-            command = [self.bin / "ibot-train", config, "data.path=set/train", *KEYS, "--quiet"]
+            command = [self.bin / "ibot-train", config, "data.path=set/train", "--quiet"]
             section = "train"
         else:
             command = [self.bin / "ibot-eval", self.task, "--weights", "random", "--data", "set"]
-            command += ["--device", "cpu", *(SEGMENT_KEYS if self.task == "segment" else FINE_TUNE_KEYS)]
+            command += ["--device", "cpu"]
             section = self.task
         length = f"iterations={4 * self.epochs}" if self.task == "segment" else f"epochs={self.epochs}"
-        command += [f"{section}.{length}", f"{section}.batch_size={8 // self.nproc}"]
-        command += [*self.keys, "--output", output, "--threads", "1"]
+        keys = [*SMALL[self.task], f"{section}.{length}", f"{section}.batch_size={8 // self.nproc}", *self.keys]
+        command += {key.partition("=")[0]: key for key in keys}.values()  # the last of each name
+        command += ["--output", output, "--threads", "1"]
         return command + (["--nproc", str(self.nproc)] if self.nproc > 1 else [])
 
     def start(self, output):

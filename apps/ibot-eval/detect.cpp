@@ -109,14 +109,11 @@ void train(const TaskRequest& request, const DetectSets& sets, detection::Detect
       find_checkpoint(checkpoints, identity, [] { return std::optional<train::Checkpoint>(); });
   const auto steps = coco::oriented_steps(coco::wide_ones(sets.train->annotated, sets.trained),
                                           config.detect.batch_size, request.group.size());
-  eval::DetectTrainer trainer({.normalization = config.run.augment.normalization,
-                               .steps_per_epoch = steps,
-                               .images = static_cast<int64_t>(sets.trained.size()),
-                               .checkpoints = checkpoints,
-                               .replay = replay_folder(request),
-                               .config = config::write_config(config, config::Comments::kNone),
-                               .identity = identity.text()},
-                              step);
+  eval::DetectTrainer trainer(
+      {.normalization = config.run.augment.normalization,
+       .steps_per_epoch = steps,
+       .home = run_home(request, checkpoints, identity, static_cast<int64_t>(sets.trained.size()))},
+      step);
   log_info(concat(sets.trained.size(), " training and ", sets.val->images.size(),
                   " test images of ", sets.val->annotated.categories.size(), " categories; ", steps,
                   " steps an epoch", where_it_runs(request)));

@@ -130,10 +130,7 @@ eval::Report run_linear(const TaskRequest& request) {
       {.linear = options_of(request),
        .classes = images.classes(),
        .steps_per_epoch = steps,
-       .images = images.train().size(),
-       .checkpoints = folder,
-       .config = config::write_config(config, config::Comments::kNone),
-       .identity = identity.text()},
+       .home = run_home(request, folder, identity, images.train().size())},
       [&](const torch::Tensor& crops) {
         return evaluation::crop_features(subject, crops, extraction);
       },

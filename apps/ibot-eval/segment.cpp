@@ -101,13 +101,11 @@ std::unique_ptr<eval::SegmentTuner> make_tuner(const TaskRequest& request, const
       find_checkpoint(checkpoints, identity, [] { return std::optional<train::Checkpoint>(); });
   auto tuner = with_section("segment", [&] {
     return std::make_unique<eval::SegmentTuner>(
-        eval::SegmentTunerOptions{.segment = config.segment,
-                                  .normalization = config.run.augment.normalization,
-                                  .steps_per_epoch = updates,
-                                  .images = sets.train.size(),
-                                  .checkpoints = checkpoints,
-                                  .config = config::write_config(config, config::Comments::kNone),
-                                  .identity = identity.text()},
+        eval::SegmentTunerOptions{
+            .segment = config.segment,
+            .normalization = config.run.augment.normalization,
+            .steps_per_epoch = updates,
+            .home = run_home(request, checkpoints, identity, sets.train.size())},
         network, request.device, request.group);
   });
   resume(*tuner, checkpoint);

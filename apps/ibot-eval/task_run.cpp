@@ -38,11 +38,13 @@ void resume(train::Loop& loop, const std::optional<train::Checkpoint>& checkpoin
   log_info(concat("resumed at step ", loop.state().step));
 }
 
-fs::path replay_folder(const TaskRequest& request) {
-  if (request.output.empty()) return {};
-  const auto& group = request.group;
-  const auto folder = request.output / "replay";
-  return group.size() == 1 ? folder : folder / concat("rank-", group.rank());
+train::RunHome run_home(const TaskRequest& request, const fs::path& checkpoints,
+                        const Identity& identity, int64_t images) {
+  return {.checkpoints = checkpoints,
+          .replay = request.output.empty() ? fs::path() : request.output / "replay",
+          .config = config::write_config(request.weights.config, config::Comments::kNone),
+          .identity = identity.text(),
+          .images = images};
 }
 
 std::string where_it_runs(const TaskRequest& request) {

@@ -28,8 +28,9 @@ std::optional<train::Checkpoint> find_checkpoint(
 /// Goes on from the checkpoint, if there is one, and says so.
 void resume(train::Loop& loop, const std::optional<train::Checkpoint>& checkpoint);
 
-/// OUT/replay, where batches that were not finite are kept; of several ranks a folder of each.
-std::filesystem::path replay_folder(const TaskRequest& request);
+/// The run's files below OUT; `checkpoints` as checkpoint_folder gives it.
+train::RunHome run_home(const TaskRequest& request, const std::filesystem::path& checkpoints,
+                        const Identity& identity, int64_t images);
 
 /// " on 4 ranks, this one on cuda:0".
 std::string where_it_runs(const TaskRequest& request);

@@ -56,10 +56,10 @@ train::TrainerOptions trainer_options(const TrainRequest& request, int64_t ranks
           .length = {config.train.epochs, steps_per_epoch, config.train.batch_size * ranks},
           .normalization = config.augment.normalization,
           .flops_per_image = useful_step_flops(config),
-          .images = images,
-          .checkpoints = request.output / "checkpoints",
-          .replay = request.output / "replay",
-          .config = config::write_config(config)};
+          .home = {.checkpoints = request.output / "checkpoints",
+                   .replay = request.output / "replay",
+                   .config = config::write_config(config),
+                   .images = images}};
 }
 
 void announce(const config::RunConfig& config, const data::Dataset& images, int64_t steps_per_epoch,
@@ -231,8 +231,7 @@ int train_run(const TrainRequest& request, const Ranks& ranks, const data::Datas
   // line.
   tell_start(request, images, step, steps_per_epoch, ranks);
   EarlyEnd early_end(ranks.group.size() == 1 ? 1 : config.train.log_every_steps);
-  auto options = trainer_options(request, ranks.group.size(), images.size(), steps_per_epoch);
-  if (ranks.group.size() > 1) options.replay /= "rank-" + std::to_string(ranks.group.rank());
+  const auto options = trainer_options(request, ranks.group.size(), images.size(), steps_per_epoch);
   const int64_t first = checkpoint ? checkpoint->run.step : 0;
   std::optional<Record> record;
   if (leads) {

@@ -8,14 +8,11 @@ namespace {
 
 train::LoopOptions loop_options(const DetectTrainerOptions& options, const DetectStep& step) {
   const auto& detect = step.options();
-  auto loop = loop_options(detect.run, step.training().device());
+  auto loop = train::loop_options(detect.run, step.training().device());
   loop.length = {detect.epochs, options.steps_per_epoch,
                  detect.batch_size * step.training().group().size()};
-  loop.images = options.images;
-  loop.checkpoints = options.checkpoints;
-  loop.replay = options.replay;
-  loop.config = options.config;
-  loop.identity = options.identity;
+  loop.needs_evaluation = true;
+  loop.home = options.home;
   return loop;
 }
 
@@ -84,7 +81,7 @@ std::optional<train::EvaluationRecord> DetectTrainer::test(int64_t epoch, const 
                                  .name = "test",
                                  .metrics = metrics,
                                  .score = metrics.at("mask_ap"),
-                                 .identity = options_.identity};
+                                 .identity = options_.home.identity};
   for (const auto& [name, value] : metrics) record.log.push_back({"test_" + name, value});
   return record;
 }

@@ -14,15 +14,12 @@ namespace {
 train::LoopOptions loop_options(const FineTunerOptions& options, FineTuneStep& step) {
   const auto& tune = step.options();
   const auto& backbone = step.classifier().options().backbone;
-  auto loop = loop_options(tune.run, step.training().device());
+  auto loop = train::loop_options(tune.run, step.training().device());
   loop.length = {tune.epochs, options.steps_per_epoch,
                  tune.batch_size * tune.accumulation * step.training().group().size()};
   loop.flops_per_image = 3.0 * train::backbone_flops(backbone, backbone.image_size);
-  loop.images = options.images;
-  loop.checkpoints = options.checkpoints;
-  loop.replay = options.replay;
-  loop.config = options.config;
-  loop.identity = options.identity;
+  loop.needs_evaluation = true;
+  loop.home = options.home;
   return loop;
 }
 
@@ -132,7 +129,7 @@ std::optional<train::EvaluationRecord> FineTuner::test(int64_t epoch, const Test
       .name = "test",
       .metrics = {{"loss", accuracy.loss}, {"top1", accuracy.top1}, {"top5", accuracy.top5}},
       .score = accuracy.top1,
-      .identity = options_.identity,
+      .identity = options_.home.identity,
       .log = {{"test_loss", accuracy.loss},
               {"test_acc1", accuracy.top1},
               {"test_acc5", accuracy.top5}}};

@@ -11,17 +11,6 @@
 
 namespace ibot::eval {
 
-train::LoopOptions loop_options(const RunOptions& run, torch::Device device) {
-  const auto precision = optim::resolved(run.precision, device);
-  return {.log_every_steps = run.log_every_steps,
-          .save_every_epochs = run.save_every_epochs,
-          .save_every_steps = run.save_every_steps,
-          .on_nonfinite = run.on_nonfinite,
-          .checks_gradients = precision != optim::Precision::kFp16,
-          .needs_evaluation = true,
-          .product_type = optim::autocast_dtype(precision, device).value_or(torch::kFloat)};
-}
-
 GradientStep::GradientStep(const GradientStepOptions& options,
                            std::shared_ptr<torch::nn::Module> network,
                            std::vector<optim::Parameter> parameters, torch::Device device,

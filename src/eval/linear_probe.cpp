@@ -19,10 +19,7 @@ train::LoopOptions loop_options(const LinearProbeOptions& options, const dist::G
           // A classifier that diverges is left out; the others go on.
           .on_nonfinite = train::NonfinitePolicy::kOff,
           .needs_evaluation = true,
-          .images = options.images,
-          .checkpoints = options.checkpoints,
-          .config = options.config,
-          .identity = options.identity};
+          .home = options.home};
 }
 
 torch::Tensor tensor_of(const LinearBest& best) {

@@ -17,14 +17,12 @@ train::LoopOptions loop_options(const SegmentTunerOptions& options, const dist::
                                 torch::Device device) {
   const auto& segment = options.segment;
   const auto steps = options.steps_per_epoch;
-  auto loop = loop_options(segment.run, device);
+  auto loop = train::loop_options(segment.run, device);
   loop.length = {(updates(segment) + steps - 1) / steps, steps,
                  segment.batch_size * segment.accumulation * group.size()};
   loop.max_steps = updates(segment);
-  loop.images = options.images;
-  loop.checkpoints = options.checkpoints;
-  loop.config = options.config;
-  loop.identity = options.identity;
+  loop.needs_evaluation = true;
+  loop.home = options.home;
   return loop;
 }
 
@@ -179,7 +177,7 @@ std::optional<train::EvaluationRecord> SegmentTuner::test(int64_t epoch, const T
                                              {"macc", 100 * scores.mean_accuracy},
                                              {"aacc", 100 * scores.pixel_accuracy}},
                                  .score = miou,
-                                 .identity = options_.identity,
+                                 .identity = options_.home.identity,
                                  .log = {{"test_miou", miou}}};
 }
 

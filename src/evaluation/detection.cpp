@@ -113,11 +113,11 @@ std::vector<metrics::Detection> detect_in(detection::Detector& detector, const c
                  image, data::size_within({image.height(), image.width()}, size[1], size[0])));
            },
        .decode = data::as_opencv(options.data.decode),
+       .begin = begin,
+       .end = end,
        .batch_size = 1,
        .workers = options.data.workers,
-       .prefetch_batches = options.data.prefetch_batches,
-       .begin = begin,
-       .end = end});
+       .prefetch_batches = options.data.prefetch_batches});
   std::vector<metrics::Detection> detections;
   for (int64_t image = begin; auto pictures = loader.next(); ++image) {
     for (auto& found : found_in(detector, pictures->front(), set.annotated, image, options)) {

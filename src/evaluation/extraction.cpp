@@ -42,18 +42,17 @@ eval::FeatureBank compute(const Embedder& embedder, const data::Dataset& images,
                           int64_t count, const ExtractionOptions& options, const Place& place,
                           const eval::FeatureProgress& progress) {
   std::vector<int64_t> unreadable;
-  data::LabeledLoader loader(images,
-                             {.transform = {.resize_size = options.resize_size,
-                                            .crop_size = options.crop_size,
-                                            .filter = options.filter},
-                              .decode = options.decode,
-                              .batch_size = options.batch_size,
-                              .workers = options.workers,
-                              .prefetch_batches = options.prefetch_batches,
-                              .begin = begin,
-                              .end = begin + count,
-                              .pin_memory = place.device.is_cuda(),
-                              .on_unreadable = told_of(options, place.listener, unreadable)});
+  data::LabeledLoader loader(images, {.transform = {.resize_size = options.resize_size,
+                                                    .crop_size = options.crop_size,
+                                                    .filter = options.filter},
+                                      .decode = options.decode,
+                                      .begin = begin,
+                                      .end = begin + count,
+                                      .on_unreadable = told_of(options, place.listener, unreadable),
+                                      .batch_size = options.batch_size,
+                                      .workers = options.workers,
+                                      .prefetch_batches = options.prefetch_batches,
+                                      .pin_memory = place.device.is_cuda()});
   int64_t first = begin;
   const auto embed = [&](const torch::Tensor& pixels) {
     const auto rows = embedder.embed(pixels, first);

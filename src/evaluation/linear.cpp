@@ -74,7 +74,7 @@ class Linear : public Evaluation {
         {.linear = options_,
          .classes = images.classes(),
          .steps_per_epoch = crops.steps_per_epoch(),
-         .images = images.train().size()},
+         .home = {.images = images.train().size()}},
         [&](const torch::Tensor& batch) { return crop_features(subject, batch, extraction); },
         std::move(test), subject.device);
     Told told(probe, options_.epochs, listener);

@@ -96,11 +96,11 @@ eval::FeatureBank compute(const Subject& subject, const data::Dataset& images,
   data::PictureLoader loader(images, {.framing = method.framing,
                                       .decode = options.decode,
                                       .accepts_truncated = method.accepts_truncated,
+                                      .begin = range.first,
+                                      .end = range.second,
                                       .batch_size = kLookedAt,
                                       .workers = options.workers,
-                                      .prefetch_batches = options.prefetch_batches,
-                                      .begin = range.first,
-                                      .end = range.second});
+                                      .prefetch_batches = options.prefetch_batches});
   const Embedder embedder(subject, method, options);
   std::vector<torch::Tensor> parts;
   int64_t done = 0;

@@ -66,6 +66,19 @@ bool takes_entropy(const torch::Tensor& logits, const CenteredTeacher& teacher) 
          teacher.logits.scalar_type() == type && teacher.center.scalar_type() == torch::kFloat;
 }
 
+struct EntropyInputs {
+  torch::Tensor logits;
+  CenteredTeacher teacher;
+  torch::Tensor sums;
+};
+
+EntropyInputs entropy_inputs(const Trial& trial, Draw& draw) {
+  const auto logits = draw.halves({trial.rows, trial.width});
+  const CenteredTeacher teacher{draw.halves({trial.rows, trial.width}), draw.floats({trial.width}),
+                                0.07};
+  return {logits, teacher, draw.room({trial.rows, 4}, torch::kFloat)};
+}
+
 }  // namespace
 
 bool owns_centered_cross_entropy(const torch::Tensor& logits, const CenteredTeacher& teacher) {
@@ -93,15 +106,13 @@ TableRow cross_entropy_row() {
   return {entropy_kernel(), entropy_types(),
           [](const Trial& trial) -> Subject {
             Draw draw(trial);
-            const auto logits = draw.halves({trial.rows, trial.width});
-            const CenteredTeacher teacher{draw.halves({trial.rows, trial.width}),
-                                          draw.floats({trial.width}), 0.07};
-            const auto sums = draw.room({trial.rows, 4}, torch::kFloat);
+            const auto in = entropy_inputs(trial, draw);
             return {[=]() -> std::vector<torch::Tensor> {
-                      const auto result = centered_cross_entropy(logits, teacher, 0.1, sums);
-                      return {result, sums};
+                      const auto result =
+                          centered_cross_entropy(in.logits, in.teacher, 0.1, in.sums);
+                      return {result, in.sums};
                     },
-                    2.0 * static_cast<double>(logits.nbytes())};
+                    2.0 * static_cast<double>(in.logits.nbytes())};
           },
           512, 8192};
 }
@@ -110,17 +121,14 @@ TableRow cross_entropy_backward_row() {
   return {entropy_backward_kernel(), entropy_types(),
           [](const Trial& trial) -> Subject {
             Draw draw(trial);
-            const auto logits = draw.halves({trial.rows, trial.width});
-            const CenteredTeacher teacher{draw.halves({trial.rows, trial.width}),
-                                          draw.floats({trial.width}), 0.07};
-            const auto sums = draw.room({trial.rows, 4}, torch::kFloat);
+            const auto in = entropy_inputs(trial, draw);
             const auto gradient = draw.floats({trial.rows});
-            centered_cross_entropy(logits, teacher, 0.1, sums);
-            return {
-                [=]() -> std::vector<torch::Tensor> {
-                  return {centered_cross_entropy_backward(logits, teacher, 0.1, sums, gradient)};
-                },
-                3.0 * static_cast<double>(logits.nbytes())};
+            centered_cross_entropy(in.logits, in.teacher, 0.1, in.sums);
+            return {[=]() -> std::vector<torch::Tensor> {
+                      return {centered_cross_entropy_backward(in.logits, in.teacher, 0.1, in.sums,
+                                                              gradient)};
+                    },
+                    3.0 * static_cast<double>(in.logits.nbytes())};
           },
           512, 8192};
 }

@@ -5,6 +5,7 @@
 
 #include "ibot/base/hash.h"
 #include "ibot/base/memory.h"
+#include "ibot/optim/autocast.h"
 #include "ibot/train/flops.h"
 
 namespace ibot::train {
@@ -17,9 +18,23 @@ TermValues divided(TermValues terms, double count) {
   return terms;
 }
 
+std::filesystem::path replay_folder(const std::filesystem::path& replay, const dist::Group& group) {
+  return replay.empty() || group.size() == 1 ? replay : replay / concat("rank-", group.rank());
+}
+
 double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 }  // namespace
+
+LoopOptions loop_options(const RunOptions& run, torch::Device device) {
+  const auto precision = optim::resolved(run.precision, device);
+  return {.log_every_steps = run.log_every_steps,
+          .save_every_epochs = run.save_every_epochs,
+          .save_every_steps = run.save_every_steps,
+          .on_nonfinite = run.on_nonfinite,
+          .checks_gradients = precision != optim::Precision::kFp16,
+          .product_type = optim::autocast_dtype(precision, device).value_or(torch::kFloat)};
+}
 
 Loop::Loop(LoopOptions options, dist::Group group, torch::Device device,
            std::vector<Observer*> observers)
@@ -27,11 +42,11 @@ Loop::Loop(LoopOptions options, dist::Group group, torch::Device device,
       group_(std::move(group)),
       device_(device),
       observers_(std::move(observers)),
-      ladder_({.replay = options_.replay}) {
+      ladder_({.replay = replay_folder(options_.home.replay, group_)}) {
   IBOT_CHECK(options_.length.steps_per_epoch > 0, "training: expected steps an epoch above 0, got ",
              options_.length.steps_per_epoch);
-  if (!options_.checkpoints.empty()) {
-    checkpointer_.emplace(CheckpointerOptions{.folder = options_.checkpoints,
+  if (!options_.home.checkpoints.empty()) {
+    checkpointer_.emplace(CheckpointerOptions{.folder = options_.home.checkpoints,
                                               .keep_last = options_.keep_last,
                                               .rank = group_.rank(),
                                               .world_size = group_.size(),
@@ -39,7 +54,7 @@ Loop::Loop(LoopOptions options, dist::Group group, torch::Device device,
   }
   state_.steps_per_epoch = options_.length.steps_per_epoch;
   state_.global_batch = options_.length.global_batch;
-  state_.images = options_.images;
+  state_.images = options_.home.images;
 }
 
 void Loop::resume(const Checkpoint& checkpoint) {
@@ -57,7 +72,7 @@ void Loop::resume(const Checkpoint& checkpoint) {
   load(checkpoint.tensors, /*roll_back=*/false);
   state_ = checkpoint.run;
   state_.global_batch = options_.length.global_batch;
-  state_.images = options_.images;
+  state_.images = options_.home.images;
   if (checkpointer_) checkpointer_->adopt(checkpoint, names_to_keep());
   saved_best_ = state_.best;
 }
@@ -317,8 +332,8 @@ void Loop::save() {
   told(checkpointer_->wait());
   checkpointer_->start({.tensors = tensors(),  // every rank helps to collect them
                         .run = state_,
-                        .config = options_.config,
-                        .identity = options_.identity},
+                        .config = options_.home.config,
+                        .identity = options_.home.identity},
                        names_to_keep());
   window_start_ = Clock::now();
 }

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "ibot/base/error.h"
-#include "ibot/optim/autocast.h"
 #include "train/replay.h"
 
 namespace ibot::train {
@@ -12,23 +11,15 @@ namespace {
 constexpr const char* kClusterEntry = "run.clusters";
 
 LoopOptions loop_options(const TrainerOptions& options, const TrainStep& step) {
-  const auto& train = options.train;
-  return {
-      .length = options.length,
-      .max_steps = train.max_steps,
-      .log_every_steps = train.log_every_steps,
-      .save_every_epochs = train.save_every_epochs,
-      .save_every_steps = train.save_every_steps,
-      .keep_last = train.keep_last,
-      .on_nonfinite = train.on_nonfinite,
-      .checks_gradients = step.options().precision != Precision::kFp16,
-      .flops_per_image = options.flops_per_image,
-      .product_type =
-          optim::autocast_dtype(step.options().precision, step.device()).value_or(torch::kFloat),
-      .images = options.images,
-      .checkpoints = options.checkpoints,
-      .replay = options.replay,
-      .config = options.config};
+  RunOptions run = options.train;
+  run.precision = step.options().precision;
+  auto loop = loop_options(run, step.device());
+  loop.length = options.length;
+  loop.max_steps = options.train.max_steps;
+  loop.keep_last = options.train.keep_last;
+  loop.flops_per_image = options.flops_per_image;
+  loop.home = options.home;
+  return loop;
 }
 
 }  // namespace

@@ -167,7 +167,7 @@ train::TrainerOptions trainer_options(const std::filesystem::path& folder) {
   options.train.log_every_steps = 3;
   options.length = {.epochs = 2, .steps_per_epoch = 4, .global_batch = 3};
   options.schedule.warmup_epochs = 1;
-  options.checkpoints = folder;
+  options.home.checkpoints = folder;
   return options;
 }
 

@@ -33,10 +33,10 @@ struct TinyRun : Told {
         tuner({.mixing = mixing,
                .normalization = {},
                .steps_per_epoch = kStepsPerEpoch,
-               .checkpoints = folder,
-               .replay = folder.empty() ? folder : folder / "replay",
-               .config = "a: 1",
-               .identity = "weights: w"},
+               .home = {.checkpoints = folder,
+                        .replay = folder.empty() ? folder : folder / "replay",
+                        .config = "a: 1",
+                        .identity = "weights: w"}},
               step, {this}) {
     tuner.set_test(test_on_levels);
   }

@@ -130,9 +130,7 @@ double fine_tuned_top1(const FeatureBank& train, const FeatureBank& test) {
   FineTuneStep step(options, classifier, torch::kCPU);
   FineTuner tuner({.mixing = {.erase_prob = 0.0, .mixup = 0.0, .cutmix = 0.0},
                    .normalization = {},
-                   .steps_per_epoch = GrayImages::kBatches,
-                   .checkpoints = {},
-                   .config = ""},
+                   .steps_per_epoch = GrayImages::kBatches},
                   step, {});
   GrayImages batches(train, options.epochs);
   tuner.run(batches);

@@ -78,9 +78,7 @@ struct TinyRun {
         tuner({.segment = options,
                .normalization = {},
                .steps_per_epoch = kStepsPerEpoch,
-               .checkpoints = folder,
-               .config = "a: 1",
-               .identity = "weights: w"},
+               .home = {.checkpoints = folder, .config = "a: 1", .identity = "weights: w"}},
               network, torch::kCPU, group) {}
 
   std::map<std::string, torch::Tensor> state() const {

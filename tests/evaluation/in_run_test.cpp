@@ -42,7 +42,7 @@ TEST(InRun, EvaluatesATrainingRun) {
   train::TrainStep step(step_options, torch::kCPU);
   train::TrainerOptions options;
   options.length = {.epochs = 4, .steps_per_epoch = 1, .global_batch = 3};
-  options.checkpoints = folder.path();
+  options.home.checkpoints = folder.path();
   train::Trainer trainer(options, step, {});
   std::vector<std::vector<std::string>> done;
   std::vector<std::string> extracted;

@@ -263,6 +263,41 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> batch_norm(
 
 using Sizes = at::IntArrayRef;
 
+/// On the host, half precision as float32: a CPU need not have convolutions of it.
+at::Tensor widened(const at::Tensor& tensor) {
+  TORCH_CHECK(tensor.device() == kDouble, "convolution: expected all tensors on ", kDouble);
+  const bool half = tensor.scalar_type() == at::kHalf || tensor.scalar_type() == at::kBFloat16;
+  return half ? opened(tensor).to(at::kFloat) : opened(tensor);
+}
+
+// A device without kernels of its own is to implement these two; the fallback does not reach them.
+at::Tensor convolution(const at::Tensor& input, const at::Tensor& weight,
+                       const std::optional<at::Tensor>& bias, Sizes stride, Sizes padding,
+                       Sizes dilation, bool transposed, Sizes output_padding, int64_t groups) {
+  std::optional<at::Tensor> shift;
+  if (bias && bias->defined()) shift = widened(*bias);
+  const Within within;
+  return at::convolution(widened(input), widened(weight), shift, stride, padding, dilation,
+                         transposed, output_padding, groups)
+      .to(input.scalar_type())
+      .to(kDouble);
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_backward(
+    const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& weight, Sizes stride,
+    Sizes padding, Sizes dilation, bool transposed, Sizes output_padding, int64_t groups,
+    std::array<bool, 3> wanted) {
+  const Within within;
+  const std::vector<int64_t> biases{weight.size(transposed ? 1 : 0) * (transposed ? groups : 1)};
+  const auto [of_input, of_weight, of_bias] = at::convolution_backward(
+      widened(gradient), widened(input), widened(weight), at::OptionalIntArrayRef(biases), stride,
+      padding, dilation, transposed, output_padding, groups, wanted);
+  const auto back = [&](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.to(input.scalar_type()).to(kDouble) : tensor;
+  };
+  return {back(of_input), back(of_weight), back(of_bias)};
+}
+
 at::Tensor empty(Sizes sizes, std::optional<at::ScalarType> type, std::optional<at::Layout>,
                  std::optional<at::Device>, std::optional<bool>,
                  std::optional<at::MemoryFormat> format) {
@@ -291,6 +326,8 @@ TORCH_LIBRARY_IMPL(aten, HPU, m) {
   m.impl("_reshape_alias", TORCH_FN(at::native::_reshape_alias));
   m.impl("resize_", TORCH_FN(at::native::resize_));
   m.impl("native_batch_norm", TORCH_FN(batch_norm));
+  m.impl("convolution_overrideable", TORCH_FN(convolution));
+  m.impl("convolution_backward_overrideable", TORCH_FN(convolution_backward));
   // Otherwise composed of other operators, as on no GPU.
   for (const char* name : {"native_layer_norm", "native_layer_norm_backward"}) {
     m.impl(name, torch::CppFunction::makeFromBoxedFunction<&layer_norm_on_cpu>());

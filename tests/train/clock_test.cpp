@@ -44,7 +44,7 @@ TEST(Clock, JumpsChangeNeitherRatesNorWeights) {
   options.train.log_every_steps = 1;
   options.length = {.epochs = 3, .steps_per_epoch = 4, .global_batch = 3};
   options.schedule.warmup_epochs = 1;
-  options.checkpoints = folder.path();
+  options.home.checkpoints = folder.path();
   const auto train = [&](ClockRecorder& recorder, bool jumping) {
     TrainStep step(testing::tiny_step_options(), torch::kCPU);
     RunLog log(folder.path(), 0, 4);

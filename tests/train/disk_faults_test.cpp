@@ -226,7 +226,7 @@ TrainerOptions disk_options(const fs::path& folder) {
   TrainerOptions options;
   options.length = {.epochs = 3, .steps_per_epoch = 2, .global_batch = 3};
   options.schedule.warmup_epochs = 1;
-  options.checkpoints = folder;
+  options.home.checkpoints = folder;
   return options;
 }
 

@@ -82,9 +82,9 @@ class Ladder : public ::testing::Test {
     options.train.log_every_steps = 3;
     options.length = {.epochs = 3, .steps_per_epoch = 8, .global_batch = 3};
     options.schedule.warmup_epochs = 1;
-    options.checkpoints = folder_ / "checkpoints";
-    options.replay = folder_ / "replay";
-    fs::create_directories(options.checkpoints);
+    options.home.checkpoints = folder_ / "checkpoints";
+    options.home.replay = folder_ / "replay";
+    fs::create_directories(options.home.checkpoints);
     return options;
   }
   static std::map<std::string, torch::Tensor> copy_of(const TrainStep& step) {
@@ -252,8 +252,8 @@ TEST_F(Ladder, ARunThatDoesNotRecoverEnds) {
   const auto kinds = told.kinds();
   EXPECT_EQ(std::count(kinds.begin(), kinds.end(), "rolled_back"), 3);
   // Nothing was saved amid steps that did not count, and few batches were kept.
-  EXPECT_EQ(restore_newest(options.checkpoints)->checkpoint.run.step, 4);
-  EXPECT_EQ(std::distance(fs::directory_iterator(options.replay), {}), 4);
+  EXPECT_EQ(restore_newest(options.home.checkpoints)->checkpoint.run.step, 4);
+  EXPECT_EQ(std::distance(fs::directory_iterator(options.home.replay), {}), 4);
 }
 
 TEST_F(Ladder, WithoutACheckpointThereIsNothingToRollBackTo) {

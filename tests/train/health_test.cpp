@@ -103,7 +103,7 @@ Ending train(const StepOptions& step_options, CollapsePolicy policy, HealthTold&
   options.length = {.epochs = 4, .steps_per_epoch = 10, .global_batch = 8};
   options.schedule.warmup_epochs = 1;
   options.schedule.momentum_teacher = 0.9;
-  options.checkpoints = folder.path();
+  options.home.checkpoints = folder.path();
   TrainStep step(step_options, torch::kCPU);
   testing::TinySource source(0, 8);
   return Trainer(options, step, {&told}).run(source);

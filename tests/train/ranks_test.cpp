@@ -249,7 +249,7 @@ TrainerOptions rank_options(const std::filesystem::path& folder) {
   options.train.log_every_steps = 1;
   options.length = {.epochs = 2, .steps_per_epoch = 5, .global_batch = kImages};
   options.schedule.warmup_epochs = 1;
-  options.checkpoints = folder;
+  options.home.checkpoints = folder;
   return options;
 }
 

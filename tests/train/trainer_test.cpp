@@ -28,8 +28,8 @@ TrainerOptions trainer_options(const std::filesystem::path& folder) {
   options.train.save_every_epochs = 1;
   options.length = {.epochs = 3, .steps_per_epoch = 4, .global_batch = 3};
   options.schedule.warmup_epochs = 1;
-  options.checkpoints = folder;
-  options.config = "text of the configuration";
+  options.home.checkpoints = folder;
+  options.home.config = "text of the configuration";
   return options;
 }
 
@@ -101,13 +101,13 @@ TEST(Trainer, ACheckpointTellsTheNumberOfImages) {
   const TemporaryFolder folder;
   TrainStep step(tiny_step_options(), testing::test_device());
   auto options = trainer_options(folder.path());
-  options.images = 14;
+  options.home.images = 14;
   options.train.max_steps = 1;
   TinySource source;
   Trainer(options, step, {}).run(source);
   const auto before = load_checkpoint(folder / "last.safetensors");
   EXPECT_EQ(before.run.images, 14);
-  options.images = 13;
+  options.home.images = 13;
   Trainer other(options, step, {});
   other.resume(before);
   EXPECT_EQ(other.state().images, 13);

@@ -16,8 +16,8 @@ enum class Effect { kResult, kNone };
 /// Types of option members; enums need EnumNames. An options struct has defaults, a member template
 /// `fields(visitor)` that calls `field(name, member, text)` once per member in order, with a fourth
 /// argument Effect::kNone for members that change no result, and `void validate() const`, which
-/// throws OptionError. Reading, writing, overrides and explanations are visitors over that one
-/// list.
+/// throws OptionError. Members of both kinds stand under two headings, what affects results and
+/// what does not. Reading, writing, overrides and explanations are visitors over that one list.
 template <class T>
 inline constexpr bool is_field_type =
     std::is_enum_v<T> || std::is_same_v<T, bool> || std::is_same_v<T, int64_t> ||

@@ -44,6 +44,8 @@ struct DetectionLoaderOptions {
   int64_t first_epoch = 0;
   int64_t first_step = 0;
   int64_t num_epochs = 1;
+
+  // What affects speed and memory alone.
   int64_t workers = 10;
   int64_t prefetch_batches = 4;
 };

@@ -12,7 +12,7 @@
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
 #include "ibot/coco/view_options.h"
-#include "ibot/eval/run_options.h"
+#include "ibot/train/run_options.h"
 
 namespace ibot {
 namespace eval {
@@ -22,10 +22,7 @@ enum class Suppression { kHard, kSoftNaive, kSoftLinear, kSoftGaussian };
 
 /// Defaults: Cascade Mask R-CNN on COCO with ViT-S.
 struct DetectOptions {
-  std::string train_images = "train2017";
-  std::string train_annotations = "annotations/instances_train2017.json";
-  std::string val_images = "val2017";
-  std::string val_annotations = "annotations/instances_val2017.json";
+  // What affects results.
   int64_t epochs = 12;
   int64_t batch_size = 2;
   double lr = 1e-4;
@@ -51,11 +48,18 @@ struct DetectOptions {
   double least_score = 0.05;
   double nms_threshold = 0.5;
   Suppression suppression = Suppression::kHard;
+  int64_t seed = 0;
+
+  // What affects speed, memory, and what is read, kept or told.
+  std::string train_images = "train2017";
+  std::string train_annotations = "annotations/instances_train2017.json";
+  std::string val_images = "val2017";
+  std::string val_annotations = "annotations/instances_val2017.json";
   int64_t max_detections = 100;
   int64_t drawings = 0;
   int64_t test_every_epochs = 1;
-  int64_t seed = 0;
-  RunOptions run{.log_every_steps = 50};
+
+  train::RunOptions run{.log_every_steps = 50};
 
   template <class Visitor>
   void fields(Visitor&& field) {

@@ -1,7 +1,6 @@
 // Training of a detector as a loop.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
@@ -16,11 +15,7 @@ namespace ibot::eval {
 struct DetectTrainerOptions {
   batch::Normalization normalization;
   int64_t steps_per_epoch = 0;
-  int64_t images = 0;                 // of the data set; 0: not known
-  std::filesystem::path checkpoints;  // folder that exists; empty: nothing is saved
-  std::filesystem::path replay;       // folder of batches that were not finite; empty: none
-  std::string config;                 // kept in every checkpoint
-  std::string identity;               // what the run belongs to; likewise
+  train::RunHome home;
 };
 
 /// Metrics of a test by name; the best checkpoint is the one of the highest `mask_ap`.

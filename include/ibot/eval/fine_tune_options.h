@@ -10,10 +10,10 @@
 #include "ibot/base/enum_names.h"
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
-#include "ibot/eval/run_options.h"
 #include "ibot/image/filter_options.h"
 #include "ibot/optim/optim_options.h"
 #include "ibot/optim/schedule_options.h"
+#include "ibot/train/run_options.h"
 
 namespace ibot {
 namespace eval {
@@ -27,6 +27,7 @@ enum class Positions { kLearned, kSinusoid, kNone };
 
 /// Defaults: fine-tuning on ImageNet with ViT-B. See semi_supervised_defaults, transfer_defaults.
 struct FineTuneOptions {
+  // What affects results.
   int64_t epochs = 100;
   int64_t batch_size = 128;
   int64_t accumulation = 1;
@@ -64,9 +65,12 @@ struct FineTuneOptions {
   double head_scale = 0.001;
   data::Filter test_filter = data::Filter::kBilinear;
   double test_crop_ratio = 0.875;
-  int64_t test_every_epochs = 1;
   int64_t seed = 0;
-  RunOptions run;
+
+  // What affects speed, and what is told.
+  int64_t test_every_epochs = 1;
+
+  train::RunOptions run;
 
   template <class Visitor>
   void fields(Visitor&& field) {

@@ -19,12 +19,8 @@ namespace ibot::eval {
 struct FineTunerOptions {
   batch::MixingOptions mixing;
   batch::Normalization normalization;
-  int64_t steps_per_epoch = 0;        // updates
-  int64_t images = 0;                 // of the data set; 0: not known
-  std::filesystem::path checkpoints;  // folder that exists; empty: nothing is saved
-  std::filesystem::path replay;       // folder of batches that were not finite; empty: none
-  std::string config;                 // kept in every checkpoint
-  std::string identity;               // what the run belongs to; likewise
+  int64_t steps_per_epoch = 0;  // updates
+  train::RunHome home;
 };
 
 /// Runs updates from a source of batches, tests after epochs, keeps the best and the newest

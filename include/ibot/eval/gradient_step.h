@@ -8,11 +8,10 @@
 #include <vector>
 
 #include "ibot/dist/grad_sync.h"
-#include "ibot/eval/run_options.h"
 #include "ibot/nn/block_context.h"
 #include "ibot/optim/grad_scaler.h"
 #include "ibot/optim/optimizer.h"
-#include "ibot/train/loop.h"
+#include "ibot/train/run_options.h"
 
 namespace ibot::eval {
 
@@ -21,7 +20,7 @@ namespace ibot::eval {
 ///                  ranks; 0: draws are made for the images at hand
 ///   clip_grad      largest norm of the whole gradient; 0: no limit
 struct GradientStepOptions {
-  RunOptions run;
+  train::RunOptions run;
   int64_t accumulation = 1;
   int64_t batch_size = 0;
   double clip_grad = 0.0;
@@ -29,9 +28,6 @@ struct GradientStepOptions {
   optim::OptimizerConstants constants;
   uint64_t seed = 0;
 };
-
-/// What a loop takes from the options of a run; the rest is the task's.
-train::LoopOptions loop_options(const RunOptions& run, torch::Device device);
 
 /// Of one update; still on the device.
 struct UpdateResult {

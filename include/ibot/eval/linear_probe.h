@@ -3,7 +3,6 @@
 
 #include <torch/types.h>
 
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -23,10 +22,7 @@ struct LinearProbeOptions {
   LinearOptions linear;
   int64_t classes = 0;
   int64_t steps_per_epoch = 0;
-  int64_t images = 0;                 // of the training set; 0: not known
-  std::filesystem::path checkpoints;  // folder that exists; empty: nothing is saved
-  std::string config;                 // kept in every checkpoint
-  std::string identity;               // what the run belongs to; likewise
+  train::RunHome home;
 };
 
 /// What a validation tells, a value a classifier.

@@ -9,15 +9,16 @@
 #include "ibot/base/error.h"
 #include "ibot/base/fields.h"
 #include "ibot/data/segmentation_options.h"
-#include "ibot/eval/run_options.h"
 #include "ibot/image/segmentation_options.h"
 #include "ibot/optim/optim_options.h"
 #include "ibot/segmentation/segmentor_options.h"
+#include "ibot/train/run_options.h"
 
 namespace ibot::eval {
 
 /// Defaults: UPerNet on ADE20K with ViT-S/16.
 struct SegmentOptions {
+  // What affects results.
   segmentation::HeadKind head = segmentation::HeadKind::kUper;
   int64_t channels = 0;
   double auxiliary_weight = 0.4;
@@ -42,12 +43,15 @@ struct SegmentOptions {
   int64_t stride = 341;
   std::vector<double> test_ratios;
   bool test_flip = false;
+  int64_t seed = 0;
+
+  // What affects speed, memory, and what is read, kept or told.
   int64_t test_every_epochs = 0;
   int64_t window_batch = 4;
   bool save_predictions = false;
   int64_t overlays = 0;
-  int64_t seed = 0;
-  RunOptions run{.log_every_steps = 50, .save_every_steps = 1000};
+
+  train::RunOptions run{.log_every_steps = 50, .save_every_steps = 1000};
 
   template <class Visitor>
   void fields(Visitor&& field) {

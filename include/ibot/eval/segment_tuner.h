@@ -1,7 +1,6 @@
 // Training of a segmentor as a loop, and its test.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -43,11 +42,8 @@ segmentation::SegmentationLoss segment_losses(segmentation::Segmentor& network,
 struct SegmentTunerOptions {
   SegmentOptions segment;
   batch::Normalization normalization;
-  int64_t steps_per_epoch = 0;        // updates
-  int64_t images = 0;                 // of the data set; 0: not known
-  std::filesystem::path checkpoints;  // folder that exists; empty: nothing is saved
-  std::string config;                 // kept in every checkpoint
-  std::string identity;               // what the run belongs to; likewise
+  int64_t steps_per_epoch = 0;  // updates
+  train::RunHome home;
 };
 
 /// Trains from a source of batches and keeps the newest network, and of those that it tests the

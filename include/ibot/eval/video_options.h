@@ -38,8 +38,11 @@ struct PropagationOptions {
 struct VideoOptions : PropagationOptions {
   static constexpr const char* kSection = "video";
 
+  // What affects results.
   int64_t short_side = 480;
   optim::Precision precision = optim::Precision::kFp32;
+
+  // What affects speed, memory, and what is read, kept or told.
   std::string year = "2017";
   std::string split = "val";
   bool overlays = false;

@@ -38,6 +38,7 @@ Subject subject_of(const models::BackboneOptions& options,
 
 /// How images become features.
 struct ExtractionOptions {
+  // What affects results.
   eval::FeatureOptions features{eval::Pooling::kClass, 1};  // as eval::resolved gives them
   int64_t resize_size = 256;  // short side in pixels before the center crop; 0: not resized
   int64_t crop_size = 224;    // side of the center crop in pixels
@@ -46,7 +47,7 @@ struct ExtractionOptions {
   data::DecodeOptions decode;
   bool leaves_out_unreadable = false;  // whether an image that does not decode ends the extraction
 
-  // What follows changes speed alone.
+  // What affects speed, and where features are kept.
   int64_t batch_size = 128;
   int64_t workers = 10;
   int64_t prefetch_batches = 4;

@@ -16,17 +16,19 @@ namespace ibot::data {
 struct LabeledLoaderOptions {
   EvalTransformOptions transform;
   DecodeOptions decode;
-  int64_t batch_size = 64;
-  int64_t workers = 10;
-  int64_t prefetch_batches = 4;
   /// Range [begin, end) of samples; -1: to the end of the data set.
   int64_t begin = 0;
   int64_t end = -1;
-  /// Pinned batches, for asynchronous copies to a GPU.
-  bool pin_memory = false;
   /// Told of each sample that does not decode, in order, by the thread that calls next(); it is
   /// left out of its batch. None: such a sample is an error.
   std::function<void(const DamagedFile& sample)> on_unreadable = nullptr;
+
+  // What affects speed and memory alone.
+  int64_t batch_size = 64;
+  int64_t workers = 10;
+  int64_t prefetch_batches = 4;
+  /// Pinned batches, for asynchronous copies to a GPU.
+  bool pin_memory = false;
 };
 
 /// Yields every sample of the range once, in the data set's order; the last batch may be smaller. A

@@ -49,6 +49,8 @@ struct MultiCropLoaderOptions {
   int64_t first_epoch = 0;
   int64_t first_step = 0;
   int64_t num_epochs = 1;
+
+  // What affects speed and memory alone.
   /// Pinned batches, for asynchronous copies to a GPU.
   bool pin_memory = false;
 };

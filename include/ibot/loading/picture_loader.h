@@ -23,12 +23,14 @@ struct PictureLoaderOptions {
   DecodeOptions decode;
   /// Whether a JPEG that ends early is shown as far as it goes, or refused.
   bool accepts_truncated = false;
-  int64_t batch_size = 64;
-  int64_t workers = 10;
-  int64_t prefetch_batches = 4;
   /// Samples from `begin` to before `end`.
   int64_t begin = 0;
   int64_t end = 0;
+
+  // What affects speed and memory alone.
+  int64_t batch_size = 64;
+  int64_t workers = 10;
+  int64_t prefetch_batches = 4;
 };
 
 /// Delivers every sample of the range once, in the data set's order. A sample that does not decode

@@ -24,6 +24,8 @@ struct SegmentationLoaderOptions {
   int64_t first_epoch = 0;
   int64_t first_step = 0;
   int64_t num_epochs = 1;
+
+  // What affects speed and memory alone.
   int64_t workers = 10;
   int64_t prefetch_batches = 4;
   bool pin_memory = false;
@@ -67,6 +69,8 @@ struct SegmentationTestOptions {
   bool keeps_original = false;
   int64_t begin = 0;
   int64_t end = 0;
+
+  // What affects speed and memory alone.
   int64_t workers = 10;
   int64_t prefetch = 4;
 };

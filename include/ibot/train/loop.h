@@ -19,9 +19,20 @@
 #include "ibot/train/fault_ladder.h"
 #include "ibot/train/fault_options.h"
 #include "ibot/train/observer.h"
+#include "ibot/train/run_options.h"
 #include "ibot/train/step_window.h"
 
 namespace ibot::train {
+
+/// Where a run keeps its files, and what these belong to.
+struct RunHome {
+  std::filesystem::path checkpoints;  // folder that exists; empty: nothing is saved
+  std::filesystem::path replay;       // folder of batches that were not finite; empty: none.
+                                      // Of several ranks each has a folder of its own in it.
+  std::string config;                 // kept in every checkpoint
+  std::string identity;               // of weights and data; likewise
+  int64_t images = 0;                 // of the data set; 0: not known; likewise
+};
 
 struct LoopOptions {
   optim::RunLength length;
@@ -38,12 +49,11 @@ struct LoopOptions {
   double flops_per_image = 0.0;  // useful operations of a step; 0: not counted
   /// What matrix products are done in, for the share of the device's speed that is used.
   torch::ScalarType product_type = torch::kFloat;
-  int64_t images = 0;                 // of the data set; 0: not known
-  std::filesystem::path checkpoints;  // folder that exists; empty: nothing is saved
-  std::filesystem::path replay;       // folder of batches that were not finite; empty: none
-  std::string config;                 // kept in every checkpoint
-  std::string identity;               // what the run belongs to; likewise
+  RunHome home;
 };
+
+/// What a loop takes from the options of a run; the rest is the training's own.
+LoopOptions loop_options(const RunOptions& run, torch::Device device);
 
 /// How a run ended: all steps done, or asked to stop and saved.
 enum class Ending { kDone, kStopped };

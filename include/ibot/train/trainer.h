@@ -1,7 +1,6 @@
 // The pre-training loop.
 #pragma once
 
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -24,11 +23,8 @@ struct TrainerOptions {
   int64_t mask_start_epoch = 0;
   optim::RunLength length;
   batch::Normalization normalization;
-  double flops_per_image = 0.0;       // useful operations of a step; 0: not counted
-  int64_t images = 0;                 // size of the data set; 0: unknown
-  std::filesystem::path checkpoints;  // existing folder
-  std::filesystem::path replay;       // folder for non-finite batches; empty: none
-  std::string config;                 // stored in every checkpoint
+  double flops_per_image = 0.0;  // useful operations of a step; 0: not counted
+  RunHome home;
 };
 
 /// Runs steps over a source of batches; each rank has its share of the data.

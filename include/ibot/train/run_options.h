@@ -1,4 +1,4 @@
-// Options that all training on labels shares: how a run is computed, kept and logged.
+// Options that all training shares: how a run is computed, kept and logged.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,15 @@
 #include "ibot/optim/precision_options.h"
 #include "ibot/train/fault_options.h"
 
-namespace ibot::eval {
+namespace ibot::train {
 
-/// Listed by the options of a task among its own keys: `finetune.precision`, `detect.precision`.
+/// Listed by each kind of training among its own keys: `train.precision`, `finetune.precision`.
 struct RunOptions {
+  // What affects results.
   optim::Precision precision = optim::Precision::kAuto;
-  train::NonfinitePolicy on_nonfinite = train::NonfinitePolicy::kOn;
+
+  // What affects speed, memory, and what is kept.
+  NonfinitePolicy on_nonfinite = NonfinitePolicy::kOn;
   int64_t log_every_steps = 10;
   int64_t save_every_epochs = 0;
   int64_t save_every_steps = 0;
@@ -24,23 +27,22 @@ struct RunOptions {
   template <class Visitor>
   void fields(Visitor&& field) {
     field("precision", precision, optim::kPrecisionText);
-    field(
-        "on_nonfinite", on_nonfinite,
-        "loss or gradient not finite: off, train on | on, skip the step, then roll back, then end "
-        "| strict, end",
-        Effect::kNone);
+    field("on_nonfinite", on_nonfinite,
+          "non-finite loss or gradient: off (ignore) | on (skip the step, then roll back, then "
+          "end) | strict (end)",
+          Effect::kNone);
     field("log_every_steps", log_every_steps, "steps between lines of metrics.jsonl",
           Effect::kNone);
-    field("save_every_epochs", save_every_epochs,
-          "keep a checkpoint of every so many epochs; 0: none", Effect::kNone);
+    field("save_every_epochs", save_every_epochs, "keep a checkpoint every N epochs; 0: none",
+          Effect::kNone);
     field("save_every_steps", save_every_steps,
-          "renew the last checkpoint within an epoch every so many steps; 0: at its end only",
+          "update the last checkpoint every N steps; 0: only at the end of an epoch",
           Effect::kNone);
     field("checkpoint_activations", checkpoint_activations,
-          "compute each block's activations again in the backward pass, for less memory",
+          "activation checkpointing: recompute activations in the backward pass; saves memory",
           Effect::kNone);
-    field("shard_optimizer", shard_optimizer,
-          "each rank keeps the optimizer's moments of a part of the tensors only", Effect::kNone);
+    field("shard_optimizer", shard_optimizer, "shard optimizer moments over ranks; saves memory",
+          Effect::kNone);
   }
 
   void validate() const {
@@ -52,4 +54,4 @@ struct RunOptions {
   }
 };
 
-}  // namespace ibot::eval
+}  // namespace ibot::train
