@@ -3,6 +3,7 @@
 #include <cmath>
 #include <optional>
 
+#include "evaluation/oblong_images.h"
 #include "evaluation/table.h"
 #include "ibot/base/hash.h"
 #include "ibot/base/option_text.h"
@@ -91,6 +92,7 @@ class Retrieval : public Evaluation {
   }
 
   void prepare(const Inputs& inputs, const Listener& listener) const override {
+    check_takes_oblong(inputs.subject, about().name);
     const auto& data = dynamic_cast<const RevisitedData&>(*inputs.data);
     const auto ignore = [](int64_t, const torch::Tensor&) {};
     visit(inputs, data.queries(), queries(inputs), listener, ignore);
@@ -99,6 +101,7 @@ class Retrieval : public Evaluation {
   }
 
   eval::Report run(const Inputs& inputs, const Listener& listener) const override {
+    check_takes_oblong(inputs.subject, about().name);
     const auto& data = dynamic_cast<const RevisitedData&>(*inputs.data);
     eval::Ranking ranking(features(inputs, data.queries(), queries(inputs), listener),
                           features(inputs, data.database(), database(inputs), listener));

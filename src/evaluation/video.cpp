@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "data/parallel.h"
+#include "evaluation/oblong_images.h"
 #include "evaluation/table.h"
 #include "evaluation/video_files.h"
 #include "evaluation/video_frames.h"
@@ -156,10 +157,12 @@ class Video : public Evaluation {
   }
 
   void prepare(const Inputs& inputs, const Listener& listener) const override {
+    check_takes_oblong(inputs.subject, about().name);
     follow_all(inputs, listener, [](size_t, const torch::Tensor&) {});
   }
 
   eval::Report run(const Inputs& inputs, const Listener& listener) const override {
+    check_takes_oblong(inputs.subject, about().name);
     const auto& set = dynamic_cast<const DavisData&>(*inputs.data).set();
     std::vector<std::vector<ObjectQuality>> qualities(set.sequences.size());
     follow_all(inputs, listener, [&](size_t i, const torch::Tensor& masks) {

@@ -148,7 +148,7 @@ TEST_F(DetectTask, SoftSuppressionKeepsWhatOverlaps) {
   EXPECT_GT(detections("soft_linear"), detections("hard"));
   EXPECT_GT(detections("soft_gaussian"), detections("hard"));
   expect_refusal(run({"--trained", "out/detector.safetensors", "detect.suppression=soft"}),
-                 "detect.suppression: expected hard, soft_naive, soft_linear or soft_gaussian");
+                 "detect.suppression: expected hard | soft_naive | soft_linear | soft_gaussian");
 }
 
 // A trained detector, as safetensors and by mmdetection's names in a .pth, finds the same; so do
