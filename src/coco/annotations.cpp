@@ -109,6 +109,8 @@ class SetReader {
     IBOT_CHECK_AS(DataError, !image.file.empty(), where, ": expected a file_name, found none");
     IBOT_CHECK_AS(DataError, image.height > 0 && image.width > 0, where,
                   ": expected a size above 0, got ", image.height, " x ", image.width);
+    IBOT_CHECK_AS(DataError, image.width <= UINT32_MAX / image.height, where,
+                  ": expected an image below 2^32 pixels, got ", image.height, " x ", image.width);
     set_.images.push_back(std::move(image));
   }
 

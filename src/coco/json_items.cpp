@@ -112,7 +112,7 @@ class ItemParser final : public nlohmann::json_sax<Json> {
     if (depth_ == entry_depth_) {
       scalar(value);
     } else if (depth_ == entry_depth_ + 1 && field_ == "bbox") {
-      item_.box.push_back(value);
+      item_.box.push_back(coordinate(value));
     } else if (depth_ == entry_depth_ + 1 && field_ == "segmentation") {
       throw DataError(where() + "expected a list of outlines, got a number");
     } else if (depth_ == entry_depth_ + 2 && field_ == "segmentation") {
@@ -123,7 +123,7 @@ class ItemParser final : public nlohmann::json_sax<Json> {
 
   void part_of_mask(double value) {
     if (!item_.has_runs) {
-      item_.outlines.back().push_back(value);
+      item_.outlines.back().push_back(coordinate(value));
     } else if (inner_field_ == "counts") {
       item_.counts.push_back(whole(value));
     } else if (inner_field_ == "size") {
@@ -145,6 +145,13 @@ class ItemParser final : public nlohmann::json_sax<Json> {
   void flag(bool value) {
     if (field_ == "iscrowd") item_.crowd = value;
     if (field_ == "ignore") item_.ignored = value;
+  }
+
+  /// Farther ones would take long to follow as an outline and, farther still, leave float's range.
+  double coordinate(double value) const {
+    IBOT_CHECK_AS(DataError, std::abs(value) <= 1e6, where(),
+                  "expected coordinates within a million pixels, got ", value);
+    return value;
   }
 
   int64_t whole(double value) const {

@@ -38,20 +38,6 @@ int64_t one_of(const std::vector<int64_t>& lengths, Rng& rng) {
   return lengths[rng.index(lengths.size())];
 }
 
-/// A crop of random sides at a random place.
-data::Box random_crop(data::ImageSize size, const ViewOptions& options, Rng& rng) {
-  const auto side = [&](int64_t whole) {
-    return rng.integer(std::min(whole, options.crop_sides[0]),
-                       std::min(whole, options.crop_sides[1]));
-  };
-  data::Box box;
-  box.height = side(size.height);
-  box.width = side(size.width);
-  box.top = rng.integer(0, size.height - box.height);
-  box.left = rng.integer(0, size.width - box.width);
-  return box;
-}
-
 }  // namespace
 
 bool is_trained(const Object& object, const AnnotatedImage& image) {
@@ -126,6 +112,19 @@ View cropped(const View& view, const data::Box& box) {
   };
   return {window(view.image, 0), boxes.index_select(0, left), view.labels.index_select(0, left),
           window(view.masks.index_select(0, left), 1)};
+}
+
+data::Box random_crop(data::ImageSize size, const ViewOptions& options, Rng& rng) {
+  const auto side = [&](int64_t whole) {
+    return rng.integer(std::min(whole, options.crop_sides[0]),
+                       std::min(whole, options.crop_sides[1]));
+  };
+  data::Box box;
+  box.height = side(size.height);
+  box.width = side(size.width);
+  box.top = rng.integer(0, size.height - box.height);
+  box.left = rng.integer(0, size.width - box.width);
+  return box;
 }
 
 View training_view(View view, const ViewOptions& options, Rng& rng) {

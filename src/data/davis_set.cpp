@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <opencv2/imgproc.hpp>
+#include <set>
 #include <sstream>
 
 #include "data/file_bytes.h"
@@ -26,21 +27,42 @@ std::vector<std::string> sequence_names(const fs::path& list) {
   }
   IBOT_CHECK_AS(DataError, !names.empty(), list.string(),
                 ": expected names of sequences, found none");
+  const std::set<std::string> once(names.begin(), names.end());
+  IBOT_CHECK_AS(DataError, once.size() == names.size(), list.string(), ": expected each sequence ",
+                "once, got ", names.size(), " lines with ", once.size(), " names");
   return names;
 }
 
-/// Names of the frames without their ending, sorted.
-std::vector<std::string> frame_names(const fs::path& folder) {
-  IBOT_CHECK_AS(DataError, fs::is_directory(folder), folder.string(),
-                ": expected the frames of a sequence, found no folder");
+/// Names of a folder's files with an ending, which they are given without, sorted.
+std::vector<std::string> stems(const fs::path& folder, const char* ending) {
   LeftOut left_out;
   std::vector<std::string> names;
   for (const auto& file : entries_of(folder, left_out).files) {
-    if (file.ends_with(".jpg")) names.push_back(fs::path(file).stem().string());
+    if (file.ends_with(ending)) names.push_back(fs::path(file).stem().string());
   }
+  return names;
+}
+
+/// A frame that is missing would be skipped as if the video had none there.
+void check_masks_have_frames(const fs::path& folder, const fs::path& masks,
+                             const std::vector<std::string>& frames) {
+  if (!fs::is_directory(masks)) return;  // whose missing files are named with the list
+  for (const auto& mask : stems(masks, ".png")) {
+    IBOT_CHECK_AS(DataError, std::binary_search(frames.begin(), frames.end(), mask),
+                  (masks / (mask + ".png")).string(), ": expected a frame ",
+                  (folder / (mask + ".jpg")).string(), ", found none");
+  }
+}
+
+/// Names of the frames without their ending, sorted.
+std::vector<std::string> frame_names(const fs::path& folder, const fs::path& masks) {
+  IBOT_CHECK_AS(DataError, fs::is_directory(folder), folder.string(),
+                ": expected the frames of a sequence, found no folder");
+  auto names = stems(folder, ".jpg");
   IBOT_CHECK_AS(DataError, names.size() >= 3, folder.string(),
                 ": expected at least 3 frames, since the first and the last are not judged, found ",
                 names.size());
+  check_masks_have_frames(folder, masks, names);
   return names;
 }
 
@@ -91,14 +113,15 @@ DavisSet open_davis(const fs::path& root, const std::string& year, const std::st
   std::vector<FileList::Entry> masks;
   for (const auto& name : sequence_names(list)) {
     const auto folder = root / "JPEGImages" / "480p" / name;
-    const auto names = frame_names(folder);
+    const auto masks_folder = root / "Annotations" / "480p" / name;
+    const auto names = frame_names(folder, masks_folder);
     sequences.push_back({.name = name,
                          .first = static_cast<int64_t>(frames.size()),
                          .count = static_cast<int64_t>(names.size()),
                          .size = {}});
     for (const auto& frame : names) {
       frames.push_back({(folder / (frame + ".jpg")).string(), 0});
-      masks.push_back({(root / "Annotations" / "480p" / name / (frame + ".png")).string(), 0});
+      masks.push_back({(masks_folder / (frame + ".png")).string(), 0});
     }
   }
   DavisSet set{std::move(sequences),

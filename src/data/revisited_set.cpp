@@ -128,6 +128,11 @@ RevisitedSet open_revisited(const fs::path& root, const std::string& name) {
   TruthReader reader(file, static_cast<int64_t>(database.size()));
   std::vector<QueryTruth> truth;
   for (size_t i = 0; i < entries.size(); ++i) truth.push_back(reader.read(entries[i], queries[i]));
+  const auto judged = [](const QueryTruth& query) {
+    return !query.easy.empty() || !query.hard.empty();
+  };
+  IBOT_CHECK_AS(DataError, std::any_of(truth.begin(), truth.end(), judged), file.string(),
+                ": expected a query with easy or hard images, found none");
   return {images_named(queries, file), images_named(database, file), std::move(truth),
           io::digest_of(file).xxh3};
 }

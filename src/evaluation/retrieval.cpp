@@ -3,6 +3,7 @@
 #include <cmath>
 #include <optional>
 
+#include "evaluation/oblong_images.h"
 #include "evaluation/table.h"
 #include "ibot/base/hash.h"
 #include "ibot/base/option_text.h"
@@ -72,6 +73,14 @@ std::string row(const std::string& name, const std::vector<std::string>& cells) 
   return line;
 }
 
+/// "-" where no query has an image to find.
+std::string percent(double share) {
+  if (std::isnan(share)) return "-";
+  auto text = table_line("%.2f", 100.0 * share);
+  text.pop_back();
+  return text;
+}
+
 class Retrieval : public Evaluation {
  public:
   explicit Retrieval(eval::RetrievalOptions options)
@@ -91,6 +100,7 @@ class Retrieval : public Evaluation {
   }
 
   void prepare(const Inputs& inputs, const Listener& listener) const override {
+    check_takes_oblong(inputs.subject, about().name);
     const auto& data = dynamic_cast<const RevisitedData&>(*inputs.data);
     const auto ignore = [](int64_t, const torch::Tensor&) {};
     visit(inputs, data.queries(), queries(inputs), listener, ignore);
@@ -99,6 +109,7 @@ class Retrieval : public Evaluation {
   }
 
   eval::Report run(const Inputs& inputs, const Listener& listener) const override {
+    check_takes_oblong(inputs.subject, about().name);
     const auto& data = dynamic_cast<const RevisitedData&>(*inputs.data);
     eval::Ranking ranking(features(inputs, data.queries(), queries(inputs), listener),
                           features(inputs, data.database(), database(inputs), listener));
@@ -167,8 +178,7 @@ class Retrieval : public Evaluation {
       for (size_t i = 0; i < values.size(); ++i) {
         const auto metric = i == 0 ? std::string("map") : concat("mp", options_.k[i - 1]);
         report.metrics[metric + "_" + result.name] = 100.0 * values[i];
-        shown.push_back(table_line("%.2f", 100.0 * values[i]));
-        shown.back().pop_back();
+        shown.push_back(percent(values[i]));
       }
       report.table += row(result.name, shown);
     }

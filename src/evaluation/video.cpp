@@ -8,8 +8,10 @@
 #include <thread>
 
 #include "data/parallel.h"
+#include "evaluation/oblong_images.h"
 #include "evaluation/table.h"
 #include "evaluation/video_files.h"
+#include "evaluation/video_frames.h"
 #include "ibot/base/error.h"
 #include "ibot/base/hash.h"
 #include "ibot/base/option_text.h"
@@ -43,21 +45,6 @@ class DavisData : public Data {
   data::DavisSet set_;
   std::string hash_;
 };
-
-/// The deviation of red is 0.228 here, as the reference has it.
-batch::Normalization frame_normalization(batch::Normalization normalization) {
-  if (normalization.std == batch::Normalization().std) normalization.std[0] = 0.228;
-  return normalization;
-}
-
-/// The size in which the network sees a frame.
-data::ImageSize network_size(data::ImageSize size, int64_t short_side) {
-  const auto long_side = [&](int64_t from, int64_t other) {
-    return short_side * from / other / 64 * 64;
-  };
-  if (size.height > size.width) return {long_side(size.height, size.width), short_side};
-  return {short_side, long_side(size.width, size.height)};
-}
 
 /// Shows how many frames are done, from several threads.
 class FrameProgress {
@@ -170,10 +157,12 @@ class Video : public Evaluation {
   }
 
   void prepare(const Inputs& inputs, const Listener& listener) const override {
+    check_takes_oblong(inputs.subject, about().name);
     follow_all(inputs, listener, [](size_t, const torch::Tensor&) {});
   }
 
   eval::Report run(const Inputs& inputs, const Listener& listener) const override {
+    check_takes_oblong(inputs.subject, about().name);
     const auto& set = dynamic_cast<const DavisData&>(*inputs.data).set();
     std::vector<std::vector<ObjectQuality>> qualities(set.sequences.size());
     follow_all(inputs, listener, [&](size_t i, const torch::Tensor& masks) {

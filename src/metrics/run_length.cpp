@@ -67,10 +67,11 @@ struct Point {
 
 constexpr int64_t kDetail = 5;
 
-/// Appends the points of one edge in its own direction: one step along the longer axis a point. The
+/// Visits the points of one edge in its own direction: one step along the longer axis a point. The
 /// other coordinate is counted from the end with the smaller longer-axis coordinate, so that both
 /// directions give the same points.
-void add_edge(Point from, Point to, std::vector<Point>& outline) {
+template <class Visit>
+void walk_edge(Point from, Point to, const Visit& visit) {
   const int64_t dx = std::abs(to.x - from.x);
   const int64_t dy = std::abs(to.y - from.y);
   const bool along_x = dx >= dy;
@@ -86,26 +87,33 @@ void add_edge(Point from, Point to, std::vector<Point>& outline) {
       return static_cast<int64_t>(static_cast<double>(start) + slope * static_cast<double>(t) +
                                   0.5);
     };
-    outline.push_back(along_x ? Point{from.x + t, at(from.y)} : Point{at(from.x), from.y + t});
+    visit(along_x ? Point{from.x + t, at(from.y)} : Point{at(from.x), from.y + t});
   }
 }
 
 double to_pixels(int64_t detailed) { return (static_cast<double>(detailed) + 0.5) / kDetail - 0.5; }
 
-/// Positions, down the columns, from which on the fill changes.
-std::vector<int64_t> toggles_of(const std::vector<Point>& outline, int64_t height, int64_t width) {
+/// Appends the position, down the columns, from which on the fill changes between two points of an
+/// outline, if there is one.
+void add_toggle(Point before, Point point, int64_t height, int64_t width,
+                std::vector<int64_t>& toggles) {
+  if (point.x == before.x) return;
+  const double column = to_pixels(point.x < before.x ? point.x : point.x - 1);
+  if (column != std::floor(column) || column < 0 || column > static_cast<double>(width - 1)) return;
+  const double row = std::ceil(
+      std::clamp(to_pixels(std::min(point.y, before.y)), 0.0, static_cast<double>(height)));
+  toggles.push_back(static_cast<int64_t>(column) * height + static_cast<int64_t>(row));
+}
+
+/// Those of a whole outline. Its points are not kept: they may lie far outside the image.
+std::vector<int64_t> toggles_of(const std::vector<Point>& corners, int64_t height, int64_t width) {
   std::vector<int64_t> toggles;
-  for (size_t i = 1; i < outline.size(); ++i) {
-    const auto [x, y] = outline[i];
-    const auto before = outline[i - 1];
-    if (x == before.x) continue;
-    const double column = to_pixels(x < before.x ? x : x - 1);
-    if (column != std::floor(column) || column < 0 || column > static_cast<double>(width - 1)) {
-      continue;
-    }
-    const double row =
-        std::ceil(std::clamp(to_pixels(std::min(y, before.y)), 0.0, static_cast<double>(height)));
-    toggles.push_back(static_cast<int64_t>(column) * height + static_cast<int64_t>(row));
+  auto before = corners.front();
+  for (size_t i = 1; i < corners.size(); ++i) {
+    walk_edge(corners[i - 1], corners[i], [&](Point point) {
+      add_toggle(before, point, height, width, toggles);
+      before = point;
+    });
   }
   return toggles;
 }
@@ -185,8 +193,9 @@ RunLengthMask runs_from_text(std::string_view text, int64_t height, int64_t widt
     for (bool more = true; more; shift += 5) {
       IBOT_CHECK_AS(DataError, at < text.size() && shift < 40, "run-length text: cut off");
       const int64_t group = text[at++] - '0';
-      IBOT_CHECK_AS(DataError, 0 <= group && group < 64, "run-length text: character ",
-                    text[at - 1], " at ", at - 1, " is none of its alphabet");
+      IBOT_CHECK_AS(DataError, 0 <= group && group < 64, "run-length text: byte ",
+                    static_cast<int>(static_cast<unsigned char>(text[at - 1])), " at ", at - 1,
+                    " is none of its alphabet");
       value |= (group & 0x1f) << shift;
       more = (group & 0x20) != 0;
       if (!more && (group & 0x10) != 0) value |= -(int64_t{1} << (shift + 5));
@@ -251,9 +260,7 @@ RunLengthMask runs_of_polygon(const std::vector<double>& outline, int64_t height
                        static_cast<int64_t>(kDetail * outline[i + 1] + 0.5)});
   }
   corners.push_back(corners.front());
-  std::vector<Point> points;
-  for (size_t i = 1; i < corners.size(); ++i) add_edge(corners[i - 1], corners[i], points);
-  auto toggles = toggles_of(points, height, width);
+  auto toggles = toggles_of(corners, height, width);
   std::sort(toggles.begin(), toggles.end());
   toggles.push_back(height * width);
   RunWriter runs;

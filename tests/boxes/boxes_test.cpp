@@ -71,6 +71,22 @@ TEST_F(BoxesDense, CodingIsTheSame) {
   }
 }
 
+// The case does not say which deviations and which size it takes.
+TEST_F(BoxesDense, CodingOfEachClassIsTheSame) {
+  const auto proposals = tensor("delta.proposals");
+  const auto raw = tensor("delta.per_class.raw");
+  const std::array<ImageSize, 2> sizes{size_of(json_["config"]["img"]),
+                                       {json_["config"]["H"], json_["config"]["W"]}};
+  bool found = false;
+  for (const auto& [stage, given] : json_["delta"]["stds"].items()) {
+    for (const auto& size : sizes) {
+      found = found || is(decode(proposals, raw, given.get<Deviations>(), size),
+                          "delta.per_class.decoded_clipped");
+    }
+  }
+  EXPECT_TRUE(found);
+}
+
 TEST_F(BoxesDense, AnchorsAreTheSame) {
   const auto& anchor = json_["anchor"];
   const AnchorOptions options;

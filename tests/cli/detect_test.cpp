@@ -6,7 +6,7 @@
 
 #include "ibot/io/safetensors.h"
 #include "support/expect_tensor.h"
-#include "support/run_program.h"
+#include "support/running_program.h"
 #include "support/temporary_folder.h"
 
 namespace ibot {
@@ -41,20 +41,35 @@ class DetectTask : public ::testing::Test {
     ASSERT_EQ(drawn.status, 0) << drawn.err;
   }
 
-  ProgramResult run(const Words& more) const {
+  static Words words_of(const Words& more) {
     Words words{"detect", "--data", "data", "--device", "cpu"};
     words.insert(words.end(), kTiny.begin(), kTiny.end());
     words.insert(words.end(), more.begin(), more.end());
-    return testing::run_program("ibot-eval", words, folder_);
+    return words;
   }
-  ProgramResult train(const std::string& output, const Words& more = {}) const {
+  static Words training(const std::string& output, const Words& more) {
     Words words{"--weights", "random", "--output", output, "detect.epochs=2"};
     words.insert(words.end(), more.begin(), more.end());
-    return run(words);
+    return words_of(words);
+  }
+  ProgramResult run(const Words& more) const {
+    return testing::run_program("ibot-eval", words_of(more), folder_);
+  }
+  ProgramResult train(const std::string& output, const Words& more = {}) const {
+    return testing::run_program("ibot-eval", training(output, more), folder_);
   }
 
   std::map<std::string, torch::Tensor> weights(const std::string& output) const {
     return io::read_safetensors(folder_ / output / "detector.safetensors").tensors;
+  }
+  void expect_same_weights(const std::string& output, const std::string& other) const {
+    const auto expected = weights(other);
+    for (const auto& [name, tensor] : weights(output)) {
+      EXPECT_TRUE(testing::equal(tensor, expected.at(name))) << name;
+    }
+  }
+  size_t detections(const std::string& output) const {
+    return nlohmann::json::parse(testing::read_text(folder_ / output / "detections.json")).size();
   }
   nlohmann::json report(const std::string& output) const {
     return nlohmann::json::parse(testing::read_text(folder_ / output / "report.json"));
@@ -96,10 +111,46 @@ TEST_F(DetectTask, StoppedAndResumedItEndsWithTheSameWeights) {
   const auto resumed = train("resumed");
   ASSERT_EQ(resumed.status, 0) << resumed.err;
   EXPECT_THAT(resumed.err, HasSubstr("resumed at step"));
-  const auto expected = weights("whole");
-  for (const auto& [name, tensor] : weights("resumed")) {
-    EXPECT_TRUE(testing::equal(tensor, expected.at(name))) << name;
+  expect_same_weights("resumed", "whole");
+}
+
+// In the midst of an epoch, in bf16, on two processes.
+TEST_F(DetectTask, TerminatedAndRepeatedItEndsWithTheSameWeights) {
+  const Words longer{"--nproc",         "2",
+                     "--threads",       "1",
+                     "detect.epochs=8", "detect.test_every_epochs=8",
+                     "data.workers=1",  "detect.precision=bf16"};
+  const auto whole = train("whole", longer);
+  ASSERT_EQ(whole.status, 0) << whole.err;
+  testing::RunningProgram program("ibot-eval", training("stopped", longer), folder_);
+  ASSERT_TRUE(program.wait_until([&] {
+    const auto log = testing::read_text(folder_ / "stopped/metrics.jsonl");
+    return std::count(log.begin(), log.end(), '\n') >= 3;
+  })) << "ended before it could be stopped";
+  const auto stopped = program.interrupt(SIGTERM);
+  EXPECT_EQ(stopped.status, 128 + SIGTERM) << stopped.err;
+  EXPECT_THAT(stopped.err, HasSubstr("stopped at step"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "stopped/detector.safetensors"));
+  const auto resumed = train("stopped", longer);
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("resumed at step"));
+  expect_same_weights("stopped", "whole");
+  EXPECT_EQ(report("stopped")["metrics"], report("whole")["metrics"]);
+}
+
+TEST_F(DetectTask, SoftSuppressionKeepsWhatOverlaps) {
+  ASSERT_EQ(train("out").status, 0);
+  for (const char* kind : {"hard", "soft_naive", "soft_linear", "soft_gaussian"}) {
+    const auto result = run({"--trained", "out/detector.safetensors", "--output", kind,
+                             std::string("detect.suppression=") + kind, "detect.nms_threshold=0.3",
+                             "detect.least_score=0.001"});
+    ASSERT_EQ(result.status, 0) << result.err;
   }
+  EXPECT_EQ(detections("soft_naive"), detections("hard"));
+  EXPECT_GT(detections("soft_linear"), detections("hard"));
+  EXPECT_GT(detections("soft_gaussian"), detections("hard"));
+  expect_refusal(run({"--trained", "out/detector.safetensors", "detect.suppression=soft"}),
+                 "detect.suppression: expected hard | soft_naive | soft_linear | soft_gaussian");
 }
 
 // A trained detector, as safetensors and by mmdetection's names in a .pth, finds the same; so do

@@ -4,7 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "support/run_program.h"
+#include "ibot/io/safetensors.h"
+#include "support/expect_tensor.h"
+#include "support/running_program.h"
 
 namespace ibot {
 namespace {
@@ -33,12 +35,15 @@ class SegmentTask : public ::testing::Test {
     ASSERT_EQ(drawn.status, 0) << drawn.err;
   }
 
-  ProgramResult run(const Words& weights, const Words& more) const {
+  static Words words_of(const Words& weights, const Words& more) {
     Words words{"segment", "--data", "scenes", "--device", "cpu"};
     for (const auto* list : {&weights, &kTiny, &more}) {
       words.insert(words.end(), list->begin(), list->end());
     }
-    return testing::run_program("ibot-eval", words, folder_);
+    return words;
+  }
+  ProgramResult run(const Words& weights, const Words& more) const {
+    return testing::run_program("ibot-eval", words_of(weights, more), folder_);
   }
 
   nlohmann::json report(const std::string& output) const {
@@ -78,6 +83,34 @@ TEST_F(SegmentTask, TrainsWritesAndIsTestedAgain) {
     EXPECT_EQ(report("again")["metrics"], json["metrics"]);
     EXPECT_EQ(report("again")["weights"], file);
   }
+}
+
+// In the midst of an epoch, in bf16, on two processes.
+TEST_F(SegmentTask, TerminatedAndRepeatedItEndsWithTheSameWeights) {
+  const auto words = [](const char* output) {
+    return words_of({"--weights", "random"},
+                    {"--output", output, "--nproc", "2", "--threads", "1", "data.workers=1",
+                     "segment.batch_size=2", "segment.iterations=24", "segment.precision=bf16",
+                     "segment.log_every_steps=1", "segment.test_every_epochs=0"});
+  };
+  const auto whole = testing::run_program("ibot-eval", words("whole"), folder_);
+  ASSERT_EQ(whole.status, 0) << whole.err;
+  testing::RunningProgram program("ibot-eval", words("stopped"), folder_);
+  ASSERT_TRUE(program.wait_until([&] {
+    const auto log = testing::read_text(folder_ / "stopped/metrics.jsonl");
+    return std::count(log.begin(), log.end(), '\n') >= 3;
+  })) << "ended before it could be stopped";
+  EXPECT_EQ(program.interrupt(SIGTERM).status, 128 + SIGTERM);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "stopped/segmentor.safetensors"));
+  const auto resumed = testing::run_program("ibot-eval", words("stopped"), folder_);
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("resumed at step"));
+  const auto expected = io::read_safetensors(folder_ / "whole/segmentor.safetensors").tensors;
+  for (const auto& [name, tensor] :
+       io::read_safetensors(folder_ / "stopped/segmentor.safetensors").tensors) {
+    EXPECT_TRUE(testing::equal(tensor, expected.at(name))) << name;
+  }
+  EXPECT_EQ(report("stopped")["metrics"], report("whole")["metrics"]);
 }
 
 TEST_F(SegmentTask, RefusesBadDataInOneLine) {

@@ -117,14 +117,17 @@ TEST_F(Annotations, RefuseEntriesThatAreNone) {
   expect_in(refusal(R"("area": 1)"), "bbox: expected x, y, width and height, got 0");
   expect_in(refusal(R"("bbox": [0, 0, -1, 1])"), "width and height of 0 or more, got -1 x 1");
   expect_in(refusal(R"("bbox": [0, 0, 1, "x"])"), "expected a number");
+  expect_in(refusal(R"("bbox": [0, 0, 1e300, 1])"), "bbox: expected coordinates within a million");
   expect_in(refusal(box + R"(, "category_id": "person")"), "expected a number, got \"person\"");
   expect_in(refusal(box + R"(, "image_id": 1.5)"), "expected a whole number, got 1.5");
   expect_in(masked("[1, 2, 3, 4, 5, 6]"), "expected a list of outlines");
   expect_in(masked("[[1, 2, 3, 4, 5, 6, 7]]"), "got 7 numbers");
+  expect_in(masked("[[1e18, 1, 2, 2e18, 3, 3]]"), "segmentation: expected coordinates within");
   expect_in(masked(R"({"size": [4, 6], "counts": [20, 5]})"), "annotation 1");
   expect_in(masked(R"({"size": [4, 6], "counts": [-1, 25]})"), "got -1");
   expect_in(masked(R"({"size": [6, 4], "counts": [24]})"), "the image's size 4 x 6, got 6 x 4");
   expect_in(masked(R"({"size": [4, 6], "counts": "zz"})"), "run-length text");
+  expect_in(masked(R"({"size": [4, 6], "counts": "\u00ff"})"), "byte 195 at 0 is none");
   expect_in(masked(R"({"size": [4, 6], "counts": ""})"), "got 0");
   expect_in(masked(R"({"counts": [24]})"), "the image's size");
   expect_in(refusal(box + R"(}, {"id": 1, "image_id": 9, "category_id": 1, )" + box),
@@ -147,6 +150,9 @@ TEST_F(Annotations, RefuseListsThatContradictThemselves) {
       refused(concat(kCategories,
                      R"(, "images": [{"id": 9, "file_name": "a", "height": 0, "width": 3}])")),
       "size above 0");
+  expect_in(refused(concat(kCategories, R"(, "images": [{"id": 9, "file_name": "a", )",
+                           R"("height": 100000, "width": 100000}])")),
+            "below 2^32 pixels");
 }
 
 TEST_F(Annotations, DetectionsNameWhatIsAnnotated) {

@@ -8,7 +8,7 @@
 #include "ibot/base/error.h"
 #include "ibot/data/file_list.h"
 #include "ibot/data/picture_files.h"
-#include "support/expect_tensor.h"
+#include "support/golden.h"
 #include "support/temporary_folder.h"
 
 namespace ibot::coco {
@@ -94,6 +94,30 @@ class DetectionLoaderTest : public ::testing::Test {
   std::optional<data::FileList> images_;
   std::vector<int64_t> trained_;
 };
+
+class PaddingDense : public DetectionLoaderTest {};
+
+TEST_F(PaddingDense, IsTheSame) {
+  const auto golden = testing::dense_case("11_pipelines", "pipelines");
+  for (const auto& item : golden.json["det_pad"].elements()) {
+    const auto size = item["size"].get<std::vector<int64_t>>();
+    set_ = {};
+    set_.categories = {{1, "a"}};
+    add_image(0, size[0], size[1]);
+    const data::FileList files("set", {{(folder_ / "0.png").string(), 0}}, {""});
+    const auto [least, most] = std::minmax(size[0], size[1]);
+    auto whole = options();
+    whole.view = {
+        .short_sides = {least}, .long_side = most, .crop_short_sides = {least}, .crop_prob = 0};
+    whole.batch_size = 1;
+    const std::vector<int64_t> trained{0};
+    DetectionLoader loader(files, set_, trained, whole);
+    const auto batch = loader.next();
+    EXPECT_EQ(batch->image.sizes().slice(2).vec(), item["padded"].get<std::vector<int64_t>>());
+    EXPECT_EQ(batch->size[0][0].item<int64_t>(), size[0]);
+    EXPECT_EQ(batch->size[0][1].item<int64_t>(), size[1]);
+  }
+}
 
 void expect_same(const batch::DetectionBatch& a, const batch::DetectionBatch& b) {
   EXPECT_TRUE(testing::equal(a.image, b.image));

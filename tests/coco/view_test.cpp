@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "ibot/base/error.h"
 #include "ibot/image/linear_resize.h"
 #include "support/golden.h"
@@ -50,6 +52,26 @@ TEST_F(ViewDense, CroppedObjectsAreTheSame) {
   compare_boxes(part, "det.cropped");
   EXPECT_TRUE(testing::equal(part.masks, tensor("det.cropped.masks")));
   EXPECT_TRUE(testing::equal(part.labels, tensor("det.cropped.labels")));
+}
+
+TEST_F(ViewDense, CropsHaveTheSameSizes) {
+  for (const auto& item : golden_.json["det_crop_sizes"]["items"].elements()) {
+    const data::ImageSize size{item["image"][0], item["image"][1]};
+    std::set<int64_t> heights, widths;
+    for (uint64_t sample = 0; sample < 4000; ++sample) {
+      Rng rng(0, 0, sample, kCrop);
+      const auto box = random_crop(size, ViewOptions(), rng);
+      heights.insert(box.height);
+      widths.insert(box.width);
+      EXPECT_LE(box.top + box.height, size.height);
+      EXPECT_LE(box.left + box.width, size.width);
+    }
+    const auto range = [](const std::set<int64_t>& sides) {
+      return std::vector<int64_t>{*sides.begin(), *sides.rbegin()};
+    };
+    EXPECT_EQ(range(heights), item["height"].get<std::vector<int64_t>>());
+    EXPECT_EQ(range(widths), item["width"].get<std::vector<int64_t>>());
+  }
 }
 
 AnnotatedSet one_image() {

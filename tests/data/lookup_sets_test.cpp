@@ -70,11 +70,12 @@ class Revisited : public ::testing::Test {
   }
 
   /// A pickle of text opcodes: lists alone.
-  void write_truth(const std::string& easy, const std::string& names = "Va\naVb\naVc\naVd\na") {
-    write(root_ / "oxford" / "gnd_oxford.pkl",
-          "(dVgnd\n(l(dVeasy\n(l" + easy +
-              "sVhard\n(lI2\nasVjunk\n(lsVbbx\n(lF1\naF2\naF3\naF4\nasa" + "sVimlist\n(l" + names +
-              "sVqimlist\n(lVq\nas.");
+  void write_truth(const std::string& easy, const std::string& names = "Va\naVb\naVc\naVd\na",
+                   const std::string& hard = "I2\na") {
+    write(root_ / "oxford" / "gnd_oxford.pkl", "(dVgnd\n(l(dVeasy\n(l" + easy + "sVhard\n(l" +
+                                                   hard +
+                                                   "sVjunk\n(lsVbbx\n(lF1\naF2\naF3\naF4\nasa" +
+                                                   "sVimlist\n(l" + names + "sVqimlist\n(lVq\nas.");
   }
   std::string opening() const {
     return action_refusal([&] { open_revisited(root_.path(), "oxford"); });
@@ -100,6 +101,8 @@ TEST_F(Revisited, WhatIsWrongIsSaidInOneLine) {
   EXPECT_THAT(opening(), HasSubstr("ground truth of another set"));
   write_truth("F0.5\na");
   EXPECT_THAT(opening(), HasSubstr("easy counts image 0.5"));
+  write_truth("", "Va\naVb\naVc\naVd\na", "");
+  EXPECT_THAT(opening(), HasSubstr("expected a query with easy or hard images"));
   write_truth("", "Va\naVb\naVc\naVe\na");
   EXPECT_THAT(opening(), HasSubstr("1 of 4 images are missing"));
   write(root_ / "oxford" / "gnd_oxford.pkl", "(dVgnd\n");
@@ -301,6 +304,11 @@ TEST_F(Davis, WhatIsWrongIsSaidInOneLine) {
   EXPECT_THAT(opening(), HasSubstr("00002.jpg: expected 8 x 6 pixels as the first frame has"));
   write(frame("00002"), "nothing");
   EXPECT_THAT(opening(), HasSubstr("00002.jpg"));
+  fs::remove(frame("00001"));
+  write_picture(frame("00003"));
+  EXPECT_THAT(opening(), HasSubstr("00001.png: expected a frame"));
+  write(root_ / "ImageSets/2017/val.txt", "dog\ndog\n");
+  EXPECT_THAT(opening(), HasSubstr("expected each sequence once, got 2 lines with 1 names"));
   write(root_ / "ImageSets/2017/val.txt", "cat\n");
   EXPECT_THAT(opening(), HasSubstr("480p/cat: expected the frames of a sequence"));
   EXPECT_THAT(action_refusal([&] { open_davis(root_.path(), "2016", "val", 1); }),

@@ -88,8 +88,13 @@ void check_evaluation(VitPyramid& backbone, const GoldenCase& golden, const Tens
 void check_training(VitPyramid& backbone, const GoldenCase& golden, const Tensors& tensors) {
   backbone.train();
   auto loss = torch::zeros({});
-  for (const auto& map : backbone.forward(pixels(tensors.at("train.image")))) {
-    loss = loss + map.square().mean();
+  const auto maps = backbone.forward(pixels(tensors.at("train.image")));
+  for (size_t i = 0; i < maps.size(); ++i) {
+    loss = loss + maps[i].square().mean();
+    const auto name = concat("train.feature", i);
+    if (tensors.count(name) == 0) continue;  // not every case has them
+    EXPECT_TRUE(near(maps[i], tensors.at(name), tolerance_of(golden, name)))
+        << golden.name << ' ' << name;
   }
   loss.backward();
   Tensors actual;

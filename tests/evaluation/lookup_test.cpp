@@ -1,14 +1,10 @@
 // Retrieval, copy detection and video of small made sets, from files to reports.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/nn/functional/normalization.h>
-#include <torch/utils.h>
 
-#include "eval/window_labels.h"
 #include "ibot/base/error.h"
 #include "ibot/data/index_map.h"
 #include "ibot/eval/mask_quality.h"
-#include "ibot/eval/propagation.h"
 #include "ibot/evaluation/evaluate.h"
 #include "ibot/evaluation/evaluations.h"
 #include "ibot/io/file.h"
@@ -41,9 +37,9 @@ void write_picture(const fs::path& path, int64_t seed, int64_t height = 20, int6
   write(path, concat("P6\n", width, " ", height, "\n255\n") + pixels);
 }
 
-Subject noisy_subject() {
+Subject noisy_subject(
+    const models::BackboneOptions& options = testing::tiny_step_options().backbone) {
   torch::manual_seed(1);
-  const auto options = testing::tiny_step_options().backbone;
   const auto backbone = models::build_backbone(options, models::Role::kTeacher);
   const torch::NoGradGuard no_grad;
   for (auto& parameter : backbone->parameters()) parameter.normal_(0.0, 0.2);
@@ -56,8 +52,8 @@ ExtractionOptions extraction(const fs::path& cache = {}, int64_t rank = 0, int64
 
 eval::Report report_of(const Evaluation& evaluation, const fs::path& root,
                        const ExtractionOptions& options = extraction(), const fs::path& output = {},
-                       std::vector<std::string>* warnings = nullptr) {
-  const auto subject = noisy_subject();
+                       std::vector<std::string>* warnings = nullptr,
+                       const Subject& subject = noisy_subject()) {
   const auto data = evaluation.open(root);
   Listener listener;
   listener.warning = [&](const std::string& text) {
@@ -306,53 +302,48 @@ TEST(VideoEvaluation, InBf16ItIsTheSameButForRounding) {
   EXPECT_THROW(report_of(*make(options), film.root()), ConfigError);
 }
 
-// Blocks of targets and their windows against one product of all pairs.
-TEST(Propagation, IsThatOfAllPairs) {
-  torch::manual_seed(3);
-  for (const int64_t radius : {0, 2, 40}) {
-    SCOPED_TRACE(radius);
-    const int64_t rows = 7;
-    const int64_t columns = 29;
-    eval::PropagationOptions options;
-    options.radius = radius;
-    options.last_frames = 2;
-    const auto features = torch::randn({5, rows, columns, 6});
-    const auto labels = torch::randint(3, {rows, columns}, torch::kLong);
-    eval::Propagation propagation(options, features[0], labels);
-    const auto places = torch::cartesian_prod({torch::arange(rows), torch::arange(columns)});
-    const auto apart = (places.unsqueeze(1) - places.unsqueeze(0)).abs().amax(2);
-    const auto near = (apart <= (radius == 0 ? 100 : radius)).to(torch::kFloat);
-    const auto unit = torch::nn::functional::normalize(
-        features.flatten(1, 2), torch::nn::functional::NormalizeFuncOptions().dim(2));
-    std::vector<torch::Tensor> known{torch::one_hot(labels, 3).to(torch::kFloat).flatten(0, 1)};
-    for (int64_t frame = 1; frame < 5; ++frame) {
-      std::vector<int64_t> context{0};
-      for (int64_t i = std::max<int64_t>(frame - 2, 1); i < frame; ++i) context.push_back(i);
-      std::vector<torch::Tensor> affinities;
-      std::vector<torch::Tensor> sources;
-      for (const int64_t i : context) {
-        affinities.push_back((unit[frame].mm(unit[i].t()) / 0.1).exp() * near);
-        sources.push_back(known[i]);
-      }
-      auto affinity = torch::cat(affinities, 1);
-      const auto least = std::get<0>(affinity.topk(5, 1)).amin(1, true);
-      affinity = torch::where(affinity >= least, affinity, torch::zeros_like(affinity));
-      known.push_back((affinity / affinity.sum(1, true)).mm(torch::cat(sources)));
-      const auto soft = propagation.next(features[frame]);
-      EXPECT_TENSOR_NEAR(soft.flatten(1).t(), known.back());
-      const auto at_places = [&](const torch::Tensor& patches) {
-        std::vector<int64_t> shape{rows, columns};
-        for (int64_t i = 1; i < patches.dim(); ++i) shape.push_back(patches.size(i));
-        return patches.reshape(shape);
-      };
-      const eval::KnownFrames frames{
-          at_places(unit.index_select(0, torch::tensor(context)).transpose(0, 1)),
-          at_places(torch::stack(sources, 1))};
-      EXPECT_TENSOR_NEAR(
-          eval::window_labels_by_blocks(at_places(unit[frame]), frames, options).flatten(0, 1),
-          known.back());
+/// A network of `backbone` on data of each kind: frames of 480 x 704 pixels, images of odd sides.
+class OtherNetworks : public ::testing::Test {
+ protected:
+  OtherNetworks() {
+    for (int64_t i = 0; i < 6; ++i) {
+      write_picture(days_ / (i < 3 ? "original" : "crops/50") / concat(i % 3, ".jpg"), i % 3, 31,
+                    53);
     }
+    copies_.image_size = 37;
+    video_.short_side = 480;
   }
+
+  template <class Options>
+  static double result(const models::BackboneOptions& backbone, const Options& options,
+                       const fs::path& root, const char* metric) {
+    const TemporaryFolder output;
+    return report_of(*make(options), root, extraction(), output.path(), nullptr,
+                     noisy_subject(backbone))
+        .metrics.at(metric);
+  }
+
+  const Landmarks landmarks_;
+  const Film film_;
+  const TemporaryFolder days_;
+  eval::VideoOptions video_ = small_video();
+  eval::CopyOptions copies_;
+};
+
+TEST_F(OtherNetworks, PatchesOfAnySizeTakePicturesOfAnySize) {
+  auto wide = testing::tiny_step_options().backbone;
+  wide.image_size = 48;
+  wide.patch_size = 12;
+  EXPECT_NEAR(result(wide, of_town(false), landmarks_.root(), "map_medium"), 100.0, 1e-9);
+  EXPECT_NEAR(result(wide, copies_, days_.path(), "map_crops_50"), 100.0, 1e-9);
+  EXPECT_GT(result(wide, video_, film_.root(), "j_and_f_mean"), 50.0);
+}
+
+TEST_F(OtherNetworks, SwinTakesSquaresAlone) {
+  const auto swin = testing::tiny_swin();
+  EXPECT_NEAR(result(swin, copies_, days_.path(), "map_crops_50"), 100.0, 1e-9);
+  EXPECT_THROW(result(swin, of_town(), landmarks_.root(), "map_medium"), ConfigError);
+  EXPECT_THROW(result(swin, video_, film_.root(), "j_and_f_mean"), ConfigError);
 }
 
 }  // namespace

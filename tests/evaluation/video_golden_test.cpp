@@ -2,11 +2,18 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <fstream>
 
 #include "evaluation/video_files.h"
+#include "evaluation/video_frames.h"
+#include "ibot/batch/normalization.h"
+#include "ibot/data/davis_set.h"
+#include "ibot/data/picture_files.h"
 #include "ibot/eval/mask_quality.h"
 #include "ibot/eval/propagation.h"
 #include "support/golden_tensors.h"
+#include "support/temporary_folder.h"
 
 namespace ibot::eval {
 namespace {
@@ -115,6 +122,37 @@ void check_propagation(const ReadJson& json, const GoldenTensors& tensors) {
     if (frame == 1) tensors.compare(masks, "propagation.frame1_normalised");
     expect_same_labels(masks, output[frame]);
   }
+}
+
+TEST(VideoDense, FramesHaveTheSameSizes) {
+  const auto golden = dense_case("11_pipelines", "pipelines");
+  for (const auto& item : golden.json["video_sizes"]["items"].elements()) {
+    const auto size = evaluation::network_size({item["height"], item["width"]}, 480);
+    EXPECT_EQ((std::vector<int64_t>{size.height, size.width}),
+              item["frame"].get<std::vector<int64_t>>());
+    EXPECT_EQ((std::vector<int64_t>{size.height / 16, size.width / 16}),
+              item["label"].get<std::vector<int64_t>>());
+  }
+}
+
+TEST(VideoDense, FramesAndLabelsAreTheSame) {
+  const auto golden = dense_case("11_pipelines", "pipelines");
+  const auto tensors = golden.tensors();
+  const auto& given = golden.json["video_frame"];
+  const auto& rows = tensors.at("image");  // [H, W, 3]
+  data::Image picture(rows.size(0), rows.size(1));
+  std::memcpy(picture.row(0), rows.contiguous().const_data_ptr(), rows.nbytes());
+  const testing::TemporaryFolder folder;
+  std::ofstream(folder / "frame.png", std::ios::binary) << data::png_bytes(picture);
+  const data::FileList frames("frames", {{(folder / "frame.png").string(), 0}}, {""});
+  const auto frame =
+      data::read_frame({{}, frames, frames}, 0, {given["size"][0], given["size"][1]});
+  EXPECT_TRUE(testing::near(batch::normalized(frame, evaluation::frame_normalization({})),
+                            tensors.at("video.frame"),
+                            {0, golden.json["tolerance"]["normalised"]["atol"]}));
+  EXPECT_TENSOR_EQUAL(nearest(tensors.at("label"), given["label_size"][0], given["label_size"][1])
+                          .to(tensors.at("video.label").scalar_type()),
+                      tensors.at("video.label"));
 }
 
 TEST(VideoDense, EverythingIsAsInTheReference) {

@@ -40,6 +40,25 @@ TEST(SegmentationPipelineDense, SizesAreTheSame) {
   }
 }
 
+/// The size that an image gets when the sides of a random factor bound it, the crop being larger.
+ImageSize size_of_view(const Image& image, double factor, int64_t room) {
+  const SegmentationTransformOptions options{
+      .crop_size = room, .scale = {factor, factor}, .flip_prob = 0, .photometric = false};
+  Rng rng(0, 0, 0, kCrop);
+  const SegmentationView view{torch::empty({3, room, room}, torch::kByte),
+                              torch::empty({room, room}, torch::kByte)};
+  const auto label = torch::zeros({image.height(), image.width()}, torch::kByte);
+  return segmentation_transform(image, label, options, rng, view);
+}
+
+TEST(SegmentationPipelineDense, TrainingSizesAreTheSame) {
+  for (const auto& item : golden().json["training_scale"].elements()) {
+    const int64_t most = item["scale"][0], least = item["scale"][1];
+    EXPECT_EQ(size_of_view(Image(8, 8), item["ratio"], least), (ImageSize{least, least}));
+    EXPECT_EQ(size_of_view(Image(2, 64), item["ratio"], most).width, most);
+  }
+}
+
 TEST(SegmentationPipelineDense, WindowsAreTheSame) {
   for (const auto& item : golden().json["windows"]["items"].elements()) {
     const auto windows = segmentation::sliding_windows(

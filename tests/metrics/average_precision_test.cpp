@@ -134,6 +134,9 @@ TEST_F(AveragePrecisionDense, MatchesAreTheSame) {
     std::copy_if(all.begin(), all.end(), std::back_inserter(found), here);
     std::stable_sort(found.begin(), found.end(),
                      [](const auto& a, const auto& b) { return a.score > b.score; });
+    std::vector<double> scores;
+    for (const auto& detection : found) scores.push_back(detection.score);
+    EXPECT_EQ(scores, item["dt_scores"].get<std::vector<double>>());
     std::vector<Box> found_boxes, truth_boxes;
     std::vector<double> found_areas, truth_areas;
     std::vector<bool> crowd;

@@ -47,6 +47,10 @@ TEST(SegmentationDense, ScoresAreTheSame) {
   EXPECT_NEAR(scores.mean_iou, golden.json["mIoU"].get<double>(), atol);
   EXPECT_NEAR(scores.mean_accuracy, golden.json["mAcc"].get<double>(), atol);
   EXPECT_NEAR(scores.pixel_accuracy, golden.json["aAcc"].get<double>(), atol);
+  const auto published = golden.json["published_style_percent"];  // to two decimals
+  EXPECT_NEAR(100 * scores.mean_iou, published["mIoU"].get<double>(), 0.005 + 1e-9);
+  EXPECT_NEAR(100 * scores.mean_accuracy, published["mAcc"].get<double>(), 0.005 + 1e-9);
+  EXPECT_NEAR(100 * scores.pixel_accuracy, published["aAcc"].get<double>(), 0.005 + 1e-9);
   const auto accuracy = pixel_accuracy(tensors.at("accuracy.logits"), tensors.at("accuracy.label"));
   EXPECT_NEAR(100 * accuracy.item<double>(),
               golden.json["training_accuracy"]["percent"].get<double>(), 1e-5);

@@ -116,14 +116,28 @@ TEST(LayerDecayGroupsDense, OfSwinNormsAndBiasTablesAloneDoNotDecay) {
   }
 }
 
-TEST(LayerDecayGroupsDense, NamesAndShapesAreTheSame) {
-  segmentation::Segmentor model(
-      {.backbone = {.backbone = {.arch = "vit_small", .image_size = 512}}});
-  const auto parameters = model.named_parameters();
-  for (const auto& [name, expected] : description()["names_vit_small_upernet"].items()) {
-    const auto* parameter = parameters.find(name);
-    ASSERT_NE(parameter, nullptr) << name;
-    EXPECT_EQ(parameter->sizes(), expected[1].get<std::vector<int64_t>>()) << name;
+/// Every parameter of `names`: its shape and its group, `layer_K_decay` or `layer_K_no_decay`.
+void check_names(const std::vector<Parameter>& parameters, const ReadJson& names, double decay) {
+  std::map<std::string, Parameter> own;
+  for (const auto& parameter : parameters) own.emplace(parameter.name, parameter);
+  for (const auto& [name, expected] : names.items()) {
+    ASSERT_EQ(own.count(name), 1U) << name;
+    const auto& parameter = own.at(name);
+    EXPECT_EQ(parameter.tensor.sizes(), expected[1].get<std::vector<int64_t>>()) << name;
+    const auto group = expected[0].get<std::string>();
+    EXPECT_EQ(parameter.decays, !group.ends_with("no_decay")) << name;
+    const double layer = std::stod(group.substr(std::string("layer_").size()));
+    EXPECT_NEAR(parameter.lr_scale, std::pow(decay, 13 - layer), 1e-9) << name;
+  }
+}
+
+TEST(LayerDecayGroupsDense, NamesShapesAndGroupsAreTheSame) {
+  const auto json = description();
+  for (const std::string kind : {"upernet", "cascade"}) {
+    SCOPED_TRACE(kind);
+    const auto item = json["layer_decay_groups"]["vit_small_" + kind];
+    check_names(parameters_of("vit_small", kind, item), json["names_vit_small_" + kind],
+                item["layer_decay"]);
   }
 }
 

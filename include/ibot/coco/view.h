@@ -50,6 +50,11 @@ View flipped(const View& view);
 /// Objects of which nothing is left are dropped.
 View cropped(const View& view, const data::Box& box);
 
+/// A crop of random sides, `crop_sides` or the image's where that is less, at a random place.
+///
+/// Source: mmdetection 2.11, RandomCrop (absolute_range).
+data::Box random_crop(data::ImageSize size, const ViewOptions& options, Rng& rng);
+
 /// One random view: flipped or not, cropped or not, resized. A function of its arguments.
 ///
 /// Source: reference `object_detection/configs` (AutoAugment with two policies).
