@@ -185,8 +185,9 @@ RunLengthMask runs_from_text(std::string_view text, int64_t height, int64_t widt
     for (bool more = true; more; shift += 5) {
       IBOT_CHECK_AS(DataError, at < text.size() && shift < 40, "run-length text: cut off");
       const int64_t group = text[at++] - '0';
-      IBOT_CHECK_AS(DataError, 0 <= group && group < 64, "run-length text: character ",
-                    text[at - 1], " at ", at - 1, " is none of its alphabet");
+      IBOT_CHECK_AS(DataError, 0 <= group && group < 64, "run-length text: byte ",
+                    static_cast<int>(static_cast<unsigned char>(text[at - 1])), " at ", at - 1,
+                    " is none of its alphabet");
       value |= (group & 0x1f) << shift;
       more = (group & 0x20) != 0;
       if (!more && (group & 0x10) != 0) value |= -(int64_t{1} << (shift + 5));
