@@ -147,6 +147,12 @@ TEST(RunLength, RefusesTextsThatAreNoMask) {
   EXPECT_THROW(runs_from_text("2", 2, 2), DataError);       // 2 of 4 pixels
   EXPECT_THROW(runs_from_text("o", 2, 2), DataError);       // says that more follow
   EXPECT_THROW(runs_from_text("13\x01", 2, 2), DataError);  // not of the alphabet
+  try {
+    runs_from_text("1\xc3", 2, 2);
+    ADD_FAILURE();
+  } catch (const DataError& error) {  // a part of a character would not be text
+    EXPECT_NE(std::string(error.what()).find("byte 195 at 1"), std::string::npos) << error.what();
+  }
   EXPECT_EQ(runs_from_text("13", 2, 2).counts, (std::vector<uint32_t>{1, 3}));
 }
 
