@@ -94,12 +94,14 @@ class Drawing {
 
   static std::string number(double value, double step) {
     std::ostringstream shown;
+    // A zero that rounding has missed.
     shown << (std::abs(value) < step / 1000 ? 0.0 : value);
     return shown.str();
   }
 
   void draw_grid() {
     const double bottom = kHeight - kBottom;
+    // Half a step more: sums of steps are rounded.
     for (double value = x_.low; value <= x_.high + x_.step / 2; value += x_.step) {
       line(pixel_x(value), kTop, pixel_x(value), bottom);
       text(pixel_x(value), bottom + 18, "middle", number(value, x_.step));
@@ -120,6 +122,7 @@ class Drawing {
     std::ostringstream path, marks;
     bool drawing = false;
     for (size_t i = 0; i < std::min(curve.x.size(), curve.y.size()); ++i) {
+      // A gap in the curve.
       if (!std::isfinite(curve.x[i]) || !std::isfinite(curve.y[i])) {
         drawing = false;
         continue;

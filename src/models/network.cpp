@@ -38,11 +38,10 @@ Network::Network(const BackboneOptions& backbone_options, const HeadOptions& hea
                  Role role) {
   const bool student = role == Role::kStudent;
   backbone = register_module("backbone", build_backbone(backbone_options, role));
+  // The teacher's lengths are never trained; they follow the student's.
   head = register_module("head",
                          ProjectionHead(head_options, backbone->embed_dim(),
                                         student ? head_options.shared : head_options.shared_teacher,
-                                        // The teacher's lengths are never trained; they follow the
-                                        // student's.
                                         student && !head_options.norm_last_layer));
 }
 
