@@ -19,6 +19,7 @@ InRun::InRun(std::vector<Planned> tasks, const std::filesystem::path& root, int6
     : epochs_(epochs) {
   for (auto& [evaluation, every_epochs] : tasks) {
     if (evaluation->about().reads.labeled_images()) {
+      // One set of labeled images for all tasks that read it.
       if (!images_) images_.emplace(root, data::DatasetOptions{});
       const auto least = evaluation->least();
       check_size(least, least.train_images, images_->train().size(), "training");
@@ -32,6 +33,7 @@ InRun::InRun(std::vector<Planned> tasks, const std::filesystem::path& root, int6
 std::vector<const InRun::Task*> InRun::due(int64_t epoch) const {
   std::vector<const Task*> tasks;
   for (const auto& task : tasks_) {
+    // Every so many epochs, and after the last.
     if ((epoch + 1) % task.every_epochs == 0 || epoch + 1 == epochs_) tasks.push_back(&task);
   }
   return tasks;

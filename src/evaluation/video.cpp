@@ -53,6 +53,7 @@ batch::Normalization frame_normalization(batch::Normalization normalization) {
 /// The size in which the network sees a frame.
 data::ImageSize network_size(data::ImageSize size, int64_t short_side) {
   const auto long_side = [&](int64_t from, int64_t other) {
+    // Down to a multiple of 64, as the reference has it.
     return short_side * from / other / 64 * 64;
   };
   if (size.height > size.width) return {long_side(size.height, size.width), short_side};
@@ -95,11 +96,13 @@ class Follower {
     const auto size = network_size(sequence.size, options_.short_side);
     const auto given = data::read_index_map(set_.masks.path(sequence.first));
     const auto grid = inputs_.subject.backbone->grid(size.height, size.width);
+    // Void pixels are followed as background.
     const auto objects = torch::where(given == data::kVoid, torch::zeros_like(given), given);
     eval::Propagation propagation(options_, features(sequence.first, size),
                                   eval::nearest(objects, grid.rows, grid.columns).to(torch::kLong));
     auto masks =
         torch::empty({sequence.count, sequence.size.height, sequence.size.width}, torch::kByte);
+    // The first frame's labels are given, not predicted.
     masks[0].copy_(given);
     progress.add(1, sequence.name);
     for (int64_t i = 1; i < sequence.count; ++i) {
@@ -221,11 +224,13 @@ class Video : public Evaluation {
     const int inner = std::max(1, at::get_num_threads() / static_cast<int>(workers));
     const int outer = at::get_num_threads();
     data::for_each(count, workers, [&](int64_t i) {
+      // Of LibTorch, per thread of ours: together as many as there are cores.
       at::set_num_threads(inner);
       const auto& sequence = set.sequences[sequences[i]];
       auto kept = store ? store->read(sequence.first, sequence.count) : std::nullopt;
       const auto masks = kept ? kept->features : follower.masks(sequence, progress);
       if (kept) progress.add(sequence.count, sequence.name);
+      // Masks take the place of features in the store, with numbers of frames for labels.
       if (store && !kept) store->write(sequence.first, {masks, indices(masks), indices(masks), ""});
       visit(sequences[i], masks);
     });
@@ -277,6 +282,7 @@ class Video : public Evaluation {
       report.metrics[metric_of(name)] = 100.0 * value;
     }
     report.table += names + '\n' + values + '\n';
+    // J&F-Mean.
     report.score = 100.0 * means.front().second;
     return report;
   }
