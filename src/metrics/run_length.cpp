@@ -23,6 +23,7 @@ class RunWriter {
   std::vector<uint32_t> take() { return std::move(counts_); }
 
  private:
+  // The first run is of zeros, and may be empty.
   std::vector<uint32_t> counts_{0};
   bool value_ = false;
 };
@@ -34,6 +35,7 @@ void walk_both(const RunLengthMask& a, const RunLengthMask& b, const Visit& visi
   size_t j = 0;
   int64_t left_a = 0;
   int64_t left_b = 0;
+  // Turned to false by the first run, which is of zeros.
   bool value_a = true;
   bool value_b = true;
   for (int64_t left = a.height * a.width; left > 0;) {
@@ -65,6 +67,7 @@ struct Point {
   int64_t y;
 };
 
+/// Polygons are drawn five times as fine as pixels, as pycocotools draws them.
 constexpr int64_t kDetail = 5;
 
 /// Appends the points of one edge in its own direction: one step along the longer axis a point. The
@@ -83,6 +86,7 @@ void add_edge(Point from, Point to, std::vector<Point>& outline) {
   for (int64_t step = 0; step <= steps; ++step) {
     const int64_t t = flipped ? steps - step : step;
     const auto at = [&](int64_t start) {
+      // Truncated, not rounded, like the C code.
       return static_cast<int64_t>(static_cast<double>(start) + slope * static_cast<double>(t) +
                                   0.5);
     };
@@ -90,6 +94,7 @@ void add_edge(Point from, Point to, std::vector<Point>& outline) {
   }
 }
 
+/// From the fine grid to pixels, whose centers are whole numbers.
 double to_pixels(int64_t detailed) { return (static_cast<double>(detailed) + 0.5) / kDetail - 0.5; }
 
 /// Positions, down the columns, from which on the fill changes.
@@ -98,8 +103,10 @@ std::vector<int64_t> toggles_of(const std::vector<Point>& outline, int64_t heigh
   for (size_t i = 1; i < outline.size(); ++i) {
     const auto [x, y] = outline[i];
     const auto before = outline[i - 1];
+    // The fill down a column changes only where the outline crosses from one column to the next.
     if (x == before.x) continue;
     const double column = to_pixels(x < before.x ? x : x - 1);
+    // Of the fine columns only those through a pixel's center count.
     if (column != std::floor(column) || column < 0 || column > static_cast<double>(width - 1)) {
       continue;
     }
@@ -189,6 +196,7 @@ RunLengthMask runs_from_text(std::string_view text, int64_t height, int64_t widt
                     text[at - 1], " at ", at - 1, " is none of its alphabet");
       value |= (group & 0x1f) << shift;
       more = (group & 0x20) != 0;
+      // Bit 4 of the last group is the sign.
       if (!more && (group & 0x10) != 0) value |= -(int64_t{1} << (shift + 5));
     }
     if (mask.counts.size() > 2) value += mask.counts[mask.counts.size() - 2];
@@ -215,6 +223,7 @@ Box box_of(const RunLengthMask& mask) {
   for (size_t i = 0; i < mask.counts.size(); start += mask.counts[i++]) {
     if (i % 2 == 0 || mask.counts[i] == 0) continue;
     const int64_t last = start + mask.counts[i] - 1;
+    // A run over the end of a column spans the full height.
     const bool one_column = start / mask.height == last / mask.height;
     left = std::min(left, start / mask.height);
     right = std::max(right, last / mask.height);
@@ -255,6 +264,7 @@ RunLengthMask runs_of_polygon(const std::vector<double>& outline, int64_t height
   for (size_t i = 1; i < corners.size(); ++i) add_edge(corners[i - 1], corners[i], points);
   auto toggles = toggles_of(points, height, width);
   std::sort(toggles.begin(), toggles.end());
+  // Ends the last run.
   toggles.push_back(height * width);
   RunWriter runs;
   int64_t position = 0;
@@ -283,6 +293,7 @@ torch::Tensor overlaps(const std::vector<RunLengthMask>& detections,
   const auto truth_boxes = boxes_of(truths);
   return overlap_table(detections, truths, crowd, [&](size_t d, size_t g) {
     check_same_size(detections[d], truths[g]);
+    // Masks whose boxes do not meet need no walk.
     if (overlap_of(detection_boxes[d], truth_boxes[g], false) == 0) return 0.0;
     int64_t both = 0;
     int64_t any = 0;
@@ -291,6 +302,7 @@ torch::Tensor overlaps(const std::vector<RunLengthMask>& detections,
       if (a || b) any += length;
     });
     if (both == 0) return 0.0;
+    // Of a crowd any part may be found: the detection's own area is the measure.
     return static_cast<double>(both) / static_cast<double>(crowd[g] ? area_of(detections[d]) : any);
   });
 }
