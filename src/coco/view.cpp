@@ -18,6 +18,7 @@ cv::Mat mat_of(const torch::Tensor& pixels, int type) {
 torch::Tensor resized_image(const torch::Tensor& image, data::ImageSize size) {
   auto out = torch::empty({size.height, size.width, 3}, torch::kByte);
   auto to = mat_of(out, CV_8UC3);
+  // mmcv's imresize: bilinear on 8 bits, without antialiasing.
   cv::resize(mat_of(image, CV_8UC3), to, to.size(), 0, 0, cv::INTER_LINEAR);
   return out;
 }
@@ -41,6 +42,7 @@ int64_t one_of(const std::vector<int64_t>& lengths, Rng& rng) {
 /// A crop of random sides at a random place.
 data::Box random_crop(data::ImageSize size, const ViewOptions& options, Rng& rng) {
   const auto side = [&](int64_t whole) {
+    // Both ends included; images smaller than the range are kept whole.
     return rng.integer(std::min(whole, options.crop_sides[0]),
                        std::min(whole, options.crop_sides[1]));
   };
@@ -56,6 +58,7 @@ data::Box random_crop(data::ImageSize size, const ViewOptions& options, Rng& rng
 
 bool is_trained(const Object& object, const AnnotatedImage& image) {
   const auto [x, y, width, height] = object.box;
+  // mmdetection's rules: boxes that touch the image, of an area and at least a pixel; no crowds.
   const double inside_x = std::min(x + width, static_cast<double>(image.width)) - std::max(x, 0.0);
   const double inside_y =
       std::min(y + height, static_cast<double>(image.height)) - std::max(y, 0.0);
@@ -95,6 +98,7 @@ View view_of(const data::Image& image, const AnnotatedSet& set, int64_t number) 
 torch::Tensor scale_factors(data::ImageSize from, data::ImageSize to) {
   const double x = static_cast<double>(to.width) / static_cast<double>(from.width);
   const double y = static_cast<double>(to.height) / static_cast<double>(from.height);
+  // One factor for each axis: sides are rounded to whole pixels, so that they differ a little.
   return torch::tensor({x, y, x, y}, torch::kFloat);
 }
 
@@ -115,6 +119,7 @@ View flipped(const View& view) {
 View cropped(const View& view, const data::Box& box) {
   const auto offset = torch::tensor({box.left, box.top, box.left, box.top}, torch::kFloat);
   const auto boxes = clipped(view.boxes - offset, {box.height, box.width});
+  // Objects that the crop leaves out go; an empty result is allowed.
   const auto left = (boxes.select(1, 2) > boxes.select(1, 0))
                         .logical_and(boxes.select(1, 3) > boxes.select(1, 1))
                         .nonzero()
@@ -130,6 +135,7 @@ View cropped(const View& view, const data::Box& box) {
 
 View training_view(View view, const ViewOptions& options, Rng& rng) {
   if (rng.uniform() < options.flip_prob) view = flipped(view);
+  // DETR's second policy: resize, crop, and then as all.
   if (rng.uniform() < options.crop_prob) {
     view = resized(view, data::size_within(view.size(), options.long_side,
                                            one_of(options.crop_short_sides, rng)));
