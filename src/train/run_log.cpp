@@ -21,6 +21,7 @@ double wall_time_s() {
 std::string kept_lines(const std::string& text, const std::string& key, int64_t limit) {
   std::string kept;
   size_t start = 0;
+  // A last line without its end was cut off by a kill and is dropped.
   for (size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1) {
     const auto line = text.substr(start, end - start);
     const auto object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
@@ -62,9 +63,11 @@ RunLog::RunLog(const std::filesystem::path& output, int64_t step, int64_t steps_
                std::function<void(const std::string&)> warn, std::optional<LogKeys> keys)
     : warn_(std::move(warn)),
       keys_(std::move(keys)),
+      // A resumed run writes steps after `step` again: those lines go.
       metrics_(output / "metrics.jsonl", "step", step + 1),
       // A run from scratch also drops epoch 0, whose values are stored at step 0.
       events_(output / "tensorboard", step == 0 ? 0 : step + 1) {
+  // log.txt counts epochs from 0; one that had begun is written when it ends.
   if (keys_) log_.emplace(output / "log.txt", "epoch", step / steps_per_epoch);
 }
 
@@ -142,6 +145,7 @@ void RunLog::on_epoch_end() {
   Json line;
   for (const auto& [key, value] : epoch_.entries) line[key] = value;
   line["epoch"] = epoch_.epoch;
+  // Entries that never change, such as numbers of parameters.
   for (const auto& [key, value] : keys_->constants) line[key] = value;
   attempt([&] { log_->append(line.dump()); });
 }
@@ -162,6 +166,7 @@ void RunLog::on_fault(const FaultRecord& record) {
                   {"epoch", record.epoch},
                   {"fault", record.kind},
                   {"text", record.text}};
+  // Messages may hold paths, and paths any bytes.
   attempt([&] { metrics_.append(line.dump(-1, ' ', false, Json::error_handler_t::replace)); });
 }
 
