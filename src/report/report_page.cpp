@@ -77,6 +77,7 @@ std::map<std::string, std::set<std::string>> metrics_of(const std::vector<RunRec
 /// The metric that stands for an evaluation.
 std::string main_metric(const std::set<std::string>& metrics) {
   const auto sorted = natural(metrics);
+  // The first of these that an evaluation has.
   for (const char* known : {"top1", "accuracy", "acc", "miou", "box_ap", "map", "mean"}) {
     for (const auto& metric : sorted) {
       if (metric.starts_with(known)) return metric;
@@ -113,6 +114,7 @@ eval::Table table_of_runs(const std::string& caption, const Runs& runs,
 
 void add_runs(eval::Page& page, const std::vector<RunRecord>& runs) {
   auto keys = differing_keys(runs);
+  // More of them have a table of their own below.
   if (keys.size() > kKeysBesideRuns) keys.clear();
   eval::Table table{"", {"run", "task", "steps", "loss"}, {}};
   std::vector<std::string> results{"loss"};
