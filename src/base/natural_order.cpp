@@ -26,6 +26,7 @@ bool natural_less(const std::string& a, const std::string& b) {
     if (is_digit(left.front()) && is_digit(right.front())) {
       const auto one = take_number(left);
       const auto other = take_number(right);
+      // Without leading zeros the longer number is the larger one, whatever its length.
       if (one.size() != other.size()) return one.size() < other.size();
       if (one != other) return one < other;
     } else if (left.front() != right.front()) {

@@ -10,6 +10,7 @@
 namespace ibot::batch {
 namespace {
 
+// timm's RandomErasing, whose defaults the reference keeps.
 constexpr int kEraseAttempts = 10;
 constexpr double kSmallestErased = 0.02;
 constexpr double kLargestErased = 1.0 / 3.0;
@@ -19,6 +20,7 @@ constexpr double kErasedAspect = 0.3;
 double draw_gamma(double shape, Rng& rng) {
   if (shape < 1.0) {
     const double boosted = draw_gamma(shape + 1.0, rng);
+    // 1 - u is never 0, and u may be.
     return boosted * std::pow(1.0 - rng.uniform(), 1.0 / shape);
   }
   const double d = shape - 1.0 / 3.0;
@@ -55,6 +57,7 @@ int64_t draw_side(int64_t whole, double least, double most, Rng& rng) {
 MixedImages mix_alike(const torch::Tensor& images, const torch::Tensor& own, const Mix& mix) {
   if (mix.lambda == 1.0) return {images, own};
   const auto target = own * mix.lambda + own.flip(0) * (1.0 - mix.lambda);
+  // Image i is mixed with image B - 1 - i, as in timm.
   const auto partner = images.flip(0);
   if (!mix.box) return {images * mix.lambda + partner * (1.0 - mix.lambda), target};
   auto mixed = images.clone();
@@ -89,8 +92,10 @@ std::optional<PixelBox> draw_erased_box(int64_t height, int64_t width, Rng& rng,
   for (int attempt = 0; attempt < kEraseAttempts; ++attempt) {
     const double area = image_area * rng.uniform(kSmallestErased, kLargestErased);
     const double aspect = std::exp(rng.uniform(log_aspect, -log_aspect));
+    // Python's round: half to even.
     const auto rows = static_cast<int64_t>(std::nearbyint(std::sqrt(area * aspect)));
     const auto columns = static_cast<int64_t>(std::nearbyint(std::sqrt(area / aspect)));
+    // Strict: a box never spans a side.
     if (rows >= height || columns >= width) continue;
     const int64_t top = rng.integer(0, height - rows);
     const int64_t left = rng.integer(0, width - columns);
@@ -128,6 +133,7 @@ PixelBox cutmix_box(int64_t height, int64_t width, double lambda, int64_t center
 }
 
 Mix mix_by_area(const PixelBox& box, int64_t height, int64_t width) {
+  // λ follows from the area that the border has left of the box.
   return {1.0 - static_cast<double>(box.area()) / static_cast<double>(height * width), box};
 }
 
@@ -142,6 +148,7 @@ PixelBox draw_cutmix_box(int64_t height, int64_t width, double least, double mos
 
 Mix draw_mix(const MixingOptions& options, int64_t height, int64_t width, Rng& rng) {
   if (!options.mixes() || rng.uniform() >= options.mix_prob) return {};
+  // The coin is tossed only where there is a choice.
   const bool both = options.mixup > 0 && options.cuts();
   const bool cut = both ? rng.uniform() < options.switch_prob : options.cuts();
   const auto& sides = options.cutmix_minmax;
@@ -178,6 +185,7 @@ MixedImages mix_images(const torch::Tensor& images, const torch::Tensor& labels,
 }
 
 torch::Tensor smooth_targets(const torch::Tensor& labels, int64_t classes, double smoothing) {
+  // smoothing / C everywhere, and 1 - smoothing more at the label.
   const double off = smoothing / static_cast<double>(classes);
   const auto targets =
       torch::full({labels.size(0), classes}, off, labels.options().dtype(torch::kFloat));

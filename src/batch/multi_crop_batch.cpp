@@ -17,6 +17,7 @@ torch::Tensor crops_of(const torch::Tensor& rows, const Range& range) {
   if (!rows.defined()) return rows;
   const auto part =
       rows.unflatten(0, {-1, range.images}).narrow(1, range.first, range.count);  // [V, b, ...]
+  // A copy of its own: rows of a part are not next to each other.
   return torch::empty(part.sizes(), part.options().pinned_memory(part.is_pinned()))
       .copy_(part)
       .flatten(0, 1);
@@ -27,6 +28,7 @@ torch::Tensor crops_of(const torch::Tensor& rows, const Range& range) {
 ///   index    [M]   int64, (crop * images + image) * patches + patch
 ///   patches        per crop
 torch::Tensor places_of(const torch::Tensor& index, int64_t patches, const Range& range) {
+  // Views are crop-major: crop · images + image.
   const auto view = index.floor_divide(patches);
   const auto image = view.remainder(range.images) - range.first;
   const auto crop = view.floor_divide(range.images);
@@ -40,6 +42,7 @@ torch::Tensor teacher_places(const MultiCropBatch& batch, const Range& range) {
   const auto global = batch.mask.numel();
   const auto own = places_of(index, batch.mask.size(1), range);
   if (!batch.local_mask.defined()) return own;
+  // Local patches follow the global ones of this part, which are fewer.
   const auto offset = global / range.images * range.count;
   const auto local = places_of(index - global, batch.local_mask.size(1), range);
   return torch::where(index.lt(global), own, torch::where(local.ge(0), local + offset, local));

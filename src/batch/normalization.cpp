@@ -12,6 +12,7 @@ torch::Tensor normalized(const torch::Tensor& pixels, const Normalization& norma
         .to(pixels.device(), /*non_blocking=*/true)
         .view({3, 1, 1});
   };
+  // [0, 1] first, then mean and deviation: ToTensor and Normalize, in this order.
   return pixels.to(torch::kFloat)
       .div_(255.0)
       .sub_(channel(normalization.mean))

@@ -54,11 +54,13 @@ int64_t patch_at_center(const Edges& own, const Edges& other, mask::PatchGrid gr
 PatchPairs masked_pairs(const torch::Tensor& mask, const torch::Tensor& local_mask) {
   PatchPairs pairs;
   pairs.student = marked(mask);
+  // The same patch of the same view: masked image modeling.
   pairs.teacher = pairs.student;
   pairs.weight = share_of_view(mask, pairs.student);
   pairs.views = mask.size(0);
   if (!local_mask.defined()) return pairs;
   pairs.student_local = marked(local_mask);
+  // The teacher's local patches come after all its global ones.
   pairs.teacher = torch::cat({pairs.teacher, pairs.student_local + mask.numel()});
   pairs.weight = torch::cat({pairs.weight, share_of_view(local_mask, pairs.student_local)});
   pairs.views += local_mask.size(0);
@@ -100,6 +102,7 @@ PatchPairs pairs_by_position(const torch::Tensor& crop_box, mask::PatchGrid grid
 
 PatchPairs pairs_by_feature(int64_t views, int64_t patches) {
   const auto count = views * patches;
+  // Every patch has a partner; which one, the teacher's features decide (most_similar_patches).
   const auto weight = torch::full({count}, 1.0f / static_cast<float>(patches), torch::kFloat);
   return {torch::arange(count, torch::kLong), {}, {}, weight, views};
 }

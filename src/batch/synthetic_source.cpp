@@ -32,6 +32,7 @@ torch::Tensor draw_boxes(const SyntheticOptions& options, uint64_t epoch) {
       const double top = rng.uniform(0.0, 1.0 - height), left = rng.uniform(0.0, 1.0 - width);
       const bool flip = rng.uniform() < 0.5;
       edges.insert(edges.end(),
+                   // A flipped crop has its left edge on the right.
                    {top, flip ? left + width : left, top + height, flip ? left : left + width});
     }
   }

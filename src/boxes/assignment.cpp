@@ -14,6 +14,7 @@ torch::Tensor drawn(const torch::Tensor& numbers, int64_t count, Rng& rng) {
   if (numbers.numel() <= count) return numbers;
   std::vector<int64_t> chosen(numbers.const_data_ptr<int64_t>(),
                               numbers.const_data_ptr<int64_t>() + numbers.numel());
+  // The first `count` steps of a Fisher-Yates shuffle.
   for (int64_t i = 0; i < count; ++i) {
     std::swap(chosen[i], chosen[i + static_cast<int64_t>(rng.index(chosen.size() - i))]);
   }
@@ -22,6 +23,7 @@ torch::Tensor drawn(const torch::Tensor& numbers, int64_t count, Rng& rng) {
   return torch::tensor(chosen, torch::kLong);
 }
 
+/// On the host, where samples are drawn.
 torch::Tensor numbers_where(const torch::Tensor& flags) {
   return flags.cpu().nonzero().view({-1}).contiguous();
 }
@@ -37,6 +39,7 @@ Assignment assign(const torch::Tensor& candidates, const torch::Tensor& truths,
   }
   const auto overlaps = iou(candidates, truths);  // [N, M]
   const auto [best, best_truth] = overlaps.max(1);
+  // What is neither below `negative` nor reaches `positive` stays -1 and is not trained.
   auto truth = torch::full({count}, -1, counts);
   truth.masked_fill_(best < options.negative, 0);
   truth = torch::where(best >= options.positive, best_truth + 1, truth);
@@ -44,6 +47,8 @@ Assignment assign(const torch::Tensor& candidates, const torch::Tensor& truths,
     const auto highest = std::get<0>(overlaps.max(0));  // [M]
     const auto reached =
         overlaps.eq(highest).logical_and(highest >= *options.low_quality);  // [N, M]
+    // In the order of the objects, so that a later one takes a candidate from an earlier one.
+    // Equality of floats is meant: all candidates that share the best overlap.
     for (int64_t k = 0; k < truths.size(0); ++k) truth.masked_fill_(reached.select(1, k), k + 1);
   }
   return {truth, best};
@@ -56,6 +61,7 @@ Assignment with_truths(const Assignment& assignment, int64_t count) {
 
 torch::Tensor labels_of(const Assignment& assignment, const torch::Tensor& truth_labels) {
   if (truth_labels.numel() == 0) return torch::full_like(assignment.truth, -1);
+  // Background reads any label here, which the next line replaces.
   const auto labels = truth_labels.index_select(0, (assignment.truth - 1).clamp_min(0));
   return torch::where(assignment.truth > 0, labels, -1);
 }
@@ -65,6 +71,7 @@ Sample sample(const torch::Tensor& truth, const SamplingOptions& options, Rng& r
       static_cast<int64_t>(static_cast<double>(options.count) * options.positive_share);
   Sample sample;
   sample.positive = drawn(numbers_where(truth > 0), most_positive, rng);
+  // Background fills what positives leave of `count`.
   sample.negative = drawn(numbers_where(truth == 0), options.count - sample.positive.numel(), rng);
   return sample;
 }

@@ -43,14 +43,16 @@ torch::Tensor decode(const torch::Tensor& proposals, const torch::Tensor& differ
                      const Deviations& deviations, std::optional<ImageSize> image) {
   IBOT_CHECK(differences.dim() == 2 && differences.size(1) % 4 == 0,
              "box differences: expected [N, 4 C], got ", differences.sizes());
+  // mmdetection's wh_ratio_clip = 16 / 1000: exp cannot overflow early in training.
   static const double most = std::abs(std::log(16.0 / 1000.0));
   const auto scaled = differences.view({differences.size(0), -1, 4}) *
                       row_of(deviations, differences);  // [N, C, 4]
-  const Sides from(proposals.unsqueeze(1));
+  const Sides from(proposals.unsqueeze(1));             // each [N, 1]
   const auto half_width = from.width * scaled.select(-1, 2).clamp(-most, most).exp() * 0.5;
   const auto half_height = from.height * scaled.select(-1, 3).clamp(-most, most).exp() * 0.5;
   const auto x = from.x + from.width * scaled.select(-1, 0);
   const auto y = from.y + from.height * scaled.select(-1, 1);
+  // To [N, C, 4], which shares its layout with the columns returned.
   auto boxes = torch::stack({x - half_width, y - half_height, x + half_width, y + half_height}, -1);
   if (image) boxes = clipped(boxes, *image);
   return boxes.view(differences.sizes());

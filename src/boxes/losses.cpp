@@ -11,6 +11,7 @@ torch::Tensor smooth_l1_loss(const torch::Tensor& predicted, const torch::Tensor
 
 torch::Tensor generalized_iou_loss(const torch::Tensor& predicted, const torch::Tensor& target,
                                    const torch::Tensor& weight, double count) {
+  // The overlap of decoded boxes, not of differences: its gradient flows through decode.
   return ((1 - paired_generalized_iou(predicted, target)) * weight).sum() / count;
 }
 
@@ -23,6 +24,8 @@ torch::Tensor objectness_loss(const torch::Tensor& logits, const torch::Tensor& 
 
 torch::Tensor mask_loss(const torch::Tensor& logits, const torch::Tensor& target,
                         const torch::Tensor& label) {
+  // 0 with a graph: every parameter of the head has a gradient on every rank. The mean would be
+  // NaN.
   if (logits.size(0) == 0) return logits.sum();
   const auto rows = torch::arange(logits.size(0), label.options());
   return at::binary_cross_entropy_with_logits(logits.index({rows, label}),  // [N, H, W]

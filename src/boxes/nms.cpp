@@ -11,6 +11,7 @@
 namespace ibot::boxes {
 namespace {
 
+/// The factor by which a box's score falls that overlaps a better one.
 float softened(float overlap, const SoftNmsOptions& options) {
   const auto threshold = static_cast<float>(options.threshold);
   switch (options.softening) {
@@ -36,6 +37,7 @@ Detected candidates_of(const torch::Tensor& boxes, const torch::Tensor& scores,
   const auto of_class = scores.slice(1, 0, classes);           // [N, C]
   const auto candidates = (of_class > least_score).nonzero();  // [K, 2]
   const auto labels = candidates.select(1, 1);
+  // Row n · C + c of [N C, 4] is class c of box n.
   const auto flat = candidates.select(1, 0) * classes + labels;
   return {boxes.reshape({-1, 4}).index_select(0, flat),
           of_class.reshape({-1}).index_select(0, flat), labels};
@@ -47,6 +49,7 @@ torch::Tensor nms(const torch::Tensor& boxes, const torch::Tensor& scores, doubl
   IBOT_CHECK(boxes.dim() == 2 && boxes.size(1) == 4 && scores.sizes() == boxes.sizes().slice(0, 1),
              "nms: expected boxes [N, 4] and scores [N], got ", boxes.sizes(), " and ",
              scores.sizes());
+  // Stable, so that of equal scores the lower number comes first.
   const auto order = std::get<1>(scores.to(boxes.device())
                                      .sort(/*stable=*/true, 0,
                                            /*descending=*/true));
@@ -72,6 +75,7 @@ Detected detect(const torch::Tensor& boxes, const torch::Tensor& scores, double 
 
 SoftNms soft_nms(const torch::Tensor& boxes, const torch::Tensor& scores,
                  const SoftNmsOptions& options) {
+  // Scores change with every box taken: one after the other, on the host.
   const kernels::BoxColumns all(boxes);
   const auto given = scores.to(torch::kCPU, torch::kFloat).contiguous();
   std::vector<float> score(given.const_data_ptr<float>(),
@@ -98,12 +102,14 @@ Detected detect_softly(const torch::Tensor& boxes, const torch::Tensor& scores, 
                        const SoftNmsOptions& options, int64_t most) {
   auto candidates = candidates_of(boxes, scores, least_score);
   std::vector<torch::Tensor> kept{torch::empty({0}, candidates.labels.options())};
+  // The last column of scores is background.
   for (int64_t label = 0; label + 1 < scores.size(1); ++label) {
     const auto numbers = candidates.labels.eq(label).nonzero().view({-1});
     if (numbers.numel() == 0) continue;
     const auto softened = soft_nms(candidates.boxes.index_select(0, numbers),
                                    candidates.scores.index_select(0, numbers), options);
     kept.push_back(numbers.index_select(0, softened.kept));
+    // Lowered scores decide the order over all classes.
     candidates.scores.index_copy_(0, kept.back(), softened.scores.to(candidates.scores.dtype()));
   }
   const auto all = chosen(candidates, torch::cat(kept));

@@ -3,6 +3,7 @@
 namespace ibot::boxes {
 namespace {
 
+/// Square pixels; mmdetection's eps, which keeps empty boxes from dividing by 0.
 constexpr double kLeastArea = 1e-6;
 
 torch::Tensor area(const torch::Tensor& boxes) {
@@ -25,6 +26,7 @@ struct Areas {
     return boxes.slice(-1, first, first + 2);
   }
   static torch::Tensor area_between(const torch::Tensor& low, const torch::Tensor& high) {
+    // Boxes that do not meet have negative sides.
     const auto sides = (high - low).clamp_min(0);
     return sides.select(-1, 0) * sides.select(-1, 1);
   }
@@ -42,7 +44,7 @@ torch::Tensor generalized(const torch::Tensor& a, const torch::Tensor& b) {
 }  // namespace
 
 torch::Tensor iou(const torch::Tensor& a, const torch::Tensor& b) {
-  const Areas areas(a.unsqueeze(1), b.unsqueeze(0));
+  const Areas areas(a.unsqueeze(1), b.unsqueeze(0));  // [N, M]
   return areas.intersection / areas.united;
 }
 

@@ -13,6 +13,7 @@ class RoiAlign : public torch::autograd::Function<RoiAlign> {
   static torch::Tensor forward(torch::autograd::AutogradContext* context,
                                const torch::Tensor& features, const torch::Tensor& regions,
                                const RoiAlignOptions& options) {
+    // Gradients depend on where samples lie, not on the features: only their sizes are kept.
     context->save_for_backward({regions});
     context->saved_data["sizes"] = features.sizes().vec();
     context->saved_data["output"] =
@@ -29,6 +30,7 @@ class RoiAlign : public torch::autograd::Function<RoiAlign> {
                                   context->saved_data["scale"].toDouble(),
                                   context->saved_data["samples"].toInt()};
     const auto sizes = context->saved_data["sizes"].toIntVector();
+    // None for regions and options.
     return {kernels::align_regions_backward(grads[0], context->get_saved_variables()[0], sizes,
                                             options),
             {},
@@ -53,6 +55,7 @@ torch::Tensor level_of(const torch::Tensor& regions, int64_t levels) {
   const auto side = ((regions.select(1, 3) - regions.select(1, 1)) *
                      (regions.select(1, 4) - regions.select(1, 2)))
                         .sqrt();
+  // Sides below 112 pixels, below 224, below 448, and all others, on four levels.
   return (side / 56 + 1e-6).log2().floor().clamp(0, levels - 1).to(torch::kLong);
 }
 
@@ -66,6 +69,7 @@ torch::Tensor pyramid_features(const std::vector<torch::Tensor>& features,
   for (size_t i = 0; i < features.size(); ++i) {
     const auto here = level.eq(static_cast<int64_t>(i)).nonzero().view({-1});
     const RoiAlignOptions options{output, 1 / static_cast<double>(first_stride << i), 0};
+    // Out of place: the gradient of `result` goes to every level.
     result =
         result.index_copy(0, here, roi_align(features[i], regions.index_select(0, here), options));
   }
@@ -74,6 +78,7 @@ torch::Tensor pyramid_features(const std::vector<torch::Tensor>& features,
 
 torch::Tensor mask_targets(const torch::Tensor& masks, const torch::Tensor& proposals,
                            const torch::Tensor& truth, int64_t side) {
+  // A region is its mask's number and its box: [R, 5].
   const auto within = clipped(proposals, {masks.size(1), masks.size(2)});
   const auto regions = torch::cat({truth.unsqueeze(1).to(within.scalar_type()), within}, 1);
   const auto covered =

@@ -84,6 +84,7 @@ class SetReader {
  public:
   explicit SetReader(std::string source) { set_.source = std::move(source); }
 
+  // Other sections, such as licenses, are passed over.
   void add(const std::string& section, int64_t place, Item& item) {
     const auto where = concat(set_.source, ": ", section, " entry ", place);
     if (section == "images") add_image(where, item);
@@ -96,6 +97,7 @@ class SetReader {
     const auto images = sorted_places(set_.images, "image");
     const auto categories = sorted_places(set_.categories, "category");
     set_.objects.resize(set_.images.size());
+    // Only now: annotations may come before images and categories.
     for (auto& unplaced : unplaced_) place(unplaced, images, categories);
     tell_left_out();
     return std::move(set_);
@@ -161,6 +163,7 @@ class SetReader {
 
   template <class Entry>
   Places sorted_places(std::vector<Entry>& entries, const char* what) const {
+    // A label is the rank of a category's id, and results go by ascending image ids.
     std::stable_sort(entries.begin(), entries.end(),
                      [](const auto& a, const auto& b) { return a.id < b.id; });
     Places places;
@@ -194,6 +197,7 @@ class SetReader {
       runs = runs_of(concat(set_.source, ": annotation ", object.id), unplaced.size, runs.counts,
                      unplaced.text, image.height, image.width);
     }
+    // The file's own area decides about size ranges; it may differ from the mask's.
     if (unplaced.has_area) return;
     object.area = object.segmentation.empty()
                       ? object.box[2] * object.box[3]
@@ -292,6 +296,7 @@ std::vector<metrics::Detection> compared(std::vector<metrics::Detection> detecti
   for (auto& detection : detections) {
     if (shape == metrics::Shape::kBox) {
       detection.area = detection.box[2] * detection.box[3];
+      // Large, and not compared.
       detection.mask = {};
       continue;
     }
@@ -308,6 +313,7 @@ RunLengthMask mask_of(const Segmentation& segmentation, int64_t height, int64_t 
   for (const auto& outline : segmentation.outlines) {
     parts.push_back(metrics::runs_of_polygon(outline, height, width));
   }
+  // One run of zeros: an empty mask.
   if (parts.empty()) return {height, width, {static_cast<uint32_t>(height * width)}};
   return metrics::merge_runs(parts);
 }

@@ -11,6 +11,7 @@
 namespace ibot::coco {
 namespace {
 
+/// mmdetection drops images with a shorter side.
 constexpr int64_t kLeastSide = 32;
 
 void shuffle(std::vector<int64_t>& items, Rng& rng) {
@@ -48,6 +49,7 @@ batch::DetectionBatch collated(std::vector<View>& views, std::vector<int64_t> sa
   }
   const auto count = static_cast<int64_t>(views.size());
   batch::DetectionBatch batch;
+  // Padded on the right and below; the margin becomes 0 after normalization (padded_normalized).
   batch.image = torch::zeros(
       {count, 3, rounded_up(largest.height, divisor), rounded_up(largest.width, divisor)},
       torch::kByte);
@@ -60,6 +62,7 @@ batch::DetectionBatch collated(std::vector<View>& views, std::vector<int64_t> sa
     batch.size[i][1] = width;
     batch.boxes.push_back(std::move(view.boxes));
     batch.labels.push_back(std::move(view.labels));
+    // Of each image: boxes [M, 4], labels [M], masks [M, H, W].
     batch.masks.push_back(std::move(view.masks));
   }
   batch.sample_id = torch::tensor(samples, torch::kLong);
@@ -89,6 +92,8 @@ std::vector<bool> wide_ones(const AnnotatedSet& set, const std::vector<int64_t>&
 std::vector<int64_t> oriented_order(const std::vector<bool>& wide, int64_t batch_size,
                                     uint64_t seed, int64_t epoch, data::Share share) {
   Rng rng(seed, static_cast<uint64_t>(epoch), 0, kOrder);
+  // Batches of one orientation: less padding. Steps, not batches, are shuffled, so that all ranks
+  // have the same orientation.
   const int64_t step_size = batch_size * share.world;
   std::vector<int64_t> images;
   for (const bool orientation : {false, true}) {
@@ -103,6 +108,7 @@ std::vector<int64_t> oriented_order(const std::vector<bool>& wide, int64_t batch
   std::vector<int64_t> order;
   for (const auto step : steps) {
     for (int64_t i = 0; i < batch_size; ++i) {
+      // Ranks interleave within a step, as a batch of one process would be dealt.
       order.push_back(images[step * step_size + i * share.world + share.rank]);
     }
   }
@@ -147,6 +153,7 @@ class DetectionLoader::Impl {
   std::optional<batch::DetectionBatch> next() {
     auto draft = loader_->next();
     if (!draft) return std::nullopt;
+    // From places among the trained images to numbers of all.
     for (auto& item : draft->items) item = trained_[item];
     return collated(draft->batch, std::move(draft->items), options_.divisor);
   }
@@ -155,6 +162,7 @@ class DetectionLoader::Impl {
   using Loader = data::EpochLoader<int64_t, std::vector<View>>;
 
   void fill(Loader::Draft& draft, int64_t i) const {
+    // Draws depend on seed, epoch and image alone: neither on workers nor on ranks.
     const int64_t image = trained_[draft.items[i]];
     Rng rng(options_.seed, static_cast<uint64_t>(draft.epoch), static_cast<uint64_t>(image), kCrop);
     draft.batch[i] = training_view(view_of(data::decode(images_.read(image), images_.path(image),

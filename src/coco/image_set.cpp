@@ -39,6 +39,7 @@ ImageSet open_image_set(const std::filesystem::path& root, const std::string& im
                 "detect.val_annotations name them");
   auto set = read_annotations(file);
   std::vector<data::FileList::Entry> files;
+  // In the order of the annotated images, without classes.
   for (const auto& image : set.images) files.push_back({(root / images / image.file).string(), 0});
   ImageSet opened{std::move(set), {(root / images).string(), std::move(files), {""}}};
   data::for_each(opened.images.size(), kWorkers,
@@ -53,6 +54,7 @@ std::string content_hash(const ImageSet& set) {
     hash.add(concat(category.id, ' ', category.name, '\n'));
   }
   for (const auto& objects : set.annotated.objects) {
+    // The number separates images: objects cannot move from one to the next unnoticed.
     hash.add(concat(objects.size(), '\n'));
     for (const auto& object : objects) {
       hash.add(concat(object.label, ' ', object.crowd, ' ', object.ignored));

@@ -88,6 +88,7 @@ class ItemParser final : public nlohmann::json_sax<Json> {
   }
 
   bool parse_error(std::size_t position, const std::string&, const Json::exception&) override {
+    // An error at the end means a file that was cut off.
     const bool ended = position >= std::filesystem::file_size(source_);
     throw DataError(concat(source_, ": expected JSON, got ",
                            ended ? "the end of the file" : "something else", " at byte ", position,
@@ -155,6 +156,7 @@ class ItemParser final : public nlohmann::json_sax<Json> {
   }
 
   int64_t whole(double value) const {
+    // Below 2^53, doubles hold every whole number.
     IBOT_CHECK_AS(DataError, std::floor(value) == value && std::abs(value) < 9e15, where(),
                   "expected a whole number, got ", value);
     return static_cast<int64_t>(value);
@@ -187,6 +189,7 @@ class ItemParser final : public nlohmann::json_sax<Json> {
 
 void read_items(const std::filesystem::path& file,
                 const std::function<void(const std::string&, int64_t, Item&)>& visit) {
+  // As a stream of events: annotations of COCO take half a gigabyte as text and far more as a tree.
   const std::unique_ptr<FILE, int (*)(FILE*)> stream(std::fopen(file.c_str(), "rb"), &std::fclose);
   IBOT_CHECK_AS(DataError, stream != nullptr, file.string(),
                 ": cannot read: ", std::system_category().message(errno));

@@ -15,6 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// Gray levels: deviation of the brightness, strength of the clutter, and of an object's color.
 constexpr double kBrightness = 20.0;
 constexpr double kContrast = 25.0;
 constexpr double kTint = 70.0;
@@ -39,6 +40,7 @@ std::vector<cv::Point2d> shape_of(Rng& rng) {
   return outline;
 }
 
+/// To hundredths of a pixel, as COCO's outlines are.
 double rounded(double value) { return std::round(value * 100) / 100; }
 
 /// A shape somewhere in the image, in whole.
@@ -54,6 +56,7 @@ Object draw_object(const ObjectSynthesisOptions& options, Rng& rng) {
     outline.push_back(rounded(y + radius * corner.y));
   }
   object.segmentation.outlines = {outline};
+  // Box and area are those of the mask that readers will make of the outline.
   const auto mask = mask_of(object.segmentation, options.size, options.size);
   object.box = metrics::box_of(mask);
   object.area = static_cast<double>(metrics::area_of(mask));
@@ -71,6 +74,7 @@ std::vector<Object> place_objects(const ObjectSynthesisOptions& options, Rng& rn
     auto object = draw_object(options, rng);
     const bool free = std::none_of(objects.begin(), objects.end(),
                                    [&](const auto& other) { return meet(object.box, other.box); });
+    // Objects do not overlap: each mask is whole.
     if (free) objects.push_back(std::move(object));
   }
   return objects;

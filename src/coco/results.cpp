@@ -17,6 +17,7 @@ constexpr double kTextScale = 0.45;
 
 /// Far apart for neighboring categories.
 cv::Scalar color_of(int64_t label) {
+  // Hue in OpenCV's half degrees; 67 and 180 have no common divisor.
   cv::Mat pixel(1, 1, CV_8UC3, cv::Scalar(static_cast<double>(label * 67 % 180), 200, 255));
   cv::cvtColor(pixel, pixel, cv::COLOR_HSV2RGB);
   const auto color = pixel.at<cv::Vec3b>(0, 0);
@@ -42,6 +43,7 @@ void outline(cv::Mat& pixels, const metrics::Detection& detection, const std::st
   std::ostringstream text;
   text << name << ' ' << std::fixed << std::setprecision(2) << detection.score;
   const cv::Point base(std::max(corner.x, 0) + 2, std::max(corner.y - 4, 12));
+  // Black below the color, so that it can be read on any background.
   cv::putText(pixels, text.str(), base, cv::FONT_HERSHEY_SIMPLEX, kTextScale, {0, 0, 0}, 3);
   cv::putText(pixels, text.str(), base, cv::FONT_HERSHEY_SIMPLEX, kTextScale, color, 1);
 }
@@ -63,12 +65,14 @@ metrics::RunLengthMask placed_runs(const torch::Tensor& window, int64_t top, int
     value = to;
   };
   for (int64_t x = 0; x < columns.size(0); ++x) {
+    // Runs go down the columns of the whole image.
     const int64_t start = (left + x) * height + top;
     for (int64_t y = 0; y < rows; ++y) turn(start + y, *pixel++);
     // A run that reaches the border goes on in the next column.
     if (rows < height || x + 1 == columns.size(0)) turn(start + rows, false);
   }
   mask.counts.push_back(static_cast<uint32_t>(height * width - last));
+  // No empty run at the end.
   if (mask.counts.back() == 0 && mask.counts.size() > 1) mask.counts.pop_back();
   return mask;
 }
@@ -102,6 +106,7 @@ data::Image drawn(const data::Image& image, const std::vector<metrics::Detection
                         [&](const auto& category) { return category.id == id; }) -
            categories.begin();
   };
+  // Masks first, so that no tint covers a box or a name.
   for (const auto& detection : detections) {
     if (!detection.mask.counts.empty()) {
       tint(pixels, detection.mask, color_of(label_of(detection.category)));

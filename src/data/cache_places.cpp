@@ -25,6 +25,7 @@ fs::path full_path(const fs::path& path) {
   std::error_code error;
   auto full = fs::weakly_canonical(path, error);
   if (error) full = path;
+  // A slash at the end would leave the name empty.
   return full.has_filename() ? full : full.parent_path();
 }
 
@@ -40,6 +41,7 @@ std::vector<fs::path> cache_places(const fs::path& path, const std::string& kind
   std::replace(name.begin(), name.end(), '/', '_');
   std::vector<fs::path> places{folder / concat(".", name, kind)};
   Hash hash;
+  // In the user's folder names of all data sets meet: the hash of the path keeps them apart.
   hash.add(full.string());
   if (const auto cache = cache_folder(); !cache.empty())
     places.push_back(cache / concat(hash.hex(), kind));

@@ -76,6 +76,7 @@ void Cifar::add_file(const fs::path& file, CifarKind kind) {
   const auto length = static_cast<int64_t>(bytes.size());
   IBOT_CHECK_AS(DataError, length > 0 && length % record == 0, file.string(),
                 ": expected whole records of ", record, " bytes, got ", length, " bytes");
+  // Samples of a file follow those of the files before it.
   files_.push_back({file.string(), size()});
   for (int64_t begin = 0; begin < length; begin += record) {
     // Records: label, then 3 planes. CIFAR-100 has the coarse label before the fine one.

@@ -60,6 +60,7 @@ ClassMatch match_classes(const Dataset& train, const Dataset& test) {
 
 std::string MatchedDataset::content_hash() const {
   Hash hash;
+  // Labels too: they are the training set's numbers.
   hash.add(test_.content_hash());
   add_labels(hash, *this);
   return hash.hex();

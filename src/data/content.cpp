@@ -15,6 +15,7 @@ namespace {
 
 // Asking for a file's state waits for the file system more than for the processor.
 constexpr int64_t kThreads = 16;
+/// Sets below this size are read in whole, larger ones told by size and time of their files.
 constexpr int64_t kReadAtMost = 64 << 20;
 constexpr int64_t kUnreadable = -1;
 
@@ -39,6 +40,7 @@ int64_t hash_of(const std::function<std::vector<uint8_t>()>& read) {
   }
 }
 
+/// With its end: "ab", "c" and "a", "bc" differ.
 void add_text(Hash& hash, const std::string& text) { hash.add(text.c_str(), text.size() + 1); }
 
 template <class T>
@@ -61,6 +63,7 @@ void add_files(Hash& hash, int64_t count, const std::function<std::string(int64_
   const int64_t threads = std::min(count, kThreads);
   for_each(count, threads, [&](int64_t i) { states[i] = state_of(path(i)); });
   int64_t bytes = 0;
+  // Sizes stay part of the hash where contents are read.
   for (const auto& state : states) bytes += std::max<int64_t>(state.bytes, 0);
   if (bytes <= kReadAtMost) {
     for_each(count, threads,

@@ -11,6 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Characters that a photograph and its strong copies share.
 constexpr size_t kPrefix = 4;
 
 const std::vector<std::string>& block_names() {
@@ -77,6 +78,7 @@ std::vector<std::vector<int64_t>> originals_of(const std::string& block,
   IBOT_CHECK_AS(DataError, !strong && files.size() == originals.size(), unknown,
                 ": expected an original of ",
                 strong ? "the same first four characters" : "the same name", ", found none");
+  // As many files as originals under other names: the official script goes by place.
   for (size_t i = 0; i < rows.size(); ++i) rows[i] = {static_cast<int64_t>(i)};
   return rows;
 }

@@ -98,6 +98,7 @@ void complete(const DavisSet& set, VideoSequence& sequence) {
   sequence.objects = largest_object(read_index_map(path));
   IBOT_CHECK_AS(DataError, sequence.objects > 0, path,
                 ": expected at least one object, numbered from 1 on, found none");
+  // All frames are checked before the first one is followed.
   for (int64_t i = 0; i < sequence.count; ++i) check_frame(set, sequence, sequence.first + i);
 }
 
@@ -139,6 +140,7 @@ torch::Tensor read_frame(const DavisSet& set, int64_t frame, ImageSize size) {
   auto rows = torch::empty({size.height, size.width, 3}, torch::kByte);
   cv::Mat out(static_cast<int>(size.height), static_cast<int>(size.width), CV_8UC3,
               rows.mutable_data_ptr<uint8_t>());
+  // The reference resizes frames with OpenCV, without antialiasing.
   cv::resize(pixels, out, out.size(), 0, 0, cv::INTER_LINEAR);
   return rows.permute({2, 0, 1}).contiguous();
 }

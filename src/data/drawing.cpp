@@ -44,6 +44,7 @@ cv::Mat clutter(int size, Rng& rng) {
     const auto length = [&] { return static_cast<int>(rng.integer(size / 8, size / 2 - 1)); };
     const auto corner = [&] { return static_cast<int>(rng.integer(0, size - 1)); };
     const cv::Rect place(corner(), corner(), length(), length());
+    // Only the part within the picture.
     gray(place & cv::Rect(0, 0, size, size)) += 0.9 * rng.normal();
   }
   cv::Scalar mean, deviation;
@@ -55,6 +56,7 @@ std::array<double, 3> tint_direction(double turn) {
   const double angle = 2.0 * std::numbers::pi * turn;
   const double u = std::cos(angle) / std::numbers::sqrt2;
   const double v = std::sin(angle) / std::sqrt(6.0);
+  // (1, -1, 0) / √2 and (1, 1, -2) / √6 span the plane of colors without luminance.
   return {u + v, v - u, -2.0 * v};
 }
 

@@ -20,6 +20,7 @@ std::vector<uint8_t> bytes_of(const std::string& path, size_t most) {
                                                              &std::fclose);
   check_opened(file != nullptr ? 0 : errno, path);
   struct stat status {};
+  // A folder can be opened like a file, and a pipe would be waited for.
   const bool regular = fstat(fileno(file.get()), &status) == 0 && S_ISREG(status.st_mode);
   IBOT_CHECK_AS(DataError, regular, path, ": expected a file");
   std::vector<uint8_t> bytes(std::min(static_cast<size_t>(status.st_size), most));

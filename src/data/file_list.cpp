@@ -24,6 +24,7 @@ struct ListedName {
 };
 
 ListedName parse_name(const std::string& line, const std::string& where) {
+  // SimCLR's lists have names such as n01440764_10026.JPEG; others have folders.
   const size_t slash = line.find('/');
   if (slash != std::string::npos) return {line.substr(0, slash), line.substr(slash + 1)};
   const size_t underscore = line.find('_');
@@ -64,6 +65,7 @@ std::string FileList::content_hash() const {
         std::mismatch(common.begin(), common.end(), entry.path.begin(), entry.path.end());
     common = common.substr(0, end.first - common.begin());
   }
+  // Names below the common folder: the hash does not depend on where the data are.
   const size_t below = common.find_last_of('/') + 1;
   Hash hash;
   add_labels(hash, *this);

@@ -12,6 +12,7 @@ FolderEntries entries_of(const fs::path& folder, LeftOut& left_out) {
   std::error_code error;
   FolderEntries entries;
   fs::directory_iterator entry(folder, error);
+  // A range-for would throw on an error in between.
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
     auto name = entry->path().filename().string();
     if (is_passed_over(name)) {

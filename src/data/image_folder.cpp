@@ -11,6 +11,7 @@
 namespace ibot::data {
 namespace {
 
+// torchvision's, in the order in which a sample with several files is read, then GIF.
 constexpr std::array<std::string_view, 10> kExtensions{".jpg", ".jpeg", ".png",  ".ppm",  ".bmp",
                                                        ".pgm", ".tif",  ".tiff", ".webp", ".gif"};
 

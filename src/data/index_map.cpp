@@ -37,6 +37,7 @@ torch::Tensor index_colors() {
   auto colors = torch::zeros({256, 3}, torch::kByte);
   auto values = colors.accessor<uint8_t, 2>();
   for (int index = 0; index < 256; ++index) {
+    // PASCAL VOC's colors: three bits of the index go to the channels' highest bits, and so on.
     for (int rest = index, bit = 7; rest > 0; rest >>= 3, --bit) {
       for (int channel = 0; channel < 3; ++channel) {
         values[index][channel] |= static_cast<uint8_t>((rest >> channel & 1) << bit);

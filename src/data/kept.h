@@ -44,6 +44,7 @@ Known kept_or_made(const std::filesystem::path& path, const Keeping<Known>& keep
     return std::nullopt;
   };
   if (auto known = kept()) return *std::move(known);
+  // Another process may have made it meanwhile: asked again before the work.
   const ListingTurn turn(keeping.turn);
   if (auto known = kept()) return *std::move(known);
   auto made = keeping.make();

@@ -35,6 +35,7 @@ std::string lower(std::string_view text) {
 
 void Tally::add(const std::string& name, int64_t count) {
   const bool known = counts_.size() < kMaxNames || counts_.count(name) > 0;
+  // Endings of a broken set may all differ: memory stays bounded.
   counts_[known ? name : "others"] += count;
 }
 

@@ -18,6 +18,7 @@ using Bytes = std::span<const uint8_t>;
 constexpr size_t kMatHeaderBytes = 128;
 // The largest published file inflates to 5 MB; a damaged one must not exhaust memory.
 constexpr size_t kMostInflatedBytes = size_t{1} << 28;
+/// Of structs in structs: the reader calls itself.
 constexpr int kMaxDepth = 8;
 
 enum ElementType : uint32_t {

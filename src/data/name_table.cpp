@@ -9,6 +9,7 @@
 namespace ibot::data {
 namespace {
 
+/// A mark every so many names: memory of one for each, for a few steps at every look-up.
 constexpr int64_t kNamesPerMark = 16;
 
 }  // namespace

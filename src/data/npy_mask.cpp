@@ -42,6 +42,7 @@ struct NpyLayout {
 NpyLayout layout_of(std::string_view bytes) {
   if (!bytes.starts_with(kMagic) || bytes.size() < 12) return {};
   const auto byte = [&](size_t i) { return size_t{static_cast<unsigned char>(bytes[i])}; };
+  // Version 1 has a header length of two bytes, later ones of four.
   const size_t length_bytes = byte(6) == 1 ? 2 : 4;
   size_t length = 0;
   for (size_t i = length_bytes; i > 0; --i) length = length << 8 | byte(7 + i);
@@ -49,12 +50,14 @@ NpyLayout layout_of(std::string_view bytes) {
   if (layout.begin > bytes.size()) return {};
   const auto header = bytes.substr(8 + length_bytes, length);
   const auto type = value_of(header, "'descr'");
+  // Single bytes have no order.
   if (!type.starts_with("'|b1'") && !type.starts_with("'|u1'")) return {};
   if (!value_of(header, "'fortran_order'").starts_with("False")) return {};
   auto shape = value_of(header, "'shape'");
   shape = shape.substr(0, shape.find(')'));
   layout.height = take_length(shape);
   layout.width = take_length(shape);
+  // A third dimension.
   if (take_length(shape) >= 0) return {};
   return layout;
 }

@@ -13,6 +13,7 @@ namespace ibot::data {
 namespace {
 
 constexpr int kFrameQuality = 90;
+// Flags of AVI's header and of its index: every frame of Motion JPEG stands for itself.
 constexpr uint32_t kHasIndex = 0x10;
 constexpr uint32_t kKeyFrame = 0x10;
 
@@ -30,6 +31,7 @@ class Riff {
   Riff& chunk(std::string_view name, const std::string& content) {
     text(name).number(content.size());
     bytes_ += content;
+    // RIFF's chunks begin at even places.
     if (content.size() % 2 != 0) bytes_ += '\0';
     return *this;
   }
@@ -119,6 +121,7 @@ void Video::write(const std::filesystem::path& path) const {
     frames.chunk("00dc", frame);
     movie.largest = std::max<uint64_t>(movie.largest, frame.size());
   }
+  // Sizes of RIFF have 32 bits, and many players take them as signed.
   IBOT_CHECK(frames.bytes().size() < uint64_t{1} << 31, path.string(),
              ": expected a video below 2 GiB; make it of fewer or smaller frames");
   Riff stream, headers, content, file;

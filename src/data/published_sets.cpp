@@ -18,6 +18,7 @@ using Json = nlohmann::json;
 constexpr int64_t kFlowerClasses = 102;
 constexpr int64_t kCarClasses = 196;
 
+/// Classes without names: numbers from 1, as in the files.
 std::vector<std::string> numbered_classes(int64_t count) {
   std::vector<std::string> names;
   for (int64_t i = 1; i <= count; ++i) names.push_back(std::to_string(i));
@@ -98,6 +99,7 @@ size_t category_of(const std::string& file, const fs::path& source) {
 
 FileList flowers(const fs::path& root, Split split) {
   const auto labels = read_mat_variable(root / "imagelabels.mat", "labels").numbers;
+  // The reference trains on both published training sets.
   const auto sets = split == Split::kTrain ? std::vector<std::string>{"trnid", "valid"}
                                            : std::vector<std::string>{"tstid"};
   std::vector<FileList::Entry> entries;
@@ -106,6 +108,7 @@ FileList flowers(const fs::path& root, Split split) {
       IBOT_CHECK_AS(DataError, number >= 1 && number <= static_cast<double>(labels.size()),
                     (root / "setid.mat").string(), ": ", set, ": expected 1 to ", labels.size(),
                     ", got ", number);
+      // Images and labels count from 1.
       const auto image = static_cast<int64_t>(number);
       entries.push_back({flower_path(root, image), static_cast<int64_t>(labels[image - 1]) - 1});
     }
@@ -138,6 +141,7 @@ FileList stanford_cars(const fs::path& root, Split split) {
 FileList inaturalist(const fs::path& root, int year, const std::string& rank, Split split) {
   const auto json_file = [&](const char* part) { return root / concat(part, year, ".json"); };
   const auto names = category_names(root, rank);
+  // Numbers of classes are those of the training annotations, in both halves.
   const auto numbers = class_numbers(json_file("train"), names);
   const auto images = json_file(split == Split::kTrain ? "train" : "val");
   return with_keys(images, [&](const Json& json) {

@@ -11,6 +11,7 @@
 namespace ibot::data {
 namespace {
 
+// In gray levels, as in synthesis.cpp.
 constexpr double kBrightness = 25.0;
 constexpr double kMinContrast = 15.0;
 constexpr double kMaxContrast = 40.0;
@@ -28,6 +29,7 @@ std::vector<Region> draw_regions(const SceneSynthesisOptions& options, Rng& rng)
   std::vector<Region> regions(static_cast<size_t>(options.regions));
   const auto side = static_cast<double>(options.size);
   for (auto& region : regions) {
+    // Points of a Voronoi diagram, whose cells are the regions.
     region = {rng.uniform(0, side), rng.uniform(0, side), rng.integer(1, options.classes)};
   }
   return regions;

@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kIgnoredLabel = 255;
 constexpr int64_t kAdeClasses = 150;
+/// objectInfo150.txt comes with ADE20K.
 const char* const kClassFiles[] = {"classes.txt", "objectInfo150.txt"};
 
 std::vector<std::string> lines_of(const fs::path& file) {
@@ -110,6 +111,7 @@ void check_labels_exist(const std::vector<FileList::Entry>& images,
 }
 
 void check_sample(const SegmentationSet& set, int64_t sample) {
+  // As OpenCV sees it, turned by EXIF: label maps are not.
   const auto header = read_header(set.images.read(sample), set.images.path(sample), as_opencv({}));
   const auto label = set.label(sample);
   IBOT_CHECK_AS(DataError, label.size(0) == header.height && label.size(1) == header.width,
@@ -124,6 +126,7 @@ torch::Tensor SegmentationSet::label(int64_t sample) const {
   const auto file = read_index_map(path);
   const auto label =
       zero_is_ignored ? metrics::labels_of_file(file, kIgnoredLabel).to(torch::kByte) : file;
+  // Told at once: such a label would end training somewhere within an epoch.
   const auto wrong = label.ge(classes).logical_and(label.ne(kIgnoredLabel));
   if (wrong.any().item<bool>()) {
     const auto value = file.masked_select(wrong).max().item<int64_t>();

@@ -46,6 +46,7 @@ Image draw_synthetic(const SynthesisOptions& options, Split split, int64_t label
   const double brightness = 128.0 + kBrightness * rng.normal();
   const double contrast = rng.uniform(kMinContrast, kMaxContrast);
   const auto gray = clutter(size, rng);
+  // Classes are hues: position, texture and brightness tell nothing about them.
   const double turn = (static_cast<double>(label) + rng.uniform(-kHueSpread, kHueSpread)) /
                       static_cast<double>(options.classes);
   const auto direction = tint_direction(turn);

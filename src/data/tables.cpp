@@ -11,6 +11,7 @@ constexpr const char* kHash = "xxh3";
 std::string hash_of(const io::Safetensors& content) {
   Hash hash;
   for (const auto& [key, text] : content.metadata) {
+    // The hash is stored beside what it is of.
     if (key != kHash) hash.add(concat(key, '=', text, '\n'));
   }
   for (const auto& [name, tensor] : content.tensors) {

@@ -12,6 +12,7 @@ namespace ibot::data {
 template <class Container>
 torch::Tensor tensor_of(Container&& elements, torch::ScalarType type) {
   auto kept = std::make_shared<Container>(std::move(elements));
+  // The deleter holds the container, and with it the memory.
   return torch::from_blob(
       kept->data(), {static_cast<int64_t>(kept->size())}, [kept](void*) {},
       torch::TensorOptions(type));

@@ -33,6 +33,8 @@ torch::Tensor on_grid(const torch::Tensor& stored, const nn::PositionGrid& wante
 }  // namespace
 
 std::vector<int64_t> default_taps(int64_t depth) {
+  // Numbers from 0: block n - 1 is the n-th. Depth 12 gives 3, 5, 7, 11, and 24 gives 7, 11, 15,
+  // 23.
   const auto after = [](int64_t blocks) { return std::max<int64_t>(blocks - 1, 0); };
   return {after(depth / 3), after(depth / 2), after((2 * depth + 2) / 3), after(depth)};
 }
@@ -40,11 +42,13 @@ std::vector<int64_t> default_taps(int64_t depth) {
 void DenseBackbone::train(bool on) {
   torch::nn::Module::train(on);
   if (!frozen_) return;
+  // A frozen backbone stays in evaluation mode, whatever the network around it does.
   for (const auto& part : pretrained()) part->train(false);
 }
 
 void DenseBackbone::freeze() {
   if (!frozen_) return;
+  // Class token and positions are the backbone's own.
   for (auto& parameter : parameters(/*recurse=*/false)) parameter.set_requires_grad(false);
   for (const auto& part : pretrained()) {
     for (auto& parameter : part->parameters()) parameter.set_requires_grad(false);
@@ -62,6 +66,7 @@ void initialize_(DenseBackbone& backbone, at::Generator generator) {
   const torch::NoGradGuard no_grad;
   models::initialize_(backbone, generator);
   for (auto& layer : backbone.modules()) {
+    // torch's default: fan-in of [in, out, k, k] is out · k².
     auto* conv = layer->as<torch::nn::ConvTranspose2dImpl>();
     if (conv == nullptr) continue;
     const auto fan_in = conv->weight[0].numel();

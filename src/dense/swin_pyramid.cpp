@@ -6,6 +6,7 @@
 namespace ibot::dense {
 namespace {
 
+/// mmdetection's Swin, unlike the 1e-6 of pre-training.
 constexpr double kNormEps = 1e-5;
 constexpr size_t kMaps = 4;
 
@@ -26,6 +27,7 @@ SwinPyramid::SwinPyramid(const DenseOptions& options, const models::SwinShape& s
   layers_ = register_module("layers", std::make_shared<torch::nn::Module>());
   add_stages(options.backbone);
   for (size_t i = 0; i < shape_.size(); ++i) {
+    // One norm for each map, new: the pre-training's final norm is not used.
     norms_.push_back(register_module(concat("norm", i), nn::layer_norm(shape_[i].width)));
   }
   for (auto& layer : modules(/*include_self=*/false)) {
@@ -41,6 +43,8 @@ void SwinPyramid::add_stages(const models::BackboneOptions& options) {
   size_t number = 0;
   for (size_t i = 0; i < shape_.size(); ++i) {
     const auto& stage = shape_[i];
+    // Every stage has the full window and every second block is shifted: maps are larger than those
+    // of 224 pixels, for which pre-training reduces the last windows.
     auto& added = *stages_.emplace_back(
         layers_->register_module(std::to_string(i), std::make_shared<models::SwinStageImpl>()));
     const auto blocks = added.register_module("blocks", std::make_shared<torch::nn::Module>());
@@ -79,10 +83,12 @@ std::vector<torch::Tensor> SwinPyramid::forward(const torch::Tensor& images) {
   std::vector<torch::Tensor> maps;
   for (size_t i = 0; i < stages_.size(); ++i) {
     for (auto& block : stages_[i]->blocks) tokens = block->forward(tokens, context(), size);
+    // The map before merging: [B, C, rows, columns].
     maps.push_back(
         norms_[i]->forward(tokens).transpose(1, 2).unflatten(2, {size.rows, size.columns}));
     if (!stages_[i]->downsample) break;
     tokens = stages_[i]->downsample->forward(tokens, size);
+    // Merging pads odd sides.
     size = {(size.rows + 1) / 2, (size.columns + 1) / 2};
   }
   return maps;

@@ -78,6 +78,7 @@ void VitPyramid::add_blocks(const models::BackboneOptions& options) {
 
 void VitPyramid::add_pyramid() {
   const auto width = shape_.embed_dim;
+  // Names of the reference's Sequential, in which number 2 is the GELU.
   const auto first = register_module("fpn1", std::make_shared<torch::nn::Module>());
   enlarge_ = first->register_module("0", doubling(width));
   if (patch_size_ == 8) return;
@@ -100,6 +101,7 @@ std::vector<int64_t> VitPyramid::embed_dims() const {
 
 torch::Tensor VitPyramid::positions(int64_t height, int64_t width) const {
   const nn::PositionGrid wanted{height / patch_size_, width / patch_size_};
+  // Segmentation asks for the native number of patches in a square, detection for the stored grid.
   const bool native =
       position_rule_ == PositionRule::kSquare
           ? height == width && wanted.rows * wanted.columns + 1 == pos_embed_.size(1)
@@ -126,8 +128,10 @@ std::vector<torch::Tensor> VitPyramid::tapped(const torch::Tensor& images) {
   auto tokens = embed(images);
   for (int64_t i = 0; i <= taps_.back(); ++i) {
     tokens = blocks_[i]->forward(tokens, context());
+    // A block may be tapped more than once in a shallow network.
     for (auto taken = std::count(taps_.begin(), taps_.end(), i); taken > 0; --taken) {
       const auto patches = tokens.slice(1, 1 + registers_);
+      // The same final norm for every tap.
       const auto output = norm_ ? norm_->forward(patches) : patches;
       maps.push_back(output.transpose(1, 2).unflatten(2, {rows, columns}));
     }
@@ -141,8 +145,10 @@ std::vector<torch::Tensor> VitPyramid::forward(const torch::Tensor& images) {
   IBOT_CHECK(std::min(maps[3].size(2), maps[3].size(3)) * patch_size_ >= 32,
              "dense backbone: expected images of at least 32 pixels, got ", images.sizes());
   if (patch_size_ == 8) {
+    // From stride 8 to 4, 8, 16, 32.
     return {enlarge_->forward(maps[0]), maps[1], pooled(maps[2], 2), pooled(maps[3], 4)};
   }
+  // From stride 16 to 4, 8, 16, 32.
   const auto doubled = nn::batch_norm(*enlarged_norm_, enlarge_->forward(maps[0]), group());
   return {enlarge_twice_->forward(at::gelu(doubled)), enlarge_second_->forward(maps[1]), maps[2],
           pooled(maps[3], 2)};

@@ -34,6 +34,7 @@ NetworkFile read_pth(const std::filesystem::path& path) {
     if (config != nullptr && config->text() != nullptr) file.config = *config->text();
   }
   const auto* state = dict_in(*root, "state_dict");
+  // A dict without "state_dict" is taken for the state itself.
   for (const auto& [key, value] : (state == nullptr ? root : state)->items) {
     if (key.text() == nullptr || value.tensor() == nullptr) continue;
     file.tensors.emplace(bare(*key.text()), *value.tensor());
@@ -66,6 +67,7 @@ void write_network(const std::filesystem::path& path, const NetworkFile& file) {
     io::write_safetensors(path, content);
     return;
   }
+  // As mmcv's save_checkpoint: meta and an ordered state_dict.
   io::Dict state{{}, "collections.OrderedDict"};
   for (const auto& [name, tensor] : file.tensors) state.items.emplace_back(name, tensor);
   io::Dict root{{{"meta", io::Dict{{}, ""}}, {"state_dict", state}}, ""};
@@ -84,6 +86,7 @@ NetworkFile network_file(const torch::nn::Module& network, const std::string& co
 void load_network_(torch::nn::Module& network, const NetworkFile& file) {
   std::map<std::string, torch::Tensor> own, stored;
   for (const auto& [name, tensor] : models::named_state(network)) {
+    // Indices and masks follow from the options.
     if (!models::is_derived(name)) own.emplace(name, tensor);
   }
   for (const auto& [name, tensor] : file.tensors) {

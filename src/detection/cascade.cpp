@@ -9,6 +9,7 @@
 namespace ibot::detection {
 namespace {
 
+// Cells of a region that the box heads and the mask heads look at; masks have twice as many.
 constexpr std::array<int64_t, 2> kBoxCells{7, 7};
 constexpr std::array<int64_t, 2> kMaskCells{14, 14};
 constexpr int64_t kMaskSide = 28;
@@ -24,6 +25,7 @@ torch::Tensor regions_of(const torch::Tensor& boxes, int64_t image) {
 torch::Tensor features_of(const std::vector<torch::Tensor>& levels, const torch::Tensor& regions,
                           std::array<int64_t, 2> cells) {
   std::vector<torch::Tensor> strided;
+  // Stride 64, if it is there, is for proposals alone.
   for (size_t i = 0; i < 4; ++i) strided.push_back(levels.at(i).to(torch::kFloat));
   return boxes::pyramid_features(strided, regions, kFirstStride, cells);
 }
@@ -82,6 +84,7 @@ CascadeImpl::CascadeImpl(const DetectionOptions& options)
 CascadeImpl::Sampled CascadeImpl::sampled(const torch::Tensor& proposals, ImageTruth& truth,
                                           const StageOptions& stage) {
   const int64_t objects = truth.boxes.size(0);
+  // Objects' own boxes become candidates, the first ones, assigned to themselves.
   const auto assigned =
       boxes::with_truths(boxes::assign(proposals, truth.boxes,
                                        {.positive = stage.threshold, .negative = stage.threshold}),
@@ -92,6 +95,7 @@ CascadeImpl::Sampled CascadeImpl::sampled(const torch::Tensor& proposals, ImageT
   const auto positive = drawn.positive.to(device);
   const auto chosen = torch::cat({positive, drawn.negative.to(device)});
   const auto of_objects = assigned.truth.index_select(0, positive) - 1;
+  // Background is the last class.
   const auto background =
       torch::full({drawn.negative.numel()}, options_.classes, assigned.truth.options());
   return {torch::cat({truth.boxes, proposals}).index_select(0, chosen),
@@ -104,6 +108,7 @@ std::vector<StagePass> CascadeImpl::train_pass(const std::vector<torch::Tensor>&
                                                std::vector<ImageTruth>& truths,
                                                const dist::Group& group) {
   std::vector<StagePass> passes;
+  // Each stage samples anew from the boxes that the one before has moved.
   for (size_t stage = 0; stage < options_.stages.size(); ++stage) {
     std::vector<Sampled> samples;
     for (size_t i = 0; i < truths.size(); ++i) {
@@ -136,6 +141,7 @@ StagePass CascadeImpl::run_stage(size_t number, const std::vector<torch::Tensor>
                  .box_targets = torch::cat(wanted),
                  .mask_targets = torch::cat(masks)};
   pass.features = features_of(levels, pass.regions, kBoxCells);
+  // Regions of all images in one pass: batch normalization is over all of them and all ranks.
   pass.boxes = box_heads_[number]->forward(pass.features, group);
   const auto positive = (pass.labels < options_.classes).nonzero().view({-1});
   pass.mask_logits = mask_heads_[number]->forward(
@@ -143,6 +149,7 @@ StagePass CascadeImpl::run_stage(size_t number, const std::vector<torch::Tensor>
   const auto per_rank = [&](int64_t count) {
     return divisor(static_cast<double>(count), group, options_.synced_losses, pass.labels.device());
   };
+  // Box losses too are divided by all regions, background included.
   const auto regions_count = per_rank(pass.labels.numel());
   const auto class_loss =
       at::cross_entropy_loss(pass.boxes.scores, pass.labels, {}, at::Reduction::Sum);
@@ -162,10 +169,12 @@ StagePass CascadeImpl::run_stage(size_t number, const std::vector<torch::Tensor>
 
 torch::Tensor CascadeImpl::box_loss(const StagePass& pass, const StageOptions& stage,
                                     const torch::Tensor& positive) const {
+  // 0 with a graph: the head's parameters have a gradient on every rank.
   if (positive.numel() == 0) return pass.boxes.differences.sum() * 0;
   const auto proposals = pass.regions.slice(1, 1).index_select(0, positive);
   const auto differences = of_class(pass.boxes.differences.index_select(0, positive),
                                     pass.labels.index_select(0, positive));
+  // Not clipped to the image, as in mmdetection: a clipped side has no gradient.
   const auto found = boxes::decode(proposals, differences, stage.deviations);
   return kBoxWeight * boxes::generalized_iou_loss(found, pass.box_targets,
                                                   torch::ones_like(found.select(1, 0)), 1);
@@ -175,6 +184,7 @@ std::vector<torch::Tensor> CascadeImpl::refined(const StagePass& pass, const Sta
                                                 const std::vector<Sampled>& samples,
                                                 const std::vector<ImageTruth>& truths) const {
   const torch::NoGradGuard no_grad;
+  // Background has no columns of its own: it moves as its likeliest class would.
   const auto labels =
       torch::where(pass.labels == options_.classes, best_class(pass.boxes.scores), pass.labels);
   const auto differences = of_class(pass.boxes.differences.detach(), labels);
@@ -201,6 +211,7 @@ torch::Tensor CascadeImpl::mask_probabilities(const std::vector<torch::Tensor>& 
   const auto rows = torch::arange(labels.numel(), labels.options());
   auto sum = torch::zeros({labels.numel(), kMaskSide, kMaskSide}, features.options());
   for (auto& head : mask_heads_) {
+    // Probabilities are averaged over the stages, not logits as for classes.
     sum = sum + head->forward(features).index({rows, labels}).sigmoid();
   }
   return sum / static_cast<double>(mask_heads_.size());
@@ -211,6 +222,7 @@ CascadePrediction CascadeImpl::predict(const std::vector<torch::Tensor>& levels,
                                        const PredictionOptions& options) {
   const torch::NoGradGuard no_grad;
   CascadePrediction prediction;
+  // [R, 4]; after the last stage [R, 4 classes].
   auto boxes = proposals;
   for (size_t stage = 0; stage < box_heads_.size(); ++stage) {
     const auto regions = regions_of(boxes, scale.image);
@@ -219,6 +231,7 @@ CascadePrediction CascadeImpl::predict(const std::vector<torch::Tensor>& levels,
     prediction.regions.push_back(regions);
     prediction.logits = stage == 0 ? scores : prediction.logits + scores;
     prediction.differences = differences;
+    // Between stages a region moves as its likeliest class; the last stage keeps every class's box.
     const auto& deviations = options_.stages[stage].deviations;
     boxes = boxes::decode(
         boxes,
@@ -226,7 +239,9 @@ CascadePrediction CascadeImpl::predict(const std::vector<torch::Tensor>& levels,
         deviations, scale.size);
   }
   prediction.logits = prediction.logits / static_cast<double>(box_heads_.size());
+  // From pixels of the network's input to those of the original image.
   const auto original = (boxes.view({boxes.size(0), -1, 4}) / scale.factors).flatten(1);
+  // The softmax of the mean logits, not the mean of softmaxes.
   prediction.found = found_in(original, prediction.logits.softmax(1), options);
   prediction.masks =
       mask_probabilities(levels, regions_of(prediction.found.boxes * scale.factors, scale.image),

@@ -22,6 +22,7 @@ Terms TrainPass::terms() const {
 DetectorImpl::DetectorImpl(const dense::DenseOptions& backbone, DetectionOptions options)
     : options_(std::move(options)),
       backbone_(register_module("backbone", dense::build_backbone(backbone))) {
+  // After the backbone: it knows the widths of its maps.
   options_.inputs = widths_of(*backbone_);
   neck_ = register_module("neck", FeaturePyramid(options_.inputs, options_.channels));
   proposal_head_ = register_module("rpn_head", ProposalHead(options_));
@@ -34,6 +35,8 @@ std::vector<torch::Tensor> DetectorImpl::levels(const torch::Tensor& images) {
 
 TrainPass DetectorImpl::train_pass(const std::vector<torch::Tensor>& levels,
                                    std::vector<ImageTruth>& truths, boxes::ImageSize padded) {
+  // Proposals carry no gradient: the cascade trains the pyramid through its regions' features
+  // alone.
   TrainPass pass{.maps = proposal_head_->forward(levels)};
   std::vector<torch::Tensor> proposals;
   for (size_t i = 0; i < truths.size(); ++i) {

@@ -25,6 +25,8 @@ void init_normal_(torch::Tensor& weight, torch::Tensor& bias, double deviation,
   clear_(bias);
 }
 
+// torch's fan-out, size(0) times the kernel: of a transposed convolution [in, out, …] that is its
+// inputs.
 void init_kaiming_(torch::Tensor& weight, torch::Tensor& bias, at::Generator generator) {
   init_normal_(weight, bias, std::sqrt(2 / fan_of(weight, 0)), generator);
 }
@@ -39,6 +41,8 @@ void init_xavier_(torch::Tensor& weight, torch::Tensor& bias, at::Generator gene
 torch::Tensor divisor(double count, const dist::Group& group, bool synced, torch::Device device) {
   const auto own = torch::full({}, count, torch::TensorOptions(torch::kFloat).device(device));
   if (!synced || group.size() == 1) return own;
+  // Data-parallel training averages gradients over ranks: the mean count gives the loss of one
+  // batch.
   return dist::all_reduce_sum(own, group) / static_cast<double>(group.size());
 }
 

@@ -10,6 +10,7 @@
 namespace ibot::detection {
 namespace {
 
+/// Proposals' differences are not scaled, unlike those of the cascade.
 constexpr boxes::Deviations kDeviations{1, 1, 1, 1};
 constexpr double kBeta = 1.0 / 9.0;  // where the loss of differences becomes linear
 constexpr double kInitDeviation = 0.01;
@@ -27,6 +28,7 @@ torch::Tensor all_anchors(const std::vector<torch::Tensor>& maps, int64_t image,
   return torch::cat(rows);
 }
 
+/// At least 1, as mmdetection counts.
 double counted(const torch::Tensor& numbers) {
   return static_cast<double>(std::max<int64_t>(numbers.numel(), 1));
 }
@@ -45,7 +47,7 @@ ProposalHeadImpl::ProposalHeadImpl(const DetectionOptions& options)
 ProposalMaps ProposalHeadImpl::forward(const std::vector<torch::Tensor>& levels) {
   ProposalMaps maps;
   for (const auto& level : levels) {
-    const auto hidden = conv_->forward(level).relu();
+    const auto hidden = conv_->forward(level).relu();  // [B, channels, H, W]
     maps.objectness.push_back(objectness_->forward(hidden));
     maps.differences.push_back(differences_->forward(hidden));
   }
@@ -74,6 +76,7 @@ AnchorTargets ProposalHeadImpl::targets(const ProposalMaps& maps, ImageTruth& tr
                                            anchors_.strides[i], truth.size, padded));
   }
   const auto numbers = torch::cat(usable).nonzero().view({-1});  // on the host
+  // Anchors that leave the image take no part in assignment: an object's best anchor is usable.
   const auto anchors = torch::cat(levels).index_select(0, numbers.to(truth.boxes.device()));
   const auto assigned = boxes::assign(anchors, truth.boxes, kAssignment);
   const auto sampled = boxes::sample(
@@ -81,6 +84,7 @@ AnchorTargets ProposalHeadImpl::targets(const ProposalMaps& maps, ImageTruth& tr
   const auto device = truth.boxes.device();
   const auto positive = sampled.positive.to(device);
   const auto objects = assigned.truth.index_select(0, positive) - 1;
+  // From numbers among the usable anchors to numbers among all.
   return {numbers.index_select(0, sampled.positive).to(device),
           numbers.index_select(0, sampled.negative).to(device),
           boxes::encode(anchors.index_select(0, positive), truth.boxes.index_select(0, objects),
@@ -118,6 +122,7 @@ Proposals ProposalHeadImpl::propose(const ProposalMaps& maps, int64_t image, box
   std::vector<torch::Tensor> candidates, scores, levels;
   for (size_t i = 0; i < anchors.size(); ++i) {
     const auto score = by_anchor(maps.objectness[i][image], 1).view({-1}).sigmoid();
+    // Before decoding and suppression, which are then cheap.
     const auto [best, chosen] =
         score.topk(std::min(options.per_level, score.numel()), 0, /*largest=*/true, true);
     const auto found = by_anchor(maps.differences[i][image], 4).index_select(0, chosen);
@@ -128,6 +133,7 @@ Proposals ProposalHeadImpl::propose(const ProposalMaps& maps, int64_t image, box
   }
   const auto all = torch::cat(candidates);
   const auto all_scores = torch::cat(scores);
+  // Levels do not suppress each other.
   const auto kept = boxes::grouped_nms(all, all_scores, torch::cat(levels), options.threshold)
                         .slice(0, 0, options.most);
   return {all.index_select(0, kept), all_scores.index_select(0, kept)};

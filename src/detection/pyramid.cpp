@@ -16,11 +16,13 @@ std::vector<torch::Tensor> FeaturePyramidImpl::forward(const std::vector<torch::
              maps.size());
   std::vector<torch::Tensor> levels;
   for (size_t i = 0; i < maps.size(); ++i) levels.push_back(laterals_[i]->forward(maps[i]));
+  // From the deepest up, so that each level receives the sum of all deeper ones.
   for (size_t i = levels.size() - 1; i > 0; --i) {
     levels[i - 1] =
         levels[i - 1] + at::upsample_nearest2d(levels[i], levels[i - 1].sizes().slice(2));
   }
   for (size_t i = 0; i < levels.size(); ++i) levels[i] = outputs_[i]->forward(levels[i]);
+  // Stride 64: every second cell.
   levels.push_back(at::max_pool2d(levels.back(), 1, 2));
   return levels;
 }

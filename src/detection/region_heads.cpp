@@ -7,6 +7,7 @@ namespace {
 
 constexpr int64_t kConvs = 4;
 constexpr int64_t kBoxSide = 7;
+// Initial values as in mmdetection.
 constexpr double kScoreDeviation = 0.01;
 constexpr double kDifferenceDeviation = 0.001;
 
@@ -19,6 +20,7 @@ BoxHeadImpl::BoxHeadImpl(int64_t channels, int64_t hidden, int64_t classes) {
         list->register_module(std::to_string(i), segmentation::ConvNorm(channels, channels, 3)));
   }
   const auto fully = register_module("shared_fcs", std::make_shared<torch::nn::Module>());
+  // Reads cells in the order channel, row, column.
   hidden_ = fully->register_module("0", torch::nn::Linear(channels * kBoxSide * kBoxSide, hidden));
   scores_ = register_module("fc_cls", torch::nn::Linear(hidden, classes + 1));
   differences_ = register_module("fc_reg", torch::nn::Linear(hidden, 4 * classes));
@@ -28,6 +30,7 @@ BoxResults BoxHeadImpl::forward(const torch::Tensor& features, const dist::Group
   auto maps = features;
   for (auto& layer : convs_) maps = layer->forward(maps, group);
   const auto hidden = hidden_->forward(maps.flatten(1)).relu();  // [R, hidden]
+  // Softmax, decoding and losses are in float32 under autocast, too.
   return {scores_->forward(hidden).to(torch::kFloat),
           differences_->forward(hidden).to(torch::kFloat)};
 }
@@ -36,6 +39,7 @@ void BoxHeadImpl::initialize_(at::Generator generator) {
   torch::Tensor none;
   for (auto& layer : convs_) {
     for (auto& parameter : layer->named_parameters()) {
+      // Weights of convolutions; those of batch normalization start at 1 and 0.
       if (parameter.value().dim() == 4) init_kaiming_(parameter.value(), none, generator);
     }
   }

@@ -9,6 +9,7 @@
 namespace ibot::eval {
 namespace {
 
+// The picture of the paper's figure: brightness of the image, least share shown, gray levels used.
 constexpr double kBackground = 0.1;
 constexpr double kShown = 0.2;  // of a head's range
 constexpr double kPaleRange = 64.0;
@@ -35,6 +36,7 @@ torch::Tensor winning_head(const torch::Tensor& maps) {
                           .view({-1, 1, 1})
                           .expand_as(maps);
   const auto largest = maps.amax(0, true);
+  // Of heads that share the largest value the first wins; where nothing is attended, none.
   return number.masked_fill(maps != largest, heads)
       .amin(0)
       .masked_fill(largest.squeeze(0) <= 0, -1);  // [h, w]
@@ -64,6 +66,7 @@ torch::Tensor attention_picture(const torch::Tensor& image, const torch::Tensor&
     const auto range = own.max() - own.min();
     if (range.item<float>() <= 0) continue;  // wins nowhere, or everywhere alike
     const auto scaled = (own - own.min()) / range;
+    // Opacity √m of a head's color where it wins, nothing below 0.2 of its range: [H, W].
     const auto strength = enlarged(scaled.sqrt() * (scaled > kShown), patch).to(torch::kDouble);
     const auto& [red, green, blue] = colors[static_cast<size_t>(head)];
     const auto color = torch::tensor({red, green, blue}, torch::kDouble);
@@ -75,6 +78,7 @@ torch::Tensor attention_picture(const torch::Tensor& image, const torch::Tensor&
 torch::Tensor in_own_range(const torch::Tensor& image) {
   const auto values = image.to(torch::kCPU, torch::kFloat);
   const auto low = values.min().item<double>();
+  // As torchvision's save_image with normalize: the floor keeps a flat image from 0 / 0.
   const auto range = std::max(values.max().item<double>() - low, 1e-5);
   return ((values - low) / range)
       .mul(255.0)

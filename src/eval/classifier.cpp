@@ -14,8 +14,10 @@
 namespace ibot::eval {
 namespace {
 
+/// With all three layers of the projection head its prototypes are kept too.
 constexpr int64_t kWholeHead = 3;
 
+/// Nothing is masked in fine-tuning: without a mask token, which would have no gradient.
 models::BackboneOptions trained_backbone(models::BackboneOptions options) {
   options.masked_modeling = false;
   return options;
@@ -32,6 +34,7 @@ bool is_gained(const models::BackboneOptions& options, const std::string& name) 
 torch::Tensor sinusoid_positions(int64_t patches, int64_t width) {
   const auto places = torch::arange(patches, torch::kDouble).unsqueeze(1);  // [N, 1]
   const auto columns = torch::arange(width, torch::kDouble);                // [D]
+  // Columns 2i and 2i + 1 share the wavelength 10000^(2i / D).
   const auto exponents = 2.0 * columns.div(2.0).floor() / static_cast<double>(width);
   const auto angles = places / torch::pow(10000.0, exponents);  // [N, D]
   const auto odd = columns.remainder(2.0) > 0;
@@ -57,6 +60,7 @@ ProjectedClassifierImpl::ProjectedClassifierImpl(const ClassifierOptions& option
   for (int64_t i = 0; i < options.head_layers; ++i) {
     const auto output = i + 1 == kWholeHead ? widths.bottleneck_dim : widths.hidden_dim;
     linears_.push_back(
+        // Numbered as in the projection head, whose weights are loaded by name: GELUs count.
         mlp->register_module(std::to_string(2 * i), torch::nn::Linear(width, output)));
     width = output;
   }
@@ -99,9 +103,11 @@ Classifier::Classifier(const ClassifierOptions& options, uint64_t seed) : option
   }
   const torch::NoGradGuard no_grad;
   for (auto& parameter : backbone_->named_parameters()) {
+    // Starts as the network without it.
     if (is_gained(options.backbone, parameter.key())) parameter.value().zero_();
   }
   const auto last = linear_ ? linear_ : projected_->last();
+  // The reference's init_scale: a classifier that starts near 0.
   last->weight.mul_(options.head_scale);
   last->bias.mul_(options.head_scale);
 }
@@ -120,9 +126,11 @@ void Classifier::load_backbone(const models::Backbone& pretrained) {
     if (found == stored.end() && is_gained(options_.backbone, name)) continue;
     IBOT_CHECK_AS(CheckpointError, found != stored.end(), "classifier: expected backbone.", name,
                   ", found none");
+    // An index of offsets follows from the size, which may differ.
     if (models::is_derived(name)) continue;
     copy_weight_(tensor, name, found->second);
   }
+  // What was loaded must not stay where positions are fixed.
   fix_positions();
 }
 
@@ -147,6 +155,7 @@ void Classifier::load_projection(const std::map<std::string, torch::Tensor>& hea
   if (!projected_) return;
   const torch::NoGradGuard no_grad;
   for (auto& [name, tensor] : models::named_state(*projected_)) {
+    // New: the file's head has prototypes here.
     if (name.rfind("cls_head.", 0) == 0) continue;
     const auto found = head.find(name);
     IBOT_CHECK_AS(CheckpointError, found != head.end(), "classifier: expected head.", name,
@@ -175,6 +184,7 @@ Accuracy test_classifier(Classifier& classifier, batch::BatchSource<batch::Label
     logits = logits.to(torch::kFloat);
     const auto own = logits.gather(1, labels);
     const auto classes = torch::arange(logits.size(1), labels.options());
+    // Classes above the image's own; of equal scores the lower class comes first.
     const auto rank = ((logits > own) | ((logits == own) & (classes < labels))).sum(1);
     // A score that is not a number is above nothing: it must not count as a hit.
     const auto counted = own.squeeze(1).isfinite();

@@ -28,6 +28,7 @@ void visit_distances(const torch::Tensor& features, const torch::Tensor& centers
   const auto squared = centers.square().sum(1);
   for (int64_t start = 0; start < features.size(0); start += rows) {
     const auto x = features.slice(0, start, start + rows);
+    // ‖x - c‖² = ‖c‖² - 2 x·c + ‖x‖²; rounding can make it negative.
     const auto distances = squared - 2 * x.mm(centers.t()) + x.square().sum(1, /*keepdim=*/true);
     visit(start, distances.clamp_min_(0));
   }
@@ -51,6 +52,7 @@ std::vector<int64_t> draw_rows(const torch::Tensor& distance, int64_t count, Rng
   std::vector<int64_t> rows;
   for (int64_t i = 0; i < count; ++i) {
     const double target = rng.uniform() * total;
+    // A row whose distance is 0 adds nothing to the sums and is passed over.
     const auto at = torch::searchsorted(sums, target, false, /*right=*/true).item<int64_t>();
     rows.push_back(std::min(at, distance.size(0) - 1));
   }
@@ -60,6 +62,7 @@ std::vector<int64_t> draw_rows(const torch::Tensor& distance, int64_t count, Rng
 /// Greedy k-means++: of a few rows drawn with probability proportional to their squared distance
 /// from the centers so far, the one that leaves the smallest sum of distances is the next center.
 torch::Tensor first_centers(const torch::Tensor& features, int64_t count, Rng& rng) {
+  // As in scikit-learn.
   const auto candidates = 2 + static_cast<int64_t>(std::log(static_cast<double>(count)));
   const auto to_row = [&](int64_t row) {
     return (features - features[row]).square().sum(1).to(torch::kDouble);
@@ -90,6 +93,7 @@ torch::Tensor mean_rows(const torch::Tensor& features, const Nearest& nearest, i
   auto centers = sums / sizes.clamp_min(1).unsqueeze(1);
   const auto empty = sizes.eq(0).nonzero().flatten();
   if (empty.numel() > 0) {
+    // An empty cluster starts anew at a row that fits its own worst.
     const auto farthest = std::get<1>(nearest.distance.topk(empty.numel()));
     centers.index_copy_(0, empty, features.index_select(0, farthest));
   }
@@ -157,6 +161,7 @@ Kmeans kmeans(const torch::Tensor& features, const KmeansOptions& options) {
   const torch::NoGradGuard no_grad;
   Kmeans best{{}, std::numeric_limits<double>::infinity()};
   for (int64_t run = 0; run < options.restarts; ++run) {
+    // A stream for each restart: more of them leave the first ones as they were.
     const Rng rng(static_cast<uint64_t>(options.seed), static_cast<uint64_t>(run), 0, kDevice);
     auto found = one_run(features, options, rng);
     if (found.inertia < best.inertia) best = std::move(found);
@@ -169,6 +174,7 @@ std::map<std::string, double> cluster_metrics(const torch::Tensor& labels,
   metrics::ClusterTable table;
   table.add(labels, clusters);
   const auto agreement = table.metrics();
+  // By the best one-to-one assignment of clusters to labels.
   const double matched = static_cast<double>(metrics::matched_images(table.counts()));
   return {{"acc", 100 * matched / static_cast<double>(labels.numel())},
           {"nmi", 100 * agreement.nmi},

@@ -21,16 +21,18 @@ torch::Tensor multi_scale_features(const Embedding& embedding, const torch::Tens
     sum = sum.defined() ? sum + features : features;
   }
   sum = sum / static_cast<double>(scales.size());
+  // Features are summed as they are: an image scale with larger ones weighs more (reference).
   return sum / sum.norm(2, 1, true);
 }
 
 torch::Tensor generalized_mean(const torch::Tensor& patch_tokens) {
+  // GeM (Radenović et al. 2019) with p = 4; the floor is the reference's.
   return patch_tokens.clamp_min(1e-6).pow(4).mean(1).pow(0.25);
 }
 
 torch::Tensor copy_descriptors(models::Backbone& backbone, const torch::Tensor& images) {
   const auto output = backbone.forward(images);
-  return torch::cat({output.class_token, generalized_mean(output.patch_tokens)}, 1);
+  return torch::cat({output.class_token, generalized_mean(output.patch_tokens)}, 1);  // [B, 2 D]
 }
 
 }  // namespace ibot::eval

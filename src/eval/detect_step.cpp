@@ -19,6 +19,7 @@ nn::PositionGrid position_grid(const DetectOptions& options,
                                const models::BackboneOptions& backbone) {
   const int64_t height = options.position_size[0];
   const int64_t width = options.position_size[1];
+  // Swin has no position embeddings.
   const bool stored = !models::architecture_of(backbone.arch).hierarchical && height > 0;
   if (!stored) return {};
   check_option(height % backbone.patch_size == 0 && width % backbone.patch_size == 0,
@@ -33,6 +34,7 @@ detection::Detector build_detector(const DetectOptions& options,
                                    const models::BackboneOptions& backbone, int64_t classes) {
   dense::DenseOptions dense{.backbone = backbone,
                             .taps = options.taps,
+                            // The reference's detectors take the blocks' outputs as they are.
                             .out_with_norm = false,
                             .position_rule = dense::PositionRule::kGrid,
                             .positions = position_grid(options, backbone)};
@@ -59,6 +61,7 @@ detection::PredictionOptions prediction_options(const DetectOptions& options) {
                                           .most = options.max_detections};
   if (options.suppression == Suppression::kHard) return prediction;
   boxes::SoftNmsOptions soft{.threshold = options.nms_threshold};
+  // A box that soft suppression lowers must not be dropped before `least_score` judges it.
   soft.least_score = std::min(options.least_score, soft.least_score);
   soft.softening = options.suppression == Suppression::kSoftNaive    ? boxes::Softening::kNaive
                    : options.suppression == Suppression::kSoftLinear ? boxes::Softening::kLinear
@@ -115,6 +118,7 @@ DetectResult DetectStep::backward(const batch::DetectionBatch& batch,
   detector_->backbone().set_context(training_.context(step));
   const auto images = batch::padded_normalized(batch.image.to(device, /*non_blocking=*/true),
                                                batch.size, normalization);
+  // Samples of anchors and regions depend on seed, step and image alone, not on ranks.
   auto truths = truths_of(batch, step);
   detection::TrainPass pass;
   {

@@ -26,6 +26,7 @@ void write_aside(const fs::path& path, const Write& write) {
 FeatureStore::FeatureStore(const fs::path& folder, const std::string& description) {
   Hash hash;
   hash.add(description);
+  // The folder's name depends on all that decides about features: others never meet.
   folder_ = folder / hash.hex();
   std::error_code error;
   fs::create_directories(folder_, error);
@@ -47,6 +48,7 @@ std::optional<FeatureBank> FeatureStore::read(int64_t begin, int64_t count) cons
     if (unreadable != tensors.end()) part.unreadable = unreadable->second;
     const auto left_out = part.unreadable.defined() ? part.unreadable.size(0) : 0;
     const auto rows = part.features.size(0);
+    // Written for another number of images: computed anew.
     if (rows + left_out != count || part.labels.size(0) != rows) return std::nullopt;
     return part;
   } catch (const CheckpointError&) {

@@ -11,6 +11,7 @@
 namespace ibot::eval {
 
 torch::Tensor unit_length(const torch::Tensor& features) {
+  // torch.nn.functional.normalize's floor.
   return features / features.norm(2, 1, true).clamp_min(1e-12);
 }
 
@@ -27,6 +28,8 @@ FeatureOptions resolved(const FeatureOptions& options, bool linear_probing,
   if (options.pooling != Pooling::kPublished) {
     return {options.pooling, std::max<int64_t>(options.blocks, 1), options.patches};
   }
+  // Published: linear probes of ViT-S and Swin read four blocks' class tokens, of larger ViTs the
+  // class token and the mean patch; all else the class token.
   if (!linear_probing) return {Pooling::kClass, 1};
   const auto* preset = models::find_preset(arch);
   const auto blocks = preset != nullptr ? preset->probed_blocks : 0;
@@ -54,6 +57,7 @@ torch::Tensor image_features(models::Backbone& backbone, const torch::Tensor& im
 }
 
 torch::Tensor part_features(const models::AttendedPatches& patches, int64_t count, bool highest) {
+  // Ranked by the class token's attention, averaged over heads: [B, N].
   const auto rank = patches.attention.mean(1).argsort(/*stable=*/true, /*dim=*/-1, highest);
   const auto chosen = rank.narrow(1, 0, std::min(count, rank.size(1)));  // [B, count]
   const auto index = chosen.unsqueeze(-1).expand({-1, -1, patches.patch_tokens.size(2)});

@@ -49,11 +49,13 @@ optim::StepValues fine_tune_values(const FineTuneOptions& options, int64_t steps
                                    int64_t step, int64_t ranks) {
   const auto total = options.epochs * steps_per_epoch;
   const auto images = static_cast<double>(options.batch_size * options.accumulation * ranks);
+  // Linear scaling, where the protocol has it; min_lr is not scaled.
   const double lr = options.lr_batch > 0 ? options.lr * images / options.lr_batch : options.lr;
   optim::StepValues values;
   if (options.schedule == LrSchedule::kEpoch) {
     values.lr = epoch_schedule(options, lr).at(step / steps_per_epoch);
   } else {
+    // The reference's rule: steps replace epochs only where there is a warm-up in epochs.
     const bool by_steps = options.warmup_steps > 0 && options.warmup_epochs > 0;
     const auto warmup = by_steps ? options.warmup_steps : options.warmup_epochs * steps_per_epoch;
     values.lr =
@@ -70,11 +72,13 @@ FineTuneStep::FineTuneStep(const FineTuneOptions& options, std::shared_ptr<Class
       classifier_(std::move(classifier)),
       training_(step_options(options), classifier_, parameters_of(*classifier_, options), device,
                 std::move(group)) {
+  // Its generator is shared: the passes that follow seed it anew (FineTuner::take_pass).
   auto context = training_.context(0);
   context.dropout = options.dropout;
   context.attention_dropout = options.attention_dropout;
   classifier_->backbone().set_context(context);
   if (options.ema == 0) return;
+  // The seed is of no matter: all values are copied.
   averaged_ = std::make_shared<Classifier>(classifier_->options(), /*seed=*/0);
   averaged_->to(device);
   models::copy_values_(*classifier_, *averaged_);
@@ -93,6 +97,7 @@ PassResult FineTuneStep::accumulate(const torch::Tensor& images, const torch::Te
   }
   const auto loss = loss::soft_target_loss(logits, targets);
   training_.accumulate(loss, last);
+  // Of mixed targets the class with the larger share counts.
   const auto correct = logits.argmax(-1).eq(targets.argmax(-1)).to(torch::kFloat).mean();
   return {loss.detach(), correct};
 }

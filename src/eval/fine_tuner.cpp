@@ -17,6 +17,7 @@ train::LoopOptions loop_options(const FineTunerOptions& options, FineTuneStep& s
   auto loop = train::loop_options(tune.run, step.training().device());
   loop.length = {tune.epochs, options.steps_per_epoch,
                  tune.batch_size * tune.accumulation * step.training().group().size()};
+  // A backward pass costs two forward passes.
   loop.flops_per_image = 3.0 * train::backbone_flops(backbone, backbone.image_size);
   loop.needs_evaluation = true;
   loop.home = options.home;
@@ -68,7 +69,9 @@ PassResult FineTuner::take_pass(const batch::LabeledBatch& loaded, int64_t pass,
   const auto& mixing = options_.mixing;
   auto images =
       batch::normalized(loaded.image.to(device, /*non_blocking=*/true), options_.normalization);
+  // Depends on the pass alone, so that a resumed run mixes as one that went through.
   Rng rng(static_cast<uint64_t>(step_.options().seed), static_cast<uint64_t>(pass), 0, kMixing);
+  // Seeds the device's generator for this pass; stochastic depth draws from it next.
   batch::random_erase_(images, mixing, rng, *step_.training().context(pass).generator);
   const auto mixes = batch::draw_mixes(mixing, images.sizes(), rng);
   const auto mixed =
@@ -107,6 +110,7 @@ void FineTuner::load(std::map<std::string, torch::Tensor> tensors, bool) {
 }
 
 void FineTuner::complete(train::EpochRecord& record) {
+  // The reference logs the smallest rate of all layers.
   double lowest = 1.0;
   for (const auto& parameter : step_.training().optimizer().parameters()) {
     lowest = std::min(lowest, parameter.lr_scale);

@@ -18,6 +18,7 @@ GradientStep::GradientStep(const GradientStepOptions& options,
     : options_(options),
       device_(device),
       group_(std::move(group)),
+      // A generator of its own on the device, seeded before every pass.
       generator_(at::globalContext().defaultGenerator(device).clone()),
       network_(std::move(network)),
       bad_losses_(torch::zeros({}, torch::TensorOptions(torch::kFloat).device(device))) {
@@ -34,11 +35,14 @@ GradientStep::GradientStep(const GradientStepOptions& options,
 
 nn::BlockContext GradientStep::context(int64_t pass) {
   Rng draw(options_.seed, static_cast<uint64_t>(pass), 0, kDevice);
+  // From the pass alone: a resumed run draws what an uninterrupted one would.
   generator_.set_current_seed(draw.bits());
   const auto images = options_.batch_size;
   return {.generator = generator_,
           .slice = {.whole = images * group_.size(),
                     .images = images,
+                    // Ranks take every W-th image of the whole batch, as DistributedSampler deals
+                    // them.
                     .first = images > 0 ? group_.rank() : 0,
                     .stride = images > 0 ? group_.size() : 1},
           .recompute = options_.run.checkpoint_activations};
@@ -46,9 +50,11 @@ nn::BlockContext GradientStep::context(int64_t pass) {
 
 void GradientStep::accumulate(const torch::Tensor& loss, bool last) {
   const auto share = loss / static_cast<double>(options_.accumulation);
+  // Gradients travel once an update, with the last backward pass.
   if (last) gradients_->begin();
   (scaler_ ? scaler_->scaled(share) : share).backward();
   const torch::NoGradGuard no_grad;
+  // Counted on the device and read by update().
   bad_losses_ += loss.isfinite().logical_not();
 }
 

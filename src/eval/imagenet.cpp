@@ -147,6 +147,7 @@ const std::vector<std::string>& imagenet_classes() {
 
 int64_t imagenet_class(const std::string& name) {
   const auto& all = imagenet_classes();
+  // The order of the classes is that of their names.
   const auto found = std::lower_bound(all.begin(), all.end(), name);
   return found != all.end() && *found == name ? found - all.begin() : -1;
 }
@@ -158,6 +159,7 @@ int64_t imagenet9_class(int64_t imagenet_class) {
   return -1;
 }
 
+// Source: Hendrycks et al. 2021, the 200 classes of ImageNet-A.
 const std::vector<int64_t>& imagenet_a_classes() {
   static const std::vector<int64_t> classes{
       6,   11,  13,  15,  17,  22,  23,  27,  30,  37,  39,  42,  47,  50,  57,  70,  71,  76,  79,
@@ -189,6 +191,7 @@ const std::vector<std::string>& imagenet9_classes() {
 }
 
 const std::vector<std::string>& imagenet_c_corruptions() {
+  // The 15 of the benchmark, then the four extra ones (Hendrycks & Dietterich 2019).
   static const std::vector<std::string> names{"gaussian_noise",
                                               "shot_noise",
                                               "impulse_noise",

@@ -33,6 +33,7 @@ torch::Tensor hits(const torch::Tensor& votes, const torch::Tensor& labels, int6
   const auto own = votes.gather(1, labels.unsqueeze(1));  // [R, 1]
   const auto classes = torch::arange(votes.size(1), labels.options());
   const auto before = (votes > own) | ((votes == own) & (classes < labels.unsqueeze(1)));
+  // A class without any vote is never right, even where fewer than `count` classes have one.
   return (before.sum(1) < count) & (own.squeeze(1) > 0);
 }
 
@@ -92,6 +93,7 @@ class Tally {
 std::vector<int64_t> numbers_of_neighbors(const std::vector<int64_t>& k, int64_t train_images) {
   if (!k.empty()) return k;
   auto published = KnnOptions().k;
+  // Small sets keep the numbers of neighbors that they have images for.
   while (published.size() > 1 && published.back() > train_images) published.pop_back();
   return published;
 }
@@ -112,6 +114,7 @@ std::vector<KnnAccuracy> classify_knn(const FeatureBank& train, const FeatureBan
   const auto device = test.features.device();
   const auto train_labels = train.labels.to(device);
   const auto test_labels = test.labels.to(device);
+  // A class may have test images alone: it has a column without votes.
   const int64_t classes =
       std::max(train_labels.max().item<int64_t>(), test_labels.max().item<int64_t>()) + 1;
   const auto neighbors = nearest_rows(test.features, train.features, largest_k);

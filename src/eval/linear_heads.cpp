@@ -10,6 +10,7 @@
 namespace ibot::eval {
 namespace {
 
+// As in the reference's SGD and LARS.
 constexpr double kMomentum = 0.9;
 constexpr double kLarsTrust = 0.001;
 // Scores at a time while counting hits: 256 MB.
@@ -27,8 +28,10 @@ torch::Tensor per_head(const std::vector<LinearSetting>& settings, Field field,
 
 std::vector<LinearSetting> linear_settings(const LinearOptions& options, int64_t total_batch) {
   std::vector<LinearSetting> settings;
+  // Order of the reference's sweep: rate slowest, then decay, then SGD before LARS.
   for (const double rate : options.lr) {
     for (const double decay : options.weight_decay) {
+      // Rates are for 256 images.
       const double scaled = rate * static_cast<double>(total_batch) / 256;
       settings.push_back({scaled, decay, false});
       if (options.lars) settings.push_back({scaled, decay, true});
@@ -54,6 +57,7 @@ LinearBest better_of(const LinearBest& best, const LinearHits& hits, int64_t ima
   for (const int64_t head : heads) {
     if (!std::isfinite(loss[head].item<float>())) continue;
     const double accuracy = percent(top1, head);
+    // Of equal accuracy the later head and epoch win, as in the reference.
     if (accuracy >= found.top1) found = {head, epoch, accuracy, percent(top5, head)};
   }
   return found;
@@ -88,12 +92,13 @@ torch::Tensor LinearHeads::scores(const torch::Tensor& features) const {
 torch::Tensor LinearHeads::step(const torch::Tensor& features, const torch::Tensor& labels,
                                 double lr_factor) {
   const torch::NoGradGuard no_grad;
-  const auto log_p = scores(features).log_softmax(-1);
+  const auto log_p = scores(features).log_softmax(-1);  // [B, H, C]
   const auto own = labels.view({-1, 1, 1}).expand({labels.size(0), log_p.size(1), 1});
   const auto loss = -log_p.gather(2, own).mean(at::IntArrayRef{0, 2});
   auto gradient = log_p.exp();  // of the scores, times B
   gradient.scatter_add_(2, own, torch::full({1, 1, 1}, -1.0, gradient.options()).expand_as(own));
   gradient /= static_cast<double>(labels.size(0));
+  // [H·C, B] by [B, F]: every head's gradient in one product.
   const auto by_weight = gradient.flatten(1).t().mm(features).view_as(weight_);
   update_weight(by_weight, lr_factor);
   update_bias(gradient.sum(0), lr_factor);
@@ -104,6 +109,7 @@ void LinearHeads::update_weight(const torch::Tensor& gradient, double lr_factor)
   const auto decayed = gradient + weight_decay_ * weight_;
   const auto value_norm = weight_.norm(2, {1, 2}, true);
   const auto gradient_norm = decayed.norm(2, {1, 2}, true);
+  // One factor for each head: heads are independent layers.
   const auto trust = torch::where(lars_ & (value_norm > 0) & (gradient_norm > 0),
                                   kLarsTrust * value_norm / gradient_norm, 1.0);
   weight_momentum_.mul_(kMomentum).add_(decayed * trust);
@@ -111,6 +117,7 @@ void LinearHeads::update_weight(const torch::Tensor& gradient, double lr_factor)
 }
 
 void LinearHeads::update_bias(const torch::Tensor& gradient, double lr_factor) {
+  // LARS has no decay for 1-D tensors.
   const auto decay = weight_decay_.squeeze(2).masked_fill(lars_.squeeze(2), 0);
   bias_momentum_.mul_(kMomentum).add_(gradient + decay * bias_);
   bias_.sub_(lr_.squeeze(2) * lr_factor * bias_momentum_);

@@ -22,6 +22,7 @@ train::LoopOptions loop_options(const LinearProbeOptions& options, const dist::G
           .home = options.home};
 }
 
+/// Head, epoch, top-1, top-5: four numbers of a checkpoint.
 torch::Tensor tensor_of(const LinearBest& best) {
   return torch::tensor(
       {static_cast<double>(best.head), static_cast<double>(best.epoch), best.top1, best.top5},
@@ -59,6 +60,7 @@ train::Ending LinearProbe::run(batch::BatchSource<batch::LabeledBatch>& batches)
 
 double LinearProbe::listed_rate(int64_t head) const {
   const auto& rates = options_.linear.lr;
+  // Heads of one listed rate follow each other; their own rates are scaled by the batch.
   return rates[head / (heads_.settings().size() / rates.size())];
 }
 
@@ -73,12 +75,15 @@ train::StepColumns LinearProbe::take_step() {
   const auto features = whole_batch(features_(batch.image));
   const auto labels =
       whole_batch(batch.label.to(features.device(), /*non_blocking=*/true).contiguous());
+  // Every rank takes the step of the whole batch: heads stay equal without an exchange of
+  // gradients.
   const auto losses = heads_.step(features, labels, values(state().step).lr);
   losses_ += losses;
   return {.scalars = {{"loss", losses.min()}}};
 }
 
 optim::StepValues LinearProbe::values(int64_t step) const {
+  // A factor, not a rate: each head has its own.
   return {.lr = linear_lr_factor(step / options_.steps_per_epoch, options_.linear.epochs)};
 }
 
@@ -110,6 +115,7 @@ std::optional<train::EvaluationRecord> LinearProbe::validate(int64_t epoch) {
   std::iota(all.begin(), all.end(), 0);
   std::vector<int64_t> plain;
   for (const int64_t head : all) {
+    // The sweep over rates alone, whose best the paper's protocol reports too.
     if (!settings[head].lars && settings[head].weight_decay == 0) plain.push_back(head);
   }
   const auto images = test_.labels.size(0);

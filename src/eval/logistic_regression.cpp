@@ -27,12 +27,15 @@ class Problem {
   Problem(const FeatureBank& train, double lambda)
       : features_(unit_length(train.features)),
         labels_(train.labels.to(train.features.device())),
+        // λ_n = λ / n; the official script leaves the division out (ibot#21).
         penalty_(lambda / static_cast<double>(train.features.size(0))) {}
 
   /// f at `weights` and its gradient in `gradient`.
   double evaluate(const torch::Tensor& weights, torch::Tensor& gradient) {
     const auto terms = data_terms(weights);
     const double squared = weights.square().sum().item<double>();
+    // f(W) = mean loss + (λ_n / 2) ‖W‖². With G the gradient of the mean loss, mean entropy - ‖G‖²
+    // / (2 λ_n) is at most the minimum and equals it at the optimum.
     gradient = terms.gradient + weights * penalty_;
     const double dual =
         terms.entropy - terms.gradient.square().sum().item<double>() / (2 * penalty_);
@@ -40,6 +43,7 @@ class Problem {
     return terms.loss + penalty_ / 2 * squared;
   }
 
+  // Relative gap; the best bound of all evaluations counts.
   double gap(double objective) const { return (objective - best_dual_) / objective; }
 
  private:
@@ -55,6 +59,7 @@ class Problem {
       const auto p = log_p.exp();
       loss -= log_p.gather(1, label).sum();
       entropy -= (p * log_p).sum();
+      // p - e_y of each row: [R, C].
       const auto residual = p.scatter_add(1, label, torch::full_like(label, -1, p.options()));
       gradient.addmm_(residual.t(), x);
     }
@@ -89,6 +94,7 @@ LogisticFit fit_logistic(const FeatureBank& train, int64_t classes, double lambd
   torch::optim::LBFGS solver({fit.weights}, torch::optim::LBFGSOptions(1)
                                                 .max_iter(kRound)
                                                 .max_eval(4 * kRound)
+                                                // The gap alone decides when to stop.
                                                 .tolerance_grad(0)
                                                 .tolerance_change(0)
                                                 .history_size(20)

@@ -13,6 +13,7 @@
 namespace ibot::eval {
 namespace {
 
+/// Radius of a match as a share of the image's diagonal (Perazzi et al. 2016).
 constexpr double kBound = 0.008;
 
 /// The share of pixels of `boundary` with a pixel of `other` within the disk.
@@ -44,6 +45,7 @@ double matched_share(const torch::Tensor& boundary, const torch::Tensor& other, 
   return static_cast<double>(matched) / static_cast<double>(points.size(0));
 }
 
+/// Mean of values [begin, end); NaN for none.
 double mean_of(const std::vector<double>& values, size_t begin, size_t end) {
   if (begin >= end) return std::numeric_limits<double>::quiet_NaN();
   const auto first = values.begin();
@@ -57,6 +59,7 @@ double mean_of(const std::vector<double>& values, size_t begin, size_t end) {
 double region_similarity(const torch::Tensor& truth, const torch::Tensor& result) {
   const auto joined = truth.logical_or(result).sum().item<int64_t>();
   const auto common = truth.logical_and(result).sum().item<int64_t>();
+  // An object that neither has is a perfect match.
   return joined == 0 ? 1.0 : static_cast<double>(common) / static_cast<double>(joined);
 }
 
@@ -71,6 +74,7 @@ torch::Tensor boundary(const torch::Tensor& mask) {
     return mask.narrow(0, 0, height).narrow(1, 0, width) !=
            mask.narrow(0, down, height).narrow(1, right, width);
   };
+  // The last row has no row below, the last column none to the right; the last pixel has neither.
   edges.narrow(1, 0, columns).logical_or_(differs(0, 1));
   edges.narrow(0, 0, rows).logical_or_(differs(1, 0));
   edges.narrow(0, 0, rows).narrow(1, 0, columns).logical_or_(differs(1, 1));
@@ -117,6 +121,7 @@ FrameStatistics frame_statistics(const std::vector<double>& values) {
   }
   const double first = mean_of(values, bounds[0], size_t{bounds[1]} + 1);
   const double last = mean_of(values, bounds[3], size_t{bounds[4]} + 1);
+  // Mean, recall at 0.5, and decay: the first quarter's mean minus the last one's.
   return {mean_of(values, 0, values.size()), static_cast<double>(above) / count, first - last};
 }
 

@@ -15,6 +15,7 @@ namespace {
 // 256 x 16384 similarities: 16 MB.
 constexpr int64_t kQueries = 256;
 constexpr int64_t kRowsOfBlock = 16384;
+/// 2^32: a key has the similarity above and the index below.
 constexpr int64_t kLowBits = int64_t{1} << 32;
 
 /// Keeps the k best of all that one query meets. Rows come in ascending order, so that of equals
@@ -25,6 +26,7 @@ class Shortlist {
 
   void add(const float* similarity, int64_t count, int64_t first_row) {
     for (int64_t i = 0; i < count; ++i) {
+      // An equal one comes later and so loses.
       if (similarity[i] > least_) insert({similarity[i], first_row + i});
     }
   }
@@ -105,7 +107,9 @@ class DeviceSearch {
     const auto index =
         torch::arange(first_row, first_row + similarity.size(1),
                       torch::TensorOptions(torch::kLong).device(similarity.device()));
+    // Bits of a float read as an integer order as the float does, where it is not negative.
     const auto bits = similarity.view(torch::kInt).to(torch::kLong);
+    // Of equal similarities the lower index has the larger key.
     const auto keys = ordered(bits) * kLowBits + (kLowBits - 1 - index);
     auto& best = best_[first_query / kQueries];
     best = largest(best.defined() ? torch::cat({best, largest(keys)}, 1) : keys);
@@ -133,6 +137,7 @@ class DeviceSearch {
 
 template <class Search>
 Neighbors search(Search search, const torch::Tensor& queries, const torch::Tensor& rows) {
+  // Blocks of rows outside: each is normalized and moved to the device once.
   const auto unit_queries = unit_length(queries);
   for (int64_t row = 0; row < rows.size(0); row += kRowsOfBlock) {
     const auto block = unit_length(rows.slice(0, row, row + kRowsOfBlock).to(queries.device())).t();

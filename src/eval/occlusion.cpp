@@ -48,6 +48,7 @@ torch::Tensor blanked_cells(const torch::Tensor& images, mask::PatchGrid grid,
   const auto cells = blank.to(device).reshape({-1, 1, grid.rows, grid.columns});
   const auto pixels = cells.index_select(2, cell_of_pixels(images.size(2), grid.rows, device))
                           .index_select(3, cell_of_pixels(images.size(3), grid.columns, device));
+  // 0 after normalization: the mean color.
   return images.masked_fill(pixels, 0.0);
 }
 
@@ -59,6 +60,7 @@ std::vector<int64_t> tenths_of(int64_t cells) {
 
 torch::Tensor most_attended(const torch::Tensor& attention, double share) {
   const auto [values, order] = attention.sort(/*stable=*/true, /*dim=*/-1, /*descending=*/false);
+  // Ascending: what is left out are the least attended patches that hold 1 - share of the mass.
   const auto cumulative = (values / values.sum(-1, true)).cumsum(-1);
   const auto kept = cumulative > 1.0 - share;
   return torch::empty_like(kept).scatter_(-1, order, kept);

@@ -24,6 +24,7 @@ namespace {
 constexpr const char* kPolicy =
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
     "'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">";
+/// Headings from which on a page has a list of them.
 constexpr size_t kListedHeadings = 3;
 
 std::string base64(std::string_view bytes) {
@@ -35,6 +36,7 @@ std::string base64(std::string_view bytes) {
     uint32_t group = 0;
     const auto count = std::min<size_t>(3, bytes.size() - at);
     for (size_t i = 0; i < 3; ++i) {
+      // Three bytes are four digits of six bits; missing bytes are 0 and their digits "=".
       group = group << 8 | (i < count ? static_cast<unsigned char>(bytes[at + i]) : 0u);
     }
     for (size_t i = 0; i < 4; ++i) {
@@ -44,6 +46,7 @@ std::string base64(std::string_view bytes) {
   return text;
 }
 
+/// Values of options as a reader expects them in a table.
 std::string shown(double value) { return std::isfinite(value) ? concat(value) : "-"; }
 std::string shown(bool value) { return value ? "true" : "false"; }
 std::string shown(int64_t value) { return concat(value); }
@@ -176,6 +179,7 @@ std::string Page::html() const {
   }
   if (!list.empty()) list = "<nav>" + list + "</nav>\n";
   const auto chart_style = has_charts_ ? concat("<style>", assets::kChartStyle, "</style>") : "";
+  // Scripts come last: the elements that they fill are there.
   const auto scripts =
       has_charts_
           ? concat("<!--\nCharts by uPlot.\n", assets::kChartLicense, "\n-->\n<script>",

@@ -31,7 +31,9 @@ Propagation::Propagation(const PropagationOptions& options, const torch::Tensor&
   IBOT_CHECK(features.dim() == 3 && labels.sizes() == features.sizes().slice(0, 2),
              "propagation: expected labels of ", features.sizes().slice(0, 2), " patches, got ",
              labels.sizes());
+  // Classes up to the largest label of the resized map: an object that vanishes there is lost.
   const auto one_hot = at::one_hot(labels, labels.max().item<int64_t>() + 1);
+  // Frames are the third dimension: [rows, columns, frames, D] and […, C].
   features_ = unit_rows(features).unsqueeze(2);
   labels_ = one_hot.to(features_.options()).unsqueeze(2);
 }
@@ -57,6 +59,7 @@ torch::Tensor Propagation::next(const torch::Tensor& features) {
 
 torch::Tensor normalized_masks(const torch::Tensor& soft, int64_t scale) {
   const std::array<double, 2> factors{static_cast<double>(scale), static_cast<double>(scale)};
+  // [C, rows, columns] to [C, H, W]
   auto masks = at::upsample_bilinear2d(soft.unsqueeze(0), c10::nullopt, false, factors)[0];
   const auto flat = masks.flatten(1);  // [C, pixels]
   const auto least = flat.amin(1, true);
@@ -73,6 +76,7 @@ torch::Tensor nearest(const torch::Tensor& map, int64_t height, int64_t width) {
 }
 
 torch::Tensor label_image(const torch::Tensor& masks, int64_t height, int64_t width) {
+  // Of equal classes the first wins.
   return nearest(masks.argmax(0).to(torch::kByte), height, width);
 }
 

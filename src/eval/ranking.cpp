@@ -16,6 +16,8 @@ Ranking::Ranking(const torch::Tensor& queries, const torch::Tensor& database)
   check_finite(database, "ranking", "features of the database");
   const auto similarity = unit_length(database).mm(queries_.t());  // [S, Q]
   order_ = std::get<1>(similarity.sort(/*stable=*/true, 0, /*descending=*/true)).to(torch::kCPU);
+  // Distractors only need to be counted between the similarities of a query: they come in parts and
+  // are never kept.
   ascending_ = std::get<0>(similarity.t().contiguous().sort(1));  // [Q, S]
   counts_ =
       torch::zeros({queries.size(0), database.size(0) + 1}, queries_.options().dtype(torch::kLong));
@@ -48,6 +50,7 @@ std::vector<int64_t> Ranking::places(int64_t query, const std::vector<int64_t>& 
   int64_t passed_over = 0;
   for (int64_t place = 0; place < order_.size(0); ++place) {
     const int64_t row = order[place][query];
+    // A place among what counts: junk before it is taken out, distractors are added.
     if (found.count(row) > 0) places.push_back(place - passed_over + distractors[place]);
     passed_over += static_cast<int64_t>(junk.count(row));
   }
@@ -59,6 +62,7 @@ double average_precision(const std::vector<int64_t>& places, int64_t positives) 
   for (size_t found = 0; found < places.size(); ++found) {
     const auto before = static_cast<double>(found);
     const auto place = static_cast<double>(places[found]);
+    // Trapezoid between the precisions before and at this positive, as in the official evaluation.
     const double left = places[found] == 0 ? 1.0 : before / place;
     const double right = (before + 1.0) / (place + 1.0);
     area += (left + right) / (2.0 * static_cast<double>(positives));
@@ -67,6 +71,7 @@ double average_precision(const std::vector<int64_t>& places, int64_t positives) 
 }
 
 double precision_at(const std::vector<int64_t>& places, int64_t k) {
+  // No deeper than the last positive: a query with few of them can reach 1.
   const int64_t depth = std::min(places.back() + 1, k);
   const auto hits =
       std::count_if(places.begin(), places.end(), [&](int64_t place) { return place < depth; });

@@ -19,6 +19,7 @@ std::vector<int64_t> joined(std::vector<int64_t> first, const std::vector<int64_
 }
 
 Judged judged(const std::string& protocol, const Relevance& truth) {
+  // Protocols of Radenović et al. 2018: what is neither positive nor left out counts as wrong.
   if (protocol == "easy") return {truth.easy, joined(truth.junk, truth.hard)};
   if (protocol == "hard") return {truth.hard, joined(truth.junk, truth.easy)};
   return {joined(truth.easy, truth.hard), truth.junk};
@@ -29,6 +30,7 @@ void add_query(const Ranking& ranking, int64_t query, const Judged& judged,
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   result.ap.push_back(kNone);
   result.precision.emplace_back(k.size(), kNone);
+  // Such a query stays NaN and out of the means.
   if (judged.positives.empty()) return;
   const auto places = ranking.places(query, judged.positives, judged.left_out);
   result.ap.back() = average_precision(places, static_cast<int64_t>(judged.positives.size()));

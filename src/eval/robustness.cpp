@@ -19,10 +19,12 @@ std::optional<double> mean_percent(const torch::Tensor& errors) {
 
 double mapped_accuracy(const torch::Tensor& predictions, const torch::Tensor& targets,
                        const torch::Tensor& class_of) {
+  // Classes outside of the nine map to -1, which no target is.
   return percent_of(class_of.index_select(0, predictions) == targets);
 }
 
 double vulnerable_percent(const torch::Tensor& predicted, const torch::Tensor& classes) {
+  // [foregrounds, backgrounds]: one background that misleads is enough.
   return percent_of((predicted != classes.unsqueeze(1)).any(1));
 }
 
@@ -51,6 +53,7 @@ CorruptionErrors corruption_errors(const torch::Tensor& error, int64_t benchmark
 
 RestrictedPrediction restricted_prediction(const torch::Tensor& logits,
                                            const torch::Tensor& classes) {
+  // The softmax is over the chosen classes alone.
   const auto [confidence, prediction] = logits.index_select(1, classes).softmax(1).max(1);
   return {prediction, confidence};
 }

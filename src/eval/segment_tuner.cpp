@@ -11,6 +11,7 @@
 namespace ibot::eval {
 namespace {
 
+/// The schedule counts micro-batches; the loop counts updates.
 int64_t updates(const SegmentOptions& options) { return options.iterations / options.accumulation; }
 
 train::LoopOptions loop_options(const SegmentTunerOptions& options, const dist::Group& group,
@@ -39,6 +40,7 @@ std::vector<optim::Parameter> parameters_of(const segmentation::Segmentor& netwo
                                             double layer_decay) {
   const auto& options = network.options();
   auto parameters = optim::dense_parameters(network, options.backbone.backbone, layer_decay);
+  // The linear head has a plain AdamW: its bias decays too.
   return options.head == segmentation::HeadKind::kLinear
              ? optim::decayed_alike(std::move(parameters))
              : parameters;
@@ -54,7 +56,9 @@ segmentation::SegmentorOptions segmentor_options(const SegmentOptions& options,
   check_option(options.transform.crop_size % patch == 0, "crop_size",
                "expected a multiple of backbone.patch_size ", patch, ", got ",
                options.transform.crop_size);
+  // Position embeddings are resized to the crop when weights are loaded.
   backbone.image_size = options.transform.crop_size;
+  // A frozen backbone runs in evaluation mode.
   backbone.drop_path = linear ? 0.0 : options.drop_path;
   return {.backbone = {.backbone = backbone,
                        .taps = options.taps,
@@ -116,6 +120,7 @@ double segment_lr(const SegmentOptions& options, int64_t update) {
                                      .total_steps = options.iterations,
                                      .power = options.power,
                                      .warmup = {options.warmup_iterations, options.warmup_ratio}};
+  // The rate at the last micro-batch of the update, when the optimizer takes its step.
   return schedule.at((update + 1) * options.accumulation - 1);
 }
 
@@ -166,6 +171,7 @@ void SegmentTuner::complete(train::EpochRecord& record) {
 std::optional<train::EvaluationRecord> SegmentTuner::test(int64_t epoch, const Test& test) {
   const auto every = options_.segment.test_every_epochs;
   const bool last = state().step >= updates(options_.segment);
+  // The end of the run is tested by its caller.
   if (every == 0 || (epoch + 1) % every != 0 || last) return std::nullopt;
   network_->eval();
   const auto scores = test();
@@ -192,6 +198,7 @@ torch::Tensor predict_labels(const segmentation::PixelNetwork& network,
   }
   const segmentation::SlidingOptions sliding{
       .crop = options.transform.crop_size, .stride = options.stride, .batch = options.window_batch};
+  // A single version needs no softmax: the largest logit is the largest probability.
   const bool once = images.size() == 1 && !options.test_flip;
   const auto labels =
       once ? segmentation::predicted_labels(network, images.front(), size, sliding)

@@ -28,6 +28,7 @@ struct Span {
   int64_t to = 0;
 };
 
+/// 0 is no limit.
 int64_t radius_of(const PropagationOptions& options, int64_t count) {
   return options.radius > 0 ? options.radius : count;
 }
@@ -56,6 +57,7 @@ class BestSources {
     for (int64_t begin = 0; begin < count; begin += kAtOnce) {
       const auto end = std::min(begin + kAtOnce, count);
       int above = 0;
+      // Without a branch, so that the compiler can use vectors; most groups have none.
       for (int64_t i = begin; i < end; ++i) above |= similarity[i] >= least_ ? 1 : 0;
       if (above == 0) continue;
       for (int64_t i = begin; i < end; ++i) {
@@ -66,6 +68,8 @@ class BestSources {
 
   /// Their mean label, [classes], into `mean`.
   void average(const float* labels, int64_t classes, float* mean) const {
+    // Sources kept early may have fallen behind: those at or above the k-th best count, ties
+    // included.
     const float least = best_.empty() ? 0 : weight(best_.front());
     float total = 0;
     std::fill_n(mean, classes, 0.0F);
@@ -101,6 +105,7 @@ class BestSources {
 
   size_t count_;
   float temperature_;
+  // What a similarity must reach to be among the best so far.
   float least_ = -std::numeric_limits<float>::infinity();
   std::vector<float> best_;  // a heap, the least first
   std::vector<Source> seen_;
@@ -141,6 +146,7 @@ class StripLabels {
   /// Compares the sources of one row with the targets whose windows hold them.
   void look_at(int64_t row, torch::Tensor& room) {
     const auto near = span_of(row, targets_.size(0), 1, row_reach_);
+    // [columns · frames, D]
     const auto sources = known_.features[row].slice(0, columns_.from, columns_.to).flatten(0, 1);
     auto similarity = room.narrow(0, 0, (near.to - near.from) * width_);
     at::mm_out(similarity, targets_.slice(0, near.from, near.to).flatten(0, 1), sources.t());
@@ -148,6 +154,7 @@ class StripLabels {
     for (int64_t target = near.from; target < near.to; ++target) {
       for (int64_t i = 0; i < width_; ++i, line += similarity.size(1)) {
         const auto window = span_of(columns_.begin + i, known_.features.size(1), 1, column_reach_);
+        // Sources of a window's row follow each other, frame by frame within a column.
         const auto place = (row * known_.features.size(1) + window.from) * frames_;
         best_sources_[target * width_ + i].look(line + (window.from - columns_.from) * frames_,
                                                 (window.to - window.from) * frames_, place);
@@ -191,6 +198,7 @@ torch::Tensor block_labels(const torch::Tensor& targets, const KnownFrames& know
       .mul_(near_rows.view({near_rows.size(0), 1, near_rows.size(1), 1, 1}) *
             near_columns.view({1, near_columns.size(0), 1, near_columns.size(1), 1}));
   const auto k = std::min(options.topk, affinity.size(1));
+  // The k-th largest weight; outside of the window weights are 0.
   const auto least = std::get<0>(affinity.topk(k, 1, true, false)).amin(1, true);
   affinity.masked_fill_(affinity < least, 0.0);
   const auto labels = affinity.mm(sources(known.labels)) / affinity.sum(1, true);  // [T, C]

@@ -18,6 +18,7 @@ torch::Tensor predicted(models::ProjectionHead head, const torch::Tensor& tokens
   const eval::EvaluationMode evaluation_mode(*head);
   std::vector<torch::Tensor> parts;
   for (const auto& rows : tokens.split(kRows)) {
+    // Of raw scores: the reference's prediction.
     parts.push_back(head->class_logits(head->trunk(rows.to(device))).argmax(-1).to(torch::kCPU));
   }
   return torch::cat(parts);

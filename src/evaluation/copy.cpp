@@ -46,6 +46,7 @@ class CopyData : public Data {
       : set_(data::open_copydays(root)),
         whitening_(options.whitening),
         distractors_(options.distractors) {
+    // Hashed once: every block names its features by its own hash.
     for (const auto& block : set_.blocks) hashes_.push_back(block.images.content_hash());
   }
 
@@ -79,11 +80,13 @@ std::string metric_of(std::string block) {
 
 /// In percent; `first` is the row of the block's first query.
 double mean_ap(const eval::Ranking& ranking, const data::CopyBlock& block, int64_t first) {
+  // The official script cannot rank fewer than 20 images; here all of them count then.
   const int64_t depth = std::min(kDepth, ranking.size());
   double sum = 0.0;
   for (size_t i = 0; i < block.originals.size(); ++i) {
     auto places = ranking.places(first + static_cast<int64_t>(i), block.originals[i]);
     std::erase_if(places, [&](int64_t place) { return place >= depth; });
+    // All originals count as positives, found among the first 20 or not.
     sum += eval::average_precision(places, static_cast<int64_t>(block.originals[i].size()));
   }
   return 100.0 * sum / static_cast<double>(block.originals.size());
@@ -123,6 +126,7 @@ class Copy : public Evaluation {
     for (size_t i = 0; i < data.set().blocks.size(); ++i) {
       queries.push_back(whitened(features(inputs, data.block(i), listener)));
     }
+    // The first block has the originals: they are queries and database at once.
     eval::Ranking ranking(torch::cat(queries), queries.front());
     if (const auto distractors = data.distractors()) {
       visit(inputs, *distractors, listener,
@@ -174,6 +178,7 @@ class Copy : public Evaluation {
     int64_t first = 0;
     for (const auto& block : set.blocks) {
       const double map = mean_ap(ranking, block, first);
+      // Queries of all blocks follow each other in one ranking.
       first += block.images.size();
       report.metrics[metric_of(block.name)] = map;
       report.table += table_line("%-12s %8lld %8.2f", block.name.c_str(),
@@ -181,6 +186,7 @@ class Copy : public Evaluation {
     }
     report.metrics["images"] = static_cast<double>(ranking.size());
     const auto strong = report.metrics.find("map_strong");
+    // The headline of the benchmark.
     if (strong != report.metrics.end()) report.score = strong->second;
     return report;
   }

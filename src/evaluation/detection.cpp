@@ -16,6 +16,7 @@
 namespace ibot::evaluation {
 namespace {
 
+/// mmdetection's size_divisor in tests.
 constexpr int64_t kDivisor = 32;
 constexpr double kMaskThreshold = 0.5;
 
@@ -42,6 +43,7 @@ torch::Tensor padded_batch(const torch::Tensor& pixels, const DetectionTestOptio
 metrics::RunLengthMask pasted(const torch::Tensor& probabilities, const torch::Tensor& box,
                               const coco::AnnotatedImage& image) {
   const auto* side = box.const_data_ptr<float>();
+  // A pixel more on each side: sampling reaches half a cell beyond the box.
   const auto from = [](float low, int64_t size) {
     return std::clamp<int64_t>(static_cast<int64_t>(std::floor(low)) - 1, 0, size);
   };
@@ -86,6 +88,7 @@ std::vector<metrics::Detection> found_in(detection::Detector& detector, const to
     detections.push_back({.image = image.id,
                           .category = set.categories[labels[i].item<int64_t>()].id,
                           .score = scores[i].item<double>(),
+                          // COCO's boxes are x, y, width, height.
                           .box = {box[0], box[1], box[2] - box[0], box[3] - box[1]},
                           .mask = pasted(masks[i], boxes[i], image)});
   }
@@ -102,6 +105,7 @@ std::vector<metrics::Detection> detect_in(detection::Detector& detector, const c
   const torch::NoGradGuard no_grad;
   const auto size = options.detect.test_size;
   const auto& group = options.group;
+  // Contiguous slices, nearly equal, without an image twice.
   const int64_t begin = set.images.size() * group.rank() / group.size();
   const int64_t end = set.images.size() * (group.rank() + 1) / group.size();
   data::PictureLoader loader(
@@ -137,6 +141,7 @@ DetectionQuality detection_quality(const std::vector<metrics::Truth>& truths,
   DetectionQuality quality;
   const auto numbers = found.summary();
   for (size_t i = 0; i < numbers.size(); ++i) {
+    // -1: no object of that size.
     if (numbers[i] >= 0) quality.metrics[prefix + kNames[i]] = 100 * numbers[i];
   }
   for (size_t i = 0; i < found.categories.size(); ++i) {

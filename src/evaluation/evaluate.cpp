@@ -12,6 +12,7 @@ Inputs inputs_of(const Evaluation& evaluation, Source& source, const Data* data)
                 .data = data,
                 .extraction = source.options(),
                 .output = source.output()};
+  // In this order: features that a later evaluation shares are computed once, by the source.
   if (reads.train_features) inputs.train = source.features(data::Split::kTrain);
   if (reads.test_features) inputs.test = source.features(data::Split::kVal);
   if (reads.images) inputs.images = source.images();

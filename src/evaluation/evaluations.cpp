@@ -27,6 +27,7 @@ void Evaluation::prepare(const Inputs&, const Listener&) const {}
 std::vector<Planned> evaluations(const eval::InRunOptions& knn,
                                  const eval::EvaluationOptions& others) {
   std::vector<Planned> all;
+  // k-NN has its keys in the section of in-run evaluations, the others one of their own each.
   all.push_back({make(eval::KnnOptions{knn.k, knn.temperature}), knn.every_epochs});
   std::apply(
       [&](const auto&... options) {
@@ -41,6 +42,7 @@ std::vector<Planned> planned(const eval::InRunOptions& knn, const eval::Evaluati
   for (auto name = knn.tasks.begin(); name != knn.tasks.end(); ++name) {
     IBOT_CHECK_AS(ConfigError, std::find(knn.tasks.begin(), name, *name) == name,
                   "eval.tasks: expected each evaluation once, got ", *name, " twice");
+    // Made anew for each name: take() moves one out.
     auto all = evaluations(knn, others);
     chosen.push_back(take(all, *name));
   }

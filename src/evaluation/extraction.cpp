@@ -54,6 +54,7 @@ eval::FeatureBank compute(const Embedder& embedder, const data::Dataset& images,
                                       .prefetch_batches = options.prefetch_batches,
                                       .pin_memory = place.device.is_cuda()});
   int64_t first = begin;
+  // Samples arrive in order; what was unreadable is not counted here.
   const auto embed = [&](const torch::Tensor& pixels) {
     const auto rows = embedder.embed(pixels, first);
     first += pixels.size(0);
@@ -83,6 +84,7 @@ void store_part(eval::FeatureBank& bank, int64_t images, const eval::FeatureBank
 eval::FeatureBank without(const eval::FeatureBank& bank, torch::Tensor unreadable, int64_t images) {
   IBOT_CHECK_AS(DataError, bank.features.defined(),
                 "features: expected at least one readable image, found none of ", images);
+  // Parts of several processes arrive in any order.
   unreadable = std::get<0>(unreadable.sort());
   const auto kept = torch::ones({images}, torch::kBool).index_fill_(0, unreadable, false);
   const auto rows = kept.nonzero().squeeze(1);  // [S]
@@ -107,6 +109,7 @@ std::map<std::string, std::string> feature_keys(const Subject& subject,
                                           {"augment.std", option_text(options.normalization.std)},
                                           {"eval.crop_size", option_text(options.crop_size)},
                                           {"eval.resize_size", option_text(options.resize_size)}};
+  // Whatever changes a value of a feature is a key: cached features are found by all of them.
   keys.merge(result_texts("backbone", subject.options));
   keys.merge(result_texts("data", options.decode));
   keys.merge(result_texts("features", options.features));

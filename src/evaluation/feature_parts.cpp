@@ -17,6 +17,7 @@ FeatureParts::FeatureParts(int64_t images, int64_t size, const std::string& name
 void FeatureParts::run(const Compute& compute, const Visit& visit) {
   tell(0);
   const int64_t parts = (stage_.total + size_ - 1) / size_;
+  // Own parts first, then those of the next rank: where a cache is shared, most of them are there.
   for (int64_t first = 0; first < options_.processes; ++first) {
     const int64_t owner = (options_.rank + first) % options_.processes;
     for (int64_t i = owner; i < parts; i += options_.processes) {

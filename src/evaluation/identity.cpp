@@ -18,6 +18,7 @@ std::map<std::string, std::string> items_in(const std::string& text) {
   std::map<std::string, std::string> items;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
+    // The first separator: names have none, values may.
     const auto end = line.find(kSeparator);
     if (end != std::string::npos) items.emplace(line.substr(0, end), line.substr(end + 2));
   }
@@ -62,6 +63,7 @@ void Identity::add_keys(const std::map<std::string, std::string>& values,
                         const std::map<std::string, std::string>& defaults) {
   for (const auto& [key, value] : values) {
     const auto holds = [&, name = key](const std::string& want) {
+      // "optim." stands for the whole section.
       return want.back() == '.' ? name.starts_with(want) : name == want;
     };
     if (std::none_of(wanted.begin(), wanted.end(), holds)) continue;
@@ -89,6 +91,7 @@ std::string Identity::differences(const std::string& kept) const {
   std::string differing;
   for (const auto& [name, value, is_hash, otherwise] : items_) {
     const auto found = there.find(name);
+    // A key that is younger than the kept text had its default then.
     const auto before = found == there.end() ? otherwise : found->second;
     if (found != there.end()) there.erase(found);
     if (before == value) continue;
@@ -104,6 +107,7 @@ std::string tensors_hash(const std::vector<std::pair<std::string, torch::Tensor>
   Hash hash;
   for (const auto& [name, tensor] : tensors) {
     const auto host = tensor.to(torch::kCPU).contiguous();
+    // Type and shape too: equal bytes may be other tensors.
     hash.add(concat(name, ' ', host.dtype().name(), ' ', host.sizes(), '\n'));
     hash.add(host.const_data_ptr(), host.nbytes());
   }

@@ -24,6 +24,7 @@ torch::Tensor classes_of(const ClassifiedSubject& subject) {
   std::vector<int64_t> classes;
   for (const auto& name : subject.classes) {
     const auto own = std::find(folders.begin(), folders.end(), name);
+    // A classifier of the nine classes, or one of ImageNet-1k whose classes map to them.
     classes.push_back(own != folders.end() ? own - folders.begin()
                                            : eval::imagenet9_class(eval::imagenet_class(name)));
   }
@@ -65,6 +66,7 @@ class Imagenet9Test : public RobustnessTest {
     const auto same = report.metrics.find("imagenet9_mixed_same");
     const auto random = report.metrics.find("imagenet9_mixed_rand");
     if (same == report.metrics.end() || random == report.metrics.end()) return;
+    // BG-Gap of Xiao et al. 2021: what a foreign background costs.
     report.metrics["imagenet9_background_gap"] = same->second - random->second;
     add_line(report, "imagenet9_background_gap", same->second - random->second);
   }
@@ -91,6 +93,7 @@ Foregrounds foregrounds_in(const fs::path& root) {
         if (entry.path().extension() == ".npy") masks.push_back(entry.path());
       }
     }
+    // A folder lists its files in any order.
     std::sort(masks.begin(), masks.end());
     for (const auto& mask : masks) {
       const auto name = mask.stem().string() + ".JPEG";
@@ -117,6 +120,7 @@ class ChallengeTest : public RobustnessTest {
     const auto foregrounds = std::make_shared<const data::FileList>(
         (inputs.folder / "fg_mask").string(), std::move(images), eval::imagenet9_classes());
     auto how = inputs.how;
+    // The images have the size of the network's input.
     how.resize_size = 0;
     const auto embed = [this](const torch::Tensor& pixels, int64_t first) {
       std::vector<torch::Tensor> rows;
@@ -178,6 +182,7 @@ class ChallengeTest : public RobustnessTest {
       const auto classes =
           class_of_.index_select(0, predicted(inputs_, images).select(1, 0).to(torch::kLong));
       const auto others = classes.masked_select(classes != own);
+      // One background that misleads is enough: the rest need not be looked at.
       if (others.numel() > 0) return others[0].item<int64_t>();
     }
     return own;

@@ -37,6 +37,7 @@ class ImagenetATest : public RobustnessTest {
     const auto [outputs, names] = restriction_of(inputs.subject);
     auto set = predicted_set(inputs, "imagenet_a", "imagenet_a", inputs.folder);
     set.how.resize_size = inputs.how.resize_size;
+    // As the benchmark's script resizes.
     set.how.filter = data::Filter::kBilinear;
     targets_ =
         torch::tensor(places_of(set.images->class_names(), names, inputs.folder), torch::kLong);
@@ -47,6 +48,7 @@ class ImagenetATest : public RobustnessTest {
       const auto [prediction, confidence] = eval::restricted_prediction(scores, chosen);
       return torch::stack({prediction.to(torch::kFloat), confidence}, 1);
     };
+    // Replaces that of predicted_set, which knows nothing of the resizing.
     set.embedder.identity = set_identity(inputs, "imagenet_a", *set.images, set.how);
     const auto all = eval::imagenet_a_classes().size();
     if (names.size() < all) {

@@ -64,6 +64,7 @@ class ImagenetCTest : public RobustnessTest {
 
   void add_to(eval::Report& report, const std::vector<eval::FeatureBank>& banks) const override {
     const auto& names = eval::imagenet_c_corruptions();
+    // [corruptions, severities]; NaN where there are no images.
     const auto error = torch::full({static_cast<int64_t>(names.size()), eval::kSeverities},
                                    std::nan(""), torch::kDouble);
     for (size_t i = 0; i < banks.size(); ++i) {
@@ -116,6 +117,7 @@ class ImagenetCTest : public RobustnessTest {
       if (!fs::is_directory(images)) continue;
       sets_.push_back(
           predicted_set(inputs, "imagenet_c", concat(corruption, ' ', severity), images));
+      // By name: the official label, a folder's position, is right only where all 1000 are there.
       places_.push_back({number, severity,
                          torch::tensor(places_of(sets_.back().images->class_names(),
                                                  inputs.subject.classes, images),

@@ -20,6 +20,7 @@ class Kmeans : public Evaluation {
   eval::Report run(const Inputs& inputs, const Listener&) const override {
     auto options = options_;
     if (options.clusters == 0) options.clusters = inputs.classes;
+    // On the unit sphere, where Euclidean distance orders as cosine similarity does.
     const auto features = eval::unit_length(inputs.test.features.to(inputs.subject.device));
     const auto found = eval::kmeans(features, options);
     eval::Report report{

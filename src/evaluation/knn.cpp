@@ -26,6 +26,7 @@ class Knn : public Evaluation {
   eval::Report run(const Inputs& inputs, const Listener&) const override {
     const eval::KnnOptions options{
         eval::numbers_of_neighbors(options_.k, inputs.train.labels.size(0)), options_.temperature};
+    // The search runs where the test features are; training features follow block by block.
     auto test = inputs.test;
     test.features = test.features.to(inputs.subject.device);
     const auto accuracies = eval::classify_knn(inputs.train, test, options);
@@ -36,6 +37,7 @@ class Knn : public Evaluation {
     for (const auto& accuracy : accuracies) {
       report.table += table_line("%6lld %8.2f %8.2f", static_cast<long long>(accuracy.k),
                                  accuracy.top1, accuracy.top5);
+      // The paper reports the best k.
       report.score = std::max(*report.score, accuracy.top1);
     }
     return report;

@@ -15,6 +15,7 @@ void check_folders(const fs::path& root, const data::DatasetOptions& options) {
   IBOT_CHECK_AS(DataError, fs::exists(root, unknown), root.string(),
                 ": expected a folder with train/ and val/, found nothing; check the path");
   for (const char* half : {"train", "val"}) {
+    // With or without a slash at the end.
     const auto name = (root / "").parent_path().filename();
     const auto hint = name == "train" || name == "val" ? "; name the folder above it" : "";
     IBOT_CHECK_AS(DataError, fs::exists(root / half, unknown), root.string(),
@@ -41,6 +42,7 @@ LabeledImages::LabeledImages(const fs::path& root, const data::DatasetOptions& o
   check_folders(root, options);
   train_ = opened(root, data::Split::kTrain, options, reading, unreadable_train_);
   test_ = opened(root, data::Split::kVal, options, reading, unreadable_test_);
+  // Classes are matched by name: the halves may have different folders.
   auto match = data::match_classes(*train_, *test_);
   note(root / "train", *train_);
   note(root / "val", *test_);

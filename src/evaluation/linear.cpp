@@ -65,7 +65,9 @@ class Linear : public Evaluation {
     const auto& subject = inputs.subject;
     const auto& images = *inputs.images;
     auto extraction = inputs.extraction;
+    // The published pooling of linear probes, which differs from that of other evaluations.
     extraction.features = eval::resolved({}, /*linear_probing=*/true, subject.options.arch);
+    // Test features are computed once; training crops change with every epoch.
     auto test = extract(subject, images.test(), images.hash(data::Split::kVal), "val", extraction,
                         listener);
     const eval::EvaluationMode evaluation_mode(*subject.backbone);
@@ -92,6 +94,7 @@ class Linear : public Evaluation {
 data::TrainingLoaderOptions linear_crops(const eval::LinearOptions& options,
                                          const ExtractionOptions& extraction, torch::Device device,
                                          data::Share share) {
+  // torchvision's RandomResizedCrop as the reference calls it, flips alone besides.
   return {.transform = {.size = extraction.crop_size,
                         .scale = options.scale,
                         .filter = data::Filter::kBilinear,
@@ -100,6 +103,7 @@ data::TrainingLoaderOptions linear_crops(const eval::LinearOptions& options,
           .decode = extraction.decode,
           .seed = static_cast<uint64_t>(options.seed),
           .batch_size = options.batch_size,
+          // The reference keeps the incomplete last batch of linear probes.
           .drop_last = false,
           .share = share,
           .num_epochs = options.epochs,

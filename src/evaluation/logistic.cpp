@@ -31,6 +31,7 @@ class Logistic : public Evaluation {
       const auto name = [&](const char* metric) { return concat(metric, "_lambda", lambda); };
       report.metrics.merge(std::map<std::string, double>{
           {name("top1"), top1}, {name("objective"), found.objective}, {name("gap"), found.gap}});
+      // The protocol reports the best λ.
       report.score = std::max(*report.score, top1);
     }
     report.metrics["top1"] = *report.score;

@@ -27,6 +27,7 @@ mask::PatchGrid cells_of(const std::string& text) {
   return {rows, columns};
 }
 
+/// A random order of 0 to count - 1.
 std::vector<int64_t> shuffled(int64_t count, Rng rng) {
   std::vector<int64_t> order(static_cast<size_t>(count));
   std::iota(order.begin(), order.end(), 0);
@@ -41,6 +42,8 @@ class CellOrders {
       : seed_(static_cast<uint64_t>(options.seed)), set_(static_cast<size_t>(images)) {
     const auto order = shuffled(images, Rng(seed_, 0, 0, kOrder));
     for (size_t place = 0; place < order.size(); ++place) {
+      // The reference draws once a batch of a shuffled loader: sets of images as such batches would
+      // be.
       set_[static_cast<size_t>(order[place])] = place / static_cast<size_t>(options.set_images);
     }
   }
@@ -49,6 +52,7 @@ class CellOrders {
   torch::Tensor of(int64_t first, int64_t count, uint64_t setting, int64_t cells) const {
     std::vector<torch::Tensor> orders;
     for (int64_t image = first; image < first + count; ++image) {
+      // Stream 0 has dealt the images to sets.
       const Rng rng(seed_, setting + 1, set_[static_cast<size_t>(image)], kOrder);
       orders.push_back(torch::tensor(shuffled(cells, rng), torch::kLong));
     }
@@ -137,6 +141,7 @@ class OcclusionTest : public RobustnessTest {
     if (random_) add_random(images, first, columns);
     if (salient_) add_salient(images, columns);
     if (shuffle_) {
+      // Apart from the numbers of the tenths.
       uint64_t setting = 100;
       for (const auto& text : inputs_.options.shuffle_grids) {
         const auto grid = cells_of(text);
@@ -167,6 +172,7 @@ class OcclusionTest : public RobustnessTest {
     for (int step = 1; step <= kShares; ++step) {
       const auto foreground = eval::most_attended(attention, step / 10.0);
       columns.push_back(predicted(inputs_, eval::blanked_cells(images, grid, foreground)));
+      // Columns: all salient ones, all others, then the shares that were dropped.
       others.push_back(
           predicted(inputs_, eval::blanked_cells(images, grid, foreground.logical_not())));
       lost.push_back(foreground.to(torch::kFloat).mean(1, true));
@@ -210,6 +216,7 @@ class OcclusionTest : public RobustnessTest {
         }
         chart.curves.push_back(*curve);
       }
+      // Past the shares, which are no predictions.
       column += kShares;
     }
     report.figures.push_back({"Top-1 under occlusion", "image/svg+xml", eval::to_svg(chart)});

@@ -24,6 +24,7 @@ Identity identity_of(const Subject& subject, const Pictures& pictures, const Pic
   identity.add_hash("weights", subject.hash);
   identity.add_images(pictures.hash);
   auto keys = feature_keys(subject, options);
+  // The method's own framing replaces them.
   keys.erase("eval.crop_size");
   keys.erase("eval.resize_size");
   keys.insert(method.keys.begin(), method.keys.end());
@@ -50,6 +51,7 @@ class Embedder {
   torch::Tensor features(const std::vector<torch::Tensor>& pictures) const {
     std::vector<torch::Tensor> rows(pictures.size());
     for (const auto& [size, members] : by_size(pictures)) {
+      // As many pixels at a time as a usual batch has, whatever the size of the pictures.
       const int64_t pixels = options_.batch_size * options_.crop_size * options_.crop_size;
       const auto most = static_cast<size_t>(std::max<int64_t>(pixels / (size[1] * size[2]), 1));
       for (size_t begin = 0; begin < members.size(); begin += most) {

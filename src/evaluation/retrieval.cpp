@@ -141,6 +141,7 @@ class Retrieval : public Evaluation {
             .framing = [limits](const data::Image& image,
                                 int64_t) { return data::thumbnail(image, limits); },
             .embedding = embedding(inputs),
+            // As the reference: some files of the sets end early.
             .accepts_truncated = true,
             .smallest_scale = options_.multi_scale ? 0.5 : 1.0};
   }
@@ -149,6 +150,7 @@ class Retrieval : public Evaluation {
     auto method = database(inputs);
     if (!options_.query_boxes) return method;
     const auto& data = dynamic_cast<const RevisitedData&>(*inputs.data);
+    // Cropped queries are other pictures: their features are kept apart.
     method.keys.emplace("boxes", data.hash());
     const data::ImageSize limits{options_.longest_side, options_.longest_side};
     method.framing = [&data, limits](const data::Image& image, int64_t query) {
@@ -163,6 +165,7 @@ class Retrieval : public Evaluation {
     };
     if (!options_.multi_scale) return single;
     return [single](const torch::Tensor& images) {
+      // Scales 1, 1/√2 and 1/2 of the reference.
       return eval::multi_scale_features(single, images, {1.0, std::sqrt(0.5), 0.5});
     };
   }

@@ -102,6 +102,7 @@ Robustness::Robustness(const eval::RobustnessOptions& options, ClassifiedSubject
     auto wanted = wanted_of(test, options_);
     if (wanted.empty()) continue;
     const auto folder = folder_of(test, options_, root);
+    // What was asked for must be there; otherwise tests without data are left out, with a note.
     const bool asked = !options_.tests.empty() || !(options_.*test.folder).empty();
     if (!asked && folder.empty()) {
       notes_.push_back(concat(wanted.front(), ": no folder ", test.usual.front(), " in ",
@@ -139,6 +140,7 @@ void Robustness::share(const Listener& listener) const {
   }
   const eval::EvaluationMode evaluation_mode(*subject_->network.backbone);
   const auto count = static_cast<int64_t>(sets.size());
+  // Every process starts elsewhere; parts that others have finished come from the cache.
   const auto first = how_.rank * count / how_.processes;
   for (int64_t i = 0; i < count; ++i) {
     const auto& set = *sets[static_cast<size_t>((first + i) % count)];

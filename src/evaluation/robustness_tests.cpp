@@ -22,12 +22,14 @@ torch::Tensor scores_of(const RobustnessInputs& inputs, const torch::Tensor& ima
   const auto& subject = inputs.subject;
   const auto features =
       eval::image_features(*subject.network.backbone, images, inputs.how.features);
+  // In float32: the classifier was trained on float32 features.
   return torch::addmm(subject.bias, features.to(torch::kFloat), subject.weight.t());
 }
 
 torch::Tensor predicted(const RobustnessInputs& inputs, const torch::Tensor& images) {
   const auto scores = scores_of(inputs, images);
   eval::check_finite(scores, "robustness", "class scores");
+  // Kept as a feature is: a float32 column, exact for class numbers.
   return scores.argmax(1, true).to(torch::kFloat);
 }
 
@@ -68,6 +70,7 @@ ScoredSet predicted_set(const RobustnessInputs& inputs, const std::string& test,
   IBOT_CHECK_AS(DataError, data::has_classes(*images), folder.string(),
                 ": expected a folder a class, got images without classes");
   auto how = inputs.how;
+  // These sets are cropped alone; tests that resize say so.
   how.resize_size = 0;
   const auto embed = [inputs](const torch::Tensor& pixels, int64_t /*first*/) {
     return predicted(inputs, batch::normalized(pixels, inputs.how.normalization));

@@ -48,6 +48,7 @@ std::vector<metrics::Detection> shared_detections(std::vector<metrics::Detection
   if (group.size() == 1) return own;
   const auto row = packed(own);
   const auto lengths = group.all_gather(torch::tensor({row.numel()}, torch::kLong)).view({-1});
+  // all_gather wants equal shapes: rows are padded, and read up to their own lengths.
   const auto longest = std::max<int64_t>(lengths.max().item<int64_t>(), 1);
   auto padded = torch::zeros({longest}, torch::kDouble);
   padded.slice(0, 0, row.numel()).copy_(row);

@@ -45,6 +45,7 @@ std::vector<std::pair<std::string, double>> global_means(const std::vector<Objec
                           contour.mean, contour.recall, contour.decay};
     for (size_t i = 0; i < std::size(values); ++i) means[i + 1].second += values[i] / count;
   }
+  // The mean of J-Mean and F-Mean.
   means[0].second = (means[1].second + means[4].second) / 2.0;
   return means;
 }

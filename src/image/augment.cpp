@@ -19,6 +19,7 @@ constexpr double kMaxBlur = 2.0;
 /// Rounds half to even, as Python does.
 int64_t rounded(double value) { return static_cast<int64_t>(std::nearbyint(value)); }
 
+/// torchvision's fallback: the largest central box of an allowed aspect.
 Box central_box(int64_t height, int64_t width) {
   const double aspect = static_cast<double>(width) / static_cast<double>(height);
   Box box{0, 0, height, width};
@@ -57,6 +58,7 @@ Box sample_box(int64_t height, int64_t width, const std::array<double, 2>& scale
     Box box;
     box.width = rounded(std::sqrt(area * aspect));
     box.height = rounded(std::sqrt(area / aspect));
+    // Boxes that leave the image are drawn anew, not clipped.
     if (box.width <= 0 || box.width > width || box.height <= 0 || box.height > height) continue;
     box.top = rng.integer(0, height - box.height);
     box.left = rng.integer(0, width - box.width);
@@ -100,6 +102,7 @@ CropPlace augmented_crop(const ColumnPlanes& image, View view, const AugmentOpti
   plan.width = out.width;
   plan.box = sample_box(image.height(), image.width(), scale, rng);
   plan.flip = rng.uniform() < options.flip_prob;
+  // Cut out, resized and flipped in one pass; the rest works on the 8-bit crop.
   resized_crop(image, plan, out);
   if (rng.uniform() < options.jitter_prob) {
     color_jitter_(out, {options.brightness, options.contrast, options.saturation, options.hue},
@@ -110,6 +113,7 @@ CropPlace augmented_crop(const ColumnPlanes& image, View view, const AugmentOpti
   if (rng.uniform() < blur_prob(view, options)) {
     gaussian_blur_(out, rng.uniform(kMinBlur, kMaxBlur));
   }
+  // Only the second and further global crops are solarized.
   if (view == View::kOtherGlobal && rng.uniform() < options.solarize_prob) solarize_(out);
   return {plan.box, plan.flip};
 }

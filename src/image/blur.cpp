@@ -65,6 +65,7 @@ void blur_rows(uint8_t* plane, int64_t height, int64_t width, const BoxFilter& b
   const int64_t margin = box.reach + 1;
   thread_local std::vector<uint8_t> padded_line;
   thread_local std::vector<const uint8_t*> taps;
+  // Edge pixels are repeated beyond the border.
   padded_line.resize(width + 2 * margin);
   taps.resize(2 * margin + 1);
   for (int64_t k = 0; k <= 2 * margin; ++k) taps[k] = padded_line.data() + k;

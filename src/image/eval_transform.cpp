@@ -17,6 +17,7 @@ int64_t central_offset(int64_t size, int64_t crop) {
 
 void eval_transform(const Image& image, const EvalTransformOptions& options, CropView out) {
   const int64_t shorter = std::min(image.height(), image.width());
+  // 0: not resized, only cropped.
   const int64_t resized = options.resize_size > 0 ? options.resize_size : shorter;
   IBOT_CHECK(options.crop_size > 0 && options.crop_size <= resized,
              "eval_transform: expected a crop of at most ", resized, " pixels, got ",

@@ -88,6 +88,7 @@ IBOT_SIMD_PART inline void to_rgb(const Hsv& __restrict in, uint8_t* __restrict 
 IBOT_SIMD_PART inline void turn_block(uint8_t* red, uint8_t* green, uint8_t* blue, int turn) {
   Hsv hsv;
   to_hsv(red, green, blue, hsv);
+  // Hue is a circle of 256 levels.
   for (int64_t i = 0; i < kBlock; ++i) hsv.hue[i] = (hsv.hue[i] + turn) & 255;
   to_rgb(hsv, red, green, blue);
 }

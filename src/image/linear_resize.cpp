@@ -7,6 +7,7 @@ namespace ibot::data {
 namespace {
 
 ImageSize scaled(ImageSize size, double factor) {
+  // mmcv's rounding: int(x + 0.5).
   const auto side = [factor](int64_t pixels) {
     return static_cast<int64_t>(static_cast<double>(pixels) * factor + 0.5);
   };
@@ -26,6 +27,7 @@ cv::Mat view(const void* pixels, int64_t height, int64_t width, int type) {
 
 ImageSize size_within(ImageSize size, int64_t long_side, int64_t short_side) {
   const auto [least, most] = std::minmax(size.height, size.width);
+  // mmcv's rescale_size: within both limits.
   return scaled(size, std::min(ratio(long_side, most), ratio(short_side, least)));
 }
 
@@ -45,6 +47,7 @@ torch::Tensor nearest_resized(const torch::Tensor& map, ImageSize size) {
   TORCH_INTERNAL_ASSERT(map.scalar_type() == torch::kByte);
   const auto from = map.contiguous();
   auto out = torch::empty({size.height, size.width}, torch::kByte);
+  // OpenCV's rule: source floor(target · from / to), without half a pixel.
   auto to = view(out.data_ptr(), size.height, size.width, CV_8UC1);
   cv::resize(view(from.data_ptr(), from.size(0), from.size(1), CV_8UC1), to, to.size(), 0, 0,
              cv::INTER_NEAREST);

@@ -20,6 +20,7 @@ std::vector<CropPlace> multi_crop(const Image& image, const AugmentOptions& opti
     IBOT_CHECK(crops[i].height == size && crops[i].width == size, "multi_crop: expected crop ", i,
                " of ", size, " pixels, got ", crops[i].height, " x ", crops[i].width);
     const View view = i == 0 ? View::kFirstGlobal : global ? View::kOtherGlobal : View::kLocal;
+    // A stream for each crop: more crops leave the first ones as they are.
     Rng rng(key.seed, key.epoch, key.sample, kCrop + static_cast<uint32_t>(i));
     places.push_back(augmented_crop(planes, view, options, rng, crops[i]));
   }

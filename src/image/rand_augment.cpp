@@ -21,6 +21,7 @@ void shift_(CropView crop, double x, double y) { warp_(crop, {.x0 = x, .y0 = y},
 
 void rand_operation_(CropView crop, RandOperation operation, double level, bool negative) {
   const double sign = negative ? -1.0 : 1.0;
+  // "Increasing" operations of timm: level 10 changes by 0.9, in either direction.
   const double factor = 1.0 + sign * amount(level, 0.9);
   switch (operation) {
     case RandOperation::kAutoContrast:
@@ -31,6 +32,7 @@ void rand_operation_(CropView crop, RandOperation operation, double level, bool 
       return solarize_(crop, 0);  // inverts all values
     case RandOperation::kRotate:
       return warp_(crop, rotation(sign * amount(level, 30.0), crop.height, crop.width), kFill);
+    // The higher the level, the fewer bits and the lower the threshold.
     case RandOperation::kPosterize:
       return posterize_(crop, 4 - static_cast<int>(amount(level, 4.0)));
     case RandOperation::kSolarize:
@@ -61,6 +63,7 @@ void rand_augment_(CropView crop, const TrainingTransformOptions& options, Rng& 
   const auto& operations = EnumNames<RandOperation>::values;
   for (int64_t i = 0; i < options.rand_operations; ++i) {
     const auto operation = operations[rng.index(operations.size())].first;
+    // timm applies each chosen operation with probability one half.
     if (rng.uniform() >= 0.5) continue;
     const double level = options.rand_magnitude + options.rand_magnitude_std * rng.normal();
     const bool negative = rng.uniform() < 0.5;

@@ -13,6 +13,7 @@ namespace {
 
 // Pillow's PRECISION_BITS: 32 bits hold 8-bit samples times weights, with a sign and overshoot.
 constexpr int kFraction = 22;
+// Memory that a thread may keep from image to image.
 constexpr size_t kKeptBytes = size_t{64} << 20;
 
 double support(Filter filter) {
@@ -73,6 +74,7 @@ struct TapTable {
     std::vector<double> exact;
     for (int64_t i = begin; i < begin + count; ++i) {
       const double center = (static_cast<double>(i) + 0.5) * scale;
+      // Truncated after adding a half, as Pillow's C code does.
       const auto low = std::max<int64_t>(static_cast<int64_t>(center - reach + 0.5), 0);
       const auto high = std::min<int64_t>(static_cast<int64_t>(center + reach + 0.5), in);
       first.push_back(low);
@@ -113,6 +115,7 @@ IBOT_SIMD void weighted_sum(Lines lines, const int32_t* weights, int64_t taps, i
                             uint8_t* __restrict out) {
   for (int64_t x = 0; x < length; x += kBlock) {
     int32_t sum[kBlock];
+    // Half a level: the shift then rounds.
     for (int64_t i = 0; i < kBlock; ++i) sum[i] = 1 << (kFraction - 1);
     const uint8_t* line = lines.data + x;
     for (int64_t k = 0; k < taps; ++k, line += lines.stride) {
@@ -184,6 +187,7 @@ void ColumnPlanes::assign(const Image& image) {
 
 void resized_crop(const ColumnPlanes& image, const ResizePlan& plan, CropView out) {
   check_plan(image, plan, out);
+  // Horizontally first, and rounded to 8 bits in between, as Pillow does.
   const TapTable across(plan.filter, {plan.box.width, plan.width, plan.covered_width}, plan.left,
                         out.width);
   const TapTable down(plan.filter, {plan.box.height, plan.height, plan.covered_height}, plan.top,
@@ -201,6 +205,7 @@ void resized_crop(const ColumnPlanes& image, const ResizePlan& plan, CropView ou
           image.column(channel, plan.box.left + across.first[x]) + plan.box.top + top,
           image.stride()};
       weighted_sum(source, across.at(x), across.count(x), rows,
+                   // The flip costs nothing: columns are written in the other order.
                    columns.line(plan.flip ? out.width - 1 - x : x));
     }
     // [width, rows] → [rows, width]

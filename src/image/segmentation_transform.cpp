@@ -8,6 +8,7 @@
 namespace ibot::data {
 namespace {
 
+// mmsegmentation's constants of crops and PhotoMetricDistortion; hues are OpenCV's half degrees.
 constexpr int kTries = 10;
 constexpr double kBrightness = 32.0;
 constexpr int kHues = 180;
@@ -15,6 +16,7 @@ constexpr int64_t kHueShift = 18;
 
 /// value · factor + added, cut off to 8 bits, of all values or one channel of three.
 void convert_(cv::Mat& pixels, double factor, double added, int first = 0, int step = 1) {
+  // In float32, cut off and truncated as mmsegmentation's convert, for each of 256 values once.
   std::array<uint8_t, 256> table{};
   for (size_t value = 0; value < table.size(); ++value) {
     const float result =
@@ -53,6 +55,7 @@ bool is_varied(const torch::Tensor& label, double max_class_share) {
     labeled += counts[value];
     largest = std::max(largest, counts[value]);
   }
+  // A window without labels has no class and fails before the division.
   return classes > 1 &&
          static_cast<double>(largest) / static_cast<double>(labeled) < max_class_share;
 }
@@ -91,6 +94,7 @@ PhotometricDraw draw_photometric(Rng& rng) {
   const auto coin = [&rng] { return rng.integer(0, 1) == 1; };
   PhotometricDraw draw;
   if (coin()) draw.brightness = rng.uniform(-kBrightness, kBrightness);
+  // Drawn whether contrast changes or not.
   draw.contrast_first = coin();
   if (coin()) draw.contrast = rng.uniform(0.5, 1.5);
   if (coin()) draw.saturation = rng.uniform(0.5, 1.5);
@@ -121,6 +125,7 @@ Box choose_crop(const torch::Tensor& label, ImageSize crop, double max_class_sha
     return box;
   };
   auto box = next();
+  // The eleventh window is used as it is.
   for (int i = 0; i < kTries && !is_varied(part(label, box), max_class_share); ++i) box = next();
   return box;
 }
@@ -142,6 +147,7 @@ ImageSize segmentation_transform(const Image& image, const torch::Tensor& label,
                                [&] { return draw_crop(size, crop, rng); });
   const bool flips = rng.uniform() < options.flip_prob;
   auto pixels = cropped(resized, box);
+  // Only on the crop: the reference distorts after cropping.
   if (options.photometric) distort_(pixels, draw_photometric(rng));
   auto planes = planes_of(pixels);
   auto cut = part(labels, box);
@@ -150,6 +156,7 @@ ImageSize segmentation_transform(const Image& image, const torch::Tensor& label,
     cut = cut.flip(1);
   }
   const Box filled{.height = box.height, .width = box.width};
+  // A crop smaller than asked for is padded: labels with 255, pixels after normalization.
   out.image.zero_();
   out.label.fill_(kIgnored);
   part(out.image, filled).copy_(planes);

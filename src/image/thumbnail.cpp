@@ -17,6 +17,7 @@ template <class Error>
 int64_t nearest_aspect(double exact, const Error& error) {
   const double below = std::floor(exact);
   const double above = std::ceil(exact);
+  // As Python's min over both: the lower one of equals.
   const double best = error(above) < error(below) ? above : below;
   return std::max<int64_t>(static_cast<int64_t>(best), 1);
 }
@@ -100,6 +101,7 @@ ImageSize thumbnail_size(ImageSize size, ImageSize limits) {
 
 torch::Tensor thumbnail(const Image& image, const Box& box, ImageSize limits) {
   const auto size = thumbnail_size({box.height, box.width}, limits);
+  // Pillow's reducing_gap: large images are averaged in whole cells before Lanczos.
   const ImageSize cell{reduction(box.height, size.height), reduction(box.width, size.width)};
   ResizePlan plan{
       .box = box, .height = size.height, .width = size.width, .filter = Filter::kLanczos};
@@ -109,6 +111,7 @@ torch::Tensor thumbnail(const Image& image, const Box& box, ImageSize limits) {
              "thumbnail: expected a box within the image");
   const auto small = reduced(image, box, cell);
   plan.box = {0, 0, small.height(), small.width()};
+  // The last cell may be smaller: the box covers a fraction of it.
   plan.covered_height = static_cast<double>(box.height) / static_cast<double>(cell.height);
   plan.covered_width = static_cast<double>(box.width) / static_cast<double>(cell.width);
   return shown(small, plan);

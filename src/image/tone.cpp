@@ -49,9 +49,11 @@ Range range_of(const Histogram& counts) {
 
 Curve stretching(const Histogram& counts) {
   const auto [low, high] = range_of(counts);
+  // One level alone cannot be stretched.
   if (high <= low) return curve_of([](int level) { return level; });
   const double scale = 255.0 / (high - low);
   const double offset = -low * scale;
+  // Truncated, as Pillow's lookup table is.
   return curve_of([&](int level) { return static_cast<int64_t>(level * scale + offset); });
 }
 
@@ -96,6 +98,7 @@ void solarize_add_(CropView crop, int amount) {
 }
 
 void posterize_(CropView crop, int bits) {
+  // No bits at all, at level 10, give black.
   const int mask = ~((1 << (8 - bits)) - 1);
   apply_(crop.data, 3 * crop.plane_size(), curve_of([&](int level) { return level & mask; }));
 }

@@ -21,10 +21,12 @@ void training_transform(const Image& image, const TrainingTransformOptions& opti
   thread_local ColumnPlanes planes;
   planes.assign(image);
   resized_crop(planes, plan, out);
+  // timm uses the jitter only where there is no RandAugment.
   if (options.rand_operations > 0) {
     rand_augment_(out, options, rng);
   } else if (options.color_jitter > 0) {
     const double strength = options.color_jitter;
+    // Without hue.
     color_jitter_(out, {.brightness = strength, .contrast = strength, .saturation = strength}, rng);
   }
 }

@@ -27,6 +27,7 @@ double cubic(double v1, double v2, double v3, double v4, double d) {
   return v2 + d * (linear + d * (square + d * cube));
 }
 
+/// Cut off and truncated, not rounded, as Pillow's bicubic transform.
 uint8_t truncated(double value) {
   return value <= 0.0 ? 0 : value >= 255.0 ? 255 : static_cast<uint8_t>(value);
 }
@@ -60,6 +61,7 @@ Affine rotation(double degrees, int64_t height, int64_t width) {
   double turn = std::fmod(degrees, 360.0);
   if (turn < 0) turn += 360.0;
   if (turn == 0.0) return {};
+  // Pillow passes the inverse map: from output to source.
   const double angle = -(turn * (std::numbers::pi / 180.0));
   const double cosine = rounded_to_15_decimals(std::cos(angle));
   const double sine = rounded_to_15_decimals(std::sin(angle));
@@ -93,6 +95,7 @@ void warp_(CropView crop, const Affine& source, const std::array<uint8_t, 3>& fi
         for (int64_t c = 0; c < 3; ++c) crop.plane(c)[pixel] = fill[c];
         continue;
       }
+      // From pixel corners to pixel centers.
       const Taps columns(from_x - 0.5, crop.width);
       const Taps rows(from_y - 0.5, crop.height);
       for (int64_t c = 0; c < 3; ++c) {

@@ -22,6 +22,7 @@ torch::Tensor entropy_by_operators(const torch::Tensor& logits, const CenteredTe
   const auto scores = scores_of(logits, teacher, temperature);
   int64_t column = 0;
   for (const auto& all : {scores.student, scores.teacher}) {
+    // Student's largest score and sum, then the teacher's: RowSums of the own code.
     const auto largest = all.amax(-1, /*keepdim=*/true);
     sums.narrow(1, column++, 1).copy_(largest);
     sums.narrow(1, column++, 1).copy_((all - largest).exp().sum(-1, /*keepdim=*/true));
@@ -33,6 +34,7 @@ torch::Tensor entropy_backward_by_operators(const torch::Tensor& logits,
                                             const CenteredTeacher& teacher, double temperature,
                                             const torch::Tensor&, const torch::Tensor& gradient) {
   const auto scores = scores_of(logits, teacher, temperature);
+  // Targets sum to 1 here: (softmax of the student - softmax of the teacher) / temperature.
   const auto weight = (gradient / temperature).unsqueeze(1);
   return scores.student.softmax(-1)
       .sub_(scores.teacher.softmax(-1))
@@ -59,6 +61,7 @@ const std::vector<torch::ScalarType>& entropy_types() {
   return types;
 }
 
+/// Own code reads scores of one type, and centers in float32.
 bool takes_entropy(const torch::Tensor& logits, const CenteredTeacher& teacher) {
   const auto& types = entropy_types();
   const auto type = logits.scalar_type();

@@ -35,6 +35,7 @@ NormGradients normalize_backward_by_operators(const NormBackward& in, const Norm
       {of_rows, true, true});
   if (of_rows) torch::Tensor(in.of_rows).copy_(rows.mul_(in.rstd));
   if (of_rows && in.above.defined()) torch::Tensor(in.of_rows).add_(in.above);
+  // What the linear layer has read: computed again, not kept.
   return {scale, shift,
           torch::addcmul(norm.shift, normalized, norm.scale).to(in.normalized.scalar_type())};
 }
@@ -66,6 +67,7 @@ NormGradients normalize_backward_in_vectors(const NormBackward& in, const NormPa
   const auto above = in.above.defined() ? in.above.contiguous() : in.above;
   const int64_t count = gradient.size(0), width = gradient.size(1);
   const auto parts = parts_of(count, width);
+  // Sums of its own for every thread, added at the end in a fixed order.
   auto sums = torch::zeros({2, parts, width}, scale.options());
   NormGradients result;
   result.output = torch::empty_like(normalized);
@@ -88,6 +90,7 @@ NormGradients normalize_backward_in_vectors(const NormBackward& in, const NormPa
   return result;
 }
 
+/// Own code writes row after row.
 bool takes_room(const NormRoom& room) {
   const auto fits = [](const torch::Tensor& tensor) {
     return !tensor.defined() || tensor.is_contiguous();

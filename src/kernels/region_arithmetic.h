@@ -17,10 +17,12 @@ struct Between {
 
 IBOT_BOTH Between between(float at, int64_t size) {
   Between result;
+  // Farther than a cell outside: counts as 0.
   if (at < -1 || at > static_cast<float>(size)) return result;
   result.inside = true;
   at = at > 0 ? at : 0.0F;
   result.low = static_cast<int64_t>(at);
+  // Beyond the last cell's middle: the last cell.
   if (result.low >= size - 1) {
     result.low = result.high = size - 1;
     return result;

@@ -22,6 +22,7 @@ struct Axis {
 
   Axis(float low, float high, int64_t count, int64_t fixed, int64_t size) {
     const float bin = (high - low) / static_cast<float>(count);
+    // As many samples as a bin has cells, rounded up; none for a region without a side.
     samples = fixed > 0 ? fixed : static_cast<int64_t>(std::ceil(bin));
     bins.resize(count);
     for (int64_t b = 0; b < count; ++b) {
@@ -165,6 +166,7 @@ torch::Tensor remaining_on_cpu(const torch::Tensor& boxes, double threshold) {
   for (int64_t i = 0; i < all.count(); ++i) {
     if (remains[i] == 0) continue;
     for (int64_t j = i + 1; j < all.count(); ++j) {
+      // Not (overlap > limit), so that the overlap of two empty boxes, 0 / 0, removes none.
       remains[j] &= static_cast<uint8_t>(!(all.overlap(i, j) > limit));
     }
   }

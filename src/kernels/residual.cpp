@@ -46,6 +46,7 @@ BranchGradient add_backward_in_vectors(const torch::Tensor& gradient, const RowS
   const auto row = contiguous(scale.row), channel = contiguous(scale.channel);
   const int64_t count = above.size(0), width = above.size(1);
   const auto parts = parts_of(count, width);
+  // Sums of its own for every thread.
   auto sums = torch::zeros({parts, width}, above.options());
   const auto rounded = torch::empty({count, width}, above.options().dtype(dtype));
   const auto scaled = channel.defined() ? torch::empty_like(rounded) : torch::Tensor();
@@ -55,6 +56,7 @@ BranchGradient add_backward_in_vectors(const torch::Tensor& gradient, const RowS
   for_parts_of_rows(count, parts, [&](int64_t first, int64_t last, int64_t part) {
     vector_loops()->branch_gradient(all, own + part * width, first, last);
   });
+  // Without layer scale both gradients are one tensor.
   return {rounded, scaled.defined() ? scaled : rounded, sums.sum(0)};
 }
 

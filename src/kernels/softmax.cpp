@@ -21,6 +21,7 @@ torch::Tensor softmax_in_vectors(torch::Tensor scores, double factor) {
   const SoftmaxRows all{scores.size(-1), static_cast<float>(factor), mutable_halves(scores)};
   at::parallel_for(0, scores.numel() / all.width, rows_a_thread(all.width),
                    [&](int64_t first, int64_t last) {
+                     // A row in float32: between its two passes nothing is rounded.
                      std::vector<float> room(static_cast<size_t>(all.width));
                      vector_loops()->softmax(all, room.data(), first, last);
                    });
@@ -52,6 +53,7 @@ Kernel<decltype(scaled_softmax_backward)>& softmax_backward_kernel() {
   return kernel;
 }
 
+/// Own code works in place on rows that follow each other.
 bool takes_scores(const torch::Tensor& rows) {
   return rows.scalar_type() == torch::kBFloat16 && rows.is_contiguous() && rows.numel() > 0;
 }

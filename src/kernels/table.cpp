@@ -9,6 +9,7 @@
 namespace ibot::kernels {
 namespace {
 
+/// No multiples of a vector or a block: what is left over at their ends is tried too.
 constexpr int64_t kTriedRows = 67, kTriedWidth = 203;
 
 /// Of the values' type, with room for sums in another order.
@@ -21,13 +22,16 @@ double difference(const torch::Tensor& own, const torch::Tensor& expected) {
   const auto wide = expected.to(torch::kCPU, torch::kDouble);
   const auto off = (own.to(torch::kCPU, torch::kDouble) - wide).abs().max().item<double>();
   const auto largest = wide.abs().max().item<double>();
+  // Relative to the largest value: single small ones may be off by rounding.
   const auto relative = off / std::max(largest, std::numeric_limits<double>::min());
+  // NaN where the other has a number is as wrong as can be.
   return std::isnan(relative) ? std::numeric_limits<double>::infinity() : relative;
 }
 
 std::vector<torch::Tensor> results_of(const Subject& subject) {
   subject.prepare();
   auto results = subject.run();
+  // The next run writes into the same room.
   for (auto& tensor : results) tensor = tensor.clone();
   return results;
 }
@@ -81,6 +85,7 @@ std::vector<Difference> check(torch::Device device, const std::vector<TableRow>&
     if (!row.choice.runs_own(device.type())) continue;
     for (const auto& result : compare(row, device)) {
       if (result.found <= result.allowed) continue;
+      // A kernel that is wrong in one type is not used in any.
       row.choice.use_fallback(device.type());
       wrong.push_back(result);
       break;

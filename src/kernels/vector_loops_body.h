@@ -28,6 +28,7 @@ struct Pair {
     return at::vec::vec_reduce_all<float>([](Vec a, Vec b) { return at::vec::maximum(a, b); },
                                           at::vec::maximum(low, high));
   }
+  // Within 20 units in the last place of float32: far more than bfloat16 keeps.
   Pair exp() const { return {low.exp_u20(), high.exp_u20()}; }
 };
 
@@ -42,6 +43,7 @@ Pair larger(const Pair& a, const Pair& b) {
 constexpr int64_t kLanes = Vec::size(), kStep = HalfVec::size();
 
 inline Pair load(const float* from, int64_t count) {
+  // Whole vectors are nearly all: the ends of rows take the slow way.
   if (count == kStep) return {Vec::loadu(from), Vec::loadu(from + kLanes)};
   return {Vec::loadu(from, std::min(count, kLanes)),
           Vec::loadu(from + std::min(count, kLanes), std::max<int64_t>(count - kLanes, 0))};
@@ -91,6 +93,7 @@ void normalize(const NormalizeRows& all, int64_t first, int64_t last) {
     for_parts(all.width, [&](int64_t i, int64_t n) { sum = sum + first_of(load(x + i, n), 0, n); });
     const float mean = sum.sum() / width;
     for_parts(all.width, [&](int64_t i, int64_t n) {
+      // Places behind the row hold 0 - mean: they must not count.
       const auto off = first_of(load(x + i, n) - Pair::of(mean), 0, n);
       squares = squares + off * off;
     });
@@ -111,6 +114,7 @@ void norm_gradient_rows(const NormGradientRows& all, const NormSums& sums, int64
   const auto width = static_cast<float>(all.width);
   for (int64_t r = first; r < last; ++r) {
     const auto *gradient = all.gradient + r * all.width, *kept = all.kept + r * all.width;
+    // Both means are needed before the first number of the row's gradient: two passes over it.
     auto sum = Pair::of(0), products = Pair::of(0);
     for_parts(all.width, [&](int64_t i, int64_t n) {
       const auto g = load(gradient + i, n), value = load(kept + i, n);
@@ -186,6 +190,7 @@ void softmax_gradient(const SoftmaxGradientRows& all, int64_t first, int64_t las
   for (int64_t r = first; r < last; ++r) {
     const auto* weights = all.weights + r * all.width;
     auto* gradient = all.gradient + r * all.width;
+    // dS = A (dA - Σ A dA), times the factor of the scores.
     auto products = Pair::of(0);
     for_parts(all.width, [&](int64_t i, int64_t n) {
       products = products + first_of(load(weights + i, n) * load(gradient + i, n), 0, n);

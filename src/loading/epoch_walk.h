@@ -40,6 +40,7 @@ class EpochWalk {
 
   /// The next batch, smaller if the order ends within it; nullopt after the last epoch.
   std::optional<Batch> next() {
+    // Before the end is checked: a loader may start behind the last step of an epoch.
     if (step_ == options_.steps_per_epoch) {
       ++epoch_;
       step_ = 0;

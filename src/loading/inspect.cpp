@@ -17,6 +17,7 @@ namespace {
 Spread spread(std::vector<int64_t> values) {
   if (values.empty()) return {};
   std::sort(values.begin(), values.end());
+  // Smallest, lower median, largest.
   return {values.front(), values[(values.size() - 1) / 2], values.back()};
 }
 
@@ -29,6 +30,7 @@ void sort_by_sample(std::vector<DamagedFile>& files) {
 /// Empty if the image does not decode: finding those is the task of verify().
 std::string notice_of(Bytes bytes, ImageFormat format, const std::string& path,
                       const DecodeOptions& options) {
+  // Only such images have a notice; the others need not be decoded for it.
   if (!may_be_wide_gray(bytes, format)) return {};
   try {
     return decode_checked(bytes, path, options).notice;

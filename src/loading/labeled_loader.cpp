@@ -38,6 +38,7 @@ class LabeledLoader::Impl {
   }
 
   std::optional<batch::LabeledBatch> next() {
+    // A batch none of whose images decodes is passed over.
     while (auto draft = loader_->next()) {
       auto batch = readable(*std::move(draft));
       if (batch.image.size(0) > 0) return batch;
@@ -60,6 +61,7 @@ class LabeledLoader::Impl {
     try {
       fill_image(draft, i);
     } catch (const DataError& error) {
+      // Threads only note it: next() tells, in the order of samples and on the caller's thread.
       if (!options_.on_unreadable) throw;
       const auto sample = draft.items[i];
       const std::lock_guard lock(mutex_);
@@ -69,6 +71,7 @@ class LabeledLoader::Impl {
 
   void fill_image(Loader::Draft& draft, int64_t i) const {
     const auto image = labeled_image(dataset_, draft.items[i], options_.decode, draft.batch, i);
+    // An image that is not resized has to hold the crop.
     const int64_t least = options_.transform.resize_size > 0 ? 1 : options_.transform.crop_size;
     IBOT_CHECK_AS(DataError, image.height() >= least && image.width() >= least,
                   dataset_.path(draft.items[i]), ": expected at least ", least, " x ", least,

@@ -75,11 +75,13 @@ class MultiCropLoader::Impl {
     auto& [batch, bad_of, notices] = draft->batch;
     for (auto& bad : bad_of) {
       for (auto& sample : bad) {
+        // Once a sample, however many epochs meet it.
         if (!known_bad_.insert(sample.sample).second) continue;
         last_bad_ = sample;
         bad_.push_back(std::move(sample));
       }
     }
+    // Later epochs show the same images.
     if (draft->epoch == options_.first_epoch) count_clipped_gray(draft->batch);
     IBOT_CHECK_AS(DataError, !above_limit(known_bad_.size()),
                   too_many(known_bad_.size(), last_bad_));
@@ -148,6 +150,7 @@ class MultiCropLoader::Impl {
     auto& [batch, bad, notices] = draft.batch;
     Decoded decoded = decode_or_replace(draft.items[i], draft.epoch, bad[i]);
     notices[i] = std::move(decoded.checked.notice);
+    // The key of the sample that was asked for: a replacement changes no other draw.
     const SampleKey key{options_.seed, static_cast<uint64_t>(draft.epoch),
                         static_cast<uint64_t>(draft.items[i])};
     write_boxes(batch, i,
@@ -184,6 +187,7 @@ class MultiCropLoader::Impl {
     std::vector<CropView> views;
     const auto add = [&](const at::Tensor& crops, int64_t count, int64_t side) {
       for (int64_t crop = 0; crop < count; ++crop) {
+        // Crop-major rows, as the reference concatenates crops.
         const int64_t row = crop * options_.batch_size + i;
         views.push_back({crops.mutable_data_ptr<uint8_t>() + row * 3 * side * side, side, side});
       }
@@ -198,6 +202,7 @@ class MultiCropLoader::Impl {
                    const std::vector<CropPlace>& places) const {
     for (int64_t crop = 0; crop < options_.augment.global_crops; ++crop) {
       const auto& [box, flip] = places[crop];
+      // Left and right change places where the crop is flipped; see PatchPairs.
       const auto near = static_cast<double>(box.left);
       const auto far = static_cast<double>(box.left + box.width);
       double* edges =

@@ -18,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Files that are read together, and how many such groups are read ahead.
 constexpr int64_t kFilesPerDraft = 16;
 constexpr int64_t kDraftsAhead = 8;
 // Upper bound of bytes besides the image: tar headers of image and label, long names, the label,
@@ -128,10 +129,13 @@ class Packer {
       : source_(source), out_(out), options_(options), names_(source.listing()) {}
 
   PackSummary run(const std::string& plan) {
+    // The index is written last but for the removal of parts.
     if (fs::exists(out_ / kIndexFile)) return clear_up();
     collect_parts();
     summary_.resumed_images = index_.samples();
+    // Shuffled once, so that shards hold images of all classes; the plan fixes the order.
     const auto order = epoch_order(source_.size(), options_.seed, 0, {0, 1});
+    // After an interruption, from the first image that no whole shard holds.
     FileStream files(source_, order, index_.samples(), options_.workers);
     while (files.peek() != nullptr) write_shard(files);
     summary_.images = index_.samples();
@@ -217,6 +221,7 @@ class Packer {
     const std::string_view content(reinterpret_cast<const char*>(file.bytes.data()),
                                    file.bytes.size());
     const auto offset = tar.add(name, content);
+    // webdataset's convention.
     if (has_classes(source_)) tar.add(key + ".cls", std::to_string(label));
     part.add({.name = name,
               .offset = static_cast<int64_t>(offset),

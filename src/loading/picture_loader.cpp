@@ -48,6 +48,7 @@ class PictureLoader::Impl {
   torch::Tensor image(int64_t sample) const {
     const auto bytes = dataset_.read(sample);
     const auto name = dataset_.path(sample);
+    // Pictures keep their own sizes: a batch is a list, not one tensor.
     return options_.framing(options_.accepts_truncated
                                 ? decode_truncated(bytes, name, options_.decode)
                                 : decode(bytes, name, options_.decode),

@@ -37,6 +37,7 @@ std::vector<std::string> ReadableSet::notes() const {
 std::string ReadableSet::content_hash() const {
   Hash hash;
   hash.add(images_->content_hash());
+  // The same images with others left out are another set.
   for (const auto& file : left_out_) hash.add(concat("without ", file.sample, '\n'));
   return hash.hex();
 }
@@ -45,6 +46,7 @@ std::unique_ptr<Dataset> without_unreadable(std::unique_ptr<Dataset> images, dou
                                             const DataOptions& reading) {
   if (max_bad_share == 0) return images;
   auto damaged = verify(*images, reading.workers, reading.decode).damaged;
+  // Damage of a container that belongs to no sample.
   std::erase_if(damaged, [](const DamagedFile& file) { return file.sample < 0; });
   if (damaged.empty()) return images;
   const auto allowed = max_bad_share * static_cast<double>(images->size());

@@ -37,6 +37,7 @@ template <class Sample>
 std::vector<int64_t> share_of(const Sample* whole, int64_t dataset_size, Share share) {
   std::vector<int64_t> order(samples_per_rank(dataset_size, share));
   for (size_t i = 0; i < order.size(); ++i) {
+    // DistributedSampler: rank r takes places r, r + W, …; padding repeats the beginning.
     order[i] = whole[(share.rank + static_cast<int64_t>(i) * share.world) % dataset_size];
   }
   return order;
@@ -76,6 +77,7 @@ void merge_runs(std::span<const int64_t> runs, int64_t dataset_size, Rng& rng,
 
 std::vector<int64_t> epoch_order(int64_t dataset_size, uint64_t seed, int64_t epoch, Share share) {
   check_share("epoch_order", dataset_size, share);
+  // torch's sampler seeds with seed + epoch: with the reference's seed 0, by the epoch alone.
   const auto generator = at::detail::createCPUGenerator(seed + static_cast<uint64_t>(epoch));
   // randperm draws the same permutation for both types; int32 takes half the memory.
   if (dataset_size <= std::numeric_limits<int32_t>::max()) {
@@ -122,6 +124,7 @@ std::vector<Appearance> repeated_order(int64_t dataset_size, int64_t repeats, ui
   for (size_t i = 0; i < order.size(); ++i) {
     const int64_t place =
         (share.rank + static_cast<int64_t>(i) * share.world) % (repeats * dataset_size);
+    // Each sample `repeats` times in a row, which the ranks share.
     order[i] = {samples[place / repeats], place % repeats};
   }
   return order;
@@ -131,6 +134,7 @@ int64_t steps_per_epoch(int64_t dataset_size, int64_t batch_size, int64_t world)
   IBOT_CHECK(batch_size > 0 && world > 0,
              "steps_per_epoch: expected a batch size and a world above 0");
   const int64_t samples = samples_per_rank(dataset_size, {0, world});
+  // An incomplete last batch is dropped.
   const int64_t steps = samples / batch_size;
   IBOT_CHECK_AS(DataError, steps > 0, "train.batch_size: expected at most the ", samples,
                 " images of ", world == 1 ? "the data set" : "each rank", ", got ", batch_size,

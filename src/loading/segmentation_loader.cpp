@@ -127,6 +127,7 @@ class SegmentationTestLoader::Impl {
     const auto add = [&](ImageSize wanted) {
       sample.versions.push_back(planes_of(linear_resized(pixels.image, wanted)));
     };
+    // The published test: one version, of the training scale.
     if (options_.ratios.empty()) {
       add(size_within(size, transform.resize_long, transform.resize_short));
     }
@@ -147,6 +148,7 @@ SegmentationTestLoader::~SegmentationTestLoader() = default;
 std::optional<SegmentationSample> SegmentationTestLoader::next() { return impl_->next(); }
 
 ImageSize version_size(ImageSize size, double ratio, const SegmentationTransformOptions& options) {
+  // mmsegmentation's multi-scale configurations: never below a window.
   const auto scaled = static_cast<int64_t>(static_cast<double>(options.resize_short) * ratio);
   return size_of_short_side(size, std::max(options.crop_size, scaled));
 }

@@ -20,6 +20,7 @@ void deal(std::vector<Appearance>& order, int64_t batches, int64_t batch_size) {
   for (auto update = order.begin(); order.end() - update >= batches * batch_size; update += size) {
     const std::vector<Appearance> drawn(update, update + size);
     for (size_t i = 0; i < size; ++i) {
+      // As a sampler deals them to as many ranks: repeats of an image fall into different batches.
       update[(i % batches) * batch_size + i / batches] = drawn[i];
     }
   }

@@ -4,13 +4,16 @@ namespace ibot::loss {
 
 void update_center_(torch::Tensor center, const torch::Tensor& mean, double momentum) {
   const torch::NoGradGuard no_grad;
+  // The mean arrives as [K]; the patch center is [1, 1, K'] as in the reference's checkpoints.
   const auto moved = center * momentum + mean.to(torch::kFloat).view_as(center) * (1.0 - momentum);
+  // Chosen on the device, so that the host need not wait to learn whether the mean is finite.
   center.copy_(torch::where(moved.isfinite().all(), moved, center));
 }
 
 torch::Tensor teacher_probabilities(const torch::Tensor& logits, const torch::Tensor& center,
                                     double temperature) {
   const auto row = center.view({1, -1});  // [1, K]
+  // sub makes a new tensor, so that div_ leaves the teacher's logits as they are.
   return logits.to(torch::kFloat).sub(row).div_(temperature).softmax(-1);
 }
 

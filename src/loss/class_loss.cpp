@@ -12,11 +12,14 @@ namespace {
 TargetRows of_other_views(const torch::Tensor& teacher, int64_t global_views) {
   const auto all = teacher.view({global_views, -1, teacher.size(1)}).sum(0);  // [B, K]
   const auto rows = [](const std::vector<torch::Tensor>& sources, int64_t first, int64_t count) {
-    const auto& own = sources[0];
-    const auto& sum = sources[1];
+    const auto& own = sources[0];  // [G·B, K]
+    const auto& sum = sources[1];  // [B, K]
+    // Rows are crop-major: row r belongs to image r mod B.
     const auto image = torch::arange(first, first + count, sum.options().dtype(torch::kLong))
                            .remainder_(sum.size(0));
-    auto target = sum.index_select(0, image);
+    auto target = sum.index_select(0, image);  // [count, K]
+    // The first G·B student rows are the teacher's own views, in its order: a view never learns
+    // from itself. Local crops keep the whole sum.
     const auto global = std::clamp<int64_t>(own.size(0) - first, 0, count);
     target.narrow(0, 0, global).sub_(own.narrow(0, std::min(first, own.size(0)), global));
     return target;
@@ -34,6 +37,7 @@ torch::Tensor class_loss(const torch::Tensor& student, const torch::Tensor& teac
                  views >= global_views && views > 1 && student.size(1) == teacher.size(1),
              "class_loss: expected views of equal size, got student ", student.sizes(),
              ", teacher ", teacher.sizes(), ", global views ", global_views);
+  // G (V - 1) pairs of views: 22 for 2 global and 10 local crops.
   const auto pairs = static_cast<double>(global_views * (views - 1) * images);
   return cross_entropy(student, of_other_views(teacher, global_views), student_temp).sum() / pairs;
 }

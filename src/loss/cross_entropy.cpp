@@ -15,6 +15,7 @@ using torch::autograd::variable_list;
 /// On a CPU what fits a core's cache; elsewhere little beside a step's memory, in few launches.
 constexpr int64_t kScoresAtOnce = int64_t{1} << 18, kScoresAtOnceOnDevice = int64_t{1} << 25;
 
+/// Carries a function through the autograd context, which stores nothing but IValues.
 struct Held : torch::CustomClassHolder {
   TargetRows::Compute compute;
 };
@@ -29,11 +30,13 @@ struct Rows {
   torch::Tensor of(const torch::Tensor& all) const { return all.narrow(0, first, count); }
 };
 
+/// Visits all rows in turn, as many at a time as the limits above allow.
 void for_rows(const torch::Tensor& logits, const TargetRows& targets, double temperature,
               const std::function<void(const Rows&)>& visit) {
   const auto total = logits.size(0);
   const auto limit = logits.is_cpu() ? kScoresAtOnce : kScoresAtOnceOnDevice;
   const auto step = std::max<int64_t>(1, limit / std::max<int64_t>(1, logits.size(1)));
+  // Once even without rows: the shape of the targets is checked all the same.
   for (int64_t first = 0; first == 0 || first < total; first += step) {
     const auto count = std::min(step, total - first);
     const auto part = logits.narrow(0, first, count);
@@ -76,7 +79,8 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
     const TargetRows targets({saved.begin() + 1, saved.end()}, held->compute);
     const auto result = torch::empty_like(logits);
     for_rows(logits, targets, temperature, [&](const Rows& rows) {
-      const auto weight = (rows.of(gradients[0]) / temperature).unsqueeze(1);
+      const auto weight = (rows.of(gradients[0]) / temperature).unsqueeze(1);  // [count, 1]
+      // d/dx -Σ t log softmax(x / τ) = (softmax(x / τ) Σ t - t) / τ: targets need not sum to 1.
       const auto mass = rows.target.sum(-1, /*keepdim=*/true);
       rows.of(result).copy_(rows.scores.softmax(-1).mul_(mass).sub_(rows.target).mul_(weight));
     });
@@ -88,6 +92,7 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
 struct CenteredEntropy : torch::autograd::Function<CenteredEntropy> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& logits,
                                const kernels::CenteredTeacher& teacher, double temperature) {
+    // Four sums of each row that the kernel leaves for the backward pass.
     const auto sums = torch::empty({logits.size(0), 4}, logits.options().dtype(torch::kFloat));
     context->save_for_backward({logits, teacher.logits, teacher.center, sums});
     context->saved_data["teacher_temperature"] = teacher.temperature;

@@ -45,6 +45,7 @@ TargetRows patch_target_rows(PatchTarget kind, const torch::Tensor& logits,
       [kind, temperature](const std::vector<torch::Tensor>& sources, int64_t first, int64_t count) {
         return patch_targets(kind, sources[0].narrow(0, first, count), sources[1], temperature);
       });
+  // Hard targets have no softmax; sharpened ones are centered ones with a center of 0.
   if (kind != PatchTarget::kHard) {
     const bool moved = kind == PatchTarget::kCentered;
     rows.centered = {logits.detach(), (moved ? copied : torch::zeros_like(copied)).flatten(),
@@ -65,9 +66,11 @@ torch::Tensor patch_term(const TermInputs& in) {
 
 torch::Tensor koleo_term(const TermInputs& in) {
   const auto images = in.teacher.class_logits.size(0) / in.global_views;
+  // The G·B global rows are the first; local crops take no part.
   return koleo_loss(in.student.class_token.narrow(0, 0, in.global_views * images), in.global_views);
 }
 
+/// A row of the table of terms; a new term of the loss is one more row.
 struct Term {
   std::string_view name;
   double LossOptions::*weight;
@@ -82,6 +85,7 @@ constexpr Term kTerms[] = {{"cls", &LossOptions::weight_cls, class_term, true},
 /// Value `index` of `count` evenly spaced ones from `first` to `last`, then `last`.
 double ramp(double first, double last, int64_t count, int64_t index) {
   if (index >= count) return last;
+  // As numpy.linspace, which builds the reference's table.
   if (count == 1) return first;
   return first + (last - first) * static_cast<double>(index) / static_cast<double>(count - 1);
 }
@@ -99,6 +103,7 @@ TeacherTemperatures teacher_temperatures(const LossOptions& options, int64_t mas
                                          int64_t epoch) {
   const auto count = options.warmup_teacher_temp_epochs;
   const auto patch_epoch = std::max<int64_t>(epoch - mask_start_epoch, 0);
+  // The patch ramp starts with the masks, as in the reference.
   const bool waiting = epoch < mask_start_epoch;
   return {.cls = ramp(options.warmup_teacher_temp, options.teacher_temp, count, epoch),
           .patch = waiting ? options.warmup_teacher_patch_temp
@@ -108,6 +113,7 @@ TeacherTemperatures teacher_temperatures(const LossOptions& options, int64_t mas
 
 IbotLossImpl::IbotLossImpl(const LossOptions& options, int64_t prototypes, int64_t patch_prototypes)
     : options_(options) {
+  // Shapes and names as in the reference's iBOTLoss, whose state a checkpoint holds.
   center_ = register_buffer("center", torch::zeros({1, prototypes}));
   center2_ = register_buffer("center2", torch::zeros({1, 1, patch_prototypes}));
 }
@@ -127,6 +133,7 @@ torch::Tensor IbotLossImpl::class_target(const TeacherOutput& teacher,
 LossTerms IbotLossImpl::forward(const StudentOutput& student, const TeacherOutput& teacher,
                                 const PatchAverage& average, int64_t global_views,
                                 TeacherTemperatures temperatures) {
+  // Class targets are few and held; patch targets are computed row by row where they are needed.
   const auto cls = class_target(teacher, temperatures);
   const auto patch =
       patch_target_rows(options_.patch_target, teacher.patch_logits, center2_, temperatures.patch);
@@ -135,6 +142,7 @@ LossTerms IbotLossImpl::forward(const StudentOutput& student, const TeacherOutpu
   for (const auto& term : kTerms) {
     const double weight = options_.*term.weight;
     if (weight == 0.0 && !term.always) continue;
+    // The weight is part of what is logged, as in the reference.
     loss.terms.push_back({term.name, weight, term.value(inputs) * weight});
     const auto& value = loss.terms.back().value;
     loss.total = loss.total.defined() ? loss.total + value : value;

@@ -6,6 +6,7 @@
 namespace ibot::loss {
 namespace {
 
+// As in DINOv2, for the norm, the distance and the logarithm alike.
 constexpr double kEpsilon = 1e-8;
 
 /// For each row of unit length the index of the most similar other row.
@@ -25,7 +26,7 @@ torch::Tensor koleo_loss(const torch::Tensor& tokens, int64_t views) {
                 images);
   // Half precision cannot tell near neighbors apart.
   const nn::AutocastScope full_precision(tokens.device().type(), std::nullopt);
-  const auto rows = tokens.to(torch::kFloat).view({views, images, tokens.size(1)});
+  const auto rows = tokens.to(torch::kFloat).view({views, images, tokens.size(1)});  // [V, B, D]
   const auto unit = rows / rows.norm(2, -1, true).clamp_min(kEpsilon);
   // The offset keeps the gradient of the norm finite where two tokens are the same.
   const auto apart =

@@ -45,6 +45,7 @@ Ranked ranked(const torch::Tensor& ids) {
 Costs costs_of(const torch::Tensor& counts) {
   auto row = ranked(counts.select(1, 0));
   auto column = ranked(counts.select(1, 1));
+  // Unequal numbers need no padding: the smaller side is matched in whole.
   if (row.count > column.count) std::swap(row, column);
   const auto images = counts.select(1, 2).contiguous();
   Costs costs{row.count, column.count, std::vector<int64_t>(row.count * column.count)};
@@ -100,6 +101,7 @@ class Matching {
       int64_t next = -1;
       for (int64_t column = 0; column < costs_.columns; ++column) {
         if (done_[column]) continue;
+        // Reduced costs are never negative: Dijkstra applies.
         const int64_t through =
             traveled + costs_.at(row, column) - row_price_[row] - column_price_[column];
         if (through < distance_[column]) {
@@ -135,7 +137,7 @@ class Matching {
   std::vector<int64_t> row_of_;
   std::vector<int64_t> distance_;
   std::vector<int64_t> via_;
-  std::vector<char> done_;
+  std::vector<char> done_;  // columns whose distance is final
 };
 
 }  // namespace

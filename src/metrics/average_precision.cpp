@@ -13,6 +13,7 @@
 namespace ibot::metrics {
 namespace {
 
+/// Recall 0, 0.01, … 1, as COCO's evaluation samples a curve.
 constexpr size_t kRecalls = 101;
 
 /// `count` values from first to last, as NumPy's linspace computes them.
@@ -20,6 +21,7 @@ template <size_t count>
 std::array<double, count> spaced(double first, double last) {
   std::array<double, count> values;
   const double step = (last - first) / static_cast<double>(count - 1);
+  // In NumPy's order of operations: overlaps are compared with these values.
   for (size_t i = 0; i < count; ++i) values[i] = static_cast<double>(i) * step + first;
   values.back() = last;
   return values;
@@ -123,7 +125,9 @@ class Judge {
     const auto before = [&](int64_t a, int64_t b) {
       return detections_[a].score > detections_[b].score;
     };
+    // Stable, as pycocotools: of equal scores the earlier in the file comes first.
     std::stable_sort(cell.detections.begin(), cell.detections.end(), before);
+    // Judged once with the largest limit; smaller ones take the first of these.
     const auto most = static_cast<size_t>(options_.limits.back());
     if (cell.detections.size() > most) cell.detections.resize(most);
     Scene scene;
@@ -164,6 +168,7 @@ class Judge {
     Judged judged;
     for (size_t i = 0; i < scene.truth_areas.size(); ++i) {
       const double area = scene.truth_areas[i];
+      // Both ends of a range belong to it: an area of 1024 is small and medium.
       judged.to_find += !scene.crowd[i] && area >= range.low && area <= range.high;
     }
     for (const double threshold : overlap_thresholds()) {
@@ -213,17 +218,21 @@ Curve curve(const std::vector<Scene>& scenes, const std::vector<Place>& places, 
   double wrong = 0;
   for (const auto& place : places) {
     const auto& matches = scenes[place.scene].of_range[range].at[threshold];
+    // Ignored detections change neither count but keep a point of the curve, as in pycocotools.
     if (!matches.ignored[place.detection]) {
       (matches.truth[place.detection] ? right : wrong) += 1;
     }
     recall.push_back(right / static_cast<double>(to_find));
+    // The epsilon of pycocotools (np.spacing(1)).
     precision.push_back(right / (right + wrong + std::numeric_limits<double>::epsilon()));
   }
+  // The precision at a recall is the best at that recall or beyond.
   for (size_t i = precision.size(); i-- > 1;) {
     precision[i - 1] = std::max(precision[i - 1], precision[i]);
   }
   Curve curve{.recall = recall.empty() ? 0 : recall.back()};
   for (size_t r = 0; r < kRecalls; ++r) {
+    // Recall points beyond the final recall have precision 0.
     const auto at = std::lower_bound(recall.begin(), recall.end(), recall_points()[r]);
     if (at != recall.end()) curve.precision[r] = precision[at - recall.begin()];
   }
@@ -238,6 +247,7 @@ void accumulate(const std::vector<Scene>& scenes, int64_t column, AveragePrecisi
     for (size_t range = 0; range < area_ranges().size(); ++range) {
       int64_t to_find = 0;
       for (const auto& scene : scenes) to_find += scene.of_range[range].to_find;
+      // Stays -1: left out of means.
       if (to_find == 0) continue;
       for (size_t t = 0; t < overlap_thresholds().size(); ++t) {
         const auto found = curve(scenes, places, range, t, to_find);
@@ -281,22 +291,27 @@ Matches match(const torch::Tensor& overlap, const std::vector<double>& detection
   const auto table = overlap.accessor<double, 2>();
   std::vector<int64_t> order(truth_areas.size());
   std::iota(order.begin(), order.end(), 0);
+  // Objects that count come before ignored ones.
   std::stable_sort(order.begin(), order.end(),
                    [&](int64_t a, int64_t b) { return !is_ignored(a) && is_ignored(b); });
   std::vector<bool> taken(truth_areas.size());
   Matches matches;
   for (size_t d = 0; d < detection_areas.size(); ++d) {
+    // As pycocotools: a perfect overlap passes a threshold of 1.
     double best = std::min(threshold, 1 - 1e-10);
     std::optional<int64_t> match;
     for (const int64_t truth : order) {
       if (taken[truth] && !crowd[truth]) continue;
+      // A match that counts is not given up for an ignored object.
       if (match && !is_ignored(*match) && is_ignored(truth)) break;
+      // Of equal overlaps the later object wins.
       if (table[static_cast<int64_t>(d)][truth] < best) continue;
       best = table[static_cast<int64_t>(d)][truth];
       match = truth;
     }
     if (match) taken[*match] = true;
     matches.truth.push_back(match);
+    // A detection of no object is ignored where its own area is out of range.
     matches.ignored.push_back(match ? is_ignored(*match) : outside(detection_areas[d]));
   }
   return matches;
@@ -340,6 +355,7 @@ AveragePrecision average_precision(const std::vector<Truth>& truths,
 }
 
 int64_t AveragePrecision::common_limit() const {
+  // pycocotools' AP is over 100 detections wherever that is one of the limits.
   const auto hundred = std::find(limits.begin(), limits.end(), 100);
   return (hundred == limits.end() ? std::prev(limits.end()) : hundred) - limits.begin();
 }

@@ -12,6 +12,7 @@ namespace ibot::metrics {
 
 namespace {
 
+/// A label and a cluster share the 64 bits of a key.
 constexpr int64_t kMaxId = std::numeric_limits<uint32_t>::max();
 
 using Counts = std::unordered_map<uint64_t, int64_t>;
@@ -46,6 +47,7 @@ double entropy(const std::vector<double>& counts, double n) {
 double normalized_information(double label_entropy, double cluster_entropy, double joint_entropy) {
   // Two partitions without any information agree, by convention.
   if (label_entropy == 0 && cluster_entropy == 0) return 1;
+  // I = H(labels) + H(clusters) - H(pairs); normalized by the arithmetic mean, as in scikit-learn.
   const double information = label_entropy + cluster_entropy - joint_entropy;
   // The difference of entropies of independent partitions can be a rounding error below zero.
   if (information <= std::numeric_limits<double>::epsilon()) return 0;
@@ -55,11 +57,13 @@ double normalized_information(double label_entropy, double cluster_entropy, doub
 /// From the sums of squared counts: a sum of n choose 2 is half of "squares - n".
 double adjusted_rand(double pairs, double labels, double clusters, double n) {
   if (pairs == labels && pairs == clusters) return 1;
+  // ARI = (S - E) / ((S_a + S_b) / 2 - E), E = S_a S_b / C(n, 2); here all of it twice.
   const double expected = (labels - n) * (clusters - n) / (n * (n - 1));
   return (pairs - n - expected) / ((labels + clusters) / 2 - n - expected);
 }
 
 double fowlkes_mallows(double pairs, double labels, double clusters, double n) {
+  // √(T / P) √(T / Q), with T, P and Q the squares less n. Without a pair in common: 0, not 0 / 0.
   if (pairs == n) return 0;
   return std::sqrt((pairs - n) / (clusters - n)) * std::sqrt((pairs - n) / (labels - n));
 }

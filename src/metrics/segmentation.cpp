@@ -12,6 +12,7 @@ double mean_of_defined(const std::vector<double>& values) {
   double sum = 0;
   int64_t count = 0;
   for (const double value : values) {
+    // 0 / 0: a class that is neither there nor predicted has no ratio.
     if (std::isnan(value)) continue;
     sum += value;
     ++count;
@@ -58,6 +59,7 @@ void SegmentationTotals::add(const torch::Tensor& prediction, const torch::Tenso
   const auto intersection = counts(rows.masked_select(rows.eq(columns)));
   const auto predicted = counts(columns);
   const auto labeled = counts(rows);
+  // Intersection, union, predicted and labeled pixels: [4, classes].
   totals_ += torch::stack({intersection, predicted + labeled - intersection, predicted, labeled});
 }
 
@@ -73,10 +75,12 @@ SegmentationScores SegmentationTotals::scores() const {
 
 torch::Tensor labels_of_file(const torch::Tensor& file, int64_t ignore) {
   const auto labels = file.to(torch::kLong);
+  // ADE20K's 0 is "other": ignored, and classes count from 1 in files.
   return torch::where(labels.eq(0).logical_or(labels.eq(ignore)), ignore, labels - 1);
 }
 
 torch::Tensor pixel_accuracy(const torch::Tensor& scores, const torch::Tensor& label) {
+  // mmsegmentation's acc_seg: ignored pixels count as wrong.
   return scores.argmax(1).eq(label).to(torch::kFloat).mean();
 }
 

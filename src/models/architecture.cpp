@@ -30,6 +30,7 @@ const Architecture& architecture_of(const std::string& arch) {
 
 void check_keys(const BackboneOptions& options) {
   const auto& own = architecture_of(options.arch);
+  // An option of another architecture has to keep its default: it would be ignored.
   const auto defaults = result_texts("", BackboneOptions());
   const auto values = result_texts("", options);
   for (const auto& other : architectures()) {
@@ -54,6 +55,7 @@ const Preset* find_preset(const std::string& arch) {
 
 const OwnParameter* own_parameter(std::string_view name) {
   const auto dot = name.rfind('.');
+  // Bias tables belong to each block: the last part of a name tells.
   const auto last = name.substr(dot == std::string_view::npos ? 0 : dot + 1);
   for (const auto& architecture : architectures()) {
     for (const auto& parameter : architecture.parameters) {
@@ -67,6 +69,7 @@ int64_t layer_of(const BackboneOptions& options, std::string name) {
   constexpr std::string_view kPrefix = "backbone.";
   if (name.starts_with(kPrefix)) name.erase(0, kPrefix.size());
   const auto& architecture = architecture_of(options.arch);
+  // Whatever the architecture does not place is above all blocks: final norm and head.
   return architecture.layer(options, name).value_or(architecture.blocks(options) + 1);
 }
 

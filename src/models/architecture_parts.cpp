@@ -78,6 +78,7 @@ int64_t Shapes::count(const std::string& beginning) const {
     const auto found = weights_.tensors.lower_bound(text);
     return found != weights_.tensors.end() && found->first.rfind(text, 0) == 0;
   };
+  // Names are sorted: the first one not below the text begins with it, or none does.
   while (named(number)) ++number;
   return number;
 }

@@ -8,6 +8,7 @@ SelectedTokens Backbone::forward_selected(const torch::Tensor& images, const tor
                                           const torch::Tensor& selected) {
   const auto output = forward(images, mask);
   if (!selected.defined()) return {output.class_token, {}};
+  // `selected` counts over the patches of all images: [M, D].
   return {output.class_token, output.patch_tokens.flatten(0, 1).index_select(0, selected)};
 }
 

@@ -9,6 +9,7 @@
 namespace ibot::models {
 namespace {
 
+/// Numbers in names that are tried: of linear layers every second or third one.
 constexpr int64_t kMostHeadLayers = 64;
 
 }  // namespace
@@ -17,6 +18,7 @@ BackboneOptions infer_backbone(const Weights& weights, int64_t heads) {
   const auto& all = architectures();
   const auto held = std::find_if(all.begin(), all.end(),
                                  [&](const Architecture& one) { return one.holds(weights); });
+  // A file of none is left to the first architecture, whose messages say what is missing.
   const auto options = (held == all.end() ? all.front() : *held).infer(weights, heads);
   try {
     options.validate();
@@ -50,6 +52,7 @@ HeadOptions infer_head(const Weights& weights) {
   if (norm.defined() && norm.dim() == 1) {
     options.norm = find("mlp.1.running_mean").defined() ? HeadNorm::kBatch : HeadNorm::kLayer;
   }
+  // Without a bottleneck there are no prototypes of unit length: the MLP ends in the scores.
   const auto first = find("last_layer.weight_v");
   const auto second = first.defined() ? find("last_layer2.weight_v") : find("mlp2.weight");
   options.bottleneck_dim = first.defined() ? last.size(0) : 0;
@@ -58,6 +61,7 @@ HeadOptions infer_head(const Weights& weights) {
   // Sharing is storage sharing: a .pth stores a shared layer once under both names.
   options.shared = !second.defined() ||
                    second.const_data_ptr() == (first.defined() ? first : last).const_data_ptr();
+  // Lengths that have left 1 were trained.
   const auto lengths = find("last_layer.weight_g");
   options.norm_last_layer = !lengths.defined() || lengths.eq(1).all().item<bool>();
   return options;
@@ -82,6 +86,7 @@ std::vector<std::string> missing_tensors(const Weights& weights) {
     return missing;
   }
   auto head = infer_head(weights);
+  // The file shows one network; the teacher's role builds what it has.
   head.shared_teacher = head.shared;
   collect(Network(backbone, head, Role::kTeacher), "");
   return missing;

@@ -30,6 +30,7 @@ struct Place {
 Place place_of(const std::string& name) {
   Place place{0, name};
   const auto dot = name.find('.');
+  // Six digits at most, so that stoll cannot overflow.
   const bool numbered = dot != std::string::npos && dot > 0 && dot < 7 &&
                         std::all_of(name.begin(), name.begin() + static_cast<std::ptrdiff_t>(dot),
                                     [](unsigned char c) { return std::isdigit(c) != 0; });
@@ -93,6 +94,7 @@ std::optional<LinearClassifiers> own_classifiers(const io::Safetensors& file,
                            .bias = bias->second,
                            .epoch = json["next_epoch"]};
   const auto best = json.value("best", nlohmann::json::array());
+  // Classifier, epoch, top-1 and top-5; classifier -1: none yet.
   if (best.is_array() && best.size() == 4 && best[0].is_number_integer() && best[2].is_number()) {
     result.best = best[0];
     if (result.best >= 0) result.best_top1 = best[2];

@@ -8,6 +8,7 @@ namespace ibot::models {
 
 void load_state_(const std::map<std::string, torch::Tensor>& own,
                  const std::map<std::string, torch::Tensor>& stored) {
+  // All checks come first: a refusal leaves the network as it was.
   for (const auto& [name, tensor] : own) {
     const auto match = stored.find(name);
     IBOT_CHECK_AS(CheckpointError, match != stored.end(), "checkpoint: missing ", name);

@@ -15,11 +15,13 @@ void initialize_layer_(torch::nn::Module& layer, const at::Generator& generator)
   if (auto* linear = layer.as<torch::nn::LinearImpl>()) {
     nn::truncated_normal_(linear->weight, kInitialStd, generator);
     if (linear->bias.defined()) linear->bias.zero_();
+    // The reference's init leaves convolutions and prototypes to torch's defaults.
   } else if (auto* conv = layer.as<torch::nn::Conv2dImpl>()) {
     const auto fan_in = conv->weight[0].numel();
     nn::fan_in_uniform_(conv->weight, fan_in, generator);
     nn::fan_in_uniform_(conv->bias, fan_in, generator);
   } else if (layer.as<PrototypesImpl>() != nullptr) {
+    // weight_g stays 1.
     auto weight = layer.named_parameters(false)["weight_v"];
     nn::fan_in_uniform_(weight, weight.size(1), generator);
   } else {
@@ -36,6 +38,7 @@ Network::Network(const BackboneOptions& backbone_options, const HeadOptions& hea
                  Role role) {
   const bool student = role == Role::kStudent;
   backbone = register_module("backbone", build_backbone(backbone_options, role));
+  // The teacher's lengths are never trained; they follow the student's.
   head = register_module("head",
                          ProjectionHead(head_options, backbone->embed_dim(),
                                         student ? head_options.shared : head_options.shared_teacher,

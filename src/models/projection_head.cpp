@@ -13,6 +13,7 @@ PrototypesImpl::PrototypesImpl(int64_t width, int64_t count, bool learn_norm) {
 }
 
 torch::Tensor PrototypesImpl::forward(const torch::Tensor& features) {
+  // Row k is g_k · v_k / ‖v_k‖.
   return torch::linear(features, at::_weight_norm(weight_v_, weight_g_, 0));
 }
 
@@ -47,6 +48,7 @@ ProjectionHeadImpl::ProjectionHeadImpl(const HeadOptions& options, int64_t embed
   if (bottleneck) {
     const auto width = options.bottleneck_dim;
     last_layer_ = register_module("last_layer", Prototypes(width, options.prototypes, learn_norm));
+    // Shared: the same module under one name, so that its parameters are counted once.
     last_layer2_ =
         shared ? last_layer_
                : register_module("last_layer2", Prototypes(width, patch_prototypes_, learn_norm));
@@ -87,7 +89,9 @@ torch::Tensor ProjectionHeadImpl::activate(const torch::Tensor& hidden) const {
 
 torch::Tensor ProjectionHeadImpl::layer(size_t index, const torch::Tensor& input) {
   auto& linear = linears_[index];
+  // A layer's norm and activation belong to its input, which the first one has not.
   if (index == 0) return linear->forward(input);
+  // One node that keeps its input alone.
   const bool lean =
       options_.activation == HeadActivation::kGelu && options_.norm == HeadNorm::kNone;
   return lean ? nn::gelu_linear(linear, input) : linear->forward(activate(normalize(input)));

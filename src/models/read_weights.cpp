@@ -15,6 +15,7 @@
 namespace ibot::models {
 namespace {
 
+/// Keys under which other programs keep the network, in the order in which they are tried.
 constexpr std::initializer_list<const char*> kWrappers{"state_dict", "model", "module"};
 constexpr size_t kShownKeys = 8;
 
@@ -98,6 +99,7 @@ Weights checked(Weights weights, const std::vector<std::string>& keys,
                 ": expected tensors of a backbone or a projection head, found none",
                 weights.others.empty() ? "" : " but such as " + weights.others.front(),
                 key_hint(keys, networks));
+  // Other programs' layouts become ours before any shape is looked at.
   for (const auto& one : architectures()) one.restore_layout(weights.tensors);
   return weights;
 }
@@ -193,6 +195,7 @@ const io::Dict* part_of(const io::Dict& dict, const std::string& key) {
       items.begin(), items.end(), [](const auto& item) { return item.second.tensor() != nullptr; });
   for (const char* wrapper : kWrappers) {
     const auto* inner = found->dict()->find(wrapper);
+    // A dict with tensors of its own is the network, whatever else it holds.
     if (!has_tensors && inner != nullptr && inner->dict() != nullptr) return inner->dict();
   }
   return found->dict();

@@ -22,6 +22,7 @@ struct Stages {
 
 const std::vector<Preset>& presets() {
   static const std::vector<Preset> all{
+      // The reference's trainer does not pass --drop_path to Swin: each size has its own rate.
       {.name = "swin_tiny", .probed_blocks = 4, .fixed_drop_path = 0.1},
       {.name = "swin_small", .probed_blocks = 4, .fixed_drop_path = 0.2},
       {.name = "swin_base", .probed_blocks = 4, .fixed_drop_path = 0.2},
@@ -93,6 +94,7 @@ double stage_flops(const BackboneOptions& options, const SwinStage& stage, int64
 double flops(const BackboneOptions& options, int64_t image_size) {
   const auto shape = swin_shape(options);
   auto side = image_size / options.patch_size;
+  // The patch embedding: one product for each patch.
   double flops =
       2.0 * patch_pixels(options) * static_cast<double>(shape.front().width * side * side);
   for (size_t i = 0; i < shape.size(); ++i) {
@@ -177,6 +179,7 @@ BackboneOptions infer(const Weights& weights, int64_t /*heads*/) {
   const Shapes shapes(weights);
   auto options = infer_patches(shapes);
   const auto stages = shapes.count(std::string(kStage));
+  // Bounds the shift below.
   shapes.check(stages <= kMaxStages, "expected at most ", kMaxStages, " stages, got ", stages);
   std::vector<int64_t> windows;
   for (int64_t stage = 0; stage < stages; ++stage) {
@@ -189,6 +192,7 @@ BackboneOptions infer(const Weights& weights, int64_t /*heads*/) {
   }
   options.window_size = windows.front();
   if (windows.back() < windows.front()) {
+    // The last map has windows.back() tokens a side, and every merging before it halved them.
     options.image_size = (options.patch_size * windows.back()) << (stages - 1);
   }
   options.mlp_ratio =
@@ -211,6 +215,8 @@ SwinShape swin_shape(const BackboneOptions& options) {
   check_option(heads.size() == depth.size(), "heads", "expected one for each of ", depth.size(),
                " stages, got ", heads.size(), "; set backbone.depth and backbone.heads alike");
   auto width = options.embed_dim > 0 ? options.embed_dim : preset->second.embed_dim;
+  // Windows follow from the size of pre-training images alone, as in the reference: smaller images
+  // later on are padded to them.
   auto side = options.image_size / options.patch_size;
   SwinShape shape;
   for (size_t i = 0; i < depth.size(); ++i, width *= 2, side /= 2) {

@@ -6,6 +6,7 @@
 namespace ibot::models {
 namespace {
 
+/// Swin has no class token: the mean of the tokens stands for it (after the norm, if any).
 BackboneOutput with_mean(const torch::Tensor& tokens) { return {tokens.mean(1), tokens}; }
 
 /// Expands each cell of a square grid to the patches that it covers: [B, G·G] → [B, side·side].
@@ -54,6 +55,7 @@ void SwinTransformer::add_stage(torch::nn::Module& layers, size_t stage,
         nn::SwinBlock(nn::SwinBlockOptions{
             .embed_dim = shape.width,
             .heads = shape.heads,
+            // Every second block is shifted.
             .windows = {.size = shape.window, .shift = i % 2 == 0 ? 0 : shape.shift},
             .mlp_ratio = options.mlp_ratio,
             .qkv_bias = options.qkv_bias,
@@ -89,6 +91,7 @@ torch::Tensor SwinTransformer::embed(const torch::Tensor& images, const torch::T
   IBOT_CHECK(masked_embed_.defined(), "backbone: got a mask but has no mask token");
   IBOT_CHECK(mask.dim() == 2 && mask.size(0) == tokens.size(0), "swin: expected a mask of ",
              tokens.size(0), " images, got shape ", mask.sizes());
+  // A cell of the mask is one token of the last stage: [B, L].
   const auto patches = spread_cells(mask, nn::map_side(tokens.size(1)));
   // The cast keeps the tokens' half precision under autocast; where() would promote to float32.
   tokens = torch::where(patches.unsqueeze(-1), masked_embed_.to(tokens.dtype()), tokens);

@@ -26,6 +26,7 @@ std::optional<std::string> own_name(std::string name) {
       wrapped = in_backbone = true;
     }
   }
+  // Inside of a backbone, head.… is another program's classifier.
   if (!in_backbone && starts_with_any(name, {"head.mlp", "head.last_layer"})) {
     // weight_norm of PyTorch 2 and of PyTorch 1.
     replace(name, "parametrizations.weight.original0", "weight_g");
@@ -45,6 +46,7 @@ std::map<std::string, torch::Tensor> timm_tensors(std::map<std::string, torch::T
   for (const auto& one : architectures()) one.timm_layout(tensors);
   std::map<std::string, torch::Tensor> renamed;
   for (const auto& [own, tensor] : tensors) {
+    // timm has no mask token and computes what is derived.
     if (own == kMaskToken || is_derived(own)) continue;
     auto name = own;
     for (const auto& one : architectures()) name = one.timm_name(name);

@@ -10,6 +10,7 @@ VisionTransformer::VisionTransformer(const BackboneOptions& options, const VitSh
                                      Role role)
     : options_(options), shape_(shape) {
   const auto width = shape.embed_dim;
+  // Position 0 is the class token's.
   const auto patches = grid(options.image_size, options.image_size).size();
   cls_token_ = register_parameter("cls_token", torch::zeros({1, 1, width}));
   pos_embed_ = register_parameter("pos_embed", torch::zeros({1, patches + 1, width}));
@@ -63,13 +64,16 @@ torch::Tensor VisionTransformer::embed(const torch::Tensor& images, const torch:
     tokens = torch::where(mask.unsqueeze(-1), masked_embed_.to(tokens.dtype()), tokens);
   }
   // As in the reference: at the native size positions are used unchanged, otherwise interpolated.
+  // Equal counts are not enough: 112 x 448 has as many patches as 224 x 224.
   const bool native = height == width && patches.size() == pos_embed_.size(1) - 1;
   const auto positions =
       nn::interpolate_pos_embed(pos_embed_, patches.rows, patches.columns, native);
+  // Masked tokens keep their positions: these are added after the mask.
   const auto first = cls_token_.expand({images.size(0), -1, -1}).to(tokens.dtype());
   tokens = nn::drop_tokens(torch::cat({first, tokens}, 1) + positions, context_, is_training());
   if (!register_tokens_.defined()) return tokens;
   const auto registers = register_tokens_.expand({images.size(0), -1, -1}).to(tokens.dtype());
+  // Registers come after the class token and have no positions.
   return torch::cat({tokens.narrow(1, 0, 1), registers, tokens.slice(1, 1)},
                     1);  // [B, 1 + R + N, D]
 }
@@ -86,6 +90,7 @@ torch::Tensor VisionTransformer::run_blocks(torch::Tensor tokens, size_t count) 
 BackboneOutput VisionTransformer::finish(const torch::Tensor& tokens) {
   if (fc_norm_) {
     const auto patch_tokens = patches_of(tokens);
+    // As the reference's mean-pooling build: patch tokens stay without a norm.
     return {fc_norm_->forward(patch_tokens.mean(1)), patch_tokens};
   }
   const auto normalized = norm_->forward(tokens);
@@ -130,6 +135,7 @@ std::vector<BackboneOutput> VisionTransformer::intermediate(const torch::Tensor&
   for (int64_t i = 0; i < shape_.depth; ++i) {
     tokens = blocks_[i]->forward(tokens, context_);
     if (i < shape_.depth - count) continue;
+    // The final norm is applied to every block's output, as in the reference.
     const auto finished = norm_ ? norm_->forward(tokens) : tokens;
     outputs.push_back({finished.select(1, 0), patches_of(finished)});
   }
@@ -137,6 +143,7 @@ std::vector<BackboneOutput> VisionTransformer::intermediate(const torch::Tensor&
 }
 
 torch::Tensor VisionTransformer::mean_patch_token(const torch::Tensor& images) {
+  // Without a norm, also where the network has one.
   return patches_of(run_blocks(embed(images), blocks_.size())).mean(1);
 }
 
@@ -147,6 +154,7 @@ torch::Tensor VisionTransformer::last_attention(const torch::Tensor& images) {
 AttendedPatches VisionTransformer::attended_patches(const torch::Tensor& images) {
   const auto tokens = run_blocks(embed(images), blocks_.size() - 1);
   const auto attention = blocks_.back()->first_attention(tokens);  // [B, heads, 1 + R + N]
+  // Patch tokens without the final norm, and the class token's attention to them.
   return {patches_of(blocks_.back()->forward(tokens, context_)),
           attention.slice(2, 1 + options_.registers)};
 }

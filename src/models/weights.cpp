@@ -87,6 +87,8 @@ LoadReport load_weights_(torch::nn::Module& module, const Weights& weights,
       continue;
     }
     if (stored == weights.tensors.end()) {
+      // A head may keep its initial values, a backbone may not: an evaluation of it would mean
+      // nothing.
       IBOT_CHECK_AS(CheckpointError, !name.starts_with(kBackbone) || name == kMaskTokenName,
                     weights.source, ": expected tensor ", name, ", found none");
       report.missing.push_back(name);

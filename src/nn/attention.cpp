@@ -25,6 +25,7 @@ double score_scale(const torch::Tensor& query) {
   return 1.0 / std::sqrt(static_cast<double>(query.size(-1)));
 }
 
+/// [B, T, 3 D] to queries, keys and values, each [B, heads, T, d]: views of one product.
 std::vector<torch::Tensor> heads_of(const torch::Tensor& projected, int64_t heads) {
   return projected.view({projected.size(0), projected.size(1), 3, heads, -1})
       .permute({2, 0, 3, 1, 4})
@@ -50,6 +51,7 @@ struct BiasedAttend : torch::autograd::Function<BiasedAttend> {
   static torch::Tensor forward(torch::autograd::AutogradContext* context,
                                const torch::Tensor& query, const torch::Tensor& key,
                                const torch::Tensor& value, const torch::Tensor& bias) {
+    // Autocast is off in here: the inputs have the types that the products are to have.
     const AutocastScope as_given(query.device().type(), std::nullopt);
     context->save_for_backward({query, key, value, bias});
     return attention_weights(query, key, bias).to(value.dtype()).matmul(value);
@@ -61,6 +63,7 @@ struct BiasedAttend : torch::autograd::Function<BiasedAttend> {
     const auto saved = context->get_saved_variables();
     const auto &query = saved[0], &key = saved[1], &value = saved[2], &bias = saved[3];
     const auto weights = attention_weights(query, key, bias);
+    // dV = Aᵀ dO; dA = dO Vᵀ; dS through the softmax; dQ = s dS K and dK = s dSᵀ Q.
     const auto of_value = weights.to(value.dtype()).transpose(-2, -1).matmul(gradients[0]);
     const auto of_weights = gradients[0].matmul(value.transpose(-2, -1)).to(weights.dtype());
     auto of_scores = at::_softmax_backward_data(of_weights, weights, -1, weights.scalar_type());
@@ -79,6 +82,7 @@ std::vector<torch::Tensor> split_heads(const torch::Tensor& projected, int64_t h
 
 torch::Tensor attention_weights(const torch::Tensor& query, const torch::Tensor& key,
                                 const torch::Tensor& bias) {
+  // [B·W, heads, T, T]. Scaled before the product: [T, d] is smaller, and fp16 overflows later.
   const auto scores = (query * score_scale(query)).matmul(key.transpose(-2, -1));
   if (!bias.defined()) return scores.softmax(-1);
   const auto of_image = scores.unflatten(0, {-1, bias.size(0)}) + bias;  // [B, W, heads, T, T]
@@ -122,6 +126,7 @@ torch::Tensor AttentionImpl::bias(const torch::Tensor& tokens) {
   IBOT_CHECK(side * side == patches,
              "attention: expected a square of patches with a bias of their offsets, got ", patches,
              " patches");
+  // Kept from call to call: most have one size.
   const bool known = position_index_.defined() && position_index_.size(0) == tokens.size(1) &&
                      position_index_.device() == tokens.device();
   if (!known) position_index_ = class_position_index(side).to(tokens.device());
@@ -149,13 +154,14 @@ torch::Tensor AttentionImpl::weights(torch::nn::LayerNorm& norm, const torch::Te
 
 torch::Tensor AttentionImpl::first_weights(torch::nn::LayerNorm& norm,
                                            const torch::Tensor& tokens) {
-  return weights_of(norm, tokens, 1).squeeze(2);
+  return weights_of(norm, tokens, 1).squeeze(2);  // [B, heads, T]
 }
 
 torch::Tensor AttentionImpl::weights_of(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
                                         int64_t count) {
   const auto parts = split_heads(norm_linear(norm, qkv_, tokens), options_.heads);
   auto added = bias(tokens);
+  // Queries are rows of the scores: the first `count` of them.
   if (added.defined()) added = added.narrow(2, 0, count);
   return attention_weights(parts[0].narrow(2, 0, count), parts[1], added);
 }

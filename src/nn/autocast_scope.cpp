@@ -10,6 +10,7 @@ AutocastScope::AutocastScope(torch::DeviceType device, std::optional<torch::Scal
       was_dtype_(at::autocast::get_autocast_dtype(device)) {
   at::autocast::increment_nesting();
   at::autocast::set_autocast_enabled(device, dtype.has_value());
+  // Without a type autocast is off in this scope, whatever is in force around it.
   if (dtype) at::autocast::set_autocast_dtype(device, *dtype);
 }
 

@@ -47,12 +47,14 @@ torch::Tensor normalize_over_ranks(const Layer& layer, const torch::Tensor& valu
     const torch::NoGradGuard no_grad;
     const double momentum = layer.options.momentum().value();
     moved.mean.lerp_(mean, momentum);
+    // As in torch: the biased variance normalizes, the unbiased one is kept.
     moved.variance.lerp_(variance * (count / (count - 1.0)), momentum);
   }
   const auto normed = centered * along((variance + layer.options.eps()).rsqrt());
   return (normed * along(layer.weight) + along(layer.bias)).to(values.dtype());
 }
 
+/// One overflowed batch would otherwise spoil the running statistics for ever.
 void move_where_finite_(const torch::Tensor& statistic, const torch::Tensor& moved) {
   statistic.copy_(torch::where(moved.isfinite().all(), moved, statistic));
 }

@@ -41,6 +41,7 @@ BlockDraws BlockImpl::draw(const torch::Tensor& tokens, const BlockContext& cont
   const auto images = tokens.size(0);
   const auto count = tokens.size(1);
   const auto width = options_.embed_dim;
+  // Attention has weights for all queries, even where few rows are read afterwards.
   const BlockSizes sizes{.samples = images,
                          .weights = {images, options_.heads, count, count},
                          .tokens = rows.defined() ? std::vector{rows.size(0), width}
@@ -62,17 +63,20 @@ torch::Tensor BlockImpl::run(const torch::Tensor& tokens, const BlockDraws& draw
 
 torch::Tensor BlockImpl::run_rows(const torch::Tensor& tokens, const torch::Tensor& rows,
                                   const BlockDraws& draws) {
+  // Rows count over all images: row r belongs to image r / T.
   const auto sample = rows.floor_divide(tokens.size(1));
   const auto of_rows = [&sample](const torch::Tensor& scale) {
     return scale.defined() ? scale.flatten().index_select(0, sample).unsqueeze(1) : scale;
   };
   const auto attended =
       attn_->attend(norm1_, tokens, draws.dropout.weights).flatten(0, 1).index_select(0, rows);
+  // [M, D]: projection, MLP and residual sum of the rows alone.
   return finish(tokens.flatten(0, 1).index_select(0, rows), attended,
                 {of_rows(draws.attention), of_rows(draws.mlp), draws.dropout});
 }
 
 torch::Tensor BlockImpl::forward(const torch::Tensor& tokens, const BlockContext& context) {
+  // Drawn outside of what is recomputed: both passes see the same numbers.
   const auto draws = draw(tokens, context);
   if (!context.recompute) return run(tokens, draws);
   return recomputed([this, draws](const torch::Tensor& input) { return run(input, draws); }, tokens,

@@ -71,6 +71,7 @@ double score_scale(const torch::Tensor& query) {
 }
 
 torch::Tensor weights_of(const torch::Tensor& query, const torch::Tensor& key) {
+  // [b·heads, rows, T]
   return kernels::scaled_softmax(query.bmm(key.transpose(1, 2)), score_scale(query));
 }
 
@@ -112,6 +113,7 @@ struct HeadGradients {
 HeadGradients gradients_of(const HeadMatrices& of, const Chunk& rows) {
   const auto query = of.query.narrow(1, rows.first, rows.count);
   const auto gradient = of.gradient.narrow(1, rows.first, rows.count);
+  // Computed again, then the formulas of attention's backward pass.
   const auto weights = weights_of(query, of.key);
   const auto of_weights = gradient.bmm(of.value.transpose(1, 2));
   const auto of_scores = kernels::scaled_softmax_backward(of_weights, weights, score_scale(query));

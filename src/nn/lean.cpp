@@ -20,6 +20,7 @@ bool is_half(const torch::Tensor& tensor) {
   return tensor.scalar_type() == torch::kHalf || tensor.scalar_type() == torch::kBFloat16;
 }
 
+/// The parameter in the precision in force, from autocast's cache of this step.
 torch::Tensor cast(const torch::Tensor& tensor) {
   const auto device = tensor.device().type();
   const auto dtype = autocast_in_force(device);
@@ -50,6 +51,7 @@ std::vector<Chunk> chunks_of(const torch::Tensor& rows) {
   const auto count = rows.size(0);
   const auto parts = rows.is_cpu() ? (count + kRowsAtOnce - 1) / kRowsAtOnce : 1;
   if (parts <= 1) return {{0, count}};
+  // Of nearly equal size: no short last chunk.
   const auto step = (count + parts - 1) / parts;
   std::vector<Chunk> chunks;
   for (int64_t first = 0; first < count; first += step) {
@@ -70,6 +72,7 @@ void ProductSum::add(const torch::Tensor& a, const torch::Tensor& b) {
   if (!sum_.defined()) {
     sum_ = a.t().mm(b);
   } else if (is_half(a)) {
+    // Each product is rounded to half precision; their sum must not be.
     sum_ = sum_.to(torch::kFloat).add_(a.t().mm(b));
   } else {
     sum_.addmm_(a.t(), b);

@@ -37,6 +37,7 @@ torch::Tensor norm_linear_rows(const torch::Tensor& tokens, const NormParameters
   const auto& weight = linear.weight;
   const auto dtype = weight.scalar_type();
   const auto rows = tokens.flatten(0, -2);
+  // Rows change places over a whole map: in one piece, not chunk by chunk.
   if (order.to_windows.defined()) {
     kept = room_for_norm(rows, norm, dtype);
     const auto windows = order.in_windows(normed_rows(rows, norm, dtype, &kept), tokens.size(0));
@@ -78,6 +79,7 @@ struct NormLinear : torch::autograd::Function<NormLinear> {
     NormLinearBackward sums(norm, saved[5], order);
     torch::Tensor result;
     if (context->needs_input_grad(0)) {
+      // In float32, as the norm's parameters: the stream's gradient is not rounded.
       result = torch::empty(kept.rows.sizes(), norm.scale.options());
     }
     auto shape = with_width(gradients[0], kept.rows.size(1));
@@ -113,6 +115,7 @@ struct GeluLinear : torch::autograd::Function<GeluLinear> {
     const auto saved = context->get_saved_variables();
     const auto linear = linear_backward(gradients[0], torch::gelu(saved[0]), saved[1],
                                         context->saved_data["bias"].toBool());
+    // GELU is computed again: only the rows before it are kept.
     return {at::gelu_backward(linear.input, saved[0]), linear.weight, linear.bias};
   }
 };

@@ -23,6 +23,7 @@ struct PatchOrder {
   /// [B, 3, H, W] → [B, N, 3·P·P]
   torch::Tensor patches(const torch::Tensor& images) const {
     const auto rows = count(images.size(2)), columns = count(images.size(3));
+    // A convolution, too, would leave out the pixels beyond the last whole patch.
     return images.narrow(2, 0, rows * size)
         .narrow(3, 0, columns * size)
         .reshape({images.size(0), 3, rows, size, columns, size})

@@ -19,6 +19,7 @@ torch::Tensor bicubic(const torch::Tensor& pos_embed, const PositionGrid& stored
                                               /*align_corners=*/false, down, across);
   const auto patches =
       resized.permute({0, 2, 3, 1}).reshape({1, wanted.rows * wanted.columns, width});
+  // The class token's position has no place in the grid: it is copied.
   return torch::cat({pos_embed.narrow(1, 0, 1), patches.to(pos_embed.dtype())}, 1);
 }
 

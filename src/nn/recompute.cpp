@@ -50,6 +50,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
         c10::static_intrusive_pointer_cast<Held>(context->saved_data["held"].toCapsule());
     const auto saved = context->get_saved_variables()[0];
     const torch::AutoGradMode with_grad(true);
+    // A leaf of its own, so that this graph ends here.
     std::vector<torch::Tensor> inputs{saved.detach().set_requires_grad(saved.requires_grad())};
     torch::Tensor output;
     {
@@ -59,6 +60,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
     }
     inputs.insert(inputs.end(), held->parameters.begin(), held->parameters.end());
     if (!saved.requires_grad()) inputs.erase(inputs.begin());
+    // Unused parameters are allowed and have no gradient.
     auto results = torch::autograd::grad({output}, inputs, gradients, std::nullopt, false, true);
     if (!saved.requires_grad()) results.insert(results.begin(), torch::Tensor());
     results.insert(results.begin(), torch::Tensor());  // of `held`

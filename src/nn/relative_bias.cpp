@@ -21,6 +21,7 @@ torch::Tensor resize_bias_table(const torch::Tensor& table, int64_t side, int64_
   const auto stored = std::llround(std::sqrt(static_cast<double>(cells)));
   if (stored == side) return table;
   const auto heads = table.size(1);
+  // [offsets², heads] to [1, heads, offsets, offsets]
   const auto map =
       table.slice(0, 0, cells).to(torch::kFloat).t().reshape({1, heads, stored, stored});
   const auto resized = at::upsample_bicubic2d(map, {side, side}, /*align_corners=*/false)

@@ -59,6 +59,7 @@ class BranchBackward {
 
   /// The gradient of a chunk of `input`, from that of the sum.
   torch::Tensor add(const torch::Tensor& gradient, const torch::Tensor& input, const Chunk& chunk) {
+    // The gradient of the branch, before and after the factors of the channels.
     const auto above = kernels::add_scaled_backward(
         gradient, {chunk.of(scale_.row), scale_.channel}, weight_.scalar_type());
     products_.add(above.rounded, input);
@@ -182,7 +183,9 @@ struct AddMlp : torch::autograd::Function<AddMlp> {
     for (const Chunk& chunk : chunks_of(gradient)) {
       const auto before = chunk.of(hidden), above = chunk.of(gradient);
       auto of_hidden = branch.add(above, torch::gelu(before), chunk);
+      // In place: the hidden rows of a chunk are its largest tensor.
       at::gelu_backward_out(of_hidden, of_hidden, before);
+      // `above` is the gradient along the residual path, added as the norm's is written.
       first.add(of_hidden, kept.of(chunk), above, chunk.of(result));
     }
     const auto sums = branch.sums();

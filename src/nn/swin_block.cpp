@@ -37,6 +37,7 @@ BlockDraws SwinBlockImpl::draw(const torch::Tensor& tokens, const BlockContext& 
                                const WindowPlan& plan) {
   if (!is_training()) return {};
   const auto window = options_.windows.size * options_.windows.size;
+  // Windows of the padded map.
   const auto windows = plan.to_windows.size(0) / window;
   const BlockSizes sizes{.samples = tokens.size(0),
                          .weights = {tokens.size(0) * windows, options_.heads, window, window},
@@ -48,6 +49,7 @@ BlockDraws SwinBlockImpl::draw(const torch::Tensor& tokens, const BlockContext& 
 torch::Tensor SwinBlockImpl::run(const torch::Tensor& tokens, const BlockDraws& draws,
                                  const WindowPlan& plan) {
   const auto& dropout = draws.dropout;
+  // Back to the map's order, without the padding: [B, L, D].
   const auto attended = to_map(attn_->attend(norm1_, tokens, plan, dropout.weights), plan);
   const auto x = attn_->add_to(tokens, attended, {draws.attention, {}}, dropout.attended);
   return mlp_->add_to(x, norm2_, {draws.mlp, {}}, dropout);
@@ -81,9 +83,12 @@ torch::Tensor PatchMergingImpl::forward(const torch::Tensor& tokens,
   const auto width = tokens.size(2);
   auto grid = tokens.unflatten(1, {size.rows, size.columns});
   if (size.rows % 2 == 1 || size.columns % 2 == 1) {
+    // One row below and one column to the right, of zeros.
     grid = torch::constant_pad_nd(grid, {0, 0, 0, size.columns % 2, 0, size.rows % 2});
   }
   const auto rows = grid.size(1) / 2, columns = grid.size(2) / 2;
+  // Joined in the order (row, column) = (0, 0), (1, 0), (0, 1), (1, 1), as in the reference: its
+  // weights depend on it. [B, rows · columns, 4 D].
   const auto joined = grid.reshape({-1, rows, 2, columns, 2, width})
                           .permute({0, 1, 3, 4, 2, 5})
                           .reshape({-1, rows * columns, 4 * width});

@@ -9,6 +9,7 @@ torch::Tensor relative_position_index(int64_t window) {
   const auto cells = torch::arange(window * window, torch::kLong);
   const auto row = cells.floor_divide(window);
   const auto column = cells.remainder(window);
+  // Query minus key, moved to 0 … 2w - 2: [T, T].
   const auto offset = [window](const torch::Tensor& place) {
     return place.unsqueeze(1) - place.unsqueeze(0) + window - 1;
   };
@@ -46,6 +47,7 @@ torch::Tensor WindowAttentionImpl::bias(const torch::Tensor& mask) {
 
 torch::Tensor WindowAttentionImpl::attend(torch::nn::LayerNorm& norm, const torch::Tensor& tokens,
                                           const WindowPlan& plan, const DropoutMask& dropout) {
+  // The windows of all images are one batch: each [B·W, heads, T, d].
   const auto parts = project(norm, tokens, plan);
   const auto attended =
       nn::attend(parts[0], parts[1], parts[2], {bias(plan.mask), dropout});  // [B·W, heads, T, d]

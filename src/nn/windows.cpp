@@ -7,6 +7,7 @@
 namespace ibot::nn {
 namespace {
 
+/// Added to scores, as in the reference: next to nothing is left after the softmax.
 constexpr double kApart = -100.0;
 
 /// map [m·w, n·w] → [m·n·w·w], window by window.
@@ -30,6 +31,7 @@ Axis plan_axis(int64_t side, const WindowOptions& options, torch::Device device)
   const auto padded = (side + options.size - 1) / options.size * options.size;
   const auto index = torch::TensorOptions(torch::kLong).device(device);
   const auto places = torch::arange(padded, index);
+  // A cyclic shift by -shift on this axis.
   return {.from = (places + options.shift).remainder(padded),
           .to = (torch::arange(side, index) - options.shift).remainder(padded),
           .region = places.ge(padded - options.size).to(torch::kLong) +
@@ -46,6 +48,7 @@ torch::Tensor shift_mask(const Axis& rows, const Axis& columns, int64_t size) {
 
 torch::Tensor gather(const torch::Tensor& rows, const torch::Tensor& index) {
   const bool padded = index.size(0) > rows.size(1);
+  // Index L, one past the last token, reads the row of zeros that padding adds.
   return (padded ? torch::constant_pad_nd(rows, {0, 0, 0, 1}) : rows).index_select(1, index);
 }
 
@@ -62,6 +65,7 @@ class Gather : public torch::autograd::Function<Gather> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
     const auto saved = context->get_saved_variables();
+    // The gradient of padding is dropped on the way to the map, and 0 on the way to windows.
     return {Gather::apply(gradients[0], saved[1], saved[0]), torch::Tensor(), torch::Tensor()};
   }
 };
@@ -71,11 +75,13 @@ class Gather : public torch::autograd::Function<Gather> {
 WindowPlan plan_windows(const MapSize& map, const WindowOptions& options, torch::Device device) {
   const auto rows = plan_axis(map.rows, options, device);
   const auto columns = plan_axis(map.columns, options, device);
+  // Where each place of the padded and shifted map comes from; padding is one token past the last.
   const auto cell = rows.from.unsqueeze(1) * map.columns + columns.from;  // [padded, padded]
   const auto inside = rows.from.lt(map.rows).unsqueeze(1).logical_and(columns.from.lt(map.columns));
   const auto source = torch::where(inside, cell, map.tokens());
 
   const auto down = rows.from.size(0) / options.size, across = columns.from.size(0) / options.size;
+  // The inverse: where each place of the shifted map stands among the windows.
   const auto place = torch::arange(cell.numel(), cell.options())
                          .view({down, across, options.size, options.size})
                          .transpose(1, 2)

@@ -28,6 +28,7 @@ Precision resolved(Precision precision, torch::Device device, const char* key) {
                "expected fp32 or bf16 on the CPU, got fp16");
   if (precision != Precision::kAuto) return precision;
   if (device.is_cpu()) return cpu_multiplies_bf16() ? Precision::kBf16 : Precision::kFp32;
+  // fp16 comes with a GradScaler; bf16 has the range of float32 and needs none.
   return gpu_multiplies_bf16() ? Precision::kBf16 : Precision::kFp16;
 }
 

@@ -9,6 +9,7 @@ ParameterPairs common_parameters(const torch::nn::Module& teacher,
   const auto trained = student.named_parameters();
   ParameterPairs pairs;
   for (const auto& averaged : teacher.named_parameters()) {
+    // Only one network has the mask token or a prototype layer of its own.
     const auto* match = trained.find(averaged.key());
     if (match == nullptr) continue;
     pairs.teacher.push_back(averaged.value());
@@ -19,6 +20,7 @@ ParameterPairs common_parameters(const torch::nn::Module& teacher,
 
 void ema_update_(const ParameterPairs& pairs, double momentum) {
   const torch::NoGradGuard no_grad;
+  // t + (1 - m)(s - t): all tensors in few launches.
   at::_foreach_lerp_(pairs.teacher, pairs.student, 1.0 - momentum);
 }
 

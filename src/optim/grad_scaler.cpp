@@ -6,6 +6,7 @@
 namespace ibot::optim {
 namespace {
 
+// Those of torch.amp.GradScaler.
 constexpr double kInitialScale = 65536.0;
 constexpr double kGrowth = 2.0;
 constexpr double kBackoff = 0.5;

@@ -15,6 +15,7 @@
 namespace ibot::optim {
 namespace {
 
+// η of LARS, as in the reference.
 constexpr double kTrust = 0.001;
 
 std::vector<torch::Tensor> select(const std::vector<torch::Tensor>& all,
@@ -39,6 +40,7 @@ FusedStep* fused_step(OptimizerKind kind) {
 std::vector<int64_t> share_out(const std::vector<Parameter>& parameters, int64_t ranks) {
   std::vector<size_t> order(parameters.size());
   std::iota(order.begin(), order.end(), size_t{0});
+  // Stable: every rank has to arrive at the same owners.
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return parameters[a].tensor.numel() > parameters[b].tensor.numel();
   });
@@ -77,6 +79,7 @@ Optimizer::Optimizer(OptimizerKind kind, std::vector<Parameter> parameters, dist
 void Optimizer::step(const StepValues& values, const std::optional<Overflow>& overflow) {
   const torch::NoGradGuard no_grad;
   auto active = active_parameters(parameters_, values.freeze_last_layer);
+  // exchange_ is collective: a rank that has nothing to update still takes part in it.
   std::erase_if(active, [this](size_t index) { return !owns(index); });
   if (!active.empty()) update_(active, values, overflow);
   exchange_();
@@ -97,6 +100,7 @@ void Optimizer::exchange_() {
     }
     if (tensors.empty()) continue;
     for (const auto& tensor : tensors) parts.push_back(tensor.flatten());
+    // One broadcast for each owner rather than one for each tensor.
     const auto flat = torch::cat(parts);
     shards_.broadcast_(flat, owner);
     if (owner == shards_.rank()) continue;
@@ -110,6 +114,7 @@ void Optimizer::exchange_() {
 
 void Optimizer::guarded_(const std::vector<size_t>& active, const StepValues& values,
                          const Overflow& overflow) {
+  // SGD and LARS have no fused kernel that looks at `found`: everything they change is kept.
   std::vector<torch::Tensor> changing = select(steps_, active), before;
   for (const size_t i : active) {
     changing.push_back(parameters_[i].tensor);
@@ -143,6 +148,7 @@ void Optimizer::adam_(const std::vector<size_t>& active, const StepValues& value
       tensors.push_back(parameters_[i].tensor);
       gradients.push_back(parameters_[i].tensor.grad());
     }
+    // The kernel corrects the bias of the moments by the count after this step.
     const auto steps = select(steps_, group);
     at::_foreach_add_(steps, 1);
     fused_step(kind_)(tensors, gradients, select(first_, group), select(second_, group), {}, steps,
@@ -150,6 +156,7 @@ void Optimizer::adam_(const std::vector<size_t>& active, const StepValues& value
                       decays ? values.weight_decay : 0.0, constants_.eps,
                       /*amsgrad=*/false, /*maximize=*/false, /*grad_scale=*/std::nullopt,
                       overflow ? std::optional(overflow->found) : std::nullopt);
+    // The kernel skips a step with an overflow; its count must not stay.
     if (overflow) at::_foreach_sub_(steps, std::vector(steps.size(), overflow->found));
   }
 }
@@ -159,6 +166,7 @@ void Optimizer::sgd_(const std::vector<size_t>& active, const StepValues& values
     auto& parameter = parameters_[i];
     auto direction = parameter.tensor.grad();
     if (parameter.decays) direction = direction.add(parameter.tensor, values.weight_decay);
+    // Moments start at 0, so that the first step's buffer is the direction itself, as in torch.
     first_[i].mul_(constants_.momentum).add_(direction);
     const bool looks_ahead = kind_ == OptimizerKind::kNesterov;
     direction = looks_ahead ? direction.add(first_[i], constants_.momentum) : first_[i];
@@ -170,6 +178,8 @@ void Optimizer::lars_(const std::vector<size_t>& active, const StepValues& value
   for (const size_t i : active) {
     auto& tensor = parameters_[i].tensor;
     auto direction = tensor.grad();
+    // The reference's rule: 1-D tensors have neither decay nor trust ratio. The norm of the
+    // direction includes the decay.
     if (tensor.dim() != 1) {
       if (parameters_[i].decays) direction = direction.add(tensor, values.weight_decay);
       const auto weight_norm = tensor.norm();
@@ -188,6 +198,7 @@ std::map<std::string, torch::Tensor> Optimizer::state() const {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const auto& name = parameters_[i].name;
     const auto& tensor = parameters_[i].tensor;
+    // Collective: every rank asks for every tensor in the same order.
     const auto from_owner = [&](const torch::Tensor& own, at::IntArrayRef shape) {
       if (shards_.size() == 1) return own;
       const auto shared =
@@ -215,6 +226,7 @@ void Optimizer::load_state(const std::map<std::string, torch::Tensor>& state) {
     IBOT_CHECK_AS(CheckpointError, match != state.end(), "optimizer: missing ", name);
     IBOT_CHECK_AS(CheckpointError, match->second.sizes() == tensor.sizes(), "optimizer: ", name,
                   ": expected shape ", tensor.sizes(), ", got ", match->second.sizes());
+    // Entries of this rank share storage with the optimizer; those of others are copies.
     torch::Tensor(tensor).copy_(match->second);
   }
 }

@@ -30,6 +30,7 @@ std::vector<size_t> active_parameters(const std::vector<Parameter>& parameters, 
   std::vector<size_t> active;
   for (size_t i = 0; i < parameters.size(); ++i) {
     const bool frozen = freeze_last && parameters[i].last_layer;
+    // A frozen or unused tensor is skipped, not given a zero gradient: AdamW would decay it.
     if (!frozen && parameters[i].tensor.grad().defined()) active.push_back(i);
   }
   return active;
@@ -47,8 +48,9 @@ torch::Tensor clip_gradients_(const std::vector<Parameter>& parameters, double l
   const torch::NoGradGuard no_grad;
   const auto gradients = gradients_of(parameters);
   if (gradients.empty()) return torch::zeros({});
-  const auto norms = torch::stack(at::_foreach_norm(gradients, 2.0));
+  const auto norms = torch::stack(at::_foreach_norm(gradients, 2.0));  // [tensors]
   if (limit > 0) {
+    // One factor for each tensor, with the reference's 1e-6.
     const auto factors = (limit / (norms + 1e-6)).clamp_max(1.0);
     at::_foreach_mul_(gradients, factors.unbind());
   }
@@ -60,6 +62,7 @@ torch::Tensor clip_global_norm_(const std::vector<Parameter>& parameters, double
   const auto gradients = gradients_of(parameters);
   if (gradients.empty()) return torch::zeros({});
   const auto norm = torch::stack(at::_foreach_norm(gradients, 2.0)).norm();
+  // The same 1e-6 as in torch.
   if (limit > 0) at::_foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp_max(1.0));
   return norm;
 }

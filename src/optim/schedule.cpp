@@ -10,10 +10,13 @@
 namespace ibot::optim {
 namespace {
 
+// timm's defaults (lb, ub).
 constexpr double kTanhBegin = -6.0;
 constexpr double kTanhEnd = 4.0;
 
+/// A normal draw within the limit, repeated until it is, as timm does.
 double draw_noise(const LrNoise& noise, int64_t epoch) {
+  // A generator of its own: torch.manual_seed(seed + epoch) in timm gives the same stream.
   const at::Generator generator =
       at::detail::createCPUGenerator(static_cast<uint64_t>(noise.seed + epoch));
   while (true) {
@@ -26,6 +29,7 @@ double draw_noise(const LrNoise& noise, int64_t epoch) {
 
 double CosineSchedule::at(int64_t step) const {
   if (step < warmup_steps) {
+    // numpy.linspace(start, base, warmup_steps): the last warm-up step has reached `base`.
     if (warmup_steps == 1) return start;
     const auto done = static_cast<double>(step) / static_cast<double>(warmup_steps - 1);
     return start + (base - start) * done;
@@ -37,11 +41,13 @@ double CosineSchedule::at(int64_t step) const {
 
 double EpochSchedule::warming(double t) const {
   const auto warmup = static_cast<double>(warmup_epochs);
+  // timm's tanh rises to where its curve is at the end of the warm-up, the others to `base`.
   const double top = curve == LrCurve::kTanh ? falling(warmup) : base;
   return start + t * (top - start) / warmup;
 }
 
 double EpochSchedule::falling(double t) const {
+  // `t` counts from the start of the run: curves do not restart after the warm-up.
   if (curve == LrCurve::kStep) return base * std::pow(decay_rate, std::floor(t / decay_epochs));
   const double done = t / static_cast<double>(epochs);
   if (curve == LrCurve::kCosine) {
@@ -55,6 +61,7 @@ double EpochSchedule::falling(double t) const {
 
 double EpochSchedule::at(int64_t epoch) const {
   if (epoch == 0) return warmup_epochs > 0 ? start : base;
+  // The reference steps the scheduler after epoch e with e: epoch e trains at the value of e - 1.
   const auto t = epoch - 1;
   const auto moved = static_cast<double>(t);
   const double lr = t < warmup_epochs ? warming(moved) : falling(moved);
@@ -66,6 +73,7 @@ double EpochSchedule::at(int64_t epoch) const {
 
 double LinearWarmup::factor(int64_t step) const {
   if (step >= steps) return 1.0;
+  // mmcv's warm-up multiplies what the schedule has at that step, not its base.
   return 1.0 - (1.0 - static_cast<double>(step) / static_cast<double>(steps)) * (1.0 - ratio);
 }
 
@@ -83,6 +91,7 @@ double MultiStepSchedule::at(int64_t step) const {
 
 StepValues step_values(const OptimOptions& optim, const ScheduleOptions& schedule,
                        const RunLength& length, int64_t step) {
+  // Linear scaling (Goyal et al. 2017) with the reference's batch of 256.
   constexpr double kReferenceBatch = 256.0;
   const auto total = length.total_steps();
   const CosineSchedule lr{optim.lr * static_cast<double>(length.global_batch) / kReferenceBatch,

@@ -12,6 +12,7 @@
 namespace ibot::report {
 namespace {
 
+// What a browser draws without delay: many curves have fewer points each.
 constexpr size_t kAllPoints = 240'000;  // numbers of all curves
 constexpr size_t kMostPoints = 4000;    // of a curve
 constexpr size_t kFewestPoints = 60;
@@ -109,6 +110,7 @@ bool repeats_steps(const RunRecord& run, const std::string& key) {
 void add_steps(const std::vector<RunRecord>& runs, Columns& columns) {
   for (size_t i = 0; i < runs.size(); ++i) {
     for (const auto& [key, series] : runs[i].by_step) {
+      // It only counts.
       if (key == "epoch") continue;
       const auto* quantity = quantity_of(key);
       const auto title = quantity != nullptr && quantity->title != nullptr ? quantity->title : key;
@@ -168,6 +170,7 @@ std::optional<std::pair<std::string, std::string>> numbered(const std::string& n
   const auto begin = name.find_first_of("0123456789");
   if (begin == std::string::npos) return std::nullopt;
   const auto end = std::min(name.find_first_not_of("0123456789", begin), name.size());
+  // "loss_view_3" and "loss_view_7" are one pattern.
   return std::pair{name.substr(0, begin) + "…" + name.substr(end), name.substr(begin, end - begin)};
 }
 
@@ -181,6 +184,7 @@ class ChartBuilder {
       if (const auto pattern = numbered(column.title)) ++alike_[pattern->first];
       for (const auto& series : column.runs) curves += series.x.empty() ? 0 : 1;
     }
+    // Shared by all curves, within bounds.
     most_ = std::clamp(kAllPoints / curves, kFewestPoints, kMostPoints);
   }
 
@@ -242,6 +246,7 @@ eval::Curve curve_of(const std::string& name, const Series& series, size_t most)
     curve.y = series.y;
     return curve;
   }
+  // An interval has four numbers: place, mean, smallest and largest.
   const size_t intervals = std::max<size_t>(most / 4, 2);
   for (size_t part = 0; part < intervals; ++part) {
     const size_t begin = count * part / intervals, end = count * (part + 1) / intervals;
@@ -267,6 +272,7 @@ std::vector<ChartGroup> run_charts(const std::vector<RunRecord>& runs) {
   add_steps(runs, columns);
   add_epochs(runs, columns);
   add_evaluations(runs, columns);
+  // In the order of the table, then by name.
   std::stable_sort(columns.begin(), columns.end(), [](const Column& a, const Column& b) {
     const auto one = rank_of(a.key), other = rank_of(b.key);
     return one != other ? one < other : natural_less(a.key, b.key);

@@ -12,6 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMostPictures = 12;  // of a run
+/// Larger ones would make the page heavy: it holds all pictures itself.
 constexpr uintmax_t kMostBytes = 4 << 20;
 
 void list_pictures(const fs::path& folder, std::vector<std::string>& files) {

@@ -11,6 +11,7 @@ namespace {
 
 constexpr double kPerplexity = 30;
 constexpr int64_t kInputDims = 50;  // of t-SNE: further ones are mostly noise
+// Constants of scikit-learn's t-SNE (van der Maaten & Hinton 2008).
 constexpr int kEarlySteps = 250;
 constexpr int kSteps = 750;
 constexpr double kExaggeration = 12;
@@ -18,6 +19,7 @@ constexpr double kExaggeration = 12;
 /// [S, S], of rows.
 torch::Tensor squared_distances(const torch::Tensor& rows) {
   const auto norms = rows.square().sum(1);
+  // ‖a‖² + ‖b‖² - 2 a·b, which rounding can make negative.
   return (norms.unsqueeze(1) + norms.unsqueeze(0) - 2 * rows.mm(rows.t())).clamp_min(0);
 }
 
@@ -36,16 +38,20 @@ torch::Tensor neighbor_probabilities(const torch::Tensor& features, double perpl
     const auto wide = entropy > std::log(perplexity);
     low = torch::where(wide, beta, low);
     high = torch::where(wide, high, beta);
+    // β = 1 / (2 σ²): doubled until a bound is known, then halved in.
     beta = torch::where(torch::isinf(high), beta * 2, (low + high) / 2);
   }
+  // p_ij = (p_j|i + p_i|j) / (2 S).
   return ((shares + shares.t()) / (2.0 * static_cast<double>(count))).clamp_min(1e-12);
 }
 
 /// Derivative of the divergence by the points.
 torch::Tensor gradient(const torch::Tensor& probabilities, const torch::Tensor& points) {
+  // Student's t with one degree of freedom, the kernel of the plane.
   auto weights = 1 / (1 + squared_distances(points));
   weights.fill_diagonal_(0);
   const auto pull = (probabilities - weights / weights.sum()) * weights;  // [S, S]
+  // 4 Σ_j (p_ij - q_ij) w_ij (y_i - y_j), without a tensor of all differences.
   return 4 * (pull.sum(1, true) * points - pull.mm(points));
 }
 
@@ -67,6 +73,7 @@ torch::Tensor principal_components(const torch::Tensor& features, int64_t dims) 
   const auto [left, lengths, right] = at::linalg_svd(rows, /*full_matrices=*/false);
   const auto found = std::min(dims, lengths.size(0));
   const auto directions = right.narrow(0, 0, found);  // [found, F]
+  // The sign of a direction is arbitrary: its largest entry becomes positive, on every machine.
   const auto largest = directions.abs().argmax(1, true);
   auto coordinates = rows.mm(directions.t()) * directions.gather(1, largest).sign().t();
   if (found == dims) return coordinates;
@@ -78,16 +85,20 @@ torch::Tensor tsne(const torch::Tensor& features) {
   const auto count = features.size(0);
   if (count < 4) return principal_components(features, 2);
   const auto input = principal_components(features, std::min(kInputDims, features.size(1)));
+  // A point has no more neighbors than there are others.
   const auto perplexity = std::min(kPerplexity, static_cast<double>(count - 1) / 3);
   const auto probabilities = neighbor_probabilities(input, perplexity);
+  // Starts from the first two components, so that equal features give equal planes.
   auto points = principal_components(features, 2);
   points = points / points.select(1, 0).std().clamp_min(1e-12) * 1e-4;
+  // scikit-learn's learning_rate="auto".
   const double rate = std::max(static_cast<double>(count) / kExaggeration / 4, 50.0);
   auto velocity = torch::zeros_like(points);
   auto gains = torch::ones_like(points);
   for (int step = 0; step < kSteps; ++step) {
     const bool early = step < kEarlySteps;
     const auto slope = gradient(early ? probabilities * kExaggeration : probabilities, points);
+    // Steps grow where the direction stays, and shrink where it turns.
     gains = torch::where(slope.sign() != velocity.sign(), gains + 0.2, gains * 0.8).clamp_min(0.01);
     velocity = (early ? 0.5 : 0.8) * velocity - rate * gains * slope;
     points = points + velocity;

@@ -86,6 +86,7 @@ void add_evaluation(const Json& line, RunRecord& run) {
 
 void add_step(const Json& line, RunRecord& run) {
   const auto step = integer(line, "step");
+  // The last line counts: a run that was resumed goes back before it goes on.
   run.step = step;
   for (const auto& [key, value] : line.items()) {
     if (key == "step" || !is_quantity(value)) continue;
@@ -152,6 +153,7 @@ void read_report(const fs::path& path, RunRecord& run) {
     run.problems.push_back(name + ": is not a report of ibot-eval");
     return;
   }
+  // -1: of no step, an evaluation of its own.
   EvaluationResult result{text(report, "task"), -1, -1, {}};
   for (const auto& [metric, value] : report["metrics"].items()) {
     if (!is_quantity(value)) continue;

@@ -13,6 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Levels of folders below the one named in which runs are looked for.
 constexpr int kDeepest = 6;
 
 int64_t written_at(const fs::path& path) {
@@ -27,6 +28,7 @@ std::vector<fs::path> entries_of(const fs::path& folder, bool folders) {
   fs::directory_iterator at(folder, fs::directory_options::skip_permission_denied, problem);
   for (; !problem && at != fs::directory_iterator(); at.increment(problem)) {
     std::error_code unknown;
+    // Links to folders are not followed: they may lead back.
     const bool fits = folders ? at->is_directory(unknown) && !at->is_symlink(unknown)
                               : at->is_regular_file(unknown);
     if (fits) entries.push_back(at->path());
@@ -135,6 +137,7 @@ std::vector<RunRecord> read_runs(const std::vector<fs::path>& folders) {
   for (const auto& folder : folders) {
     for (const auto& found : find_runs(folder)) {
       auto path = absolute_of(found);
+      // A run that is named twice, or found below another, counts once.
       if (!known.insert(path).second) continue;
       runs.push_back(read_run(found));
       paths.push_back(std::move(path));
@@ -143,6 +146,7 @@ std::vector<RunRecord> read_runs(const std::vector<fs::path>& folders) {
   if (runs.size() < 2) return runs;
   const auto parent = common_parent(paths);
   for (size_t i = 0; i < runs.size(); ++i) {
+    // As short as tells them apart.
     runs[i].name = paths[i].lexically_relative(parent).string();
   }
   return runs;

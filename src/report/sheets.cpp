@@ -8,6 +8,7 @@
 namespace ibot::report {
 namespace {
 
+// Pixels between tiles, and of the frame around one.
 constexpr int64_t kMargin = 6;
 constexpr int64_t kFrame = 3;
 constexpr double kFade = 0.75;   // of masked patches
@@ -36,6 +37,7 @@ torch::Tensor stacked(const std::vector<torch::Tensor>& crops, int64_t height) {
       std::max<int64_t>(1, (height + kMargin) / (crops.front().size(0) + kMargin));
   std::vector<std::vector<torch::Tensor>> rows(
       std::min<size_t>(static_cast<size_t>(of_column), crops.size()));
+  // Column by column: the first crops stand below each other.
   for (size_t i = 0; i < crops.size(); ++i) rows[i % rows.size()].push_back(crops[i]);
   return tiled(rows);
 }

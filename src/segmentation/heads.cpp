@@ -83,9 +83,11 @@ UperHead::UperHead(const UperOptions& options)
 torch::Tensor UperHead::pooled(const torch::Tensor& last) {
   std::vector<torch::Tensor> maps{last};
   for (size_t i = 0; i < pool_branches_.size(); ++i) {
+    // To [B, D, s, s], [B, C, s, s], [B, C, h, w].
     const auto small = at::adaptive_avg_pool2d(last, {pool_scales_[i], pool_scales_[i]});
     maps.push_back(resized(pool_branches_[i]->forward(small, group()), last.sizes().slice(2)));
   }
+  // [B, D + branches · C, h, w] to [B, C, h, w].
   return bottleneck_->forward(torch::cat(maps, 1), group());
 }
 
@@ -95,15 +97,19 @@ torch::Tensor UperHead::forward(const std::vector<torch::Tensor>& features) {
   for (size_t i = 0; i < laterals_.size(); ++i) {
     levels.push_back(laterals_[i]->forward(features[i], group()));
   }
+  // The deepest map has the pooling pyramid in place of a lateral.
   levels.push_back(pooled(features.back()));
+  // From the deepest up: each level receives the sum of all deeper ones.
   for (size_t i = levels.size() - 1; i > 0; --i) {
     levels[i - 1] = levels[i - 1] + resized(levels[i], levels[i - 1].sizes().slice(2));
   }
   std::vector<torch::Tensor> maps;
   for (size_t i = 0; i < levels.size(); ++i) {
+    // The pooled map has no output convolution: its bottleneck was one.
     const auto map = i < outputs_.size() ? outputs_[i]->forward(levels[i], group()) : levels[i];
     maps.push_back(resized(map, levels.front().sizes().slice(2)));
   }
+  // [B, 4 C, h, w] to [B, classes, h, w], at stride 4.
   return classified(fusion_->forward(torch::cat(maps, 1), group()));
 }
 
@@ -132,9 +138,11 @@ torch::Tensor resized(const torch::Tensor& maps, at::IntArrayRef size) {
 }
 
 torch::Tensor pixel_loss(const torch::Tensor& logits, const torch::Tensor& labels, int64_t ignore) {
+  // [B, classes, H, W]
   const auto enlarged = resized(logits.to(torch::kFloat), labels.sizes().slice(1));
   const auto sum =
       at::cross_entropy_loss(enlarged, labels.to(torch::kLong), {}, at::Reduction::Sum, ignore);
+  // mmsegmentation's mean: over all pixels, ignored ones included.
   return sum / static_cast<double>(labels.numel());
 }
 

@@ -15,6 +15,7 @@ struct Span {
 
 /// The windows along one side.
 std::vector<Span> spans(int64_t side, const SlidingOptions& options) {
+  // mmsegmentation's rule: the last window is moved back to end at the border.
   const auto count =
       std::max<int64_t>(side - options.crop + options.stride - 1, 0) / options.stride + 1;
   std::vector<Span> spans;
@@ -70,6 +71,7 @@ torch::Tensor sliding_logits(const PixelNetwork& network, const torch::Tensor& i
       part(covers, windows[i]).add_(1);
     }
   }
+  // Logits are averaged where windows overlap, not probabilities.
   return sum.div_(covers);
 }
 
@@ -88,8 +90,11 @@ torch::Tensor mean_probabilities(const PixelNetwork& network,
     ++count;
   };
   for (const auto& image : images) {
+    // Unlike windows, versions of an image are averaged as probabilities (mmsegmentation's
+    // aug_test).
     add(logits_of_size(network, image, size, options).softmax(0));
     if (!flip) continue;
+    // Turned back before it is added.
     add(logits_of_size(network, image.flip(2), size, options).softmax(0).flip(2));
   }
   IBOT_CHECK(count > 0, "inference: expected at least one version of an image");

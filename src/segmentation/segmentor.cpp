@@ -8,14 +8,17 @@
 namespace ibot::segmentation {
 namespace {
 
+/// Width of the head on a backbone whose maps differ in width.
 constexpr int64_t kSwinChannels = 512;
 constexpr double kClassifierStd = 0.01;
+/// The third map, of stride 16.
 constexpr int64_t kAuxiliaryFeature = 2;
 
 std::shared_ptr<SegmentationHead> make_head(const SegmentorOptions& options,
                                             const std::vector<int64_t>& widths) {
   if (options.head == HeadKind::kLinear) {
     const auto inputs = std::accumulate(widths.begin(), widths.end(), int64_t{0});
+    // All maps side by side: four of width D make 4 D.
     return std::make_shared<LinearHead>(inputs, options.classes);
   }
   const bool of_one_width = widths.front() == widths.back();
@@ -58,6 +61,7 @@ torch::Tensor Segmentor::forward(const torch::Tensor& images) {
 
 SegmentationLoss Segmentor::losses(const torch::Tensor& images, const torch::Tensor& labels) {
   const auto features = backbone_->forward(images);
+  // Enlarged once, for the loss and the accuracy.
   const auto logits = resized(head_->forward(features).to(torch::kFloat), labels.sizes().slice(1));
   SegmentationLoss loss{.decode = pixel_loss(logits, labels)};
   loss.correct = metrics::pixel_accuracy(logits.detach(), labels.to(torch::kLong));

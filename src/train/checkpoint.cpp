@@ -27,6 +27,7 @@ Checkpoint parse_header(const std::filesystem::path& path,
                 ": expected a checkpoint of ibot-train, got another safetensors file; use its "
                 "weights with --init-from");
   const auto version = entry("format_version");
+  // Metadata of safetensors are texts.
   IBOT_CHECK_AS(CheckpointError, version == std::to_string(kFormatVersion), path.string(),
                 ": expected checkpoint version ", kFormatVersion, ", got ",
                 version.empty() ? "none" : version, " written by ibot ", entry("ibot_version"),
@@ -68,6 +69,7 @@ std::vector<std::filesystem::path> candidates(const std::filesystem::path& folde
     found.push_back({by_step, step, path});
   }
   std::sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) {
+    // The path decides between equal steps, so that every rank tries the same one.
     return std::tuple(a.by_step, a.step, a.path) > std::tuple(b.by_step, b.step, b.path);
   });
   std::vector<std::filesystem::path> paths;
@@ -106,6 +108,7 @@ Checkpoint load_checkpoint(const std::filesystem::path& path) {
   check_exists(path);
   const auto manifest = manifest_of(path);
   if (std::filesystem::exists(manifest)) {
+    // Checked against its digest before anything is taken from it.
     const auto damage = find_damage(manifest);
     IBOT_CHECK_AS(CheckpointError, !damage, *damage);
   }

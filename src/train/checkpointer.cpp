@@ -50,10 +50,12 @@ Checkpointer::Checkpointer(CheckpointerOptions options)
     : options_(std::move(options)), snapshot_(std::make_unique<Snapshot>()) {}
 
 Checkpointer::~Checkpointer() {
+  // The thread uses this object.
   if (pending_.valid()) pending_.wait();
 }
 
 void Checkpointer::adopt(const Checkpoint& checkpoint, const std::vector<std::string>& names) {
+  // What follows a resumed step belongs to the steps that will be taken again.
   steps_.clear();
   const auto file = step_file(options_.folder, checkpoint.run.step);
   std::error_code absent;
@@ -99,6 +101,7 @@ std::optional<SaveResult> Checkpointer::wait() {
   // Old checkpoints are removed only now, when the new one is complete.
   if (result.problem.empty()) {
     steps_.insert(writing_);
+    // Ascending: the oldest first.
     while (static_cast<int64_t>(steps_.size()) > options_.keep_last) steps_.erase(steps_.begin());
     prune();
   }
@@ -107,6 +110,7 @@ std::optional<SaveResult> Checkpointer::wait() {
 
 std::optional<Checkpoint> Checkpointer::newest(int64_t step) const {
   for (auto at = steps_.rbegin(); at != steps_.rend(); ++at) {
+    // A checkpoint from after the first faulty step may hold what went wrong.
     if (*at > step) continue;
     const auto file = step_file(options_.folder, *at);
     if (!find_damage(manifest_of(file))) return load_checkpoint(file);
@@ -144,10 +148,12 @@ SaveResult Checkpointer::write(Checkpoint checkpoint, const std::vector<std::str
 
 void Checkpointer::promote(const fs::path& file, const std::vector<std::string>& names) const {
   const auto manifest = read_manifest(manifest_of(file));
+  // A second name of the same content, which takes no space where there are hard links.
   io::link_file(file, last());
   for (const auto& name : names) {
     const auto kept = options_.folder / (name + ".safetensors");
     io::link_file(file, kept);
+    // Under its own name, so that a kept file can be verified where the first one is gone.
     auto own = manifest;
     own.files = {{kept.filename(), manifest.files.at(file.filename())}};
     write_manifest(manifest_of(kept), own);
@@ -165,6 +171,7 @@ void Checkpointer::prune() const {
   std::vector<fs::path> manifests, files;
   for (const auto& path : list(options_.folder)) {
     const auto name = path.filename().string();
+    // Only files named by step are removed: kept names stay for ever.
     if (name.rfind("step-", 0) != 0 || kept.count(name) != 0) continue;
     (path.extension() == ".json" ? manifests : files).push_back(path);
   }

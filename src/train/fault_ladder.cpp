@@ -26,8 +26,10 @@ FaultLadder::~FaultLadder() = default;
 
 void FaultLadder::watch(int64_t step, Keep keep, const torch::Tensor& faulty) {
   const auto device = faulty.device();
+  // The copy is only started: the host goes on submitting work.
   auto host = faulty.to(torch::kCPU, torch::kFloat, /*non_blocking=*/true);
   watched_.push_back({step, std::move(keep), std::move(host), DeviceMark(device)});
+  // The step is still watched; its batch is let go.
   if (std::ssize(watched_) > kMostHeld) std::prev(watched_.end(), kMostHeld + 1)->write = {};
 }
 
@@ -38,6 +40,7 @@ std::vector<SkippedStep> FaultLadder::settle(bool wait) {
     next.known.wait();
     last_counted_ = next.faulty.item<float>() == 0;
     if (!last_counted_) {
+      // A roll back goes to before the first of a row.
       if (in_a_row_++ == 0) first_ = next.step;
       skipped.push_back({next.step, keep(next)});
     } else {
@@ -57,6 +60,7 @@ void FaultLadder::rolled_back() {
 std::string FaultLadder::keep(const Watched& watched) const {
   if (options_.replay.empty() || !watched.write) return "batch not kept";
   std::error_code absent;
+  // Across restarts: a run that fails for days must not fill the disk.
   const auto kept = std::distance(std::filesystem::directory_iterator(options_.replay, absent), {});
   if (kept >= options_.most_batches) {
     return concat("batch not kept: ", options_.replay.string(), " holds ", kept);

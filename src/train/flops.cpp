@@ -15,6 +15,7 @@ namespace {
 double trunk_flops(const models::HeadOptions& head, double width) {
   const auto output = static_cast<double>(head.bottleneck_dim);
   const auto hidden = static_cast<double>(head.hidden_dim);
+  // A multiply-add is two operations.
   if (head.layers == 1) return 2.0 * width * output;
   const auto inner = static_cast<double>(head.layers - 2);
   return 2.0 * (width * hidden + inner * hidden * hidden + hidden * output);
@@ -36,6 +37,7 @@ double product_flops_per_s(torch::Device device, torch::ScalarType type) {
   const int64_t side = device.is_cpu() ? 768 : 4096;
   const int products =
       device.is_cpu() ? 1 : 8;  // of a GPU the way there and back is as long as one
+  // Numbers of all sizes: products of zeros may run faster.
   const auto values =
       at::arange(side * side, torch::TensorOptions(device).dtype(torch::kFloat)).sin();
   const auto factor = values.view({side, side}).to(type);
@@ -46,6 +48,7 @@ double product_flops_per_s(torch::Device device, torch::ScalarType type) {
     for (int i = 0; i < products; ++i) at::mm_out(product, factor, factor);
     product[0][0].item();  // waits for the device
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    // The best of several: the first one starts the device and its library.
     best_s = attempt == 0 ? taken.count() : std::min(best_s, taken.count());
   }
   const auto length = static_cast<double>(side);

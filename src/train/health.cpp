@@ -50,6 +50,7 @@ HealthRecord read_health(const HealthSample& sample, const dist::Group& group) {
   const auto values = torch::cat({sample.scalars.to(torch::kCPU, torch::kDouble), rank});
   group.all_reduce_(values, dist::Reduction::kMean);
   const auto* value = values.const_data_ptr<double>();
+  // In the order of sample_health.
   return {.entropy_cls = value[0],
           .entropy_patch = value[1],
           .information_cls = value[2],
@@ -69,11 +70,13 @@ double effective_rank(const torch::Tensor& features) {
 
 std::optional<std::string> HealthWatch::judge(int64_t step, const HealthRecord& health) {
   // Non-finite values are another fault than collapse.
+  // During warm-up a teacher may look collapsed, and few images always do.
   const bool judged =
       step >= first_step_ && images_ >= kFewestImages && std::isfinite(health.information_cls);
   const bool collapsed =
       health.information_cls < kLeastInformation || health.feature_rank < kLeastRank;
   in_a_row_ = judged && collapsed ? in_a_row_ + 1 : 0;
+  // Once for each collapse, not at every sample that follows.
   if (in_a_row_ != kCertain) return std::nullopt;
   return concat("the teacher has collapsed: its targets carry ", health.information_cls,
                 " nats of information about the image (class entropy ", health.entropy_cls,

@@ -96,6 +96,8 @@ std::optional<std::string> find_damage(const std::filesystem::path& manifest) {
   } catch (const Error& problem) {
     return problem.what();
   }
+  // Thrown, not returned: a newer version is no damage, and an older checkpoint must not be taken
+  // in its place.
   check_version(manifest, object);
   try {
     damage = first_difference(manifest.parent_path(), from_json(manifest, object));

@@ -31,6 +31,7 @@ static void from_json(const nlohmann::json& object, EpochSums& sums) {
   object.at("loss").get_to(sums.loss);
   const std::set<std::string> fields{"steps", "loss", "lr", "weight_decay", "skipped"};
   for (const auto& [key, value] : object.items()) {
+    // Terms are those named so; whatever else is no field is a sum of its own.
     if (key.rfind(kTermPrefix, 0) == 0) {
       sums.terms.push_back({key.substr(kTermPrefix.size()), value});
     } else if (fields.count(key) == 0) {
@@ -69,6 +70,7 @@ double LossTrend::add(double loss) {
   constexpr int64_t kEnough = 50;
   constexpr double kMemory = 200.0;
   const double deviation = loss - mean;
+  // Against the trend before this loss. Few losses make no trend.
   const double score = count >= kEnough && variance > 0 ? deviation / std::sqrt(variance) : 0.0;
   ++count;
   // A plain mean at first, then an exponential moving average; West's update keeps the variance
@@ -80,6 +82,7 @@ double LossTrend::add(double loss) {
 }
 
 RunState RunState::with_steps(int64_t steps) const {
+  // An official checkpoint knows its epochs alone: steps follow from the data.
   if (steps_per_epoch > 0) return *this;
   auto state = *this;
   state.steps_per_epoch = steps;

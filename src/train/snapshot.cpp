@@ -8,6 +8,7 @@ void Snapshot::take(const std::map<std::string, torch::Tensor>& tensors) {
   torch::Device device = torch::kCPU;
   for (const auto& [name, tensor] : tensors) {
     auto& copy = copies_[name];
+    // Allocated once: pinning memory is slow.
     if (!copy.defined() || copy.sizes() != tensor.sizes() ||
         copy.scalar_type() != tensor.scalar_type()) {
       copy = torch::empty(
@@ -17,6 +18,7 @@ void Snapshot::take(const std::map<std::string, torch::Tensor>& tensors) {
     copy.copy_(tensor, /*non_blocking=*/true);
     if (!tensor.device().is_cpu()) device = tensor.device();
   }
+  // All copies are in one stream: the mark after the last one covers them.
   complete_.emplace(device);
 }
 

@@ -20,6 +20,7 @@ at::Generator make_generator(torch::Device device) {
 /// the same prototype.
 torch::Tensor agreement(const torch::Tensor& cluster, const torch::Tensor& student_logits) {
   const auto images = cluster.size(0);
+  // Raw scores, neither centered nor sharpened, as in the reference.
   const auto chosen = student_logits.narrow(0, images, images).argmax(-1);
   return chosen.eq(cluster).to(torch::kFloat).mean();
 }
@@ -48,6 +49,7 @@ TrainStep::TrainStep(const StepOptions& options, torch::Device device, dist::Gro
   for (auto* network : {&networks_->student(), &networks_->teacher()}) {
     network->head->set_group(group_);
   }
+  // The head's batch norm follows the batch in both networks; drop path is the student's alone.
   networks_->train();
   optimizer_.emplace(options.optim.optimizer, optim::trained_parameters(networks_->student()),
                      options.shard_optimizer ? group_ : dist::Group(),
@@ -72,6 +74,7 @@ struct TrainStep::Sums {
 // Every micro-batch restarts the generator and takes its own slice of the numbers, so drop path is
 // a function of an image's position in the whole batch.
 void TrainStep::prepare(int64_t part, int64_t parts, int64_t images, int64_t step) {
+  // From the step alone: a resumed run draws what an uninterrupted one would.
   auto draw = Rng(options_.seed, static_cast<uint64_t>(step), 0, kDevice);
   generator_.set_current_seed(draw.bits());
   const auto ranks = group_.size();
@@ -107,6 +110,7 @@ void TrainStep::add_part(const batch::MultiCropBatch& batch, const StepInputs& i
     const torch::NoGradGuard no_grad;
     sums.clusters.push_back(teacher.class_logits.narrow(0, 0, batch.sample_id.size(0)).argmax(-1));
     add(sums.result.agreement, agreement(sums.clusters.back(), student.class_logits) * sums.weight);
+    // Of raw scores, before center and temperature.
     const auto class_mean = teacher.class_logits.to(torch::kFloat).mean(0);  // [K]
     add(sums.means, torch::cat({class_mean, teacher.patch_mean.to(torch::kFloat)}) * sums.weight);
   }
@@ -126,6 +130,7 @@ void TrainStep::add_part(const batch::MultiCropBatch& batch, const StepInputs& i
     sums.means_reduced = group_.start_all_reduce_(sums.means, dist::Reduction::kMean);
     gradients_->begin();
   }
+  // The mean over micro-batches of means is the mean over the batch: they are of equal size.
   const auto part = loss.total * sums.weight;
   (scaler_ ? scaler_->scaled(part) : part).backward();
 }
@@ -133,6 +138,7 @@ void TrainStep::add_part(const batch::MultiCropBatch& batch, const StepInputs& i
 // Centers move after the loss: targets of all micro-batches and ranks use the centers before the
 // step.
 void TrainStep::move_centers(Sums& sums) {
+  // Started before the backward pass, whose work has hidden it.
   sums.means_reduced.wait();
   const auto classes = options_.head.prototypes;
   loss_->move_centers_(sums.means.narrow(0, 0, classes),

@@ -25,6 +25,7 @@ torch::Tensor WindowResults::column(const std::string& name) const {
 
 WindowResults WindowResults::counted() const {
   auto kept = *this;
+  // The mean over ranks is 0 only where no rank found a fault.
   kept.rows = rows.index({column(kFaulty) == 0});
   return kept;
 }
@@ -60,6 +61,7 @@ void StepWindow::add(StepColumns step) {
   }
   columns_.emplace_back(kFaulty);
   row.push_back(step.faulty.defined() ? step.faulty : torch::zeros_like(row.front()));
+  // On the device: nothing waits for it.
   rows_.push_back(torch::stack(row));
 }
 

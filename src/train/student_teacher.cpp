@@ -60,6 +60,7 @@ StudentTeacher::StudentTeacher(const models::BackboneOptions& backbone,
       parameter.value().copy_(from[second.replace(at, 11, "last_layer2.")]);
     }
   }
+  // The teacher follows by its average alone.
   for (auto& parameter : teacher_->parameters()) parameter.set_requires_grad(false);
 }
 
@@ -67,6 +68,7 @@ loss::TeacherOutput StudentTeacher::teacher_forward(const batch::MultiCropBatch&
   const torch::NoGradGuard no_grad;
   auto& head = teacher_->head;
   auto& backbone = *teacher_->backbone;
+  // The teacher sees no mask, and all tokens: the center follows the mean over every patch.
   const auto output = backbone.forward(batch.global);
   const auto views = output.class_token.size(0);
   auto rows = all_rows(output);  // [G·B·(1 + N), D]
@@ -81,6 +83,7 @@ loss::TeacherOutput StudentTeacher::teacher_forward(const batch::MultiCropBatch&
   const auto scores = split_scores(head, used, views);
   // float32: a mean in half precision loses the small differences that the center follows.
   const nn::AutocastScope full_precision(patches.device().type(), std::nullopt);
+  // Prototypes are linear: scores of the mean feature are the mean of all scores.
   const auto mean = head->patch_logits(patches.to(torch::kFloat).mean(0, true)).squeeze(0);
   return {scores.class_logits, scores.patch_logits, mean, output.class_token, output.patch_tokens};
 }
@@ -95,6 +98,7 @@ StudentTeacher::UsedRows StudentTeacher::used_rows(const torch::Tensor& crops,
                                                    const torch::Tensor& selected) {
   auto& head = student_->head;
   auto& backbone = *student_->backbone;
+  // Without masked modeling the loss is still at the masked patches, of an image that is whole.
   const auto seen = masked_modeling_ ? mask : torch::Tensor();
   if (!head->mixes_tokens()) return {.tokens = backbone.forward_selected(crops, seen, selected)};
   // Batch norm statistics span all tokens of a resolution, so all tokens must pass the head.

@@ -12,6 +12,7 @@ constexpr const char* kClusterEntry = "run.clusters";
 
 LoopOptions loop_options(const TrainerOptions& options, const TrainStep& step) {
   RunOptions run = options.train;
+  // As resolved for the device, not as asked for.
   run.precision = step.options().precision;
   auto loop = loop_options(run, step.device());
   loop.length = options.length;
@@ -73,6 +74,7 @@ StepColumns Trainer::take_step() {
 
 std::map<std::string, torch::Tensor> Trainer::tensors() {
   auto tensors = step_.state();
+  // A run that resumes within an epoch reports over all of its steps.
   tensors[kClusterEntry] = clusters_.counts();
   return tensors;
 }
@@ -102,6 +104,7 @@ void Trainer::judge(const StepRecord& record) {
   std::optional<std::string> collapse;
   if (record.health) collapse = health_.judge(record.step, *record.health);
   if (collapse) tell_fault("collapse", record.step, *collapse);
+  // Told in any case; ends the run only where that was asked for.
   if (options_.train.on_collapse != CollapsePolicy::kStop) return;
   IBOT_CHECK_AS(DivergenceError, !collapse, "training: step ", record.step, ": ", *collapse);
   IBOT_CHECK_AS(DivergenceError, !spike || !spike->lasts, "training: step ", record.step, ": ",

@@ -35,6 +35,7 @@ __global__ void entropy_rows(CrossEntropyLaunch all, const T* student, const T* 
     RowSums sums{};
     sums.student_max = over_block(s_max, kLeast, Larger());
     sums.teacher_max = over_block(t_max, kLeast, Larger());
+    // Less the largest score: no exponential overflows, and one is 1.
     float s_sum = 0, t_sum = 0, product = 0;
     for (int64_t i = threadIdx.x; i < width; i += kThreads) {
       const float score = scores.of_student(i);

@@ -40,6 +40,7 @@ void* mutable_data(const torch::Tensor& tensor) {
   return tensor.defined() ? tensor.mutable_data_ptr() : nullptr;
 }
 
+/// A row for each block of the launch; none is left out, since blocks without rows write zeros.
 torch::Tensor partial_sums(int64_t width, const torch::Tensor& like) {
   return torch::empty({kPartialSums, width}, like.options().dtype(torch::kFloat));
 }
@@ -138,6 +139,7 @@ torch::Tensor entropy_on_gpu(const torch::Tensor& logits, const CenteredTeacher&
   const auto student = packed(logits);
   const auto compared = packed(teacher);
   const auto result = torch::empty({logits.size(0)}, logits.options().dtype(torch::kFloat));
+  // A launch of no blocks is an error.
   if (logits.numel() == 0) return result.zero_();
   const auto all = entropy_launch(student, compared, temperature, sums);
   on_stream(logits, [&](cudaStream_t stream) { launch(all, mutable_floats(result), stream); });
@@ -192,6 +194,7 @@ torch::Tensor align_backward_on_gpu(const torch::Tensor& gradient, const torch::
 
 torch::Tensor remaining_on_gpu(const torch::Tensor& boxes, double threshold) {
   const auto all = packed(boxes);
+  // A bit for each pair of boxes.
   const auto count = all.size(0), words = (count + 63) / 64;
   const auto kept = torch::empty({count}, all.options().dtype(torch::kBool));
   if (count == 0) return kept;

@@ -49,6 +49,7 @@ __global__ void normalize_rows_backward(NormalizeBackwardLaunch all, const T* gr
       of_shift[i] += g;
       put(output + row + i, affine(value, all.scale[i], all.shift[i]));
     }
+    // The same for every thread of the block: none waits in block_sum alone.
     if (!all.of_rows) continue;
     const float mean = block_sum(sum) / count, mean_product = block_sum(products) / count;
     for (int64_t i = threadIdx.x; i < width; i += kThreads) {
