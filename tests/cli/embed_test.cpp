@@ -154,7 +154,8 @@ TEST_F(IbotEval, LeavesOutUnreadableImagesWhenAsked) {
   words.back() = "dataset.max_bad_share=0.1";
   EXPECT_THAT(knn("pixels", words).err, HasSubstr("expected at most 0.1 of 5 images"));
   words.pop_back();
-  EXPECT_THAT(knn("pixels", words).err, HasSubstr("leave such images out by dataset.max_bad_share"));
+  EXPECT_THAT(knn("pixels", words).err,
+              HasSubstr("leave such images out by dataset.max_bad_share"));
 }
 
 TEST_F(IbotEval, TheListOfKeysIsCurrent) {

@@ -24,8 +24,9 @@ TEST_F(PretrainRefusal, OfImagesThatAreNotThere) {
   expect_refusal({"data.path=empty"}, "expected images below empty, found none");
   expect_refusal({"data.path=hollow"}, "expected images below hollow, found none");
   expect_refusal({"train.batch_size=17"}, "train.batch_size: expected at most the 16 images");
-  expect_refusal({"eval.path=nowhere"},
-                 "eval.path: nowhere: expected a folder with train/ and val/, found nothing; check the path");
+  expect_refusal(
+      {"eval.path=nowhere"},
+      "eval.path: nowhere: expected a folder with train/ and val/, found nothing; check the path");
   expect_refusal({"eval.path=set", "eval.k=17"},
                  "eval.k: expected at most the 16 training images, got 17");
 }

@@ -154,8 +154,8 @@ TEST(DetectOnDouble, StepsAreThoseOfTheCpu) {
   }
 }
 
-// How many boxes are chosen is known on the host alone, and regions without a kernel of the device's
-// own are aligned there; so a step waits, but not more often than it does today.
+// How many boxes are chosen is known on the host alone, and regions without a kernel of the
+// device's own are aligned there; so a step waits, but not more often than it does today.
 TEST(DetectOnDouble, HalfPrecisionTrainsAndWaitsForChoicesAlone) {
   for (const auto precision : {optim::Precision::kBf16, optim::Precision::kFp16}) {
     DetectSteps steps(detect_options(precision), device_double());
