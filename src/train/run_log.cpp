@@ -24,9 +24,8 @@ std::string kept_lines(const std::string& text, const std::string& key, int64_t 
   for (size_t end; (end = text.find('\n', start)) != std::string::npos; start = end + 1) {
     const auto line = text.substr(start, end - start);
     const auto object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (object.is_object() && object.contains(key) && object[key].get<int64_t>() < limit) {
-      kept += line + '\n';
-    }
+    const auto number = object.is_object() ? object.value(key, Json()) : Json();
+    if (number.is_number() && number.get<int64_t>() < limit) kept += line + '\n';
   }
   return kept;
 }

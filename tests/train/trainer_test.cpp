@@ -342,7 +342,8 @@ TEST(RunLog, WritesTheOfficialKeysAndDropsWhatARestartRepeats) {
     log.on_step({.step = 6, .epoch = 1});
     log.on_epoch({.step = 8, .epoch = 1});
     log.on_epoch_end();
-    std::ofstream(folder.path() / "metrics.jsonl", std::ios::app) << "{\"step\": 9, \"lo";
+    std::ofstream(folder.path() / "metrics.jsonl", std::ios::app)
+        << "{\"step\": \"damaged\"}\n{\"step\": 9, \"lo";
   }
   // TensorBoard has what is defined, epochs apart from steps.
   const auto events = std::filesystem::directory_iterator(folder.path() / "tensorboard")->path();
