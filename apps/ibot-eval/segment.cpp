@@ -108,7 +108,7 @@ std::unique_ptr<eval::SegmentTuner> make_tuner(const TaskRequest& request, const
             .home = run_home(request, checkpoints, identity, sets.train.size())},
         network, request.device, request.group);
   });
-  resume(*tuner, checkpoint, config.segment.iterations);
+  resume(*tuner, checkpoint, config.segment.iterations / config.segment.accumulation);
   return tuner;
 }
 

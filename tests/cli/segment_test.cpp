@@ -113,6 +113,16 @@ TEST_F(SegmentTask, TerminatedAndRepeatedItEndsWithTheSameWeights) {
   EXPECT_EQ(report("stopped")["metrics"], report("whole")["metrics"]);
 }
 
+// Six batches are three updates.
+TEST_F(SegmentTask, AFinishedRunHasNothingLeftToDo) {
+  const Words more{"--output", "out", "segment.accumulation=2"};
+  const auto first = run({"--weights", "random"}, more);
+  ASSERT_EQ(first.status, 0) << first.err;
+  const auto again = run({"--weights", "random"}, more);
+  EXPECT_EQ(again.out, first.out);
+  EXPECT_THAT(again.err, HasSubstr("nothing left to do: the run has its 3 steps\n"));
+}
+
 TEST_F(SegmentTask, RefusesBadDataInOneLine) {
   const auto wrong = run({"--weights", "random"}, {"segment.class_file=", "segment.classes=2"});
   EXPECT_EQ(wrong.status, 2);

@@ -6,6 +6,7 @@
 #include "ibot/eval/segment_tuner.h"
 #include "support/device_double.h"
 #include "support/expect_tensor.h"
+#include "support/tiny_detector.h"
 
 // Segmentation and detection on a device that is not the CPU.
 namespace ibot::testing {
@@ -95,50 +96,25 @@ INSTANTIATE_TEST_SUITE_P(Heads, SegmentOnDouble,
                          });
 
 eval::DetectOptions detect_options(optim::Precision precision) {
-  eval::DetectOptions options;
-  options.batch_size = 2;
-  options.position_size = {0, 0};
-  options.channels = 8;
-  options.hidden = 16;
-  options.train_proposals = 40;
-  options.anchors_sampled = 32;
-  options.regions_sampled = 24;
+  auto options = tiny_detect_options();
   options.run.precision = precision;
   return options;
-}
-
-/// Two gray images with a bright square each.
-batch::DetectionBatch squares() {
-  batch::DetectionBatch batch{.image = torch::full({2, 3, 64, 64}, 90, torch::kByte),
-                              .size = torch::full({2, 2}, 64, torch::kLong),
-                              .sample_id = torch::arange(2)};
-  for (int64_t i = 0; i < 2; ++i) {
-    const int64_t first = 8 + 12 * i, side = 30;
-    auto mask = torch::zeros({1, 64, 64}, torch::kByte);
-    mask.narrow(1, first, side).narrow(2, first, side).fill_(1);
-    batch.image[i][i].masked_fill_(mask[0].ne(0), 255);
-    batch.boxes.push_back(
-        torch::tensor({{first, first, first + side, first + side}}, torch::kFloat));
-    batch.masks.push_back(mask);
-    batch.labels.push_back(torch::tensor({i}));
-  }
-  return batch;
 }
 
 class DetectSteps {
  public:
   DetectSteps(const eval::DetectOptions& options, torch::Device device)
-      : step_(options, tiny_vit(16), detector_of(options), device) {}
+      : step_(options, tiny_detector_backbone(), detector_of(options), device) {}
 
   torch::Tensor take(int64_t number) {
-    const auto result = step_.backward(squares(), {}, number);
+    const auto result = step_.backward(detection_batch({0, 1}), {}, number);
     step_.training().update({.lr = 1e-3, .weight_decay = 0.05});
     return result.loss.detach();
   }
 
  private:
   static detection::Detector detector_of(const eval::DetectOptions& options) {
-    auto detector = eval::build_detector(options, tiny_vit(16), 2);
+    auto detector = eval::build_detector(options, tiny_detector_backbone(), 3);
     eval::initialize_(*detector, 5);
     return detector;
   }

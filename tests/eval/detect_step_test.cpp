@@ -5,76 +5,19 @@
 #include "ibot/models/network.h"
 #include "support/golden.h"
 #include "support/ranks.h"
+#include "support/tiny_detector.h"
 
 namespace ibot::eval {
 namespace {
 
-models::BackboneOptions tiny_backbone() {
-  models::BackboneOptions backbone;
-  backbone.patch_size = 16;
-  backbone.image_size = 64;
-  backbone.embed_dim = 16;
-  backbone.depth = {4};
-  backbone.heads = {2};
-  return backbone;
-}
-
-DetectOptions tiny_options() {
-  DetectOptions options;
-  options.batch_size = 2;
-  options.lr = 1e-3;
-  options.warmup_steps = 0;
-  options.drop_path = 0.2;
-  options.position_size = {0, 0};
-  options.channels = 8;
-  options.hidden = 16;
-  options.train_proposals = 40;
-  options.test_proposals = 20;
-  options.anchors_sampled = 32;
-  options.regions_sampled = 24;
-  options.run.precision = optim::Precision::kFp32;
-  return options;
-}
-
-/// Image `id` with one to three objects; a function of its number.
-void add_image(batch::DetectionBatch& batch, int64_t place, int64_t id) {
-  Rng rng(7, 0, static_cast<uint64_t>(id), 0);
-  auto& image = batch.image;
-  for (int64_t i = 0; i < 3; ++i) image[place][i].fill_(rng.integer(60, 200));
-  std::vector<torch::Tensor> boxes, masks;
-  std::vector<int64_t> labels;
-  for (int64_t i = 0; i <= id % 3; ++i) {
-    const int64_t side = rng.integer(20, 36);
-    const int64_t left = rng.integer(0, 63 - side);
-    const int64_t top = rng.integer(0, 63 - side);
-    const auto label = rng.integer(0, 2);
-    auto mask = torch::zeros({64, 64}, torch::kByte);
-    mask.narrow(0, top, side).narrow(1, left, side).fill_(1);
-    image[place][label].masked_fill_(mask.ne(0), 255);
-    boxes.push_back(torch::tensor({left, top, left + side, top + side}, torch::kFloat));
-    masks.push_back(mask);
-    labels.push_back(label);
-  }
-  batch.boxes.push_back(torch::stack(boxes));
-  batch.masks.push_back(torch::stack(masks));
-  batch.labels.push_back(torch::tensor(labels, torch::kLong));
-  batch.sample_id[place] = id;
-}
-
-batch::DetectionBatch batch_of(const std::vector<int64_t>& ids) {
-  const auto count = static_cast<int64_t>(ids.size());
-  batch::DetectionBatch batch;
-  batch.image = torch::empty({count, 3, 64, 64}, torch::kByte);
-  batch.size = torch::full({count, 2}, 64, torch::kLong);
-  batch.sample_id = torch::empty({count}, torch::kLong);
-  for (int64_t i = 0; i < count; ++i) add_image(batch, i, ids[i]);
-  return batch;
-}
+using testing::detection_batch;
+using testing::tiny_detect_options;
+using testing::tiny_detector_backbone;
 
 DetectStep make_step(const DetectOptions& options, const dist::Group& group = {}) {
-  auto detector = build_detector(options, tiny_backbone(), 3);
+  auto detector = build_detector(options, tiny_detector_backbone(), 3);
   initialize_(*detector, 5);
-  return {options, tiny_backbone(), detector, torch::kCPU, group};
+  return {options, tiny_detector_backbone(), detector, torch::kCPU, group};
 }
 
 torch::Tensor take_step(DetectStep& step, const batch::DetectionBatch& batch, int64_t number) {
@@ -84,10 +27,10 @@ torch::Tensor take_step(DetectStep& step, const batch::DetectionBatch& batch, in
 }
 
 TEST(DetectStep, LearnsWhatItSees) {
-  auto options = tiny_options();
+  auto options = tiny_detect_options();
   options.drop_path = 0;
   auto step = make_step(options);
-  const auto batch = batch_of({0, 1});
+  const auto batch = detection_batch({0, 1});
   const auto first = take_step(step, batch, 0).item<double>();
   double last = first;
   for (int64_t i = 1; i < 30; ++i) last = take_step(step, batch, i).item<double>();
@@ -96,15 +39,15 @@ TEST(DetectStep, LearnsWhatItSees) {
 
 // State is all that the next step depends on.
 TEST(DetectStep, GoesOnFromItsStateToTheBit) {
-  auto whole = make_step(tiny_options());
-  auto resumed = make_step(tiny_options());
-  for (int64_t i = 0; i < 2; ++i) take_step(whole, batch_of({i, i + 1}), i);
+  auto whole = make_step(tiny_detect_options());
+  auto resumed = make_step(tiny_detect_options());
+  for (int64_t i = 0; i < 2; ++i) take_step(whole, detection_batch({i, i + 1}), i);
   std::map<std::string, torch::Tensor> kept;
   for (const auto& [name, tensor] : whole.training().state()) kept[name] = tensor.clone();
   resumed.training().load_state(kept);
   for (int64_t i = 2; i < 4; ++i) {
-    EXPECT_TRUE(testing::equal(take_step(whole, batch_of({i, i + 1}), i),
-                               take_step(resumed, batch_of({i, i + 1}), i)));
+    EXPECT_TRUE(testing::equal(take_step(whole, detection_batch({i, i + 1}), i),
+                               take_step(resumed, detection_batch({i, i + 1}), i)));
   }
   const auto expected = whole.training().state();
   for (const auto& [name, tensor] : resumed.training().state()) {
@@ -116,18 +59,18 @@ TEST(DetectStep, GoesOnFromItsStateToTheBit) {
 // whole batch.
 TEST(DetectStep, TwoRanksEqualOneWithTwiceTheBatch) {
   IBOT_NEEDS_RANKS();
-  auto options = tiny_options();
+  auto options = tiny_detect_options();
   options.synced_losses = true;
   auto doubled = options;
   doubled.batch_size = 4;
   auto alone = make_step(doubled);
-  for (int64_t i = 0; i < 3; ++i) take_step(alone, batch_of({i, i + 1, i + 2, i + 3}), i);
+  for (int64_t i = 0; i < 3; ++i) take_step(alone, detection_batch({i, i + 1, i + 2, i + 3}), i);
   const auto expected = alone.training().state();
   std::array<std::map<std::string, torch::Tensor>, 2> found;
   testing::run_ranks(2, [&](const dist::Group& group) {
     auto step = make_step(options, group);
     for (int64_t i = 0; i < 3; ++i) {
-      take_step(step, batch_of({i + group.rank(), i + group.rank() + 2}), i);
+      take_step(step, detection_batch({i + group.rank(), i + group.rank() + 2}), i);
     }
     for (const auto& [name, tensor] : step.training().state()) {
       found[group.rank()][name] = tensor.clone();
@@ -147,8 +90,8 @@ TEST(DetectStep, TwoRanksEqualOneWithTwiceTheBatch) {
 
 // An image without objects is background.
 TEST(DetectStep, TrainsOnImagesWithoutObjects) {
-  auto step = make_step(tiny_options());
-  auto batch = batch_of({0, 1});
+  auto step = make_step(tiny_detect_options());
+  auto batch = detection_batch({0, 1});
   for (size_t i = 0; i < 2; ++i) {
     batch.boxes[i] = torch::empty({0, 4});
     batch.labels[i] = torch::empty({0}, torch::kLong);
