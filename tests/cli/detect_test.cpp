@@ -188,6 +188,11 @@ TEST_F(DetectTask, RefusesDataThatCannotBeUsedBeforeAnyWork) {
     json["categories"][0]["id"] = 9;
   });
   expect_refusal(train("out"), "expected the 2 categories");
+  edit_annotations([](auto& json) {
+    json["categories"][0]["id"] = 1;
+    json["categories"][0]["name"] = "other";
+  });
+  expect_refusal(train("out"), "expected category 1 to be other");
   std::filesystem::resize_file(folder_ / "data/annotations/instances_train2017.json", 300);
   expect_refusal(train("out"), "cut short");
   std::filesystem::remove(folder_ / "data/annotations/instances_val2017.json");
