@@ -163,7 +163,8 @@ TEST_F(DetectTask, TestsWhatWasTrained) {
       folder_);
   ASSERT_EQ(converted.status, 0) << converted.err;
   const auto metrics = report("out")["metrics"];
-  for (const char* file : {"out/detector.safetensors", "out/mm.pth"}) {
+  for (const char* file :
+       {"out/detector.safetensors", "out/checkpoints/last.safetensors", "out/mm.pth"}) {
     const auto result = run({"--trained", file, "--output", "again"});
     ASSERT_EQ(result.status, 0) << result.err;
     EXPECT_EQ(report("again")["metrics"], metrics);
