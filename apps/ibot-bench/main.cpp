@@ -1,5 +1,5 @@
 // ibot-bench: how fast the training step, its parts, the data pipeline, networks, listings, k-NN,
-// label propagation and regions are.
+// rankings, label propagation and regions are.
 #include <CLI/App.hpp>
 
 #include "common/arguments.h"
@@ -14,6 +14,7 @@
 #include "ibot-bench/network_bench.h"
 #include "ibot-bench/profile_bench.h"
 #include "ibot-bench/propagation_bench.h"
+#include "ibot-bench/ranking_bench.h"
 #include "ibot-bench/step_bench.h"
 #include "ibot/config/yaml.h"
 
@@ -32,6 +33,7 @@ struct BenchArguments {
   ibot::apps::KnnBenchOptions knn;
   ibot::apps::ListingBenchOptions listing;
   ibot::apps::PropagationBenchOptions propagation;
+  ibot::apps::RankingBenchOptions ranking;
 };
 
 /// A subcommand and what it does.
@@ -69,6 +71,18 @@ CLI::App* propagation_command(CLI::App& app, BenchArguments& arguments) {
   command->add_option("--columns", propagation.columns, "Columns of patches")
       ->check(CLI::Range(1, 1 << 14));
   command->add_option("--width", propagation.width, "Width of a feature")
+      ->check(CLI::Range(1, 1 << 20));
+  return command;
+}
+
+CLI::App* ranking_command(CLI::App& app, BenchArguments& arguments) {
+  auto& ranking = arguments.ranking;
+  auto* command = app.add_subcommand("ranking", "A database of images ranked among distractors");
+  const CLI::Range images(int64_t{1}, int64_t{1} << 40);
+  command->add_option("--queries", ranking.queries, "Queries")->check(images);
+  command->add_option("--database", ranking.database, "Images of the database")->check(images);
+  command->add_option("--distractors", ranking.distractors, "Further images")->check(images);
+  command->add_option("--width", ranking.width, "Width of a feature")
       ->check(CLI::Range(1, 1 << 20));
   return command;
 }
@@ -130,6 +144,10 @@ std::vector<Bench> benches(CLI::App& app, BenchArguments& arguments) {
        [&](const BenchRuns& runs, Figures& figures) {
          ibot::apps::bench_propagation(arguments.propagation, runs, figures);
        }},
+      {ranking_command(app, arguments),
+       [&](const BenchRuns& runs, Figures& figures) {
+         ibot::apps::bench_ranking(arguments.ranking, runs, figures);
+       }},
       {app.add_subcommand("regions", "Features of regions, and their gradient"),
        ibot::apps::bench_regions},
       {app.add_subcommand("suppression", "Suppression of overlapping boxes"),
@@ -155,8 +173,8 @@ std::string command_line(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Times the training step, its parts, the data pipeline, networks, listings, k-NN, label "
-      "propagation and regions.",
+      "Times the training step, its parts, the data pipeline, networks, listings, k-NN, rankings, "
+      "label propagation and regions.",
       "ibot-bench");
   app.require_subcommand(1);
   BenchArguments arguments;

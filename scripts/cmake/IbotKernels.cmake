@@ -1,23 +1,24 @@
 # Sources of src/kernels that are compiled otherwise than their target.
 
-# ibot_vector_loops(library avx2 avx512): the loops for each set of vector instructions; which of them
+# ibot_vector_loops(library avx2 avx512 avx512_bf16): code for each set of vector instructions; which of it
 # runs is decided by the processor. Elsewhere than on x86-64 there are none, and LibTorch's operators
 # serve.
-function(ibot_vector_loops library avx2 avx512)
+function(ibot_vector_loops library avx2 avx512 avx512_bf16)
   if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
     return()
   endif()
   set(avx2_options -mavx2 -mfma -mf16c -DCPU_CAPABILITY=AVX2 -DCPU_CAPABILITY_AVX2)
   set(avx512_options -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c
       -DCPU_CAPABILITY=AVX512 -DCPU_CAPABILITY_AVX512)
-  foreach(kind avx2 avx512)
+  set(avx512_bf16_options ${avx512_options} -mavx512bf16)
+  foreach(kind avx2 avx512 avx512_bf16)
     target_sources(ibot_${library} PRIVATE "${${kind}}")
     # gcc 12 warns of its own headers. Never without optimization, where a loop calls what it should inline.
     set_source_files_properties("${${kind}}" PROPERTIES SKIP_PRECOMPILE_HEADERS ON
       SKIP_UNITY_BUILD_INCLUSION ON
       COMPILE_OPTIONS "${${kind}_options};-O3;-Wno-uninitialized;-Wno-maybe-uninitialized")
   endforeach()
-  set_source_files_properties(src/kernels/vector_loops.cpp PROPERTIES
+  set_source_files_properties(src/kernels/vector_loops.cpp src/kernels/row_products.cpp PROPERTIES
     COMPILE_DEFINITIONS IBOT_VECTOR_LOOPS SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()
 

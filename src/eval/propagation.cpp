@@ -33,26 +33,33 @@ Propagation::Propagation(const PropagationOptions& options, const torch::Tensor&
              labels.sizes());
   // Classes up to the largest label of the resized map: an object that vanishes there is lost.
   const auto one_hot = at::one_hot(labels, labels.max().item<int64_t>() + 1);
+  const auto unit = unit_rows(features);
   // Frames are the third dimension: [rows, columns, frames, D] and […, C].
-  features_ = unit_rows(features).unsqueeze(2);
-  labels_ = one_hot.to(features_.options()).unsqueeze(2);
+  features_ = unit.unsqueeze(2);
+  labels_ = one_hot.to(unit.options()).unsqueeze(2);
+  rounded_ = rounded(features_);
 }
 
 void Propagation::keep(const torch::Tensor& features, const torch::Tensor& labels) {
-  if (features_.size(2) <= options_.last_frames) {
-    features_ = torch::cat({features_, features.unsqueeze(2)}, 2);
-    labels_ = torch::cat({labels_, labels.unsqueeze(2)}, 2);
-    return;
-  }
-  // The oldest frame makes room, but for the first; their order does not matter.
-  features_.select(2, oldest_).copy_(features);
-  labels_.select(2, oldest_).copy_(labels);
-  oldest_ = oldest_ % options_.last_frames + 1;
+  const bool full = features_.size(2) > options_.last_frames;
+  const auto put = [&](torch::Tensor& kept, const torch::Tensor& of_frame) {
+    if (!kept.defined()) return;
+    // The oldest frame makes room, but for the first; their order does not matter.
+    if (full) {
+      kept.select(2, oldest_).copy_(of_frame);
+    } else {
+      kept = torch::cat({kept, of_frame.unsqueeze(2).to(kept.scalar_type())}, 2);
+    }
+  };
+  put(features_, features);
+  put(labels_, labels);
+  put(rounded_, features);
+  if (full) oldest_ = oldest_ % options_.last_frames + 1;
 }
 
 torch::Tensor Propagation::next(const torch::Tensor& features) {
   const auto targets = unit_rows(features);
-  const auto labels = window_labels(targets, {features_, labels_}, options_);
+  const auto labels = window_labels(targets, {features_, labels_, rounded_}, options_);
   keep(targets, labels);
   return labels.permute({2, 0, 1}).contiguous();
 }

@@ -3,22 +3,24 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <cmath>
-#include <functional>
-#include <limits>
 #include <vector>
+
+#include "eval/best_sources.h"
+#include "kernels/row_products.h"
 
 namespace ibot::eval {
 namespace {
 
 // Columns of targets that share their sources. Few waste fewer products outside their windows, many
 // are faster products.
-constexpr int64_t kStrip = 6;
+constexpr int64_t kStrip = 4;
 // The same of blocks whose similarities all exist at a time.
 constexpr int64_t kBlockRows = 3;
 constexpr int64_t kBlockColumns = 13;
-// Similarities that are looked at together.
-constexpr int64_t kAtOnce = 16;
+// How far a product of two vectors of length 1 in bfloat16 can be from that in float32: 2^-8 for
+// rounding each factor, by Cauchy-Schwarz; the rest is for terms of second order and for sums of up
+// to 2048 numbers in float32.
+constexpr float kRounding = 2.1F / 256;
 
 /// A range of rows or columns of targets, and of the sources around it.
 struct Span {
@@ -46,70 +48,17 @@ std::vector<Span> spans(int64_t count, int64_t targets, int64_t radius) {
   return spans;
 }
 
-/// The most similar sources of one target.
-class BestSources {
- public:
-  BestSources(int64_t count, double temperature)
-      : count_(static_cast<size_t>(count)), temperature_(static_cast<float>(temperature)) {}
-
-  /// Looks at `count` similarities of the sources from `first` on.
-  void look(const float* similarity, int64_t count, int64_t first) {
-    for (int64_t begin = 0; begin < count; begin += kAtOnce) {
-      const auto end = std::min(begin + kAtOnce, count);
-      int above = 0;
-      // Without a branch, so that the compiler can use vectors; most groups have none.
-      for (int64_t i = begin; i < end; ++i) above |= similarity[i] >= least_ ? 1 : 0;
-      if (above == 0) continue;
-      for (int64_t i = begin; i < end; ++i) {
-        if (similarity[i] >= least_) add(similarity[i], first + i);
-      }
-    }
-  }
-
-  /// Their mean label, [classes], into `mean`.
-  void average(const float* labels, int64_t classes, float* mean) const {
-    // Sources kept early may have fallen behind: those at or above the k-th best count, ties
-    // included.
-    const float least = best_.empty() ? 0 : weight(best_.front());
-    float total = 0;
-    std::fill_n(mean, classes, 0.0F);
-    for (const auto& [similarity, source] : seen_) {
-      const float weight = this->weight(similarity);
-      if (weight < least) continue;
-      total += weight;
-      for (int64_t i = 0; i < classes; ++i) mean[i] += weight * labels[source * classes + i];
-    }
-    for (int64_t i = 0; i < classes; ++i) mean[i] /= total;
-  }
-
- private:
-  struct Source {
-    float similarity;
-    int64_t place;
-  };
-
-  float weight(float similarity) const { return std::exp(similarity / temperature_); }
-
-  void add(float similarity, int64_t place) {
-    seen_.push_back({similarity, place});
-    best_.push_back(similarity);
-    std::push_heap(best_.begin(), best_.end(), std::greater<>());
-    if (best_.size() > count_) {
-      std::pop_heap(best_.begin(), best_.end(), std::greater<>());
-      best_.pop_back();
-    }
-    // Weights can be equal where similarities are not.
-    const float slack = 4 * std::numeric_limits<float>::epsilon() * temperature_;
-    if (best_.size() == count_) least_ = best_.front() - slack;
-  }
-
-  size_t count_;
-  float temperature_;
-  // What a similarity must reach to be among the best so far.
-  float least_ = -std::numeric_limits<float>::infinity();
-  std::vector<float> best_;  // a heap, the least first
-  std::vector<Source> seen_;
-};
+/// Products of rows in bfloat16, in float32.
+torch::Tensor rounded_products(const torch::Tensor& left, const torch::Tensor& right) {
+  auto products = torch::empty({left.size(0), right.size(0)});
+  kernels::row_products()({.width = left.size(1),
+                           .left = left.const_data_ptr<c10::BFloat16>(),
+                           .left_rows = left.size(0),
+                           .right = right.const_data_ptr<c10::BFloat16>(),
+                           .right_rows = right.size(0),
+                           .products = products.mutable_data_ptr<float>()});
+  return products;
+}
 
 /// The targets of some columns.
 class StripLabels {
@@ -123,33 +72,16 @@ class StripLabels {
         row_reach_(radius_of(options, targets.size(0))),
         column_reach_(radius_of(options, targets.size(1))),
         targets_(targets.slice(1, columns.begin, columns.end).contiguous()),
-        best_sources_(targets.size(0) * width_, BestSources(options.topk, options.temperature)) {}
-
-  /// Writes the labels to those columns of [rows, columns, C].
-  void write(torch::Tensor& labels) {
-    const auto rows = targets_.size(0);
-    auto similarity =
-        torch::empty({rows * width_, (columns_.to - columns_.from) * frames_}, targets_.options());
-    for (int64_t row = 0; row < rows; ++row) look_at(row, similarity);
-    const auto classes = labels.size(2);
-    for (int64_t row = 0; row < rows; ++row) {
-      auto* to =
-          labels.mutable_data_ptr<float>() + (row * labels.size(1) + columns_.begin) * classes;
-      for (int64_t i = 0; i < width_; ++i) {
-        best_sources_[row * width_ + i].average(known_.labels.const_data_ptr<float>(), classes,
-                                                to + i * classes);
-      }
-    }
+        best_sources_(targets.size(0) * width_,
+                      BestSources(options.topk, options.temperature,
+                                  known.rounded.defined() ? kRounding : 0.0F)) {
+    if (known.rounded.defined()) rounded_targets_ = targets_.to(known.rounded.scalar_type());
   }
 
- private:
   /// Compares the sources of one row with the targets whose windows hold them.
-  void look_at(int64_t row, torch::Tensor& room) {
+  void look_at(int64_t row) {
     const auto near = span_of(row, targets_.size(0), 1, row_reach_);
-    // [columns · frames, D]
-    const auto sources = known_.features[row].slice(0, columns_.from, columns_.to).flatten(0, 1);
-    auto similarity = room.narrow(0, 0, (near.to - near.from) * width_);
-    at::mm_out(similarity, targets_.slice(0, near.from, near.to).flatten(0, 1), sources.t());
+    const auto similarity = compared(row, near);
     const auto* line = similarity.const_data_ptr<float>();
     for (int64_t target = near.from; target < near.to; ++target) {
       for (int64_t i = 0; i < width_; ++i, line += similarity.size(1)) {
@@ -162,6 +94,41 @@ class StripLabels {
     }
   }
 
+  /// Writes the labels to those columns of [rows, columns, C], when all rows were looked at.
+  void write(torch::Tensor& labels) {
+    if (known_.rounded.defined()) settle();
+    const auto classes = labels.size(2);
+    for (int64_t row = 0; row < targets_.size(0); ++row) {
+      auto* to =
+          labels.mutable_data_ptr<float>() + (row * labels.size(1) + columns_.begin) * classes;
+      for (int64_t i = 0; i < width_; ++i) {
+        best_sources_[row * width_ + i].average(known_.labels.const_data_ptr<float>(), classes,
+                                                to + i * classes);
+      }
+    }
+  }
+
+ private:
+  /// Similarities of the targets of some rows and the sources of one, [targets, sources].
+  torch::Tensor compared(int64_t row, const Span& near) const {
+    const auto of_rows = [&](const torch::Tensor& targets) {
+      return targets.slice(0, near.from, near.to).flatten(0, 1);
+    };
+    const auto of_row = [&](const torch::Tensor& sources) {
+      return sources[row].slice(0, columns_.from, columns_.to).flatten(0, 1);  // [sources, D]
+    };
+    if (!known_.rounded.defined()) return of_rows(targets_).mm(of_row(known_.features).t());
+    return rounded_products(of_rows(rounded_targets_), of_row(known_.rounded));
+  }
+
+  void settle() {
+    const auto* target = targets_.const_data_ptr<float>();
+    for (auto& best : best_sources_) {
+      best.settle(target, known_.features.const_data_ptr<float>(), targets_.size(2));
+      target += targets_.size(2);
+    }
+  }
+
   const KnownFrames& known_;
   Span columns_;
   int64_t width_;
@@ -169,6 +136,7 @@ class StripLabels {
   int64_t row_reach_;
   int64_t column_reach_;
   torch::Tensor targets_;  // [rows, width, D]
+  torch::Tensor rounded_targets_;
   std::vector<BestSources> best_sources_;
 };
 
@@ -207,18 +175,26 @@ torch::Tensor block_labels(const torch::Tensor& targets, const KnownFrames& know
 
 }  // namespace
 
+torch::Tensor rounded(const torch::Tensor& features) {
+  if (!features.is_cpu() || kernels::row_products() == nullptr) return {};
+  return features.to(torch::kBFloat16);
+}
+
 torch::Tensor window_labels(const torch::Tensor& targets, const KnownFrames& known,
                             const PropagationOptions& options) {
   if (!targets.is_cpu()) return window_labels_by_blocks(targets, known, options);
   auto labels =
       torch::empty({targets.size(0), targets.size(1), known.labels.size(3)}, targets.options());
-  const auto strips = spans(targets.size(1), kStrip, radius_of(options, targets.size(1)));
-  const auto count = static_cast<int64_t>(strips.size());
-  at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+  const auto columns = spans(targets.size(1), kStrip, radius_of(options, targets.size(1)));
+  at::parallel_for(0, static_cast<int64_t>(columns.size()), 1, [&](int64_t begin, int64_t end) {
     const torch::NoGradGuard no_grad;
-    for (int64_t i = begin; i < end; ++i) {
-      StripLabels(targets, known, options, strips[i]).write(labels);
+    std::vector<StripLabels> strips;
+    for (int64_t i = begin; i < end; ++i) strips.emplace_back(targets, known, options, columns[i]);
+    // Row by row, so that the sources of a row are in the cache for all strips.
+    for (int64_t row = 0; row < targets.size(0); ++row) {
+      for (auto& strip : strips) strip.look_at(row);
     }
+    for (auto& strip : strips) strip.write(labels);
   });
   return labels;
 }

@@ -145,8 +145,13 @@ class ChallengeTest : public RobustnessTest {
  private:
   std::string hash_of_masks() const {
     std::vector<std::pair<std::string, torch::Tensor>> tensors;
-    for (const auto& mask : masks_) {
-      tensors.emplace_back(mask.filename().string(), data::read_npy_mask(mask));
+    const auto side = inputs_.how.crop_size;
+    for (const auto& file : masks_) {
+      const auto mask = data::read_npy_mask(file);
+      IBOT_CHECK_AS(DataError, mask.size(0) == side && mask.size(1) == side, file.string(),
+                    ": expected a mask of ", side, " x ", side, ", as eval.crop_size says, got ",
+                    mask.size(0), " x ", mask.size(1));
+      tensors.emplace_back(file.filename().string(), mask);
     }
     return tensors_hash(tensors);
   }
@@ -170,9 +175,6 @@ class ChallengeTest : public RobustnessTest {
     const auto own = classes_[static_cast<size_t>(number)];
     const auto mask = data::read_npy_mask(masks_[static_cast<size_t>(number)]);
     const auto side = inputs_.how.crop_size;
-    IBOT_CHECK_AS(DataError, mask.size(0) == side && mask.size(1) == side,
-                  masks_[static_cast<size_t>(number)].string(), ": expected a mask of ", side,
-                  " x ", side, ", got ", mask.size(0), " x ", mask.size(1));
     const auto device = pixels.device();
     const auto share = mask.to(device).to(torch::kFloat).view({1, 1, side, side});
     const auto foreground = pixels.unsqueeze(0).to(torch::kFloat) / 255.0;

@@ -21,30 +21,52 @@ std::string listed(const std::vector<std::string>& names) {
   return list;
 }
 
-bool has_severities(const fs::path& folder) {
-  for (int64_t severity = 1; severity <= eval::kSeverities; ++severity) {
-    if (fs::is_directory(folder / std::to_string(severity))) return true;
+bool is_severity(const std::string& name) {
+  return name.size() == 1 && name[0] >= '1' && name[0] < '1' + eval::kSeverities;
+}
+
+bool is_known(const std::string& corruption) {
+  const auto& known = eval::imagenet_c_corruptions();
+  return std::find(known.begin(), known.end(), corruption) != known.end();
+}
+
+/// By their names; hidden ones are left out.
+std::map<std::string, fs::path> folders_in(const fs::path& root) {
+  std::map<std::string, fs::path> folders;
+  for (const auto& entry : fs::directory_iterator(root)) {
+    const auto name = entry.path().filename().string();
+    if (entry.is_directory() && name.front() != '.') folders.emplace(name, entry.path());
   }
-  return false;
+  return folders;
+}
+
+bool is_corruption(const std::string& name, const fs::path& folder) {
+  const auto below = folders_in(folder);
+  return is_known(name) || std::any_of(below.begin(), below.end(),
+                                       [](const auto& it) { return is_severity(it.first); });
 }
 
 /// Folders with severities below `root`, by their names: directly, or one level further down, in
 /// the categories in which they are published.
 std::map<std::string, fs::path> corruption_folders(const fs::path& root) {
   std::map<std::string, fs::path> found;
-  for (const auto& entry : fs::directory_iterator(root)) {
-    if (!entry.is_directory()) continue;
-    if (has_severities(entry.path())) {
-      found[entry.path().filename().string()] = entry.path();
+  for (const auto& [name, folder] : folders_in(root)) {
+    if (is_corruption(name, folder)) {
+      found.emplace(name, folder);
       continue;
     }
-    for (const auto& below : fs::directory_iterator(entry.path())) {
-      if (below.is_directory() && has_severities(below.path())) {
-        found[below.path().filename().string()] = below.path();
-      }
+    for (const auto& [below, path] : folders_in(folder)) {
+      if (is_corruption(below, path)) found.emplace(below, path);
     }
   }
   return found;
+}
+
+void check_severities(const fs::path& corruption) {
+  for (const auto& [name, folder] : folders_in(corruption)) {
+    IBOT_CHECK_AS(DataError, is_severity(name), folder.string(),
+                  ": expected folders of severities 1 to ", eval::kSeverities, ", got ", name);
+  }
 }
 
 /// Errors by corruption and severity.
@@ -89,10 +111,9 @@ class ImagenetCTest : public RobustnessTest {
 
   static std::map<std::string, fs::path> chosen_folders(const RobustnessInputs& inputs) {
     auto folders = corruption_folders(inputs.folder);
-    const auto& known = eval::imagenet_c_corruptions();
     const auto check = [&](const std::string& name, const std::string& where) {
-      IBOT_CHECK_AS(DataError, std::find(known.begin(), known.end(), name) != known.end(), where,
-                    ": expected corruptions of ImageNet-C (", listed(known), "), got ", name);
+      IBOT_CHECK_AS(DataError, is_known(name), where, ": expected corruptions of ImageNet-C (",
+                    listed(eval::imagenet_c_corruptions()), "), got ", name);
     };
     const auto& wanted = inputs.options.corruptions;
     if (wanted.empty()) {
@@ -112,6 +133,7 @@ class ImagenetCTest : public RobustnessTest {
   void add(const RobustnessInputs& inputs, const std::string& corruption, const fs::path& folder) {
     const auto& known = eval::imagenet_c_corruptions();
     const auto number = std::find(known.begin(), known.end(), corruption) - known.begin();
+    check_severities(folder);
     for (int64_t severity = 1; severity <= eval::kSeverities; ++severity) {
       const auto images = folder / std::to_string(severity);
       if (!fs::is_directory(images)) continue;

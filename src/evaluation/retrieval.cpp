@@ -7,6 +7,7 @@
 #include "evaluation/table.h"
 #include "ibot/base/hash.h"
 #include "ibot/base/option_text.h"
+#include "ibot/codec/decode.h"
 #include "ibot/data/image_folder.h"
 #include "ibot/data/revisited_set.h"
 #include "ibot/eval/descriptors.h"
@@ -63,6 +64,28 @@ data::Box pixels_in(const std::array<double, 4>& box, const data::Image& image) 
           within(box[2], left + 1, image.width()) - left};
 }
 
+bool within(const std::array<double, 4>& box, const data::ImageHeader& image) {
+  // Boxes are not of whole pixels: the last one may be rounded up.
+  return box[0] >= -1.0 && box[1] >= -1.0 && box[0] < box[2] && box[1] < box[3] &&
+         box[2] <= static_cast<double>(image.width) + 1.0 &&
+         box[3] <= static_cast<double>(image.height) + 1.0;
+}
+
+void check_boxes(const data::Dataset& queries, const std::vector<data::QueryTruth>& truth) {
+  for (size_t i = 0; i < truth.size(); ++i) {
+    const auto& box = truth[i].box;
+    IBOT_CHECK_AS(ConfigError, box != decltype(data::QueryTruth::box){},
+                  "retrieval.query_boxes: expected a ground truth with the boxes of queries, found "
+                  "one without");
+    const auto query = static_cast<int64_t>(i);
+    const auto image = data::read_header(queries.read(query), queries.path(query));
+    IBOT_CHECK_AS(DataError, within(box, image), queries.path(query),
+                  ": retrieval.query_boxes: expected a box within its ", image.width, " x ",
+                  image.height, " pixels, got left ", box[0], ", top ", box[1], ", right ", box[2],
+                  ", bottom ", box[3], "; is this the ground truth of other images?");
+  }
+}
+
 /// A line of the table, its cells right-aligned.
 std::string row(const std::string& name, const std::vector<std::string>& cells) {
   std::string line = table_line("%8s", name.c_str());
@@ -91,11 +114,7 @@ class Retrieval : public Evaluation {
 
   std::unique_ptr<Data> open(const std::filesystem::path& root) const override {
     auto data = std::make_unique<RevisitedData>(root, options_);
-    for (const auto& truth : data->truth()) {
-      IBOT_CHECK_AS(ConfigError, !options_.query_boxes || truth.box[2] > truth.box[0],
-                    "retrieval.query_boxes: expected a ground truth with the boxes of queries, "
-                    "found one without");
-    }
+    if (options_.query_boxes) check_boxes(data->queries().images, data->truth());
     return data;
   }
 

@@ -126,6 +126,18 @@ TEST_F(IbotBench, TimesKnn) {
   EXPECT_EQ(lines[0]["flops"], 2.0 * 500 * 8 * 20);
 }
 
+TEST_F(IbotBench, TimesARanking) {
+  const auto result =
+      run("ibot-bench", {"ranking", "--queries", "3", "--database", "40", "--distractors", "600",
+                         "--width", "8", "--steps", "1", "--device", "cpu"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  const auto lines = objects("stdout.txt");
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0]["case"], "ranking");
+  EXPECT_NEAR(lines[0]["images_per_s"].get<double>() * lines[0]["median_s"].get<double>(), 600,
+              1e-6);
+}
+
 TEST_F(IbotBench, TimesAListing) {
   const Words words{"listing", "drawn", "--images", "5000", "--folders", "7", "--steps", "2"};
   const auto drawn = run("ibot-bench", words);

@@ -132,6 +132,29 @@ TEST(RetrievalEvaluation, BoxesOfQueriesAreAnOption) {
   EXPECT_NE(whole.metrics, boxes.metrics);
 }
 
+// The first query has 20 x 20 pixels, its box 17 x 14 of them.
+TEST(RetrievalEvaluation, ABoxOutsideItsImageIsRefusedAtOnce) {
+  const Landmarks landmarks;
+  auto options = of_town();
+  options.query_boxes = true;
+  const auto refusal = [&](int64_t width, int64_t height) -> std::string {
+    write_picture(landmarks.root() / "town" / "jpg" / "q0.jpg", 1, height, width);
+    try {
+      make(options)->open(landmarks.root());
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return {};
+  };
+  EXPECT_EQ(refusal(18, 15), "");
+  EXPECT_EQ(refusal(17, 14), "");
+  EXPECT_THAT(refusal(16, 15), HasSubstr("q0.jpg: retrieval.query_boxes: expected a box within its "
+                                         "16 x 15 pixels, got left 2, top 1, right 18, bottom 15"));
+  EXPECT_THAT(refusal(30, 9), HasSubstr("within its 30 x 9 pixels"));
+  options.query_boxes = false;
+  EXPECT_EQ(refusal(16, 15), "");
+}
+
 // What one process keeps another reads: no image is embedded twice, and results are the same.
 TEST(RetrievalEvaluation, ProcessesShareTheCache) {
   const Landmarks landmarks;

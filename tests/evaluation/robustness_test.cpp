@@ -28,13 +28,14 @@ void write_image(const fs::path& path, int level) {
 }
 
 /// All of a mask is foreground.
-void write_mask(const fs::path& path) {
+void write_mask(const fs::path& path, int rows = kSide) {
   fs::create_directories(path.parent_path());
-  std::string header = "{'descr': '|b1', 'fortran_order': False, 'shape': (16, 16), }";
+  std::string header =
+      concat("{'descr': '|b1', 'fortran_order': False, 'shape': (", rows, ", 16), }");
   header.resize(117, ' ');
   std::ofstream(path, std::ios::binary)
       << std::string("\x93NUMPY\x01\x00", 8) << static_cast<char>(118) << '\0' << header << '\n'
-      << std::string(kSide * kSide, '\1');
+      << std::string(rows * kSide, '\1');
 }
 
 /// A classifier of ImageNet-1k that says the same of every image.
@@ -108,6 +109,21 @@ TEST_F(RobustnessTests, UnknownCorruptionsAreRefused) {
   expect_refusal(chosen, "expected a folder fog");
 }
 
+TEST_F(RobustnessTests, UnknownSeveritiesAreRefused) {
+  write_image(root_ / "imagenet-c/fog/1/n01443537/0.JPEG", 0);
+  fs::create_directories(root_ / "imagenet-c/fog/.thumbnails");
+  EXPECT_EQ(report({"imagenet_c"}, 1).metrics.count("imagenet_c_error_fog"), 1u);
+  for (const char* name : {"6", "0", "03", "high"}) {
+    const auto image = root_ / "imagenet-c/fog" / name / "n01443537/0.JPEG";
+    write_image(image, 0);
+    expect_refusal(options({"imagenet_c"}),
+                   concat("expected folders of severities 1 to 5, got ", name));
+    fs::remove_all(root_ / "imagenet-c/fog" / name);
+  }
+  fs::rename(root_ / "imagenet-c/fog/1", root_ / "imagenet-c/fog/7");
+  expect_refusal(options({"imagenet_c"}), "fog/7: expected folders of severities");
+}
+
 TEST_F(RobustnessTests, ImagesOfAnotherSetAreRefused) {
   write_image(root_ / "imagenet-c/fog/1/poodle/0.JPEG", 0);
   expect_refusal(options({"imagenet_c"}), "got poodle");
@@ -151,6 +167,11 @@ TEST_F(RobustnessTests, ForegroundsAndBackgroundsOfNineClasses) {
   EXPECT_NEAR(metrics.at("imagenet9_mixed_same"), 300.0 / 7, 1e-9);
   EXPECT_NEAR(metrics.at("imagenet9_background_gap"), 300.0 / 7 - 100.0 / 3, 1e-9);
   EXPECT_DOUBLE_EQ(metrics.at("background_challenge_vulnerable"), 50.0);
+  write_mask(set / "fg_mask/val/01_bird/1.npy", 15);
+  // Before any image is looked at.
+  EXPECT_THROW(Robustness(options({"challenge"}), saying(0), root_.path(), how()), DataError);
+  expect_refusal(options({"challenge"}), "1.npy: expected a mask of 16 x 16");
+  write_mask(set / "fg_mask/val/01_bird/1.npy");
   write_mask(set / "fg_mask/val/01_bird/7.npy");
   expect_refusal(options({"challenge"}), "7.JPEG");
 }

@@ -34,6 +34,7 @@ class Propagation {
   PropagationOptions options_;
   torch::Tensor features_;  // [rows, columns, frames, D], of length 1
   torch::Tensor labels_;    // [rows, columns, frames, C]
+  torch::Tensor rounded_;   // the features in bfloat16; undefined where that is not faster
   int64_t oldest_ = 1;      // which of the frames makes room for the next one
 };
 
