@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <string>
 
 #include "common/logging.h"
 #include "common/run_main.h"
@@ -40,6 +42,22 @@ void check_categories(const coco::AnnotatedSet& train, const coco::AnnotatedSet&
   IBOT_CHECK_AS(RequestError, ids == coco::category_ids(val), val.source, ": expected the ",
                 ids.size(), " categories of ", train.source, ", got ", val.categories.size(),
                 " or other ids; annotate both with one list");
+  // In either file's own order: an id means the same in both.
+  std::map<int64_t, std::string> names;
+  for (const auto& category : train.categories) names[category.id] = category.name;
+  for (const auto& category : val.categories) {
+    const auto& name = names.at(category.id);
+    IBOT_CHECK_AS(RequestError, name == category.name, val.source, ": expected category ",
+                  category.id, " to be ", name, " as in ", train.source, ", got ", category.name,
+                  "; annotate both with one list");
+  }
+}
+
+void warn_of_single_images(const TaskRequest& request) {
+  if (request.weights.config.detect.batch_size * request.group.size() > 1) return;
+  log_warning(
+      "detect.batch_size: steps of one image train with its own statistics of batch normalization, "
+      "which the test has not; take 2 or more, or more ranks");
 }
 
 DetectSets open_detect_sets(const TaskRequest& request, bool trains) {
@@ -98,6 +116,7 @@ eval::DetectStep make_step(const TaskRequest& request, const detection::Detector
 void train(const TaskRequest& request, const DetectSets& sets, detection::Detector detector,
            const Identity& identity) {
   const auto& config = request.weights.config;
+  warn_of_single_images(request);
   const auto report = open_input([&] {
     return dense::load_weights_(detector->backbone(), backbone_tensors(request.weights));
   });

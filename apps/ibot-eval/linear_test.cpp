@@ -29,11 +29,10 @@ int64_t width_of(const TaskRequest& request, const eval::FeatureOptions& options
 /// Features that a classifier may have been trained on, the likely ones first.
 std::vector<eval::FeatureOptions> candidates(const EvalConfig& config) {
   const auto& backbone = config.run.backbone;
-  const auto first = eval::resolved(config.features, /*linear_probing=*/true, backbone.arch);
+  const auto first = eval::resolved(config.features, /*linear_probing=*/true, backbone);
   if (config.features.pooling != eval::Pooling::kPublished) return {first};
   const auto depth = models::architecture_of(backbone.arch).blocks(backbone);
-  std::vector<eval::FeatureOptions> all;
-  if (first.blocks <= depth) all.push_back(first);
+  std::vector<eval::FeatureOptions> all{first};
   for (const auto pooling : {eval::Pooling::kClass, eval::Pooling::kClassAndPatchMean}) {
     for (int64_t blocks = 1; blocks <= depth; ++blocks) all.push_back({pooling, blocks});
   }

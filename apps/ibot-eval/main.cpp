@@ -161,7 +161,7 @@ TaskRequest request_of(const EvalArguments& arguments, const Task& task, const E
   request.classifiers = classifiers_in(arguments.classifier);
   config.features = request.classifiers ? features_of_classifiers(request)
                                         : eval::resolved(config.features, task.name == "linear",
-                                                         config.run.backbone.arch);
+                                                         config.run.backbone);
   if (request.weights.backbone != nullptr) check_blocks(config);
   return request;
 }

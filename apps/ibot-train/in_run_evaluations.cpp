@@ -33,7 +33,7 @@ Identity identity_of(const config::RunConfig& config, const evaluation::InRun& i
 InRunEvaluations::InRunEvaluations(const config::RunConfig& config,
                                    std::vector<evaluation::Planned> tasks)
     : in_run_(open(config, std::move(tasks))),
-      extraction_(extraction_options(config, eval::resolved({}, false, config.backbone.arch))),
+      extraction_(extraction_options(config, eval::resolved({}, false, config.backbone))),
       backbone_(config.backbone),
       identity_(identity_of(config, in_run_)) {
   if (in_run_.images() == nullptr) return;

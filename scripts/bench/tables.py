@@ -211,5 +211,5 @@ def device(check):
 
 
 TABLES = {"gpu": device, "step": compared, "data": compared, "knn": compared, "networks": compared, "memory": memory, "ops": ops,
-          "profile": profile, "stages": stages, "threads": threads, "growth": growth, "listing": listing}
+          "kernels": kernels, "profile": profile, "stages": stages, "threads": threads, "growth": growth, "listing": listing}
 PLOTS = {"growth": growth_plots, "listing": listing_plots}

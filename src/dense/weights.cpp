@@ -10,11 +10,15 @@
 namespace ibot::dense {
 namespace {
 
-constexpr std::string_view kWrapper = "module.";
+/// What other programs, and our own checkpoints, put before the names of a network.
+constexpr std::string_view kWrapper = "module.", kInCheckpoint = "model.";
 constexpr const char* kConfig = "config";
 
 std::string bare(const std::string& name) {
-  return name.starts_with(kWrapper) ? name.substr(kWrapper.size()) : name;
+  for (const auto& prefix : {kWrapper, kInCheckpoint}) {
+    if (name.starts_with(prefix)) return name.substr(prefix.size());
+  }
+  return name;
 }
 
 /// The entry of a dict that is a dict itself; null without such.
@@ -43,7 +47,9 @@ NetworkFile read_pth(const std::filesystem::path& path) {
 }
 
 NetworkFile read_own(const std::filesystem::path& path) {
-  const auto content = io::read_safetensors(path);
+  // A checkpoint holds the optimizer's moments beside the network.
+  auto content = io::read_safetensors(path, std::string(kInCheckpoint));
+  if (content.tensors.empty()) content = io::read_safetensors(path);
   NetworkFile file{.source = path.string()};
   for (const auto& [name, tensor] : content.tensors) file.tensors.emplace(bare(name), tensor);
   const auto config = content.metadata.find(kConfig);

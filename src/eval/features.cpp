@@ -24,15 +24,16 @@ void check_finite(const torch::Tensor& features, const std::string& task, const 
 }
 
 FeatureOptions resolved(const FeatureOptions& options, bool linear_probing,
-                        const std::string& arch) {
+                        const models::BackboneOptions& backbone) {
   if (options.pooling != Pooling::kPublished) {
     return {options.pooling, std::max<int64_t>(options.blocks, 1), options.patches};
   }
   // Published: linear probes of ViT-S and Swin read four blocks' class tokens, of larger ViTs the
   // class token and the mean patch; all else the class token.
   if (!linear_probing) return {Pooling::kClass, 1};
-  const auto* preset = models::find_preset(arch);
-  const auto blocks = preset != nullptr ? preset->probed_blocks : 0;
+  const auto* preset = models::find_preset(backbone.arch);
+  const auto probed = preset != nullptr ? preset->probed_blocks : 0;
+  const auto blocks = std::min(probed, models::architecture_of(backbone.arch).blocks(backbone));
   return blocks > 0 ? FeatureOptions{Pooling::kClass, blocks}
                     : FeatureOptions{Pooling::kClassAndPatchMean, 1};
 }

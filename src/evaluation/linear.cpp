@@ -66,7 +66,7 @@ class Linear : public Evaluation {
     const auto& images = *inputs.images;
     auto extraction = inputs.extraction;
     // The published pooling of linear probes, which differs from that of other evaluations.
-    extraction.features = eval::resolved({}, /*linear_probing=*/true, subject.options.arch);
+    extraction.features = eval::resolved({}, /*linear_probing=*/true, subject.options);
     // Test features are computed once; training crops change with every epoch.
     auto test = extract(subject, images.test(), images.hash(data::Split::kVal), "val", extraction,
                         listener);

@@ -130,12 +130,20 @@ Weights weights_of_names(Weights weights, const Tensors& tensors, const std::str
 }
 
 Weights read_safetensors_weights(const std::filesystem::path& path, const std::string& key) {
-  // Only the tensors of the network: a checkpoint also holds the other one and the moments.
-  auto content = io::read_safetensors(path, key + ".");
-  if (content.tensors.empty()) content = io::read_safetensors(path);
-  Weights weights{
-      .source = path.string(), .format = "safetensors", .config = content.metadata["config"]};
-  return weights_of_names(std::move(weights), content.tensors, key);
+  const auto weights_of = [&](io::Safetensors content, const std::string& found) {
+    Weights weights{
+        .source = path.string(), .format = "safetensors", .config = content.metadata["config"]};
+    return weights_of_names(std::move(weights), content.tensors, found);
+  };
+  // A checkpoint of another task holds one network, under a wrapper's name.
+  std::vector<std::string> keys{key};
+  if (is_side(key)) keys.insert(keys.end(), kWrappers);
+  for (const auto& one : keys) {
+    // Only the tensors of the network: a checkpoint also holds the other one and the moments.
+    auto content = io::read_safetensors(path, one + ".");
+    if (!content.tensors.empty()) return weights_of(std::move(content), one);
+  }
+  return weights_of(io::read_safetensors(path), key);
 }
 
 /// The tensors of one shard: a safetensors file, or a .bin of torch.save.

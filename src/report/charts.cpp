@@ -136,6 +136,17 @@ void add_epochs(const std::vector<RunRecord>& runs, Columns& columns) {
   }
 }
 
+/// Of a step that was evaluated again, as by a run that went on from before it, the newer counts.
+void set_point(Series& series, double x, double y) {
+  const auto at = std::lower_bound(series.x.begin(), series.x.end(), x) - series.x.begin();
+  if (at < std::ssize(series.x) && series.x[at] == x) {
+    series.y[at] = y;
+    return;
+  }
+  series.x.insert(series.x.begin() + at, x);
+  series.y.insert(series.y.begin() + at, y);
+}
+
 void add_evaluations(const std::vector<RunRecord>& runs, Columns& columns) {
   for (size_t i = 0; i < runs.size(); ++i) {
     for (const auto& evaluation : runs[i].evaluations) {
@@ -144,10 +155,7 @@ void add_evaluations(const std::vector<RunRecord>& runs, Columns& columns) {
         const auto key = evaluation.name + " " + metric;
         auto& series =
             column_of(columns, {key, kEvaluations, key, "step", {}}, runs.size()).runs[i];
-        const auto step = static_cast<double>(evaluation.step);
-        if (!series.x.empty() && series.x.back() >= step) continue;
-        series.x.push_back(step);
-        series.y.push_back(value);
+        set_point(series, static_cast<double>(evaluation.step), value);
       }
     }
   }

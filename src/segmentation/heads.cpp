@@ -38,7 +38,7 @@ ConvNormImpl::ConvNormImpl(int64_t inputs, int64_t outputs, int64_t kernel)
       norm_(register_module("bn", torch::nn::BatchNorm2d(outputs))) {}
 
 torch::Tensor ConvNormImpl::forward(const torch::Tensor& maps, const dist::Group& group) {
-  return nn::batch_norm(*norm_, conv_->forward(maps), group).relu();
+  return nn::batch_norm(*norm_, conv_->forward(maps), group).relu_();
 }
 
 SegmentationHead::SegmentationHead(int64_t channels, int64_t classes, double dropout)
@@ -135,15 +135,6 @@ torch::Tensor LinearHead::forward(const std::vector<torch::Tensor>& features) {
 torch::Tensor resized(const torch::Tensor& maps, at::IntArrayRef size) {
   if (maps.sizes().slice(2) == size) return maps;
   return at::upsample_bilinear2d(maps, size, /*align_corners=*/false);
-}
-
-torch::Tensor pixel_loss(const torch::Tensor& logits, const torch::Tensor& labels, int64_t ignore) {
-  // [B, classes, H, W]
-  const auto enlarged = resized(logits.to(torch::kFloat), labels.sizes().slice(1));
-  const auto sum =
-      at::cross_entropy_loss(enlarged, labels.to(torch::kLong), {}, at::Reduction::Sum, ignore);
-  // mmsegmentation's mean: over all pixels, ignored ones included.
-  return sum / static_cast<double>(labels.numel());
 }
 
 }  // namespace ibot::segmentation

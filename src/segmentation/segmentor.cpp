@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "ibot/metrics/segmentation.h"
+#include "ibot/segmentation/pixel_loss.h"
 
 namespace ibot::segmentation {
 namespace {
@@ -61,13 +61,12 @@ torch::Tensor Segmentor::forward(const torch::Tensor& images) {
 
 SegmentationLoss Segmentor::losses(const torch::Tensor& images, const torch::Tensor& labels) {
   const auto features = backbone_->forward(images);
-  // Enlarged once, for the loss and the accuracy.
-  const auto logits = resized(head_->forward(features).to(torch::kFloat), labels.sizes().slice(1));
-  SegmentationLoss loss{.decode = pixel_loss(logits, labels)};
-  loss.correct = metrics::pixel_accuracy(logits.detach(), labels.to(torch::kLong));
+  const auto decode = pixel_loss(head_->forward(features), labels, {.accuracy = true});
+  SegmentationLoss loss{.decode = decode.loss, .correct = decode.correct};
   loss.total = loss.decode;
   if (!auxiliary_) return loss;
-  loss.auxiliary = options_.auxiliary_weight * pixel_loss(auxiliary_->forward(features), labels);
+  loss.auxiliary =
+      options_.auxiliary_weight * pixel_loss(auxiliary_->forward(features), labels).loss;
   loss.total = loss.decode + loss.auxiliary;
   return loss;
 }

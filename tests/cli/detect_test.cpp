@@ -163,7 +163,8 @@ TEST_F(DetectTask, TestsWhatWasTrained) {
       folder_);
   ASSERT_EQ(converted.status, 0) << converted.err;
   const auto metrics = report("out")["metrics"];
-  for (const char* file : {"out/detector.safetensors", "out/mm.pth"}) {
+  for (const char* file :
+       {"out/detector.safetensors", "out/checkpoints/last.safetensors", "out/mm.pth"}) {
     const auto result = run({"--trained", file, "--output", "again"});
     ASSERT_EQ(result.status, 0) << result.err;
     EXPECT_EQ(report("again")["metrics"], metrics);
@@ -188,6 +189,11 @@ TEST_F(DetectTask, RefusesDataThatCannotBeUsedBeforeAnyWork) {
     json["categories"][0]["id"] = 9;
   });
   expect_refusal(train("out"), "expected the 2 categories");
+  edit_annotations([](auto& json) {
+    json["categories"][0]["id"] = 1;
+    json["categories"][0]["name"] = "other";
+  });
+  expect_refusal(train("out"), "expected category 1 to be other");
   std::filesystem::resize_file(folder_ / "data/annotations/instances_train2017.json", 300);
   expect_refusal(train("out"), "cut short");
   std::filesystem::remove(folder_ / "data/annotations/instances_val2017.json");

@@ -156,8 +156,8 @@ TEST(Features, AreCheckedToBeFinite) {
 
 // evaluation.md section 0: the columns of the table.
 TEST(Features, PublishedChoicesFollowTheBackbone) {
-  const auto published = [](bool linear, const char* arch) {
-    const auto options = resolved({}, linear, arch);
+  const auto published = [](bool linear, const char* arch, std::vector<int64_t> depth = {}) {
+    const auto options = resolved({}, linear, {.arch = arch, .depth = std::move(depth)});
     return std::pair{options.pooling, options.blocks};
   };
   using Choice = std::pair<Pooling, int64_t>;
@@ -166,7 +166,9 @@ TEST(Features, PublishedChoicesFollowTheBackbone) {
   EXPECT_EQ(published(true, "swin_tiny"), Choice(Pooling::kClass, 4));
   EXPECT_EQ(published(true, "vit_tiny"), Choice(Pooling::kClassAndPatchMean, 1));
   EXPECT_EQ(published(true, "vit_large"), Choice(Pooling::kClassAndPatchMean, 1));
-  EXPECT_EQ(resolved({Pooling::kPatchMean, 0}, true, "vit_small").blocks, 1);
+  EXPECT_EQ(published(true, "vit_small", {2}), Choice(Pooling::kClass, 2));
+  EXPECT_EQ(published(true, "swin_tiny", {1, 1, 1, 1}), Choice(Pooling::kClass, 4));
+  EXPECT_EQ(resolved({Pooling::kPatchMean, 0}, true, {.arch = "vit_small"}).blocks, 1);
 }
 
 }  // namespace

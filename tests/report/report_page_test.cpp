@@ -52,6 +52,15 @@ std::map<std::string, Json> charts_in(const std::string& html) {
   return charts;
 }
 
+TEST(ReportPage, OfAStepEvaluatedTwiceTheNewerValueIsShown) {
+  auto run = run_named("a");
+  run.evaluations.push_back({"knn", 10, 0, {{"top1_k20", 44}}});
+  const auto charts = charts_in(report_html({run}));
+  const auto& curve = charts.at("knn top1_k20")["curves"][0];
+  EXPECT_EQ(curve["x"], Json::array({10, 20}));
+  EXPECT_EQ(curve["y"], Json::array({44, 41}));
+}
+
 TEST(ReportPage, ChartsHoldTheValuesOfAllRuns) {
   const auto charts = charts_in(report_html({run_named("a"), run_named("b", 1)}));
   ASSERT_TRUE(charts.contains("loss"));

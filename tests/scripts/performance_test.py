@@ -10,7 +10,7 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from bench import svg, tables, turns  # noqa: E402
+from bench import groups, svg, tables, turns  # noqa: E402
 
 # Prints and writes two cases; refuses bf16.
 STAND_IN = """#!/usr/bin/env python3
@@ -72,6 +72,9 @@ class Performance(unittest.TestCase):
             self.assertIn(message, done.stderr)
         done = self.script("performance.py", "measure", "ops", "--bench", self.folder / "none")
         self.assertIn("none: expected ibot-bench", done.stderr)
+
+    def test_every_group_has_its_table(self):
+        self.assertEqual(set(groups.GROUPS) - set(tables.TABLES), set())
 
     def test_memory_is_a_slope(self):
         runs = [{"label": f"fp32 {batch}", **comparison(batch, 1e9 + batch * 5e8, 1e9 + batch * 2e8)}

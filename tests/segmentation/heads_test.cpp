@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "ibot/metrics/segmentation.h"
+#include "ibot/segmentation/pixel_loss.h"
 #include "support/golden.h"
 
 namespace ibot::segmentation {
@@ -46,12 +46,11 @@ class HeadCase {
     const auto logits = head.forward(features_);
     EXPECT_TRUE(is(logits, "train.logits"));
     const auto labels = tensors_.at("labels").squeeze(1);
-    const auto loss = config()["loss_weight"].get<double>() * pixel_loss(logits, labels);
+    const auto pixels = pixel_loss(logits, labels, {.accuracy = true});
+    const auto loss = config()["loss_weight"].get<double>() * pixels.loss;
     const double expected = golden_.json["loss"];
     EXPECT_NEAR(loss.item<double>(), expected, 1e-4 * expected);
-    const auto accuracy =
-        metrics::pixel_accuracy(resized(logits, labels.sizes().slice(1)), labels.to(torch::kLong));
-    EXPECT_NEAR(100 * accuracy.item<double>(),
+    EXPECT_NEAR(100 * pixels.correct.item<double>(),
                 golden_.json["training_accuracy_percent"].get<double>(), 1e-3);
     loss.backward();
     check_gradients(head);

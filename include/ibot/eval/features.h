@@ -19,6 +19,7 @@
 
 namespace ibot::models {
 class Backbone;
+struct BackboneOptions;
 struct AttendedPatches;
 }  // namespace ibot::models
 
@@ -79,11 +80,11 @@ struct FeatureOptions {
 
 /// `options` with every choice made. Published is the class token of the last block; for linear
 /// probing what the backbone's preset says (models::Preset): the class tokens of the last four
-/// blocks, or the class token and the mean patch token of the last.
+/// blocks, all of a network that has fewer, or the class token and the mean patch token of the last.
 ///
 /// Source: paper appendix C; the reference's run.sh.
 FeatureOptions resolved(const FeatureOptions& options, bool linear_probing,
-                        const std::string& arch);
+                        const models::BackboneOptions& backbone);
 
 /// Mean of the `count` patches that the class token of the last block attends to most, heads
 /// averaged, or least; all of them where there are fewer.

@@ -120,14 +120,6 @@ class LinearHead final : public SegmentationHead {
   torch::Tensor forward(const std::vector<torch::Tensor>& features) override;
 };
 
-/// Cross-entropy of the logits, enlarged bilinearly to the labels' size in float32; the sum over
-/// labeled pixels divided by the number of ALL pixels, as the reference does.
-///
-///   logits  [B, classes, H, W]
-///   labels  [B, H', W']   any integer type
-torch::Tensor pixel_loss(const torch::Tensor& logits, const torch::Tensor& labels,
-                         int64_t ignore = 255);
-
 /// Maps bilinearly resized to height and width, corners not aligned.
 torch::Tensor resized(const torch::Tensor& maps, at::IntArrayRef size);
 
