@@ -76,7 +76,8 @@ Detected detect(const torch::Tensor& boxes, const torch::Tensor& scores, double 
 SoftNms soft_nms(const torch::Tensor& boxes, const torch::Tensor& scores,
                  const SoftNmsOptions& options) {
   // Scores change with every box taken: one after the other, on the host.
-  const kernels::BoxColumns all(boxes);
+  const kernels::BoxColumns columns(boxes);
+  const auto all = columns.arrays();
   const auto given = scores.to(torch::kCPU, torch::kFloat).contiguous();
   std::vector<float> score(given.const_data_ptr<float>(),
                            given.const_data_ptr<float>() + given.numel());

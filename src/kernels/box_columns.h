@@ -7,31 +7,39 @@
 
 namespace ibot::kernels {
 
-/// Corners and areas in arrays of their own, which loops can load at once.
+/// Corners and areas in arrays of their own. A loop over them takes a copy of this: pointers that
+/// nothing else can reach stay in registers, which vectors need.
+struct BoxArrays {
+  const float* x1;
+  const float* y1;
+  const float* x2;
+  const float* y2;
+  const float* area;
+
+  float overlap(int64_t a, int64_t b) const {
+    return overlap_of({x1[a], y1[a], x2[a], y2[a]}, area[a], {x1[b], y1[b], x2[b], y2[b]}, area[b]);
+  }
+};
+
+/// The memory of such arrays.
 class BoxColumns {
  public:
+  ///   boxes  [N, 4]
   explicit BoxColumns(const torch::Tensor& boxes) {
     const auto corners = boxes.to(torch::kCPU, torch::kFloat).t();  // [4, N]
     const auto areas = (corners[2] - corners[0]) * (corners[3] - corners[1]);
     columns_ = torch::cat({corners, areas.unsqueeze(0)}).contiguous();
-    count_ = columns_.size(1);
-    x1_ = columns_.const_data_ptr<float>();
-    y1_ = x1_ + count_;
-    x2_ = y1_ + count_;
-    y2_ = x2_ + count_;
-    area_ = y2_ + count_;
   }
 
-  int64_t count() const { return count_; }
-  float overlap(int64_t a, int64_t b) const {
-    return overlap_of({x1_[a], y1_[a], x2_[a], y2_[a]}, area_[a], {x1_[b], y1_[b], x2_[b], y2_[b]},
-                      area_[b]);
+  int64_t count() const { return columns_.size(1); }
+  BoxArrays arrays() const {
+    const auto* first = columns_.const_data_ptr<float>();
+    const auto n = count();
+    return {first, first + n, first + 2 * n, first + 3 * n, first + 4 * n};
   }
 
  private:
   torch::Tensor columns_;  // [5, N]
-  int64_t count_;
-  const float *x1_, *y1_, *x2_, *y2_, *area_;
 };
 
 }  // namespace ibot::kernels

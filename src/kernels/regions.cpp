@@ -158,17 +158,22 @@ torch::Tensor align_backward_on_cpu(const torch::Tensor& gradient, const torch::
       .to(gradient.device());
 }
 
+/// Of the boxes after box `i` those remain that overlap it no more than the limit.
+void thin_out(const BoxArrays& given, int64_t i, int64_t count, float limit, uint8_t* remains) {
+  const BoxArrays boxes = given;
+  for (int64_t j = i + 1; j < count; ++j) {
+    // Not (overlap > limit), so that the overlap of two empty boxes, 0 / 0, removes none.
+    remains[j] &= static_cast<uint8_t>(!(boxes.overlap(i, j) > limit));
+  }
+}
+
 torch::Tensor remaining_on_cpu(const torch::Tensor& boxes, double threshold) {
   const BoxColumns all(boxes);
   const auto limit = static_cast<float>(threshold);
   auto kept = torch::ones({all.count()}, torch::kByte);
   auto* remains = kept.mutable_data_ptr<uint8_t>();
   for (int64_t i = 0; i < all.count(); ++i) {
-    if (remains[i] == 0) continue;
-    for (int64_t j = i + 1; j < all.count(); ++j) {
-      // Not (overlap > limit), so that the overlap of two empty boxes, 0 / 0, removes none.
-      remains[j] &= static_cast<uint8_t>(!(all.overlap(i, j) > limit));
-    }
+    if (remains[i] != 0) thin_out(all.arrays(), i, all.count(), limit, remains);
   }
   return kept.to(torch::kBool).to(boxes.device());
 }
