@@ -8,6 +8,7 @@
 #include "ibot-eval/pictures.h"
 #include "ibot-eval/task.h"
 #include "ibot/batch/normalization.h"
+#include "ibot/codec/decode.h"
 #include "ibot/data/picture_files.h"
 #include "ibot/eval/attention_picture.h"
 #include "ibot/eval/color_map.h"
@@ -23,13 +24,11 @@ struct Sides {
   int64_t width = 0;
 };
 
-Sides wanted_sides(const data::Image& image, const std::vector<int64_t>& size) {
+Sides wanted_sides(Sides image, const std::vector<int64_t>& size) {
   if (size.size() == 2) return {size[0], size[1]};
-  const auto height = image.height();
-  const auto width = image.width();
-  if (size.empty()) return {height, width};
-  const auto shorter = std::min(height, width);
-  return {size[0] * height / shorter, size[0] * width / shorter};
+  if (size.empty()) return image;
+  const auto shorter = std::min(image.height, image.width);
+  return {size[0] * image.height / shorter, size[0] * image.width / shorter};
 }
 
 class AttentionTask {
@@ -48,6 +47,7 @@ class AttentionTask {
                        .unit = "images",
                        .total = static_cast<int64_t>(chosen.size()),
                        .item = "images"});
+    if (options_.video) check_frames();
     data::Video video(options_.frames_per_second);
     for (const auto sample : chosen) {
       if (stop_requested()) return {};
@@ -74,10 +74,28 @@ class AttentionTask {
     torch::Tensor attention;
   };
 
+  /// Throws RequestError where frames are not of one size.
+  void check_frames() const {
+    const auto pixels_of = [&](int64_t sample) {
+      const auto& options = request_.weights.config.run.data.decode;
+      const auto header = data::read_header(images_->read(sample), images_->path(sample), options);
+      const auto sides = wanted_sides({header.height, header.width}, options_.size);
+      return std::pair(sides.height / patch_ * patch_, sides.width / patch_ * patch_);
+    };
+    const auto first = pixels_of(0);
+    for (int64_t sample = 1; sample < images_->size(); ++sample) {
+      const auto own = pixels_of(sample);
+      IBOT_CHECK_AS(RequestError, own == first, images_->path(sample),
+                    ": video: expected frames of ", first.first, " x ", first.second,
+                    " pixels, got ", own.first, " x ", own.second,
+                    "; give both sides by attention.size");
+    }
+  }
+
   Seen seen_of(int64_t sample) const {
     const torch::NoGradGuard no_grad;
     const auto image = decoded(*images_, sample, request_);
-    const auto sides = wanted_sides(image, options_.size);
+    const auto sides = wanted_sides({image.height(), image.width()}, options_.size);
     const auto rows = sides.height / patch_;
     const auto columns = sides.width / patch_;
     IBOT_CHECK_AS(DataError, rows > 0 && columns > 0, images_->path(sample),
@@ -130,11 +148,7 @@ class AttentionTask {
   void add_frame(const Seen& seen, int64_t sample, data::Video& video) {
     const auto frame =
         eval::colored(eval::enlarged(seen.attention.mean(0), patch_), eval::ColorMap::kInferno);
-    try {
-      video.add(image_of(frame));
-    } catch (const Error& error) {
-      throw DataError(concat(images_->path(sample), ": ", error.what(), "; give attention.size"));
-    }
+    video.add(image_of(frame));
     show(images_->path(sample), frame);
   }
 

@@ -149,7 +149,9 @@ TEST_F(Analysis, AttentionOfAFileAndOfFrames) {
   EXPECT_EQ(testing::read_text(folder_ / "out/attention.avi").substr(0, 4), "RIFF");
   std::ofstream(folder_ / "data/val/n01440764/9.ppm", std::ios::binary) << "P6 40 40 255\n"
                                                                         << std::string(4800, 'x');
-  EXPECT_THAT(testing::run_program("ibot-eval", words, folder_).err,
+  const auto refused = testing::run_program("ibot-eval", words, folder_);
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err,
               HasSubstr("9.ppm: video: expected frames of 20 x 24 pixels, got 40 x 40"));
 }
 
