@@ -114,19 +114,25 @@ struct FoundRoot {
   std::vector<std::string> notes;
 };
 
-/// Where the halves of a data set would count as two classes.
-std::optional<std::string> note_of_splits(const std::vector<std::string>& folders) {
-  const auto has = [&](const char* name) {
-    return std::binary_search(folders.begin(), folders.end(), name);
-  };
-  if (!has("train")) return std::nullopt;
-  for (const char* other : {"val", "valid", "validation", "test"}) {
-    if (!has(other)) continue;
-    return concat("holds train/ and ", other,
-                  "/, which count as classes, and the images of both are read; add /train to the "
-                  "path to read the training images alone");
+/// The folder that has one of these names, perhaps with a year, as train2017; null without one.
+const std::string* split_among(const std::vector<std::string>& folders,
+                               std::initializer_list<std::string_view> names) {
+  for (const auto& folder : folders) {
+    const auto stem = std::string_view(folder).substr(0, folder.find_last_not_of("0123456789") + 1);
+    if (std::find(names.begin(), names.end(), stem) != names.end()) return &folder;
   }
-  return std::nullopt;
+  return nullptr;
+}
+
+/// Where the halves of a data set would be read as one; `role` says how.
+std::optional<std::string> note_of_splits(const std::vector<std::string>& folders,
+                                          const char* role) {
+  const auto* train = split_among(folders, {"train", "training"});
+  const auto* other = split_among(folders, {"val", "valid", "validation", "test", "testing"});
+  if (train == nullptr || other == nullptr) return std::nullopt;
+  return concat("holds ", *train, "/ and ", *other, "/,", role,
+                " and the images of both are read; add /", *train,
+                " to the path to read the training images alone");
 }
 
 std::string counted(int64_t count, const char* what) {
@@ -166,8 +172,10 @@ FoundRoot find_below(const fs::path& root, Subfolders subfolders) {
   const bool classes_hold_images = std::any_of(found.classes.begin(), found.classes.end(),
                                                [](const auto& each) { return each.has_images(); });
   if (subfolders == Subfolders::kNothing || !classes_hold_images) {
-    if (classes_hold_images && !files.empty())
+    if (classes_hold_images && !files.empty()) {
       found.notes.push_back(note_of_mixture(files, classes));
+      if (auto note = note_of_splits(folders, "")) found.notes.push_back(*std::move(note));
+    }
     make_flat(found, files);
     return found;
   }
@@ -175,7 +183,8 @@ FoundRoot find_below(const fs::path& root, Subfolders subfolders) {
     found.notes.push_back(concat("left out ", counted(std::ssize(files), "image"),
                                  " beside the class folders, the first one ", files.front()));
   }
-  if (auto note = note_of_splits(folders)) found.notes.push_back(*std::move(note));
+  if (auto note = note_of_splits(folders, " which count as classes,"))
+    found.notes.push_back(*std::move(note));
   return found;
 }
 

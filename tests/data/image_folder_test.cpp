@@ -178,6 +178,26 @@ TEST_F(ImageFolderTest, SplitsAreSaidToCountAsClasses) {
   EXPECT_TRUE(ImageFolder(root_.path()).notes().empty());
 }
 
+TEST_F(ImageFolderTest, SplitsMayBeNamedWithAYear) {
+  add("train2017/1.jpg");
+  add("val2017/1.jpg");
+  EXPECT_EQ(ImageFolder(root_.path()).notes(),
+            std::vector<std::string>{"holds train2017/ and val2017/, which count as classes, and "
+                                     "the images of both are read; add /train2017 to the path to "
+                                     "read the training images alone"});
+}
+
+TEST_F(ImageFolderTest, SplitsBesideImagesAreSaidToBeReadBoth) {
+  add("train/a/1.jpg");
+  add("val/a/1.jpg");
+  add("beside.jpg");
+  const auto notes = open_images(root_.path(), Labels::kIgnored)->notes();
+  ASSERT_EQ(notes.size(), 2U);
+  EXPECT_EQ(notes[1],
+            "holds train/ and val/, and the images of both are read; add /train to the path to "
+            "read the training images alone");
+}
+
 TEST_F(ImageFolderTest, RefusesACycleOfLinks) {
   add("a/1.jpg");
   fs::create_directory_symlink(root_ / "a", root_ / "a/again");
