@@ -137,7 +137,7 @@ Weights read_safetensors_weights(const std::filesystem::path& path, const std::s
   };
   // A checkpoint of another task holds one network, under a wrapper's name.
   std::vector<std::string> keys{key};
-  if (is_side(key)) keys.insert(keys.end(), kWrappers);
+  if (is_side(key)) keys.insert(keys.end(), kWrappers.begin(), kWrappers.end());
   for (const auto& one : keys) {
     // Only the tensors of the network: a checkpoint also holds the other one and the moments.
     auto content = io::read_safetensors(path, one + ".");
