@@ -157,7 +157,9 @@ TEST(Features, AreCheckedToBeFinite) {
 // evaluation.md section 0: the columns of the table.
 TEST(Features, PublishedChoicesFollowTheBackbone) {
   const auto published = [](bool linear, const char* arch, std::vector<int64_t> depth = {}) {
-    const auto options = resolved({}, linear, {.arch = arch, .depth = std::move(depth)});
+    const int64_t patch_size = std::string_view(arch).starts_with("swin") ? 4 : 16;
+    const auto options =
+        resolved({}, linear, {.arch = arch, .patch_size = patch_size, .depth = std::move(depth)});
     return std::pair{options.pooling, options.blocks};
   };
   using Choice = std::pair<Pooling, int64_t>;
