@@ -196,7 +196,10 @@ class ModelCase {
       const auto expected = told(name, tensor);
       if (!expected.defined()) continue;
       const auto actual = told(name, own.at(name).detach());
-      const auto excess = (actual - expected).abs() - (atol + rtol * expected.abs());
+      // Running means of what such biases are added to move with their noise: the case says how far
+      // the reference in float32 is from itself in float64, and so can be two float32 runs, twice.
+      const double noise = 2 * golden_.json["float32_noise"][name.c_str()][0].get<double>();
+      const auto excess = (actual - expected).abs() - (atol + noise + rtol * expected.abs());
       EXPECT_LE((excess > 0).to(torch::kDouble).mean().item<double>(), 0.01) << name;
       ++compared;
     }
