@@ -12,6 +12,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+constexpr int64_t kIgnored = 255;
+
 /// One image's part in the loss.
 struct ImageLoss {
   torch::Tensor sum;       // [], over its labeled pixels
@@ -40,7 +42,7 @@ ImageLoss image_loss(const torch::Tensor& logits, const torch::Tensor& labels,
                      const PixelLossOptions& options, bool with_gradient) {
   const auto enlarged = resized(logits.to(torch::kFloat), labels.sizes().slice(1));
   const auto label = labels.to(torch::kLong);
-  const auto counted = label.ne(options.ignore).unsqueeze(1);
+  const auto counted = label.ne(kIgnored).unsqueeze(1);
   const auto index = label.unsqueeze(1).masked_fill(counted.logical_not(), 0);
   const auto scores = enlarged.log_softmax(1);
   const auto of_label = scores.gather(1, index);
@@ -58,8 +60,7 @@ struct PixelEntropy : torch::autograd::Function<PixelEntropy> {
                                bool with_gradient) {
     const auto floats = logits.options().dtype(torch::kFloat);
     const auto loss = torch::zeros({}, floats), correct = torch::zeros({}, floats);
-    const auto gradient =
-        with_gradient ? torch::empty(logits.sizes(), floats) : torch::Tensor();
+    const auto gradient = with_gradient ? torch::empty(logits.sizes(), floats) : torch::Tensor();
     const auto pixels = static_cast<double>(labels.numel());
     for (int64_t i = 0; i < logits.size(0); ++i) {
       const auto image =

@@ -29,8 +29,9 @@ Drawn drawn(torch::ScalarType dtype) {
 
 /// LibTorch's operators over the whole batch.
 torch::Tensor whole_loss(const torch::Tensor& logits, const torch::Tensor& labels) {
-  const auto sum = at::cross_entropy_loss(resized(logits.to(torch::kFloat), labels.sizes().slice(1)),
-                                          labels.to(torch::kLong), {}, at::Reduction::Sum, 255);
+  const auto sum =
+      at::cross_entropy_loss(resized(logits.to(torch::kFloat), labels.sizes().slice(1)),
+                             labels.to(torch::kLong), {}, at::Reduction::Sum, 255);
   return sum / static_cast<double>(labels.numel());
 }
 
@@ -40,10 +41,11 @@ TEST(PixelLoss, IsLibTorchsCrossEntropyWithItsGradient) {
   const auto loss = pixel_loss(logits, labels, {.accuracy = true});
   const auto expected = whole_loss(copy, labels);
   EXPECT_NEAR(loss.loss.item<double>(), expected.item<double>(), 1e-6);
-  EXPECT_NEAR(loss.correct.item<double>(),
-              metrics::pixel_accuracy(resized(copy, labels.sizes().slice(1)), labels.to(torch::kLong))
-                  .item<double>(),
-              1e-6);
+  EXPECT_NEAR(
+      loss.correct.item<double>(),
+      metrics::pixel_accuracy(resized(copy, labels.sizes().slice(1)), labels.to(torch::kLong))
+          .item<double>(),
+      1e-6);
   // A factor on the loss reaches the gradient, as that of a loss scaler does.
   (loss.loss * 1024).backward();
   (expected * 1024).backward();

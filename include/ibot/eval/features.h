@@ -80,7 +80,8 @@ struct FeatureOptions {
 
 /// `options` with every choice made. Published is the class token of the last block; for linear
 /// probing what the backbone's preset says (models::Preset): the class tokens of the last four
-/// blocks, all of a network that has fewer, or the class token and the mean patch token of the last.
+/// blocks, all of a network that has fewer, or the class token and the mean patch token of the
+/// last.
 ///
 /// Source: paper appendix C; the reference's run.sh.
 FeatureOptions resolved(const FeatureOptions& options, bool linear_probing,

@@ -6,8 +6,6 @@
 namespace ibot::segmentation {
 
 struct PixelLossOptions {
-  /// The label that counts nowhere.
-  int64_t ignore = 255;
   bool accuracy = false;
 };
 
@@ -23,7 +21,7 @@ struct PixelLoss {
 /// small logits is computed beside the loss. First derivatives alone.
 ///
 ///   logits  [B, classes, H, W]
-///   labels  [B, H', W']   any integer type
+///   labels  [B, H', W']   any integer type, 255: counts nowhere
 ///
 /// Source: mmsegmentation 0.12, CrossEntropyLoss and its mean.
 PixelLoss pixel_loss(const torch::Tensor& logits, const torch::Tensor& labels,
