@@ -40,10 +40,22 @@ unpack() {
 
 # What the packages' own scripts would have done.
 configure() {
-  local part script
+  local part script name system
   # Alternatives: BLAS and LAPACK are one of several implementations, in a folder each.
   for part in "$libraries"/{blas,lapack}/*.so*; do
     [ ! -e "$part" ] || ln -sf "${part#"$libraries"/}" "$libraries/"
+  done
+  # Libraries that the system has without their headers: links and CMake files name them beside what was unpacked.
+  for part in "$libraries"/*.so; do
+    [ ! -e "$part" ] || continue
+    name=$(readlink "$part")
+    for system in /usr/lib/$arch/"$name" /lib/$arch/"$name"; do
+      [ -e "$system" ] || continue
+      system=$(readlink -f "$system")
+      ln -sfn "$system" "$libraries/${name##*/}"
+      [ -e "$libraries/${system##*/}" ] || ln -sfn "$system" "$libraries/${system##*/}"
+      break
+    done
   done
   # The C library's linker scripts name files by absolute paths.
   for script in "$libraries"/lib{c,m}.so; do
