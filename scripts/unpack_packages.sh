@@ -47,15 +47,12 @@ configure() {
   done
   # Libraries that the system has without their headers: links and CMake files name them beside what was unpacked.
   for part in "$libraries"/*.so; do
-    [ ! -e "$part" ] || continue
+    [ -L "$part" ] && [ ! -e "$part" ] || continue
     name=$(readlink "$part")
-    for system in /usr/lib/$arch/"$name" /lib/$arch/"$name"; do
-      [ -e "$system" ] || continue
-      system=$(readlink -f "$system")
-      ln -sfn "$system" "$libraries/${name##*/}"
-      [ -e "$libraries/${system##*/}" ] || ln -sfn "$system" "$libraries/${system##*/}"
-      break
-    done
+    [[ $name != */* && -e /usr/lib/$arch/$name ]] || continue
+    system=$(readlink -f "/usr/lib/$arch/$name")
+    ln -s "$system" "$libraries/$name"
+    [ -e "$libraries/${system##*/}" ] || ln -s "$system" "$libraries/"
   done
   # The C library's linker scripts name files by absolute paths.
   for script in "$libraries"/lib{c,m}.so; do
