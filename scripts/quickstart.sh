@@ -28,7 +28,7 @@ step "images in $data"
 
 evaluate() {  # NAME WEIGHTS: k-NN into $out/eval/NAME, accuracy at k = 20 on stdout
   "$bin/ibot-eval" knn --weights "$2" --config "$config" --data "$data" --output "$out/eval/$1" >&2
-  printf '%.1f' "$(sed -n 's/.*"top1_k20": *\([0-9.]*\).*/\1/p' "$out/eval/$1/report.json")"
+  sed -n '/"rounded"/,/}/s/.*"top1_k20": *\([0-9.]*\).*/\1/p' "$out/eval/$1/report.json"
 }
 step "k-NN of raw pixels"
 pixels=$(evaluate pixels pixels)

@@ -6,6 +6,9 @@ if(Python3_FOUND)
   add_test(NAME scripts
     COMMAND Python3::Interpreter -m unittest discover -s "${PROJECT_SOURCE_DIR}/tests/scripts" -p "*_test.py")
   set_tests_properties(scripts PROPERTIES LABELS scripts)
+  if(IBOT_BUILD_APPS)
+    set_tests_properties(scripts PROPERTIES ENVIRONMENT "IBOT_PROGRAMS=${CMAKE_BINARY_DIR}/bin")
+  endif()
 endif()
 
 # The CUDA sources of a build without CUDA.
