@@ -66,11 +66,11 @@ std::string Comparison::text() const {
 void Comparison::write(const std::filesystem::path& folder) const {
   const auto names = columns();
   std::string csv = "weights,file";
-  for (const auto& name : names) csv += "," + csv_cell(name);
+  for (const auto& name : names) csv += concat(",", csv_cell(name));
   csv += "\r\n";
   for (const auto& row : rows_) {
-    csv += csv_cell(row.name) + "," + csv_cell(row.weights);
-    for (const auto& name : names) csv += "," + option_text(row.metrics.at(name));
+    csv += concat(csv_cell(row.name), ",", csv_cell(row.weights));
+    for (const auto& name : names) csv += concat(",", option_text(row.metrics.at(name)));
     csv += "\r\n";
   }
   io::write_file(folder / "comparison.csv", csv);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "ibot/base/error.h"
+
 namespace ibot::eval {
 namespace {
 
@@ -138,7 +140,7 @@ const std::vector<std::string>& imagenet_classes() {
     constexpr size_t kDigits = 8;
     std::vector<std::string> all;
     for (size_t at = 0; at < kNumbers.size(); at += kDigits + 1) {
-      all.push_back("n" + std::string(kNumbers.substr(at, kDigits)));
+      all.push_back(concat("n", kNumbers.substr(at, kDigits)));
     }
     return all;
   }();
