@@ -28,8 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kTile = 84;        // side of an image among neighbors, pixels
-constexpr int64_t kShownSide = 160;  // least side of attention, pixels
+constexpr int64_t kTile = 84;  // side of an image among neighbors, pixels
 
 /// Checkpoints by step, each once whatever its names.
 std::map<int64_t, fs::path> checkpoints_in(const fs::path& folder) {
@@ -184,7 +183,7 @@ class RunPictures {
     const torch::NoGradGuard no_grad;
     const auto count = std::min(counts_.attended, looked_->pixels.size(0));
     const auto side = looked_->pixels.size(2);
-    const auto scale = std::max<int64_t>(1, kShownSide / side);
+    const auto scale = report::shown_scale(side);
     std::vector<std::vector<torch::Tensor>> rows;
     for (int64_t i = 0; i < count; ++i) {
       rows.push_back({eval::enlarged(looked_->pixels[i], scale).permute({1, 2, 0})});

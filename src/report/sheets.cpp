@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ibot/eval/attention_picture.h"
 #include "ibot/eval/features.h"
 
 namespace ibot::report {
@@ -11,18 +12,19 @@ namespace {
 // Pixels between tiles, and of the frame around one.
 constexpr int64_t kMargin = 6;
 constexpr int64_t kFrame = 3;
+constexpr int64_t kShownSide = 160;  // of a picture that is easily seen
 constexpr double kFade = 0.75;   // of masked patches
 constexpr double kFadeTo = 205;  // light gray
 
-/// The crop with masked patches faded: [h, w, 3].
+/// The crop with masked patches faded: [scale · h, scale · w, 3].
 ///
 ///   crop  [3, h, w]   uint8
 ///   mask  [N]         bool, of a square grid; undefined: none
-torch::Tensor seen(const torch::Tensor& crop, const torch::Tensor& mask) {
-  const auto pixels = crop.permute({1, 2, 0});
+torch::Tensor seen(const torch::Tensor& crop, const torch::Tensor& mask, int64_t scale) {
+  const auto pixels = eval::enlarged(crop, scale).permute({1, 2, 0});
   if (!mask.defined() || mask.numel() == 0) return pixels.contiguous();
   const auto side = std::llround(std::sqrt(static_cast<double>(mask.numel())));
-  const auto patch = crop.size(1) / side;
+  const auto patch = pixels.size(0) / side;
   const auto faded = (pixels.to(torch::kFloat) * (1 - kFade) + kFade * kFadeTo).to(torch::kByte);
   const auto covered = mask.view({side, side})
                            .repeat_interleave(patch, 0)
@@ -44,10 +46,10 @@ torch::Tensor stacked(const std::vector<torch::Tensor>& crops, int64_t height) {
 
 /// Crops of image `b`: views [V·B, 3, h, w] in crop-major order, masks [V·B, n] likewise.
 std::vector<torch::Tensor> crops_of(const torch::Tensor& views, const torch::Tensor& masks,
-                                    int64_t b, int64_t batch) {
+                                    int64_t b, int64_t batch, int64_t scale) {
   std::vector<torch::Tensor> crops;
   for (int64_t at = b; views.defined() && at < views.size(0); at += batch) {
-    crops.push_back(seen(views[at], masks.defined() ? masks[at] : torch::Tensor()));
+    crops.push_back(seen(views[at], masks.defined() ? masks[at] : torch::Tensor(), scale));
   }
   return crops;
 }
@@ -91,13 +93,16 @@ torch::Tensor tiled(const std::vector<std::vector<torch::Tensor>>& rows) {
   return sheet;
 }
 
+int64_t shown_scale(int64_t side) { return std::max<int64_t>(1, kShownSide / side); }
+
 torch::Tensor crop_sheet(const batch::MultiCropBatch& batch) {
   const auto images = batch.sample_id.size(0);
+  const auto scale = shown_scale(batch.global.size(2));
   std::vector<std::vector<torch::Tensor>> rows;
   for (int64_t b = 0; b < images; ++b) {
-    auto& row = rows.emplace_back(crops_of(batch.global, batch.mask, b, images));
-    const auto local = crops_of(batch.local, batch.local_mask, b, images);
-    if (!local.empty()) row.push_back(stacked(local, batch.global.size(2)));
+    auto& row = rows.emplace_back(crops_of(batch.global, batch.mask, b, images, scale));
+    const auto local = crops_of(batch.local, batch.local_mask, b, images, scale);
+    if (!local.empty()) row.push_back(stacked(local, scale * batch.global.size(2)));
   }
   return tiled(rows);
 }

@@ -14,29 +14,37 @@ torch::Tensor at(const torch::Tensor& sheet, int64_t y, int64_t x) {
   return sheet[y][x].to(torch::kLong);
 }
 
-// Two images, two global crops of 8 px in patches of 4, three local ones of 3 px.
+// Two images, two global crops of 40 px in patches of 20, three local ones of 15 px; each pixel four
+// times as wide and high.
 TEST(CropSheet, ShowsEachCropAtItsPlaceAndFadesMaskedPatches) {
   batch::MultiCropBatch batch;
-  batch.global = torch::zeros({4, 3, 8, 8}, torch::kByte);
+  batch.global = torch::zeros({4, 3, 40, 40}, torch::kByte);
   for (int64_t i = 0; i < 4; ++i) batch.global[i].fill_(10 * (i + 1));
   batch.mask = torch::zeros({4, 4}, torch::kBool);
   batch.mask[2][1] = true;  // second crop of the first image, upper right patch
-  batch.local = torch::full({6, 3, 3, 3}, 7, torch::kByte);
+  batch.local = torch::full({6, 3, 15, 15}, 7, torch::kByte);
   batch.sample_id = torch::tensor({5, 6});
   const auto sheet = crop_sheet(batch);
+  const int64_t second = 6 + 160 + 6;
   EXPECT_EQ(at(sheet, 6, 6)[0].item<int64_t>(), 10);
-  EXPECT_EQ(at(sheet, 6, 20)[0].item<int64_t>(), 30);
-  EXPECT_EQ(at(sheet, 6, 24)[0].item<int64_t>(), 161);  // 30 / 4 + 205 * 3 / 4
-  EXPECT_EQ(at(sheet, 10, 24)[0].item<int64_t>(), 30);
-  EXPECT_EQ(sheet.eq(7).all(-1).sum().item<int64_t>(), 6 * 9);
-  EXPECT_EQ(sheet.eq(161).all(-1).sum().item<int64_t>(), 16);
+  EXPECT_EQ(at(sheet, 6, second + 79)[0].item<int64_t>(), 30);
+  EXPECT_EQ(at(sheet, 6, second + 80)[0].item<int64_t>(), 161);  // 30 / 4 + 205 * 3 / 4
+  EXPECT_EQ(at(sheet, 6 + 80, second + 80)[0].item<int64_t>(), 30);
+  EXPECT_EQ(sheet.eq(7).all(-1).sum().item<int64_t>(), 6 * 60 * 60);
+  EXPECT_EQ(sheet.eq(161).all(-1).sum().item<int64_t>(), 80 * 80);
+}
+
+TEST(ShownScale, IsWholeAndNeverShrinks) {
+  EXPECT_EQ(shown_scale(32), 5);
+  EXPECT_EQ(shown_scale(96), 1);
+  EXPECT_EQ(shown_scale(224), 1);
 }
 
 TEST(CropSheet, DoesWithoutLocalCropsAndMasks) {
   batch::MultiCropBatch batch;
-  batch.global = torch::full({2, 3, 8, 8}, 9, torch::kByte);
+  batch.global = torch::full({2, 3, 160, 160}, 9, torch::kByte);
   batch.sample_id = torch::tensor({0});
-  EXPECT_EQ(crop_sheet(batch).eq(9).all(-1).sum().item<int64_t>(), 2 * 64);
+  EXPECT_EQ(crop_sheet(batch).eq(9).all(-1).sum().item<int64_t>(), 2 * 160 * 160);
 }
 
 TEST(NeighborSheet, OrdersByCosineAndFramesByClass) {

@@ -10,8 +10,12 @@
 
 namespace ibot::report {
 
+/// The whole factor by which to enlarge pictures of `side` pixels so that they are easily seen:
+/// about 160 pixels, never smaller than they are.
+int64_t shown_scale(int64_t side);
+
 /// The crops of a batch as the networks see them, a row per image: its global crops, masked patches
-/// faded, then its local crops, all at their size.
+/// faded, then its local crops, all enlarged by the `shown_scale` of global crops.
 ///
 ///   batch    crops uint8, before normalization
 ///   returns  [H, W, 3]   uint8
