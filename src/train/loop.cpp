@@ -187,7 +187,11 @@ void Loop::flush() {
       .loss_z = add_to_sums(counted),
       .skipped = all.steps() - counted.steps()};
   record.flops_per_s = record.images_per_s * options_.flops_per_image;
-  if (peak_flops_per_s_ > 0) record.mfu = record.flops_per_s / peak_flops_per_s_;
+  if (peak_flops_per_s_ > 0) {
+    // Others may have been using the device while it was measured, and have gone.
+    peak_flops_per_s_ = std::max(peak_flops_per_s_, record.flops_per_s);
+    record.mfu = record.flops_per_s / peak_flops_per_s_;
+  }
   state_.sums.skipped += record.skipped;
   complete(record);
   for (auto* observer : observers_) observer->on_step(record);
