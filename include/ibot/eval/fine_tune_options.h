@@ -80,7 +80,7 @@ struct FineTuneOptions {
     field("repeats", repeats, "appearances of an image in an epoch, of fewer images; 1: each once");
     field("lr", lr, "peak learning rate of the head");
     field("lr_batch", lr_batch, "images a step that lr is for, scaled with the step's; 0: any");
-    field("min_lr", min_lr, "learning rate that the cosine approaches; not scaled");
+    field("min_lr", min_lr, "learning rate at the end of its cosine schedule; not scaled");
     field("warmup_lr", warmup_lr, "learning rate that the warm-up begins with");
     field("schedule", schedule,
           "step: cosine after the warm-up, moving every step | epoch: every "
@@ -98,8 +98,8 @@ struct FineTuneOptions {
     field("lr_noise_limit", lr_noise_limit, "largest relative deviation of a noisy learning rate");
     field("layer_decay", layer_decay, "factor of the learning rate from a layer to the one below");
     field("weight_decay", weight_decay,
-          "weight decay at the first step; biases and 1-D tensors have none");
-    field("weight_decay_end", weight_decay_end, "weight decay that the cosine ends at");
+          "weight decay at the first step (biases and 1-D tensors: none)");
+    field("weight_decay_end", weight_decay_end, "weight decay at the end of its cosine schedule");
     field("decay_positions", decay_positions, "weight decay of class token and positions as well");
     field("decay_bias_tables", decay_bias_tables, "weight decay of biases of attention as well");
     field("positions", positions,

@@ -38,10 +38,10 @@ struct OptimOptions {
     field("optimizer", optimizer,
           "adamw | adam | sgd | nesterov | lars, the last three with momentum");
     field("lr", lr, "peak learning rate for 256 images; scaled by the global batch over 256");
-    field("min_lr", min_lr, "learning rate that the cosine approaches; not scaled");
+    field("min_lr", min_lr, "learning rate at the end of its cosine schedule; not scaled");
     field("weight_decay", weight_decay,
-          "weight decay at the first step; biases and 1-D tensors have none");
-    field("weight_decay_end", weight_decay_end, "weight decay that the cosine ends at");
+          "weight decay at the first step (biases and 1-D tensors: none)");
+    field("weight_decay_end", weight_decay_end, "weight decay at the end of its cosine schedule");
     field("clip_grad", clip_grad, "largest L2 norm of each tensor's gradient; 0: no limit");
     field("freeze_last_layer", freeze_last_layer, "epochs in which prototypes do not move");
     field("betas", betas, "decay of the two moments of AdamW and Adam");
