@@ -13,8 +13,8 @@ namespace {
 constexpr int64_t kMargin = 6;
 constexpr int64_t kFrame = 3;
 constexpr int64_t kShownSide = 160;  // of a picture that is easily seen
-constexpr double kFade = 0.75;   // of masked patches
-constexpr double kFadeTo = 205;  // light gray
+constexpr double kFade = 0.75;       // of masked patches
+constexpr double kFadeTo = 205;      // light gray
 
 /// The crop with masked patches faded: [scale · h, scale · w, 3].
 ///

@@ -14,8 +14,8 @@ torch::Tensor at(const torch::Tensor& sheet, int64_t y, int64_t x) {
   return sheet[y][x].to(torch::kLong);
 }
 
-// Two images, two global crops of 40 px in patches of 20, three local ones of 15 px; each pixel four
-// times as wide and high.
+// Two images, two global crops of 40 px in patches of 20, three local ones of 15 px; each pixel
+// four times as wide and high.
 TEST(CropSheet, ShowsEachCropAtItsPlaceAndFadesMaskedPatches) {
   batch::MultiCropBatch batch;
   batch.global = torch::zeros({4, 3, 40, 40}, torch::kByte);
