@@ -16,8 +16,10 @@ endif()
 
 if(programs)
   set(IBOT_LIBEXEC_DIR "${CMAKE_INSTALL_LIBEXECDIR}/ibot")
-  # The launcher names LibTorch; scripts/package.sh puts other libraries into lib/ibot.
-  set_target_properties(${programs} PROPERTIES INSTALL_RPATH "$ORIGIN/../../${CMAKE_INSTALL_LIBDIR}/ibot")
+  # The launcher names LibTorch; scripts/package.sh puts other libraries into lib/ibot. Without them, those that the build
+  # has beside the system's are used where they are.
+  set_target_properties(${programs} PROPERTIES
+    INSTALL_RPATH "$ORIGIN/../../${CMAKE_INSTALL_LIBDIR}/ibot;${IBOT_DEPS_RPATH}")
   configure_file("${CMAKE_CURRENT_LIST_DIR}/launch.sh.in" "${CMAKE_BINARY_DIR}/install/launch" @ONLY)
   file(WRITE "${CMAKE_BINARY_DIR}/install/torch-folder" "${IBOT_TORCH_ROOT}\n")
   file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/install/bin")

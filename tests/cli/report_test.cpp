@@ -86,8 +86,9 @@ TEST_F(Reports, ShowDrawsTheCropsOfTheConfiguration) {
                         "augment.local_crops=2", "backbone.patch_size=8", "--images", "3"});
   ASSERT_EQ(result.status, 0) << result.err;
   EXPECT_EQ(result.out, "crops.png: 3 images, 2 global and 2 local crops each\n");
+  // Ten times as large.
   EXPECT_EQ(size_of("crops.png"),
-            (std::pair{6 + 2 * (16 + 6) + (6 + 2 * (8 + 6)) + 6, 6 + 3 * (8 + 2 * 6 + 6)}));
+            (std::pair{6 + 2 * (160 + 6) + (6 + 2 * (80 + 6)) + 6, 6 + 3 * (160 + 6)}));
   expect_failure(run("ibot-data", {"show", "set/train", "augment.local_crop=2"}), 2, "local_crops");
 }
 

@@ -7,6 +7,12 @@ function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
 
+# Packages that were unpacked for lack of root, as docs/install.md has it.
+if(EXISTS "${SOURCE_DIR}/.deps/system/usr/include")
+  set(ENV{CMAKE_PREFIX_PATH} "${SOURCE_DIR}/.deps/system/usr")
+  set(ENV{LDFLAGS} -Wl,--disable-new-dtags)
+endif()
+
 run("${CMAKE_COMMAND}" --install "${BUILD_DIR}" --prefix "${work}/installed")
 file(RENAME "${work}/installed" "${work}/moved")
 run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}" -B "${work}/build" -G "${GENERATOR}"
