@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
+#include <ctime>
 
 #include "common/console.h"
 
@@ -13,7 +15,19 @@ namespace {
 
 std::atomic<int> received{0};
 std::atomic<int> status_given{0};
-static_assert(std::atomic<int>::is_always_lock_free, "a handler may touch lock-free atomics only");
+std::atomic<int64_t> received_ms{0};
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<int64_t>::is_always_lock_free,
+              "a handler may touch lock-free atomics only");
+
+/// Signals this close together are one request: `timeout` and launchers send theirs to a process
+/// and then to its group.
+constexpr int64_t kOneRequestMs = 500;
+
+int64_t now_ms() {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return int64_t{1000} * time.tv_sec + time.tv_nsec / 1'000'000;
+}
 
 constexpr const char* kAnswer =
     "finishing the step and saving; Ctrl-C once more ends without saving\n";
@@ -23,14 +37,16 @@ std::atomic<const char*> answer{nullptr};
 
 extern "C" void remember_stop(int signal_number) {
   int none = 0;
-  const bool first = received.compare_exchange_strong(none, signal_number);
-  const char* text = answer.load();
-  if (first && text != nullptr) {
-    const auto written = ::write(STDERR_FILENO, text, std::strlen(text));
-    static_cast<void>(written);
+  if (received.compare_exchange_strong(none, signal_number)) {
+    received_ms.store(now_ms());
+    if (const char* text = answer.load()) {
+      [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text, std::strlen(text));
+    }
+  } else if (signal_number == SIGINT && now_ms() - received_ms.load() >= kOneRequestMs) {
+    // Takes effect when this handler returns, which ends the process.
+    std::signal(SIGINT, SIG_DFL);
+    std::raise(SIGINT);
   }
-  // A second Ctrl-C ends the process at once.
-  std::signal(SIGINT, SIG_DFL);
 }
 
 std::atomic<const char*> last_words_given{nullptr};

@@ -9,9 +9,9 @@ namespace ibot::apps {
 void leave_on_stop_signals(const char* last_words = nullptr);
 
 /// From now on the first SIGINT, SIGTERM or SIGUSR1 only sets a flag, for the program to save and
-/// exit; a later SIGINT ends the process at once. With `acknowledged` the first one is answered at
-/// once on standard error, over a live line. A reader of the outputs that has gone, such as a dead
-/// tee, no longer ends the process either.
+/// exit; a SIGINT half a second later or more ends the process at once. With `acknowledged` the
+/// first one is answered at once on standard error, over a live line. A reader of the outputs that
+/// has gone, such as a dead tee, no longer ends the process either.
 void catch_stop_signals(bool acknowledged = false);
 
 /// Whether such a signal was received or stop_with() was called.

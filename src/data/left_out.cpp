@@ -99,12 +99,17 @@ std::vector<std::string> LeftOut::notes() const {
   std::vector<std::string> notes;
   if (hidden > 0) notes.push_back(hidden_note(*this));
   if (const auto files = endings.total(); files > 0) {
-    notes.push_back(concat("left out ", files, " files by their ending: ", endings.text()));
+    notes.push_back(
+        concat("left out ", files,
+               files == 1 ? " file by its ending: " : " files by their ending: ", endings.text()));
   }
   return notes;
 }
 
 std::string hidden_note(const LeftOut& left_out) {
+  if (left_out.hidden == 1) {
+    return concat("passed over ", left_out.example, ", a hidden name or one that systems leave");
+  }
   return concat("passed over ", left_out.hidden,
                 " hidden names or ones that systems leave, the first one ", left_out.example);
 }

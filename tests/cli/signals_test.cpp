@@ -57,9 +57,21 @@ TEST(SignalsDeathTest, ASecondInterruptKills) {
   const auto body = [] {
     catch_stop_signals();
     std::raise(SIGINT);
+    ::usleep(600'000);
     std::raise(SIGINT);
   };
   EXPECT_EXIT(body(), ::testing::KilledBySignal(SIGINT), "");
+}
+
+// As `timeout -s INT` sends it: to the process, then to its group.
+TEST(SignalsDeathTest, OneInterruptSentTwiceIsOne) {
+  const auto body = [] {
+    catch_stop_signals();
+    std::raise(SIGINT);
+    std::raise(SIGINT);
+    std::_Exit(stop_status() == 128 + SIGINT ? 0 : 2);
+  };
+  EXPECT_EXIT(body(), ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
