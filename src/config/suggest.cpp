@@ -23,28 +23,46 @@ std::vector<std::string> key_names(const Sections& sections, const std::string& 
   return names;
 }
 
+// The keys of that name, in the order of their sections.
+std::vector<std::string> keys_named(const Sections& sections, const std::string& name) {
+  std::vector<std::string> keys;
+  for (const Section& section : sections) {
+    for (const Field& field : section.fields) {
+      if (field.name == name) keys.push_back(section.name + "." + name);
+    }
+  }
+  return keys;
+}
+
 // The key of that name; among several, the one whose section name is nearest.
 std::optional<std::string> key_named(const Sections& sections, const std::string& near_section,
                                      const std::string& name) {
   std::optional<std::string> best;
   size_t least = 0;
-  for (const Section& section : sections) {
-    for (const Field& field : section.fields) {
-      if (field.name != name) continue;
-      const size_t distance = edit_distance(near_section, section.name);
-      if (best && distance >= least) continue;
-      best = section.name + "." + name;
-      least = distance;
-    }
+  for (const std::string& key : keys_named(sections, name)) {
+    const size_t distance = edit_distance(near_section, key.substr(0, key.find('.')));
+    if (best && distance >= least) continue;
+    best = key;
+    least = distance;
   }
   return best;
+}
+
+// "a", "a or b", "a, b or c".
+std::string alternatives(const std::vector<std::string>& words) {
+  std::string text;
+  for (size_t i = 0; i < words.size(); ++i) {
+    text += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + words[i];
+  }
+  return text;
 }
 
 std::optional<std::string> meant(const Sections& sections, const std::string& key) {
   const size_t point = key.find('.');
   if (point == std::string::npos) {
     if (const auto section = nearest(key, section_names(sections))) return section;
-    return key_named(sections, "", key);
+    const auto keys = keys_named(sections, key);
+    return keys.empty() ? std::nullopt : std::optional(alternatives(keys));
   }
   const std::string section = key.substr(0, point);
   const std::string name = key.substr(point + 1);

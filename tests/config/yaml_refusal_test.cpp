@@ -23,7 +23,8 @@ TEST(YamlRefusal, UnknownKeysSuggestTheNearest) {
             "xyzzy: unknown section; --print-config lists all keys (run.yaml:1)");
   EXPECT_EQ(override_refusal("train.weight_deacy=1"),
             "train.weight_deacy: unknown key; did you mean optim.weight_decay? (command line)");
-  EXPECT_EQ(override_refusal("lr=1"), "lr: unknown key; did you mean optim.lr? (command line)");
+  EXPECT_EQ(override_refusal("lr=1"),
+            "lr: unknown key; did you mean optim.lr or linear.lr? (command line)");
   EXPECT_EQ(override_refusal("optim.lr"),
             "optim.lr: expected section.key=value, without spaces around = (command line)");
   EXPECT_EQ(override_refusal("=1e-3"),
