@@ -81,6 +81,10 @@ std::string tried_to_allocate(std::string text) {
 
 std::optional<std::string> out_of_memory(const std::exception& error) {
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return tried_to_allocate("");
+  // oneDNN's words where it gets no memory for code or buffers of a product.
+  if (error.what() == std::string_view("could not create a primitive")) {
+    return tried_to_allocate("");
+  }
   const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
   const std::string text = torch_error != nullptr ? torch_error->what_without_backtrace() : "";
   for (const char* sign :

@@ -83,8 +83,7 @@ class MultiCropLoader::Impl {
     }
     // Later epochs show the same images.
     if (draft->epoch == options_.first_epoch) count_clipped_gray(draft->batch);
-    IBOT_CHECK_AS(DataError, !above_limit(known_bad_.size()),
-                  too_many(known_bad_.size(), last_bad_));
+    IBOT_CHECK_AS(DataError, known_bad_.size() <= limit(), too_many(known_bad_.size(), last_bad_));
     batch::index_pairs(batch, options_.mask.pairs, options_.grid);
     return std::move(batch);
   }
@@ -177,7 +176,7 @@ class MultiCropLoader::Impl {
         const std::string path = dataset_.path(candidate);
         bad.push_back({candidate, epoch, path, reason_of(error, path)});
         // No need to look further than where next() is certain to end the run.
-        IBOT_CHECK_AS(DataError, !above_limit(bad.size()), too_many(bad.size(), bad.back()));
+        IBOT_CHECK_AS(DataError, bad.size() <= limit(), too_many(bad.size(), bad.back()));
       }
     }
     throw DataError(too_many(bad.size(), bad.back()));
@@ -227,19 +226,20 @@ class MultiCropLoader::Impl {
     }
   }
 
-  bool above_limit(size_t count) const {
+  /// How many images may be unreadable.
+  size_t limit() const {
     const auto images = static_cast<double>(dataset_.size());
     const auto share = options_.data.max_bad_share;
     // One percent of a few hundred images is a handful, which a folder of photographs often has.
     const double always = share > 0 ? std::min(10.0, images / 10.0) : 0.0;
-    return static_cast<double>(count) > std::max(share * images, always);
+    return static_cast<size_t>(std::max(share * images, always));
   }
 
   std::string too_many(size_t count, const BadSample& last) const {
-    return concat("data: expected at most ", options_.data.max_bad_share, " of ", dataset_.size(),
+    return concat("data: expected at most ", limit(), " of ", dataset_.size(),
                   " images to be unreadable, found ", count, ", the last one ", last.path, " (",
-                  last.reason, ")",
-                  "; `ibot-data verify` lists them, data.max_bad_share allows more");
+                  last.reason, ")", "; `ibot-data verify` lists them, data.max_bad_share ",
+                  options_.data.max_bad_share, " sets the limit");
   }
 
   const Dataset& dataset_;

@@ -119,7 +119,7 @@ TEST_F(PretrainRanks, TheLimitOfUnreadableImagesIsOneForAll) {
   words.back() = "data.max_bad_share=0.1";
   const auto result = train("strict", words);
   EXPECT_EQ(result.status, 1);
-  EXPECT_THAT(result.err, HasSubstr("expected at most 0.1 of 16 images to be unreadable, found 2"));
+  EXPECT_THAT(result.err, HasSubstr("expected at most 1 of 16 images to be unreadable, found 2"));
 }
 
 TEST_F(PretrainRanks, ARanksOwnErrorReachesTheOthers) {

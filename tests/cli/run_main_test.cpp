@@ -134,6 +134,8 @@ TEST(RunMain, TellsWhatHelpsWhereMemoryRunsOut) {
                 "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity");
   });
   EXPECT_EQ(gpu.err, "error: out of memory: tried to allocate 20.00 MiB; fewer images help\n");
+  EXPECT_EQ(failed([]() -> int { throw std::runtime_error("could not create a primitive"); }).err,
+            "error: out of memory: the system or the GPU has no more; fewer images help\n");
   EXPECT_EQ(failed([]() -> int { throw std::bad_alloc(); }).status, 1);
   EXPECT_EQ(failed([]() -> int { throw Error("other"); }).err, "error: other\n");
 }
