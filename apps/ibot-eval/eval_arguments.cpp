@@ -5,7 +5,7 @@
 
 #include "common/arguments.h"
 #include "common/local_ranks.h"
-#include "ibot-eval/run_weights.h"
+#include "common/run_weights.h"
 #include "ibot/base/error.h"
 
 namespace ibot::apps {

@@ -21,7 +21,7 @@
 #include "ibot-eval/keys.h"
 #include "ibot-eval/linear_test.h"
 #include "ibot-eval/result_folder.h"
-#include "ibot-eval/run_weights.h"
+#include "common/run_weights.h"
 #include "ibot-eval/settled.h"
 #include "ibot-eval/task.h"
 #include "ibot/dist/rendezvous.h"

@@ -4,6 +4,7 @@
 #include <CLI/Formatter.hpp>
 
 #include "common/run_main.h"
+#include "common/run_weights.h"
 #include "ibot-model/commands.h"
 
 namespace {
@@ -33,14 +34,15 @@ void add_key(CLI::App& command, std::string& key) {
 void add_commands(CLI::App& app, Arguments& arguments) {
   app.require_subcommand(1);
   auto* info = app.add_subcommand("info", "print the contents of a file of weights");
-  info->add_option("FILE", arguments.file, "a checkpoint, a .safetensors or a .pth")
+  info->add_option("FILE", arguments.file,
+                   "a checkpoint, a .safetensors, a .pth or the folder of a run")
       ->option_text(" ")
       ->required();
   add_key(*info, arguments.key);
 
   auto* convert = app.add_subcommand("convert", "write weights in another format");
   auto& to = arguments.convert;
-  convert->add_option("IN", to.from, "a checkpoint, a .safetensors or a .pth")
+  convert->add_option("IN", to.from, "a checkpoint, a .safetensors, a .pth or the folder of a run")
       ->option_text(" ")
       ->required();
   convert->add_option("OUT", to.to, "a .safetensors or a .pth")->option_text(" ")->required();
@@ -57,7 +59,9 @@ void add_commands(CLI::App& app, Arguments& arguments) {
   add_overrides(*convert, to.overrides);
 
   auto* script = app.add_subcommand("export", "write a ViT backbone as a TorchScript program");
-  script->add_option("IN", arguments.script.from, "a checkpoint, a .safetensors or a .pth")
+  script
+      ->add_option("IN", arguments.script.from,
+                   "a checkpoint, a .safetensors, a .pth or the folder of a run")
       ->option_text(" ")
       ->required();
   script->add_option("OUT", arguments.script.to, "the program, a .pt")
@@ -74,8 +78,14 @@ int main(int argc, char** argv) {
   Arguments arguments;
   add_commands(app, arguments);
   return ibot::apps::run_main(app, argc, argv, [&] {
-    if (app.got_subcommand("info")) return ibot::apps::show_info(arguments.file, arguments.key);
-    if (app.got_subcommand("convert")) return ibot::apps::convert(arguments.convert);
-    return ibot::apps::export_script(arguments.script);
+    using namespace ibot::apps;
+    if (app.got_subcommand("info")) return show_info(weights_in(arguments.file), arguments.key);
+    if (app.got_subcommand("convert")) {
+      auto& from = arguments.convert.from;
+      from = arguments.convert.part == "dense" ? network_in(from) : weights_in(from);
+      return convert(arguments.convert);
+    }
+    arguments.script.from = weights_in(arguments.script.from);
+    return export_script(arguments.script);
   });
 }

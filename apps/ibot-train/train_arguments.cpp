@@ -4,6 +4,7 @@
 
 #include "common/arguments.h"
 #include "common/local_ranks.h"
+#include "common/run_weights.h"
 #include "ibot-train/official_run.h"
 #include "ibot/config/sweep.h"
 #include "ibot/config/yaml.h"
@@ -23,13 +24,13 @@ void add_train_arguments(CLI::App& app, TrainArguments& arguments) {
   app.add_option(
          "--resume", arguments.resume,
          "resume from the run's last checkpoint if there is one (default), from none, or from "
-         "this file, which may be one of the official program; without CONFIG, its arguments are "
-         "then the configuration")
+         "this file or run, which may be one of the official program; without CONFIG, its "
+         "arguments are then the configuration")
       ->option_text("auto|none|PATH");
   app.add_option("--init-from", arguments.init_from,
                  "initial weights of both networks: a checkpoint, a "
-                 ".pth or safetensors; the heads too if the file has them")
-      ->option_text("FILE");
+                 ".pth or safetensors, or a run; the heads too if the file has them")
+      ->option_text("FILE|RUN");
   app.add_option("--init-key,--key", arguments.init_key,
                  "which network of that file: teacher (default) or student if it holds both, "
                  "otherwise the key under which it is stored")
@@ -69,14 +70,21 @@ CLI::App* add_compare_command(CLI::App& app, CompareArguments& arguments) {
 
 namespace {
 
+/// "auto", "none" or a file.
+std::string resumed(const std::string& resume) {
+  return resume == "auto" || resume == "none" ? resume : weights_in(resume);
+}
+
 /// One run, as a sweep's overrides describe it.
 config::RunConfig configuration(const TrainArguments& arguments,
                                 const std::vector<config::ConfigText>& files,
                                 const std::vector<std::string>& overrides) {
-  auto config = files.empty() && resumes_official(arguments.resume)
-                    ? config_of_official(arguments.resume, overrides)
+  const auto resume = resumed(arguments.resume);
+  auto config = files.empty() && resumes_official(resume)
+                    ? config_of_official(resume, overrides)
                     : config::layered_config<config::RunConfig>(files, overrides);
   if (!arguments.init_from.empty()) config.train.init_from = arguments.init_from;
+  config.train.init_from = weights_in(config.train.init_from);
   if (!arguments.device.empty()) config.train.device = arguments.device;
   if (!arguments.init_key.empty()) config.train.init_key = arguments.init_key;
   return config;
@@ -100,7 +108,7 @@ std::vector<TrainRequest> train_requests(const TrainArguments& arguments) {
   for (const config::SweepRun& run : runs) {
     requests.push_back({.config = configuration(arguments, files, run.overrides),
                         .output = run.name.empty() ? output : output / run.name,
-                        .resume = arguments.resume,
+                        .resume = resumed(arguments.resume),
                         .dry_run = arguments.dry_run,
                         .json = arguments.json,
                         .name = run.name,

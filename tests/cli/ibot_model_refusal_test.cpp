@@ -37,7 +37,9 @@ TEST_F(IbotModelRefusal, RefusesInOneLine) {
     return result.err;
   };
   EXPECT_THAT(refusal({"info", "nothing.pth"}), HasSubstr("cannot read nothing.pth"));
-  EXPECT_THAT(refusal({"info", "."}), HasSubstr("cannot read ."));
+  EXPECT_THAT(
+      refusal({"info", "."}),
+      HasSubstr(".: expected a file of weights, or a folder with checkpoints/last.safetensors"));
   EXPECT_THAT(refusal({"convert", "a.safetensors", "b.onnx"}), HasSubstr(".safetensors or .pth"));
   EXPECT_THAT(refusal({"convert", golden("backbone_teacher.pth"), "b.pth", "--part", "all",
                        "backbone.heads=2"}),

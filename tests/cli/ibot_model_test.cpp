@@ -44,6 +44,17 @@ TEST_F(IbotModel, TellsWhatACheckpointHolds) {
   EXPECT_NE(row(out, "student.head"), "");
 }
 
+TEST_F(IbotModel, TakesTheFolderOfARunForItsLastCheckpoint) {
+  write_checkpoint();
+  const auto last = folder_ / "run/checkpoints/last.safetensors";
+  std::filesystem::create_directories(last.parent_path());
+  std::filesystem::rename(folder_ / "a.safetensors", last);
+  EXPECT_EQ(done({"info", "run"}), done({"info", "run/checkpoints/last.safetensors"}));
+  done({"convert", "run", "b.pth"});
+  done({"convert", "run/checkpoints/last.safetensors", "c.pth"});
+  EXPECT_EQ(io::read_file(folder_ / "b.pth"), io::read_file(folder_ / "c.pth"));
+}
+
 TEST_F(IbotModel, AWholeRunGoesThroughPthAndBackToTheBit) {
   const auto before = write_checkpoint();
   const auto info = done({"info", "a.safetensors"});

@@ -116,6 +116,16 @@ TEST_F(PretrainResume, TellsWhatIsNoRunToGoOnFrom) {
                      file);
 }
 
+TEST_F(PretrainResume, TakesTheFolderOfARunForItsLastCheckpoint) {
+  finish("run", {"train.max_steps=2"});
+  const auto begun = train("begun", {"--init-from", "run", "train.max_steps=1"});
+  EXPECT_THAT(begun.err, HasSubstr("student from run/checkpoints/last.safetensors"));
+  const auto resumed = train("resumed", {"--resume", "run", "train.max_steps=3"});
+  EXPECT_THAT(resumed.err, HasSubstr("resumed at step 2 of "));
+  expect_failure(train("none", {"--resume", "set"}), 2,
+                 "set: expected a file of weights, or a folder with checkpoints/last.safetensors");
+}
+
 // What begins a run has no part in one that goes on, but is looked at.
 TEST_F(PretrainResume, TellsThatInitFromIsIgnored) {
   finish("run", {"train.max_steps=2"});

@@ -1,4 +1,4 @@
-#include "ibot-eval/run_weights.h"
+#include "common/run_weights.h"
 
 #include <algorithm>
 #include <filesystem>
