@@ -7,6 +7,8 @@
 # MOST=8 in the environment runs at most eight at a time. A task whose time is up has saved and is
 # requeued. Afterwards, `ibot-train compare DIR` prints the table.
 set -euo pipefail
+case ${1:-} in -h|--help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+command -v sbatch >/dev/null || { echo "error: submit_sweep.sh: expected Slurm's sbatch on PATH, found none" >&2; exit 2; }
 
 options=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1"); shift; done
@@ -17,6 +19,10 @@ fi
 shift
 
 count=$("$@" --list | wc -l)
+if [ "$count" -lt 2 ]; then
+  echo "error: submit_sweep.sh: expected a sweep of several runs, got one; submit it with sbatch itself" >&2
+  exit 2
+fi
 quoted=$(printf '%q ' "$@")
 exec sbatch --array "0-$((count - 1))${MOST:+%$MOST}" --requeue --signal USR1@120 --open-mode append "${options[@]}" <<EOF
 #!/bin/bash

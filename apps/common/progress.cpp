@@ -90,6 +90,7 @@ std::string progress_line(const ProgressOptions& options, int64_t done, double r
   std::string text = joined({counts, speed, left, note, extra});
   if (!fits(text)) text = joined({counts, speed, left, note});
   if (!fits(text) && !note.empty()) text = joined({speed, left, note});
+  if (!fits(text) && !note.empty()) text = joined({note, left});
   const int free_columns = width - static_cast<int>(label.size() + text.size()) - 4;
   if (!limited || free_columns < 10) return label + text;
   const double share = static_cast<double>(done) / static_cast<double>(options.total);

@@ -37,7 +37,11 @@ int show_crops(const ShowArguments& arguments) {
   const auto chosen = split_config_arguments(arguments.words);
   auto config = config::read_config<config::RunConfig>(chosen.file.value_or(""), chosen.overrides);
   config.data.path = arguments.folder;
-  check_file(arguments.output);
+  const std::filesystem::path output = arguments.output;
+  IBOT_CHECK_AS(RequestError, output.extension() == ".png",
+                "--output: expected a name in .png, got ", arguments.output);
+  if (output.has_parent_path()) prepare_folder(output.parent_path());
+  check_file(output);
   const auto images =
       open_input([&] { return data::open_images(arguments.folder, data::Labels::kIgnored); });
   log_notes(arguments.folder, *images);

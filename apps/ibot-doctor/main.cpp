@@ -1,5 +1,6 @@
 // ibot-doctor: whether this machine can train, and how to mend what prevents it.
 #include <CLI/App.hpp>
+#include <functional>
 #include <iostream>
 #include <optional>
 
@@ -39,16 +40,33 @@ void append(std::vector<Finding>& findings, const std::vector<Finding>& more) {
   findings.insert(findings.end(), more.begin(), more.end());
 }
 
+/// A folder or images that cannot be used at all are a finding as well.
+std::vector<Finding> findings_of(const char* name, const char* remedy,
+                                 const std::function<std::vector<Finding>()>& check) {
+  try {
+    return check();
+  } catch (const Error& problem) {
+    return {{name, Verdict::kFailed, problem.what(), remedy}};
+  }
+}
+
 std::vector<Finding> examine(const DoctorArguments& arguments, const dist::Group& group) {
   auto findings = check_machine();
   append(findings, check_gpus());
   if (!arguments.output.empty()) {
-    if (group.rank() == 0) prepare_folder(arguments.output);
-    group.barrier();
-    append(findings, check_folder_use(arguments.output, group.rank()));
+    const auto unusable = findings_of("output", "name a folder that may be written to", [&] {
+      if (group.rank() == 0) prepare_folder(arguments.output);
+      return std::vector<Finding>{};
+    });
+    append(findings, unusable);
+    // Also where the others would look before the first has made it.
+    if (!group.any(!unusable.empty())) {
+      append(findings, check_folder_use(arguments.output, group.rank()));
+    }
   }
   if (!arguments.data.empty()) {
-    append(findings, open_input([&] { return check_images(arguments.data); }));
+    append(findings, findings_of("images", "name a folder of images, or shards",
+                                 [&] { return check_images(arguments.data); }));
   }
   return findings;
 }
@@ -71,7 +89,8 @@ void report(const DoctorArguments& arguments, const dist::Group& group,
 /// A GPU that was asked for and cannot be used is a finding, told with what the driver says.
 int report_without_device(const DoctorArguments& arguments, const ConfigError& error) {
   auto findings = examine(arguments, {});
-  findings.push_back({"device", Verdict::kFailed, error.what()});
+  findings.push_back({"device", Verdict::kFailed, error.what(),
+                      "use --device cpu, or a build and a driver for GPUs"});
   report(arguments, {}, findings);
   return kRunFailed;
 }

@@ -82,9 +82,20 @@ std::vector<Evaluated> evaluated_ones(const EvalArguments& arguments) {
   return all;
 }
 
+/// Whether these are no file.
+bool is_word_for_weights(const std::string& weights) {
+  return weights == "random" || weights == "pixels";
+}
+
 WeightsArguments weights_of(const EvalArguments& arguments, const Evaluated& one) {
-  const auto key = arguments.key.empty() ? usual_key(one.weights) : arguments.key;
-  WeightsArguments weights{one.weights, key, arguments.config, overrides_of(arguments)};
+  WeightsArguments weights{one.weights, "", arguments.config, overrides_of(arguments)};
+  if (is_word_for_weights(one.weights)) {
+    const auto& all = arguments.weights;
+    const auto file = std::find_if_not(all.begin(), all.end(), is_word_for_weights);
+    if (file != all.end()) weights.like = *file;
+  }
+  const auto& file = weights.like.empty() ? one.weights : weights.like;
+  weights.key = arguments.key.empty() ? usual_key(file) : arguments.key;
   if (!arguments.load_features.empty() || !arguments.results.empty()) weights.file = "pixels";
   if (weights.file.empty()) weights.file = arguments.trained;
   weights.only_shape = !arguments.trained.empty();

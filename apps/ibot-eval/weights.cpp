@@ -30,10 +30,20 @@ EvalConfig config_of(const WeightsArguments& arguments, const models::Weights& w
       "", open_input([&] { return overrides_of_weights(weights, arguments.overrides); }));
 }
 
+/// Of "random" and "pixels".
+EvalConfig config_without_weights(const WeightsArguments& arguments) {
+  if (!arguments.config.empty() || arguments.like.empty()) {
+    return config::read_config<EvalConfig>(arguments.config, arguments.overrides);
+  }
+  log_info(concat(arguments.file, ": architecture and size of images as of ", arguments.like));
+  auto other = arguments;
+  other.file = arguments.like;
+  return config_of(other, open_input([&] { return models::read_weights(other.file, other.key); }));
+}
+
 Weights read(const WeightsArguments& arguments) {
   if (arguments.file == "pixels" || arguments.file == "random") {
-    Weights weights{.config =
-                        config::read_config<EvalConfig>(arguments.config, arguments.overrides)};
+    Weights weights{.config = config_without_weights(arguments)};
     if (arguments.file == "pixels") return weights;
     // As the run itself begins, so that "untrained" is the very network that is trained.
     const auto& run = weights.config.run;

@@ -18,6 +18,9 @@ struct WeightsArguments {
   std::string key = "teacher";   // which network of the file
   std::filesystem::path config;  // instead of the checkpoint's own configuration
   std::vector<std::string> overrides;
+  /// Weights whose network and size of images "random" and "pixels" take where there is no config;
+  /// `key` is then of this file. Empty: the defaults.
+  std::string like;
   /// The file tells of the network's shape alone; its tensors are not loaded.
   bool only_shape = false;
 };

@@ -47,7 +47,7 @@ void print_json(const std::string& run, const Cost& cost) {
 void print_lines(const std::string& run, const Cost& cost) {
   const auto count = [](auto value) { return format_count(static_cast<double>(value)); };
   const auto digits = std::setprecision(3);
-  if (!run.empty()) std::cout << "run         " << run << '\n';
+  if (!run.empty()) std::cout << "of sweep    " << run << '\n';
   std::cout << "parameters  " << count(cost.parameters_backbone) << " in the backbone, "
             << count(cost.parameters_trained) << " trained with the heads\n"
             << "memory      " << format_bytes(static_cast<double>(cost.peak_memory_bytes))

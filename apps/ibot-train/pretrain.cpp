@@ -116,7 +116,7 @@ void begin_with_weights(const TrainRequest& request, train::TrainStep& step,
       io::MappedFile mapped(file);  // throws if absent
       const bool same = file == train.init_from;
       const auto began = same                      ? std::string("with them")
-                         : train.init_from.empty() ? std::string("with random ones")
+                         : train.init_from.empty() ? std::string("with random weights")
                                                    : "with " + train.init_from;
       const auto text = concat("--init-from ", file, ": ignored, the run resumes from ",
                                checkpoint->source.string(), "; it began ", began);

@@ -5,13 +5,17 @@
 #include <cstdio>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "ibot/base/error.h"
+#include "ibot/base/natural_order.h"
 
 namespace ibot::apps {
 namespace {
 
 using report::RunRecord;
+
+constexpr size_t kShownKeys = 12;
 
 std::string number_text(double value) {
   char text[32];
@@ -19,12 +23,14 @@ std::string number_text(double value) {
   return text;
 }
 
-std::set<std::string> result_names(const std::vector<RunRecord>& runs) {
+std::vector<std::string> result_names(const std::vector<RunRecord>& runs) {
   std::set<std::string> names;
   for (const auto& run : runs) {
     for (const auto& [name, value] : run.results) names.insert(name);
   }
-  return names;
+  std::vector<std::string> sorted(names.begin(), names.end());
+  std::sort(sorted.begin(), sorted.end(), natural_less);
+  return sorted;
 }
 
 /// Whether less is better.
@@ -38,29 +44,12 @@ double value_in(const RunRecord& run, const std::string& metric) {
   return found == run.results.end() ? std::nan("") : found->second;
 }
 
-double best_of(const std::vector<RunRecord>& runs, const std::string& metric) {
-  double best = -INFINITY;
-  for (const auto& run : runs) best = std::fmax(best, value_in(run, metric));
-  return best;
+/// 0 done, 1 not yet, 2 failed.
+int standing_of(const std::string& state) {
+  return state == "done" ? 0 : state == "failed" ? 2 : 1;
 }
 
-/// The highest top1 of an evaluation, otherwise its first metric, otherwise the loss.
-std::string main_metric(const std::vector<RunRecord>& runs) {
-  std::string chosen;
-  bool chosen_is_top1 = false;
-  for (const auto& name : result_names(runs)) {
-    if (name == "loss") continue;
-    const bool is_top1 = name.find("top1") != std::string::npos;
-    const bool better = chosen.empty() || (is_top1 && !chosen_is_top1) ||
-                        (is_top1 && best_of(runs, name) > best_of(runs, chosen));
-    if (!better) continue;
-    chosen = name;
-    chosen_is_top1 = is_top1;
-  }
-  return chosen.empty() ? "loss" : chosen;
-}
-
-/// Order of rows: the best first, then runs that failed and those without the result.
+/// Order of rows: finished runs, the best first, then those that are not, then those that failed.
 std::vector<size_t> ranked(const std::vector<RunRecord>& runs,
                            const std::vector<std::string>& states, const std::string& metric) {
   std::vector<size_t> order(runs.size());
@@ -68,7 +57,7 @@ std::vector<size_t> ranked(const std::vector<RunRecord>& runs,
   const double sign = is_cost(metric) ? 1.0 : -1.0;
   const auto cost = [&](size_t i) {
     const double value = value_in(runs[i], metric);
-    return std::isfinite(value) && states[i] != "failed" ? sign * value : INFINITY;
+    return std::pair(standing_of(states[i]), std::isfinite(value) ? sign * value : INFINITY);
   };
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return cost(a) < cost(b); });
@@ -106,7 +95,8 @@ RunTable run_table(const std::vector<RunRecord>& runs, const std::vector<std::st
                    const std::string& metric) {
   const auto results = result_names(runs);
   IBOT_CHECK_AS(
-      ConfigError, metric.empty() || results.count(metric) > 0, "--sort: expected one of ",
+      ConfigError, metric.empty() || std::count(results.begin(), results.end(), metric) > 0,
+      "--sort: expected one of ",
       [&] {
         std::string names;
         for (const auto& name : results) names += (names.empty() ? "" : ", ") + name;
@@ -114,10 +104,13 @@ RunTable run_table(const std::vector<RunRecord>& runs, const std::vector<std::st
       }(),
       ", got ", metric);
   RunTable table{.columns = differing_keys_of(runs), .shown = {}, .rows = {}, .metric = metric};
-  if (table.metric.empty()) table.metric = main_metric(runs);
+  if (table.metric.empty()) table.metric = report::main_result(runs);
   const auto keys = table.columns;
   table.columns.insert(table.columns.end(), {"state", "step"});
-  table.shown.assign(table.columns.size(), true);
+  // Runs of different kinds differ in hundreds of keys.
+  table.shown.assign(table.columns.size(), keys.size() <= kShownKeys);
+  std::fill_n(table.shown.end() - 2, 2, true);
+  table.hidden_keys = keys.size() <= kShownKeys ? 0 : keys.size();
   for (const auto& name : results) {
     table.columns.push_back(name);
     table.shown.push_back(name == table.metric || name == "loss");
@@ -143,6 +136,7 @@ std::vector<std::string> states_of(const std::vector<RunRecord>& runs) {
   std::vector<std::string> states;
   for (const auto& run : runs) {
     states.push_back(run.done               ? "done"
+                     : !run.failure.empty() ? "failed"
                      : run.total_epochs > 0 ? concat(run.epochs, "/", run.total_epochs, " epochs")
                                             : "not done");
   }
@@ -164,6 +158,10 @@ std::string as_text(const RunTable& table) {
       row += line[i] + std::string(widths[i] - width_of(line[i]) + 2, ' ');
     }
     text += row.substr(0, row.find_last_not_of(' ') + 1) + '\n';
+  }
+  if (table.hidden_keys > 0) {
+    text += concat(table.hidden_keys,
+                   " keys differ; `ibot-train compare --csv` and ibot-report list them\n");
   }
   return text;
 }

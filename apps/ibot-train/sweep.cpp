@@ -114,7 +114,7 @@ void Sweep::start_next() {
   *free = true;
   auto words = plan_.words;
   words.insert(words.end(), {"--sweep-run", run.request->name});
-  log_info(concat("run ", next_, " of ", runs_.size(), ": ", run.request->output.string()));
+  log_notice(concat("run ", next_, " of ", runs_.size(), ": ", run.request->output.string()));
   run.child = start_child({.words = words,
                            .environment = environment_with(share_of(run.slot)),
                            .piped = plan_.parallel > 1,
@@ -134,12 +134,15 @@ void Sweep::pass_on_signals() {
 
 void Sweep::tell_time_left() const {
   const auto left = runs_.size() - ended_;
-  if (left == 0 || stopping_) return;
+  // One that failed at once says nothing of how long the others take.
+  const auto done = std::count_if(runs_.begin(), runs_.end(), [this](const SweptRun& run) {
+    return run.child && run.child->ended && state_of(run) == "done";
+  });
+  if (left == 0 || stopping_ || done == 0) return;
   const double elapsed = std::chrono::duration<double>(Clock::now() - started_).count();
-  log_info(
-      concat(ended_, " of ", runs_.size(), " runs ended; about ",
-             format_duration(elapsed / static_cast<double>(ended_) * static_cast<double>(left)),
-             " for the others"));
+  log_info(concat(ended_, " of ", runs_.size(), " runs ended; about ",
+                  format_duration(elapsed / static_cast<double>(done) * static_cast<double>(left)),
+                  " for the others"));
 }
 
 void Sweep::note_ends() {
@@ -154,7 +157,11 @@ void Sweep::note_ends() {
     ++ended_;
     const int status = run.child->status;
     stopping_ = stopping_ || was_stopped(status);
-    if (status != 0) log_warning(concat("run ", run.request->name, " ", describe_end(status)));
+    if (was_stopped(status)) {
+      log_info(concat("run ", run.request->name, " was stopped; the same command resumes it"));
+    } else if (status != 0) {
+      log_warning(concat("run ", run.request->name, " ", describe_end(status)));
+    }
     tell_time_left();
   }
 }

@@ -7,12 +7,12 @@ class Misfits {
  public:
   explicit Misfits(int64_t epochs) : epochs_(epochs) {}
 
-  /// Reports `key` with `value` if its schedule, which ends at `end`, does not end before the run;
-  /// both in epochs.
+  /// Reports `key`, if `value` turns it on, where its schedule does not end before the run; both in
+  /// epochs.
   void check(const char* key, int64_t value, int64_t end, const char* consequence) {
     if (value == 0 || end < epochs_) return;
-    lines_.push_back(concat(key, ": expected an end before that of the run, train.epochs ", epochs_,
-                            ", got ", value, "; ", consequence));
+    lines_.push_back(concat(key, ": ends at epoch ", end, ", the run (train.epochs) at ", epochs_,
+                            "; ", consequence));
   }
   std::vector<std::string> lines() && { return std::move(lines_); }
 

@@ -217,6 +217,10 @@ SweepAxes axes_of(const Sections& scratch, const Node& sweep, const std::string&
       axes.drawn.push_back(*range);
       continue;
     }
+    if (value.kind == Node::Kind::kMap && name.find('.') == std::string::npos) {
+      const auto key = name + "." + (value.keys.empty() ? "KEY" : value.keys.front().text);
+      fail("sweep." + name, "expected keys with their sections; write " + key + ": [...]", origin);
+    }
     SweepAxis axis{.keys = keys_in(name), .choices = {}, .origin = origin};
     for (const auto& key : axis.keys) field_of(scratch, key, origin);
     if (value.kind != Node::Kind::kList || value.values.empty()) {

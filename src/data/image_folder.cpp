@@ -28,6 +28,12 @@ int image_rank(std::string_view name) {
   return found == kExtensions.end() ? -1 : static_cast<int>(found - kExtensions.begin());
 }
 
+std::string known_endings() {
+  std::string list;
+  for (const auto extension : kExtensions) list.append(list.empty() ? "" : " ").append(extension);
+  return list;
+}
+
 bool is_image_name(std::string_view name) { return image_rank(name) >= 0; }
 
 ImageFolder::ImageFolder(const std::filesystem::path& root, int64_t keep_listing_from,

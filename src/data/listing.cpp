@@ -314,8 +314,7 @@ Listing list_images(const fs::path& root, Subfolders subfolders) {
   std::string left_out;
   for (const auto& note : found.notes) left_out += "; " + note;
   IBOT_CHECK_AS(DataError, names.size() > 0, "image folder: expected images below ", root.string(),
-                ", found none", left_out,
-                "; known are .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp");
+                ", found none", left_out, "; known are ", known_endings());
   Listing listing(std::move(found.class_names), std::move(folders), names.build(),
                   found.modified_ns, std::move(found.notes));
   listing.settled_ = had_rested(latest_ns, began_ns);

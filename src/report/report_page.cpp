@@ -48,6 +48,7 @@ std::string value_at(const Map& values, const std::string& key) {
 
 std::string state_of(const RunRecord& run) {
   if (run.done) return "done";
+  if (!run.failure.empty()) return "failed: " + run.failure;
   if (run.total_epochs > 0) {
     return concat("unfinished, epoch ", run.epochs, " of ", run.total_epochs, ", last written ",
                   shown_time(run.written_s));

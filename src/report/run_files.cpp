@@ -95,6 +95,18 @@ void add_step(const Json& line, RunRecord& run) {
   if (line.contains("loss")) run.results["loss"] = number_of(line["loss"]);
 }
 
+/// Columns that compare with classes say nothing of images without any, of which the first two are
+/// 0 throughout.
+void leave_out_classes(std::map<std::string, Series>& by_epoch) {
+  const auto is_zero = [&](const char* name) {
+    const auto found = by_epoch.find(name);
+    return found != by_epoch.end() && std::all_of(found->second.y.begin(), found->second.y.end(),
+                                                  [](double value) { return value == 0; });
+  };
+  if (!is_zero("train_nmi") || !is_zero("train_ari")) return;
+  for (const char* name : {"train_nmi", "train_ari", "train_fscore"}) by_epoch.erase(name);
+}
+
 std::string option_text(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -136,7 +148,29 @@ void read_epochs(const fs::path& path, RunRecord& run) {
       if (key == "epoch" || !is_quantity(value)) continue;
       add_point(run.by_epoch[key], static_cast<double>(epoch), number_of(value));
     }
+    // An epoch's mean says more than that of the last few steps.
+    if (line.contains("train_loss")) run.results["loss"] = number_of(line["train_loss"]);
   });
+  leave_out_classes(run.by_epoch);
+}
+
+void read_log(const fs::path& path, RunRecord& run) {
+  std::error_code unknown;
+  if (!fs::is_regular_file(path, unknown)) return;
+  constexpr int64_t kEnd = 1 << 16;
+  std::ifstream file(path, std::ios::binary);
+  const auto size = static_cast<int64_t>(fs::file_size(path, unknown));
+  if (!unknown && size > kEnd) file.seekg(size - kEnd);
+  std::string line, last;
+  while (std::getline(file, line)) {
+    if (!line.empty()) last = line;
+  }
+  // "2026-01-31 12:00:00 error training: ..."
+  constexpr size_t kDate = 20;
+  constexpr std::string_view kError = "error ";
+  if (last.size() > kDate && last.compare(kDate, kError.size(), kError) == 0) {
+    run.failure = last.substr(kDate + kError.size());
+  }
 }
 
 void read_bad_samples(const fs::path& path, RunRecord& run) {

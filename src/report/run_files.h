@@ -11,6 +11,9 @@ namespace ibot::report {
 /// counted in `problems`.
 void read_config_yaml(const std::filesystem::path& path, RunRecord& run);
 void read_metrics(const std::filesystem::path& path, RunRecord& run);
+/// The error that ends OUT/log, if one does.
+void read_log(const std::filesystem::path& path, RunRecord& run);
+
 void read_epochs(const std::filesystem::path& path, RunRecord& run);
 void read_bad_samples(const std::filesystem::path& path, RunRecord& run);
 void read_report(const std::filesystem::path& path, RunRecord& run);

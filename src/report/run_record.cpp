@@ -106,6 +106,7 @@ RunRecord read_run(const fs::path& folder) {
   if (run.keys.contains("train.epochs")) run.task = "pretrain";
   read_metrics(folder / "metrics.jsonl", run);
   read_epochs(folder / "log.txt", run);
+  read_log(folder / "log", run);
   for (const auto& file : entries_of(folder, false)) {
     const auto name = file.filename().string();
     if (name.starts_with("bad_samples") && name.ends_with(".jsonl")) read_bad_samples(file, run);
@@ -161,6 +162,19 @@ std::string main_metric(const std::set<std::string>& metrics) {
     }
   }
   return sorted.empty() ? "" : sorted.front();
+}
+
+std::string main_result(const std::vector<RunRecord>& runs) {
+  std::map<std::string, std::set<std::string>> evaluations;
+  for (const auto& run : runs) {
+    for (const auto& [name, value] : run.results) {
+      const auto dot = name.find('.');
+      if (dot != std::string::npos) evaluations[name.substr(0, dot)].insert(name.substr(dot + 1));
+    }
+  }
+  if (evaluations.empty()) return "loss";
+  const auto& [name, metrics] = *evaluations.begin();
+  return name + "." + main_metric(metrics);
 }
 
 std::vector<std::string> differing_keys(const std::vector<RunRecord>& runs) {

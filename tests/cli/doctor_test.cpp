@@ -42,12 +42,16 @@ TEST_F(Doctor, NamesWhatFailsWithARemedy) {
   EXPECT_THAT(result.out, HasSubstr("failed   images          set/train: 16 images; of 16 tried, "
                                     "16 damaged (set/train/tint_00/0000.jpg)"));
   EXPECT_THAT(result.out, HasSubstr("-> ibot-data verify set/train"));
-  expect_failure(run("ibot-doctor", {"--data", "nowhere"}), 2, "nowhere");
+  for (const Words& words : {Words{"--data", "nowhere"}, {"--output", "/proc/x"}}) {
+    const auto unusable = run("ibot-doctor", words);
+    EXPECT_EQ(unusable.status, 1);
+    EXPECT_THAT(unusable.out, ::testing::ContainsRegex("failed   (images|output) .*" + words[1]));
+    EXPECT_THAT(unusable.out, HasSubstr("-> name a folder"));
+  }
   expect_failure(run("ibot-doctor", {"--device", "gpu"}), 2, "--device");
   const auto without_gpu = run("ibot-doctor", {"--device", "cuda:99"});
   EXPECT_EQ(without_gpu.status, 1);
   EXPECT_THAT(without_gpu.out, HasSubstr("failed   device          --device: expected "));
-  expect_failure(run("ibot-doctor", {"--output", "/proc/x"}), 2, "/proc/x");
 }
 
 TEST_F(Doctor, MeasuresTheNetworkBetweenRanks) {

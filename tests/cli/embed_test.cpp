@@ -114,6 +114,13 @@ TEST_F(IbotEval, ComparesSeveralWeights) {
   const std::filesystem::directory_iterator entries(folder_ / "out/features");
   EXPECT_EQ(std::distance(begin(entries), end(entries)), 2);
 
+  // Without weights of its own, and without the options above: the network of the others.
+  const auto beside = run({"knn", "--data", "data", "--output", "beside", "--weights", "random",
+                           "run", "eval.k=[1, 3]"});
+  ASSERT_EQ(beside.status, 0) << beside.err;
+  EXPECT_THAT(beside.err, HasSubstr("random: architecture and size of images as of run/"));
+  EXPECT_EQ(report("beside/random")["options"], report("beside/run")["options"]);
+
   const auto none = run({"knn", "--weights", "last.safetensors", "data", "--data", "data"});
   EXPECT_EQ(none.status, 2);
   EXPECT_THAT(none.err, HasSubstr("data: expected a file of weights, or a folder with "

@@ -123,6 +123,8 @@ TEST(Progress, LeavesOutWhatMattersLeast) {
       "pre-train 0:12:05 10/61600 steps, 0.55 images/s, 5 d 4 h left, epoch 1/800, loss 13.320");
   EXPECT_EQ(progress_line(options, 10, 0.1375, note, 80, "data wait 0 %"),
             "pre-train 0:12:05 0.55 images/s, 5 d 4 h left, epoch 1/800, loss 13.320");
+  EXPECT_EQ(progress_line(options, 10, 0.1375, note, 60, "data wait 0 %"),
+            "pre-train 0:12:05 epoch 1/800, loss 13.320, 5 d 4 h left");
   EXPECT_EQ(format_clock(3600 * 30 + 61), "30:01:01");
 }
 

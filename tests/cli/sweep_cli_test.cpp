@@ -56,6 +56,10 @@ TEST_F(SweepOfRuns, AFailureDoesNotStopTheOthers) {
   EXPECT_EQ(compared.status, 0) << compared.err;
   EXPECT_THAT(compared.out,
               AllOf(HasSubstr("optim.lr,"), HasSubstr("0.0005"), HasSubstr("lr=1.0e+30")));
+  // By what the folders hold: the failed one comes last, although its loss is the first step's.
+  const auto text_of_all = run("ibot-train", {"compare", "out"}).out;
+  const auto last_row = text_of_all.substr(text_of_all.rfind('\n', text_of_all.size() - 2) + 1);
+  EXPECT_THAT(last_row, AllOf(StartsWith("1.0e+30"), HasSubstr(" failed ")));
 }
 
 TEST_F(SweepOfRuns, IsCheckedBeforeItsFirstRun) {

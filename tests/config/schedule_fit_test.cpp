@@ -19,19 +19,23 @@ RunConfig run_of(int64_t epochs) {
   return config;
 }
 
-auto tells(const char* key, const char* length, const char* value) {
-  return AllOf(StartsWith(std::string(key) + ": "), HasSubstr(length), HasSubstr(value));
+auto tells(const char* key, const char* length, const char* end) {
+  return AllOf(StartsWith(std::string(key) + ": "), HasSubstr(length), HasSubstr(end));
 }
 
 // The defaults: 10 epochs of warm-up, 1 of frozen prototypes, 30 of the temperatures' ramp.
 TEST(UnfinishedSchedules, AreThoseThatEndWithTheRunOrLater) {
   EXPECT_THAT(unfinished_schedules(run_of(31), kSteps), ElementsAre());
   EXPECT_THAT(unfinished_schedules(run_of(30), kSteps),
-              ElementsAre(tells("loss.warmup_teacher_temp_epochs", "train.epochs 30,", "got 30;")));
-  EXPECT_THAT(unfinished_schedules(run_of(1), kSteps),
-              ElementsAre(tells("schedule.warmup_epochs", "train.epochs 1,", "got 10;"),
-                          tells("optim.freeze_last_layer", "train.epochs 1,", "got 1;"),
-                          tells("loss.warmup_teacher_temp_epochs", "train.epochs 1,", "got 30;")));
+              ElementsAre(tells("loss.warmup_teacher_temp_epochs", "the run (train.epochs) at 30;",
+                                "ends at epoch 30,")));
+  EXPECT_THAT(
+      unfinished_schedules(run_of(1), kSteps),
+      ElementsAre(
+          tells("schedule.warmup_epochs", "the run (train.epochs) at 1;", "ends at epoch 10,"),
+          tells("optim.freeze_last_layer", "the run (train.epochs) at 1;", "ends at epoch 1,"),
+          tells("loss.warmup_teacher_temp_epochs", "the run (train.epochs) at 1;",
+                "ends at epoch 30,")));
 }
 
 TEST(UnfinishedSchedules, RampsOfPatchesBeginWithTheMasks) {
@@ -40,12 +44,14 @@ TEST(UnfinishedSchedules, RampsOfPatchesBeginWithTheMasks) {
   EXPECT_THAT(unfinished_schedules(config, kSteps), ElementsAre());
   config.mask.start_epoch = 30;
   EXPECT_THAT(unfinished_schedules(config, kSteps),
-              ElementsAre(tells("loss.warmup_teacher_temp_epochs", "train.epochs 60,", "got 30;")));
+              ElementsAre(tells("loss.warmup_teacher_temp_epochs", "the run (train.epochs) at 60;",
+                                "ends at epoch 60,")));
   config.loss.warmup_teacher_patch_temp = config.loss.teacher_patch_temp;
   EXPECT_THAT(unfinished_schedules(config, kSteps), ElementsAre());
   config.mask.start_epoch = 60;
-  EXPECT_THAT(unfinished_schedules(config, kSteps),
-              ElementsAre(tells("mask.start_epoch", "train.epochs 60,", "got 60;")));
+  EXPECT_THAT(
+      unfinished_schedules(config, kSteps),
+      ElementsAre(tells("mask.start_epoch", "the run (train.epochs) at 60;", "ends at epoch 60,")));
 }
 
 TEST(UnfinishedSchedules, ARampBetweenEqualTemperaturesIsNone) {

@@ -55,6 +55,7 @@ TEST(RunRecord, ReadsARunThatWasKilled) {
   EXPECT_TRUE(std::isnan(run.by_step.at("loss").y.back()));
   EXPECT_THAT(run.by_epoch.at("train_loss").y, ElementsAre(2.5, 2.25));
   EXPECT_EQ(run.results.at("knn.top1_k20"), 41.5);
+  EXPECT_EQ(run.results.at("loss"), 2.25);  // of the last epoch
   ASSERT_EQ(run.evaluations.size(), 1u);
   EXPECT_EQ(run.evaluations[0].step, 10);
   ASSERT_EQ(run.faults.size(), 1u);
@@ -72,6 +73,38 @@ TEST(RunRecord, AStepThatWasTakenAgainCountsOnce) {
   const auto loss = read_run(folder.path()).by_step.at("loss");
   EXPECT_THAT(loss.x, ElementsAre(1, 2, 3));
   EXPECT_THAT(loss.y, ElementsAre(5, 4.5, 3.5));
+}
+
+TEST(RunRecord, AnErrorAtTheEndOfTheLogIsAFailure) {
+  TemporaryFolder folder;
+  const std::string failed =
+      "2026-01-31 12:00:00 info output x\n2026-01-31 12:00:01 error training: nan\n";
+  write(folder / "log", failed);
+  EXPECT_EQ(read_run(folder.path()).failure, "training: nan");
+  write(folder / "log", failed + "2026-01-31 13:00:00 info resumed at step 2 of 5\n");
+  EXPECT_EQ(read_run(folder.path()).failure, "");
+}
+
+TEST(RunRecord, LeavesOutWhatComparesWithClassesThatThereAreNot) {
+  TemporaryFolder folder;
+  const auto line = [](const char* nmi) {
+    return std::string("{\"train_nmi\":") + nmi +
+           ",\"train_ari\":0.0,\"train_fscore\":0.4,\"epoch\":0}\n";
+  };
+  write(folder / "log.txt", line("0.0"));
+  EXPECT_TRUE(read_run(folder.path()).by_epoch.empty());
+  write(folder / "log.txt", line("0.2"));
+  EXPECT_EQ(read_run(folder.path()).by_epoch.size(), 3u);
+}
+
+TEST(MainResult, IsOfTheFirstEvaluationAndTheLossWithoutAny) {
+  RunRecord a, b;
+  a.results = {{"loss", 3}, {"linear.top1", 70}};
+  b.results = {{"knn.top1_k100", 80}, {"knn.top1_k10", 60}, {"knn.top5_k10", 90}};
+  EXPECT_EQ(main_result({a, b}), "knn.top1_k10");
+  EXPECT_EQ(main_result({a}), "linear.top1");
+  a.results = {{"loss", 3}};
+  EXPECT_EQ(main_result({a}), "loss");
 }
 
 TEST(RunRecord, ReadsATaskOfAnEvaluation) {

@@ -47,9 +47,10 @@ struct BadSample {
 ///   keys      config.yaml by "section.key", as plain text; of a task without that file, the
 ///             options of its report by "task.option"
 ///   results   metrics of the last evaluation of each name, "knn.top1_k20"; of a task, those of
-///             its report; and "loss", the last mean of steps
+///             its report; and "loss", the mean of the last epoch, or without one of the last steps
 ///   by_step   columns of metrics.jsonl over finished steps
 ///   by_epoch  columns of log.txt over epochs, counted from 0
+///   failure   the error that ended it, where nothing went on after it
 ///   problems  files and lines that could not be read, one line each
 struct RunRecord {
   std::filesystem::path folder;
@@ -60,6 +61,7 @@ struct RunRecord {
   int64_t epochs = 0;        // finished
   int64_t total_epochs = 0;  // 0: unknown
   int64_t written_s = 0;     // when a log was last written to, in seconds since 1970
+  std::string failure;
   std::map<std::string, std::string> keys;
   std::map<std::string, double> results;
   std::map<std::string, Series> by_step;
@@ -83,6 +85,9 @@ std::vector<RunRecord> read_runs(const std::vector<std::filesystem::path>& folde
 
 /// The metric that stands for an evaluation, of those that it has; empty without any.
 std::string main_metric(const std::set<std::string>& metrics);
+
+/// The result that stands for runs: the metric above of the first evaluation, else "loss".
+std::string main_result(const std::vector<RunRecord>& runs);
 
 /// Keys whose values are not the same in all runs, sorted; a key that a run lacks differs.
 std::vector<std::string> differing_keys(const std::vector<RunRecord>& runs);
