@@ -29,17 +29,18 @@ inline CropView image_view(batch::LabeledBatch& batch, int64_t i) {
   return {batch.image.mutable_data_ptr<uint8_t>() + i * 3 * height * width, height, width};
 }
 
+constexpr const char* kLeaveOut = "; remove it, or leave such images out by dataset.max_bad_share";
+
 /// The image of a sample, whose number and label go to place `i`. Throws DataError where it does
-/// not decode.
+/// not decode, with `remedy` at the end of its text.
 inline Image labeled_image(const Dataset& dataset, int64_t sample, const DecodeOptions& options,
-                           batch::LabeledBatch& batch, int64_t i) {
+                           batch::LabeledBatch& batch, int64_t i, const char* remedy = kLeaveOut) {
   batch.sample_id.mutable_data_ptr<int64_t>()[i] = sample;
   batch.label.mutable_data_ptr<int64_t>()[i] = dataset.label(sample);
   try {
     return decode(dataset.read(sample), dataset.path(sample), options);
   } catch (const DataError& error) {
-    throw DataError(
-        concat(error.what(), "; remove it, or leave such images out by dataset.max_bad_share"));
+    throw DataError(concat(error.what(), remedy));
   }
 }
 

@@ -70,7 +70,8 @@ class LabeledLoader::Impl {
   }
 
   void fill_image(Loader::Draft& draft, int64_t i) const {
-    const auto image = labeled_image(dataset_, draft.items[i], options_.decode, draft.batch, i);
+    const auto image = labeled_image(dataset_, draft.items[i], options_.decode, draft.batch, i,
+                                     options_.on_unreadable ? "" : kLeaveOut);
     // An image that is not resized has to hold the crop.
     const int64_t least = options_.transform.resize_size > 0 ? 1 : options_.transform.crop_size;
     IBOT_CHECK_AS(DataError, image.height() >= least && image.width() >= least,

@@ -122,7 +122,9 @@ void Trainer::complete(EpochRecord& record) {
 }
 
 std::string Trainer::advice() const {
-  return "a lower optim.lr, loss.teacher_temp or optim.clip_grad, or bf16,";
+  const bool overflows = step_.options().precision == Precision::kFp16;
+  return concat("a lower optim.lr, loss.teacher_temp or optim.clip_grad",
+                overflows ? ", or bf16," : "");
 }
 
 }  // namespace ibot::train
