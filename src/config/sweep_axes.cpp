@@ -263,6 +263,8 @@ void take_overrides(const Sections& scratch, std::vector<std::string>& overrides
 
 SweepAxis drawn_axis(const Sections& scratch, const SweepAxes& axes) {
   SweepAxis axis;
+  IBOT_CHECK_AS(ConfigError, !axes.draws || !axes.drawn.empty(),
+                "sweep.draws: expected a key with {uniform: [a, b]} or {log: [a, b]}, found none");
   if (axes.drawn.empty()) return axis;
   axis.origin = axes.drawn.front().origin;
   if (!axes.draws) {

@@ -84,7 +84,7 @@ class Layout {
     add_text({kWidth / 2, 22}, chart_.title, TextAnchor::kMiddle, 15);
     add_grid();
     for (size_t i = 0; i < chart_.curves.size(); ++i) {
-      const auto* color = kColors[i % kColors.size()];
+      const auto* color = kColors[chart_.curves[i].color.value_or(i) % kColors.size()];
       add_band(chart_.curves[i], color);
       add_curve(chart_.curves[i], color);
       add_legend(i, color);

@@ -231,6 +231,7 @@ class ChartBuilder {
       if (series.x.empty()) continue;
       auto curve = curve_of(runs_[i].name + variant, series, most_);
       if (!curve.low.empty()) longest = std::max(longest, series.x.size());
+      if (variant.empty()) curve.color = i;  // a run has its color in every chart
       chart.curves.push_back(std::move(curve));
     }
     if (longest == 0) return;

@@ -145,6 +145,8 @@ TEST(Sweep, RefusesWhatIsNone) {
                                  "}"}),
               HasSubstr("at most 1000 runs"));
   EXPECT_THAT(sweep_refusal("", {"optim.lrr={1, 2}"}), HasSubstr("did you mean optim.lr?"));
+  EXPECT_THAT(sweep_refusal("sweep: {optim.lr: [1, 2], draws: 3}"),
+              HasSubstr("sweep.draws: expected a key"));
   EXPECT_THAT(sweep_refusal("sweep: {optim: {lr: [1, 2]}}"), HasSubstr("write optim.lr: [...]"));
   EXPECT_THAT(sweep_refusal("sweep: {optim.lr: 3}"),
               HasSubstr("optim.lr: expected a list of values, or {uniform: [a, b]} or"));

@@ -235,5 +235,19 @@ TEST(ReportPage, ABrowserDrawsItsCharts) {
   EXPECT_THAT(dom, HasSubstr("aria-label=\"show a&lt;b\""));
 }
 
+TEST(RunCharts, ARunHasItsColorInEveryChart) {
+  auto first = run_named("a"), second = run_named("b");
+  second.by_step["grad_norm"] = {{5, 10}, {1, 2}};
+  first.by_step.erase("grad_norm");
+  for (const auto& group : run_charts({first, second})) {
+    for (const auto& chart : group.charts) {
+      for (const auto& curve : chart.curves) {
+        if (curve.color) EXPECT_EQ(*curve.color, curve.name == "b" ? 1u : 0u) << chart.title;
+      }
+      if (chart.title == "gradient norm") EXPECT_EQ(chart.curves.at(0).color, 1u);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ibot::report

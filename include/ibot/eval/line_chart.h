@@ -1,6 +1,8 @@
 // Curves as a picture.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,8 @@ struct Curve {
   std::vector<double> y;
   std::vector<double> low = {};
   std::vector<double> high = {};
+  /// Number of its color where charts share colors; none: its place in this chart.
+  std::optional<size_t> color = {};
 };
 
 struct LineChart {
