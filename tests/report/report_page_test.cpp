@@ -242,9 +242,12 @@ TEST(RunCharts, ARunHasItsColorInEveryChart) {
   for (const auto& group : run_charts({first, second})) {
     for (const auto& chart : group.charts) {
       for (const auto& curve : chart.curves) {
-        if (curve.color) EXPECT_EQ(*curve.color, curve.name == "b" ? 1u : 0u) << chart.title;
+        EXPECT_EQ(curve.color.value_or(0), curve.color && curve.name == "b" ? 1u : 0u)
+            << chart.title;
       }
-      if (chart.title == "gradient norm") EXPECT_EQ(chart.curves.at(0).color, 1u);
+      if (chart.title == "gradient norm") {
+        EXPECT_EQ(chart.curves.at(0).color, 1u);
+      }
     }
   }
 }
