@@ -99,7 +99,8 @@ void print(const data::DatasetSummary& summary, bool has_classes) {
             << (has_classes ? text_of_classes(summary.images_per_class) : "none") << "\nformats ";
   for (const auto& [format, count] : summary.formats) std::cout << ' ' << format << ' ' << count;
   std::cout << "\nwidth    " << summary.width << "\nheight   " << summary.height << "\ndamaged  "
-            << summary.damaged.size() << '\n';
+            << summary.damaged.size()
+            << (summary.damaged.empty() ? "\n" : ", by their headers; verify decodes all\n");
   print_notices(summary.notices);
 }
 

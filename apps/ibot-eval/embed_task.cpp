@@ -97,6 +97,7 @@ eval::Report run_embed(const TaskRequest& request) {
   for (const auto& note : images->notes()) log_warning(concat(request.data.string(), ": ", note));
   const auto names = names_of(*images, request.data);
   check_names(names, format);
+  if (file.has_parent_path()) prepare_folder(file.parent_path());
   check_file(file);
   const auto bank = embedded(request, *images);
   const auto identity = evaluation::feature_identity(subject_of(request), images->content_hash(),

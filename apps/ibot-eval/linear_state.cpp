@@ -20,8 +20,8 @@ void write_classifiers(const std::filesystem::path& file, const eval::LinearProb
   const nlohmann::json progress{{"next_epoch", state.step / state.steps_per_epoch},
                                 {"best", to_json(probe.best())},
                                 {"best_sgd", to_json(probe.best_sgd())}};
-  io::write_safetensors(file, {probe.heads().state(),
-                               {{"identity", identity.text()}, {"progress", progress.dump()}}});
+  io::write_safetensors(
+      file, {probe.classifiers(), {{"identity", identity.text()}, {"progress", progress.dump()}}});
 }
 
 std::optional<train::Checkpoint> read_former_probe(const std::filesystem::path& file,

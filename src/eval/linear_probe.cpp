@@ -12,6 +12,8 @@ namespace {
 
 constexpr const char* kLosses = "run.losses";
 constexpr const char* kBest = "run.best";
+constexpr const char* kBestWeight = "run.best_weight";
+constexpr const char* kBestBias = "run.best_bias";
 
 train::LoopOptions loop_options(const LinearProbeOptions& options, const dist::Group& group) {
   const auto& linear = options.linear;
@@ -50,6 +52,9 @@ LinearProbe::LinearProbe(const LinearProbeOptions& options, Features features, F
   eval::check_finite(test_.features, "linear", "test features");
   test_.features = test_.features.to(device);
   test_.labels = test_.labels.to(device);
+  const auto state = heads_.state();
+  best_weight_ = torch::zeros_like(state.at("weight")[0]);
+  best_bias_ = torch::zeros_like(state.at("bias")[0]);
   set_evaluation([this](int64_t epoch) { return validate(epoch); });
 }
 
@@ -91,6 +96,8 @@ std::map<std::string, torch::Tensor> LinearProbe::tensors() {
   auto tensors = heads_.state();
   tensors[kLosses] = losses_;
   tensors[kBest] = torch::stack({tensor_of(best_), tensor_of(best_sgd_)});
+  tensors[kBestWeight] = best_weight_;
+  tensors[kBestBias] = best_bias_;
   return tensors;
 }
 
@@ -100,9 +107,30 @@ void LinearProbe::load(std::map<std::string, torch::Tensor> tensors, bool) {
                 "linear: expected run.best of 8 numbers");
   auto own = heads_.state();
   own[kLosses] = losses_;
+  // Checkpoints of earlier versions lack it.
+  const bool has_best = tensors.contains(kBestWeight);
+  if (has_best) own.insert({{kBestWeight, best_weight_}, {kBestBias, best_bias_}});
   models::load_state_(own, tensors);
   best_ = best_of(best.mapped()[0]);
   best_sgd_ = best_of(best.mapped()[1]);
+  if (!has_best) keep_best();
+}
+
+void LinearProbe::keep_best() {
+  if (best_.head < 0) return;
+  const auto state = heads_.state();
+  best_weight_.copy_(state.at("weight")[best_.head]);
+  best_bias_.copy_(state.at("bias")[best_.head]);
+}
+
+std::map<std::string, torch::Tensor> LinearProbe::classifiers() const {
+  auto state = heads_.state();
+  if (best_.head < 0) return state;
+  for (const auto& [name, kept] : {std::pair{"weight", best_weight_}, {"bias", best_bias_}}) {
+    state[name] = state[name].clone();
+    state[name][best_.head].copy_(kept);
+  }
+  return state;
 }
 
 std::optional<train::EvaluationRecord> LinearProbe::validate(int64_t epoch) {
@@ -121,6 +149,7 @@ std::optional<train::EvaluationRecord> LinearProbe::validate(int64_t epoch) {
   const auto images = test_.labels.size(0);
   best_ = better_of(best_, hits, images, epoch, all);
   best_sgd_ = better_of(best_sgd_, hits, images, epoch, plain);
+  if (best_.epoch == epoch) keep_best();
   if (on_best_ && best_.epoch == epoch) {
     std::vector<double> rates;
     for (const auto& setting : settings) rates.push_back(setting.lr);

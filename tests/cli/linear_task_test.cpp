@@ -194,15 +194,21 @@ TEST_F(LinearTask, RefusesClassifiersOfOtherFeaturesOrClasses) {
   EXPECT_THAT(none.err, HasSubstr("expected linear classifiers"));
 }
 
-// What a linear probe leaves is tested as it tested itself after its last epoch.
+// The best of the classifiers that a linear probe leaves is what it was at its best epoch. The test
+// images have each other's classes: what is learned is wrong, and the best epoch an early one.
 TEST_F(LinearTask, TestsTheClassifiersOfALinearProbe) {
   write_checkpoint("last.safetensors");
+  const auto val = folder_ / "data/val";
+  std::filesystem::rename(val / "dark", val / "other");
+  std::filesystem::rename(val / "bright", val / "dark");
+  std::filesystem::rename(val / "other", val / "bright");
   const std::vector<std::string> common{"linear", "--weights", "last.safetensors", "--data",
                                         "data"};
   auto words = common;
-  words.insert(words.end(), {"--output", "probe", "linear.batch_size=4", "linear.lr=[0.001]",
-                             "features.pooling=class", "linear.epochs=1"});
+  words.insert(words.end(), {"--output", "probe", "linear.batch_size=4", "linear.lr=[0.1]",
+                             "features.pooling=class", "linear.epochs=8"});
   ASSERT_EQ(run(words).status, 0);
+  ASSERT_LT(report("probe")["metrics"]["epoch"], 8);
   words = common;
   words.insert(words.end(), {"--classifier", "probe/linear.safetensors", "--output", "out"});
   const auto result = run(words);

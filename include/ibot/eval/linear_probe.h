@@ -56,6 +56,9 @@ class LinearProbe final : public train::Loop {
   train::Ending run(batch::BatchSource<batch::LabeledBatch>& batches);
 
   const LinearHeads& heads() const { return heads_; }
+  /// State of the heads, of which the best one has the weights of the epoch that made it the best:
+  /// what a file of classifiers holds, so that its best one has the accuracy that is reported.
+  std::map<std::string, torch::Tensor> classifiers() const;
   /// The best classifier of all; and of those by SGD without weight decay, the published protocol.
   const LinearBest& best() const { return best_; }
   const LinearBest& best_sgd() const { return best_sgd_; }
@@ -72,6 +75,7 @@ class LinearProbe final : public train::Loop {
 
   std::optional<train::EvaluationRecord> validate(int64_t epoch);
   torch::Tensor whole_batch(const torch::Tensor& share) const;
+  void keep_best();
 
   LinearProbeOptions options_;
   Features features_;
@@ -81,6 +85,8 @@ class LinearProbe final : public train::Loop {
   torch::Tensor losses_;  // [H], sums over the epoch's steps
   LinearBest best_;
   LinearBest best_sgd_;
+  torch::Tensor best_weight_;  // [C, F], of best_ at its epoch
+  torch::Tensor best_bias_;    // [C]
   std::function<void(const LinearEpoch&)> on_best_;
   batch::BatchSource<batch::LabeledBatch>* batches_ = nullptr;
 };
