@@ -238,8 +238,8 @@ class MultiCropLoader::Impl {
   std::string too_many(size_t count, const BadSample& last) const {
     return concat("data: expected at most ", limit(), " of ", dataset_.size(),
                   " images to be unreadable, found ", count, ", the last one ", last.path, " (",
-                  last.reason, ")", "; `ibot-data verify` lists them, data.max_bad_share ",
-                  options_.data.max_bad_share, " sets the limit");
+                  last.reason, ")", "; `ibot-data verify` lists them, a data.max_bad_share above ",
+                  options_.data.max_bad_share, " allows more");
   }
 
   const Dataset& dataset_;

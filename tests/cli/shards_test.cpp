@@ -87,7 +87,7 @@ TEST_F(Shards, AreTrainedOnAndResumed) {
   }
   const auto refused = train("refused", {"data.path=shards", "--quiet"});
   EXPECT_EQ(refused.status, 1);
-  EXPECT_THAT(refused.err, HasSubstr("data.max_bad_share allows more"));
+  EXPECT_THAT(refused.err, HasSubstr("data.max_bad_share above 0.01 allows more"));
 }
 
 }  // namespace
