@@ -82,16 +82,11 @@ std::vector<Evaluated> evaluated_ones(const EvalArguments& arguments) {
   return all;
 }
 
-/// Whether these are no file.
-bool is_word_for_weights(const std::string& weights) {
-  return weights == "random" || weights == "pixels";
-}
-
 WeightsArguments weights_of(const EvalArguments& arguments, const Evaluated& one) {
   WeightsArguments weights{one.weights, "", arguments.config, overrides_of(arguments)};
-  if (is_word_for_weights(one.weights)) {
+  if (is_no_file(one.weights)) {
     const auto& all = arguments.weights;
-    const auto file = std::find_if_not(all.begin(), all.end(), is_word_for_weights);
+    const auto file = std::find_if_not(all.begin(), all.end(), is_no_file);
     if (file != all.end()) weights.like = *file;
   }
   const auto& file = weights.like.empty() ? one.weights : weights.like;

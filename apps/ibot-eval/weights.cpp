@@ -42,7 +42,7 @@ EvalConfig config_without_weights(const WeightsArguments& arguments) {
 }
 
 Weights read(const WeightsArguments& arguments) {
-  if (arguments.file == "pixels" || arguments.file == "random") {
+  if (is_no_file(arguments.file)) {
     Weights weights{.config = config_without_weights(arguments)};
     if (arguments.file == "pixels") return weights;
     // As the run itself begins, so that "untrained" is the very network that is trained.
@@ -72,6 +72,8 @@ Weights read(const WeightsArguments& arguments) {
 }
 
 }  // namespace
+
+bool is_no_file(const std::string& weights) { return weights == "random" || weights == "pixels"; }
 
 Weights load_weights(const WeightsArguments& arguments) {
   auto weights = read(arguments);

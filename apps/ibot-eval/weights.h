@@ -36,6 +36,9 @@ struct Weights {
   std::string head_hash = "none";
 };
 
+/// Whether --weights says "random" or "pixels".
+bool is_no_file(const std::string& weights);
+
 /// Reads the weights and the configuration: that of the file, or where it has none the defaults
 /// with the backbone that its tensors tell of. Throws RequestError where a file is missing or
 /// refused or not of the configuration, and ConfigError.
